@@ -1,0 +1,122 @@
+// Running somebody's code. A Sandboxes starts instances; an Instance runs one invocation at a time inside its jail.
+// What a function is, who may call it and what its logs mean is the Lambda service's business.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/source.h"
+#include "base/task.h"
+#include "base/time.h"
+
+namespace virga::sandbox {
+
+struct Limits {
+  uint32_t memory_mb = 128;        // the whole instance; over it the kernel kills it
+  uint32_t tmp_mb = 512;           // size of /tmp
+  uint32_t processes = 1024;
+  uint32_t open_files = 1024;
+};
+
+// What an instance is made of. Everything here is fixed for its life.
+struct Spec {
+  std::string runtime;                        // "python3.12", "nodejs22.x", "provided.al2023"
+  std::string handler;
+  std::string code_directory;                 // on the host; appears read-only at /var/task
+  std::vector<std::string> layer_directories; // on the host, first to last; appear merged, read-only, at /opt
+  std::vector<std::pair<std::string, std::string>> environment;  // all of it: reserved variables too
+  Limits limits;
+  Millis init_timeout{10'000};
+};
+
+struct Invocation {
+  std::string request_id;
+  std::string payload;             // JSON
+  Millis timeout{3000};
+  Time deadline;                   // the same, as the wall clock the function sees
+  std::string function_arn;
+  std::string client_context;      // JSON; empty: none
+  std::string cognito_identity;    // JSON; empty: none
+  std::string trace;               // _X_AMZN_TRACE_ID
+};
+
+enum class Status : uint8_t {
+  kOk,
+  kError,          // the handler raised, or the runtime reported an error: payload is AWS's error document
+  kTimedOut,       // the instance is gone
+  kOutOfMemory,    // killed for memory; the instance is gone
+  kExited,         // the runtime process ended by itself; the instance is gone; exit says how
+  kInitError,      // it never became ready: bad handler, import error; payload is the error document
+};
+
+struct Outcome {
+  Status status = Status::kOk;
+  std::string payload;             // the answer, or the error document of kError and kInitError
+  Body stream;                     // instead of payload, when the function streams its answer
+  std::string content_type;        // of a streamed answer
+  std::string exit;                // kExited: "exit status 1", "signal: killed"
+  std::chrono::microseconds duration{0};
+  std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
+  uint32_t max_memory_mb = 0;
+  bool reusable = false;           // the instance can take another invocation
+};
+
+// Lines the function wrote, and the runtime's own, in order. Called on the instance's executor. `request_id` is the
+// running invocation's, or empty during initialisation.
+using LogSink = std::function<void(std::string_view request_id, std::string_view line)>;
+
+class Instance {
+ public:
+  virtual ~Instance() = default;   // kills every process of it; returns its resources to the pool's keeper
+  // One at a time. The time spent starting counts as the outcome's init_duration on the first call.
+  virtual Task<Outcome> invoke(Invocation invocation) = 0;
+  virtual bool alive() const = 0;
+};
+
+// What of the jail holds on this machine; `virga doctor` prints it.
+struct Capability {
+  std::string name;                // "memory limit", "process namespace"
+  bool enforced = false;
+  std::string how;                 // "cgroup v1 memory", or why not and what would enable it
+};
+
+struct Options {
+  std::string state_directory;     // for roots, sockets, embedded runtime files; emptied at start
+  uint32_t warm_pool = 2;          // prepared sandboxes kept per runtime in use
+  uint32_t most_instances = 1000;
+  uint16_t api_port = 4566;        // where functions find Virga, on their own loopback
+  // Called with each listening socket made inside a sandbox's network for api_port: the door accepts from it until the
+  // returned function is called. May be empty: then functions can't reach Virga.
+  std::function<std::function<void()>(int listening_fd)> adopt_listener;
+};
+
+class Sandboxes {
+ public:
+  virtual ~Sandboxes() = default;
+  // Tells that functions of this runtime exist, so that prepared sandboxes are kept for it.
+  virtual void expect(const std::string& runtime) = 0;
+  // An instance for `spec`. Returns at once when one is prepared; initialisation goes on and the first invoke waits for
+  // it. Fails with an exception, in a sentence, when the runtime's interpreter is missing or the limit is reached.
+  virtual Task<std::unique_ptr<Instance>> start(Spec spec, LogSink log) = 0;
+  // The interpreter that serves `runtime` here ("/usr/bin/python3 3.11.2"), or why there is none.
+  struct Runtime {
+    bool available = false;
+    std::string text;
+  };
+  virtual Runtime runtime(const std::string& name) const = 0;
+  virtual std::vector<Capability> capabilities() const = 0;
+  virtual Task<void> stop() = 0;
+};
+
+// Starts the launcher process. Call before any thread exists: it forks.
+std::unique_ptr<Sandboxes> open(Options options);
+// The launcher's own entry: app/main.cc calls it for `virga launcher`, before anything else.
+int launcher_main(int argc, char** argv);
+
+}  // namespace virga::sandbox
