@@ -22,6 +22,11 @@
 #include "base/source.h"
 #include "base/time.h"
 
+namespace virga {
+class CborReader;
+class CborWriter;
+}  // namespace virga
+
 namespace virga::wire {
 
 enum class Kind : uint8_t {
@@ -134,8 +139,6 @@ struct EventStreamInfo {
 };
 
 // A shape with its own codec (DynamoDB's AttributeValue). JSON and CBOR only; the type is named in models/<svc>/overrides.json.
-class CborReader;
-class CborWriter;
 struct CustomInfo {
   void (*read_json)(JsonReader& in, void* out, std::string_view path);
   void (*write_json)(JsonWriter& out, const void* value);
