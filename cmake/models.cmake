@@ -8,7 +8,10 @@ foreach(folder ${model_folders})
   if(EXISTS ${folder}/serves.txt)
     get_filename_component(service ${folder} NAME)
     set(out ${CMAKE_BINARY_DIR}/generated/aws/${service})
-    set(headers ${out}/types.h ${out}/ops.h ${out}/errors.h)
+    set(headers "")
+    foreach(name fwd types ops errors model shapes)
+      list(APPEND headers ${out}/${name}.h)
+    endforeach()
     file(GLOB inputs CONFIGURE_DEPENDS ${folder}/*)
     add_custom_command(OUTPUT ${headers} ${out}/tables.cc
       COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/gen/generate.py ${folder} ${out}

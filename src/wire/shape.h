@@ -103,6 +103,8 @@ struct StructInfo {
   std::string_view xml_name;             // locationName of the structure as a root element; empty: the shape's name
   std::string_view xml_namespace;
   bool has_locations = false;            // some member is outside the body
+  std::string_view xml_prefix;           // of xml_namespace where it is not the default namespace ("xsi")
+  bool xml_unwrapped = false;            // as a root element: the only member's text is the element's own text
 };
 
 struct ListInfo {
