@@ -6,6 +6,7 @@
 #include <coroutine>
 #include <functional>
 #include <memory>
+#include <type_traits>
 
 #include "base/task.h"
 
@@ -33,7 +34,9 @@ class Executor {
 };
 
 // `co_await suspend_until([&](Resume resume) { … })`: suspends, hands out a handle that whoever completes the
-// operation calls exactly once from any thread; the coroutine goes on upon its own executor.
+// operation calls exactly once from any thread; the coroutine goes on upon its own executor. When the operation is
+// over at once, don't call it in place, which would deepen the stack: let the function return bool, and return false
+// for "not suspended after all" (then the handle must never be called).
 class Resume {
  public:
   Resume(std::coroutine_handle<> handle, Executor* executor) : handle_(handle), executor_(executor) {}
@@ -63,10 +66,15 @@ struct suspend_until {
   F start;
   explicit suspend_until(F f) : start(std::move(f)) {}
   bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> handle) {
+  bool await_suspend(std::coroutine_handle<> handle) {
     // `start` may complete at once on another thread and destroy this awaiter with the frame: move it out first.
     auto f = std::move(start);
-    f(Resume(handle, Executor::current()));
+    if constexpr (std::is_same_v<std::invoke_result_t<F&, Resume>, bool>) {
+      return f(Resume(handle, Executor::current()));
+    } else {
+      f(Resume(handle, Executor::current()));
+      return true;
+    }
   }
   void await_resume() const noexcept {}
 };
