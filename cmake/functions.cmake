@@ -63,7 +63,7 @@ function(virga_services)
       if(EXISTS ${settings})
         include(${settings})  # sets `extra`, the third-party libraries this service needs
       endif()
-      virga_library(virga_service_${name} ${folder} DEPENDS ${arg_DEPENDS} models ${extra})
+      virga_library(virga_service_${name} ${folder} RECURSIVE DEPENDS ${arg_DEPENDS} models ${extra})
       list(APPEND all virga_service_${name})
     endif()
   endforeach()
