@@ -31,6 +31,15 @@ class ConflictWindow {
   // Writes, in the order of their versions.
   void add(std::string_view key, Version version);
   void add_range(Range range, Version version);
+  // Whether all writes after `since` are remembered.
+  bool knows(Version since) const { return since >= floor_; }
+  // Calls `each` with every remembered key of [begin, end) whose last write is after `since`.
+  template <class F>
+  void written_after(std::string_view begin, std::string_view end, Version since, F each) const {
+    for (auto key = keys_.lower_bound(begin); key != keys_.end() && key->first < end; ++key) {
+      if (key->second > since) each(key->first);
+    }
+  }
   // Forgets what no transaction can ask about: all writes up to `oldest`, the version of the oldest live reader.
   void prune(Version oldest);
   size_t size() const { return order_.size() + ranges_.size(); }

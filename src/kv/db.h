@@ -159,7 +159,7 @@ void inject_conflicts(Db& mem, int count);
 struct RocksOptions {
   std::string directory;
   size_t cache_bytes = 8 << 20;   // block cache
-  size_t memtable_bytes = 4 << 20;
+  size_t memtable_bytes = 16 << 20;  // taken as it fills
 };
 std::unique_ptr<Db> open_rocks(RocksOptions options);
 

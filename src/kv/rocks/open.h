@@ -1,0 +1,19 @@
+// How the store opens RocksDB: options, and what it says when that fails.
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <memory>
+
+#include "kv/db.h"
+
+namespace virga::kv {
+
+struct OpenedRocks {
+  std::unique_ptr<rocksdb::DB> db;
+  std::shared_ptr<rocksdb::Cache> cache;
+};
+// Throws std::runtime_error with a sentence for people.
+OpenedRocks open_rocks_files(const RocksOptions& options);
+
+}  // namespace virga::kv

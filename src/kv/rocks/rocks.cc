@@ -1,0 +1,393 @@
+#include "kv/rocks/rocks.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/utilities/checkpoint.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "base/encoding.h"
+#include "base/fault.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "kv/rocks/open.h"
+
+namespace virga::kv {
+
+namespace {
+
+constexpr std::string_view kFormatKey = "\xffmeta/format";
+constexpr std::string_view kVersionKey = "\xffmeta/version";
+constexpr uint64_t kFormat = 1;
+
+// A batch is written and synced as one: larger ones only make everybody in them wait longer.
+constexpr size_t kMostBatchBytes = 8 << 20;
+constexpr size_t kMostBatchMembers = 1024;
+// An erased range with up to this many keys is written key by key: range tombstones slow every later read down.
+constexpr size_t kMostSingleErases = 1024;
+
+rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
+std::string_view view_of(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
+
+std::string be64(uint64_t v) {
+  std::string out;
+  append_be64(out, v);
+  return out;
+}
+
+void check_read(const rocksdb::Status& status) {
+  if (!status.ok()) throw std::runtime_error(cat("the store could not be read: ", status.ToString()));
+}
+
+}  // namespace
+
+struct RocksDb::RocksView final : View {
+  RocksView(Version version, RocksDb& db) : View(version, db.live_), db(*db.db_), snapshot(this->db.GetSnapshot()) {}
+  ~RocksView() override { db.ReleaseSnapshot(snapshot); }
+  std::optional<std::string> get(std::string_view key) const override {
+    if (key >= kReserved) return std::nullopt;
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot;
+    std::string value;
+    const rocksdb::Status status = db.Get(options, slice(key), &value);
+    if (status.IsNotFound()) return std::nullopt;
+    check_read(status);
+    return value;
+  }
+  std::unique_ptr<Cursor> cursor(const Range& range, bool reverse) const override;
+
+  rocksdb::DB& db;
+  const rocksdb::Snapshot* const snapshot;
+};
+
+struct RocksDb::RocksCursor final : Cursor {
+  RocksCursor(const RocksView& view, const Range& r, bool reverse)
+      : range(r), lower(range.begin), upper(range.end), reverse(reverse) {
+    rocksdb::ReadOptions options;
+    options.snapshot = view.snapshot;
+    options.iterate_lower_bound = &lower;
+    options.iterate_upper_bound = &upper;
+    rows.reset(view.db.NewIterator(options));
+    reverse ? rows->SeekToLast() : rows->SeekToFirst();
+    check_read(rows->status());
+  }
+  bool valid() const override { return rows->Valid(); }
+  std::string_view key() const override { return view_of(rows->key()); }
+  std::string_view value() const override { return view_of(rows->value()); }
+  void next() override {
+    reverse ? rows->Prev() : rows->Next();
+    check_read(rows->status());
+  }
+  void skip_to(std::string_view key) override {
+    if (reverse) {
+      rows->SeekForPrev(slice(key));
+      if (rows->Valid() && view_of(rows->key()) == key) rows->Prev();
+    } else {
+      rows->Seek(slice(key));
+    }
+    check_read(rows->status());
+  }
+
+  const Range range;
+  const rocksdb::Slice lower, upper;
+  const bool reverse;
+  std::unique_ptr<rocksdb::Iterator> rows;
+};
+
+std::unique_ptr<Cursor> RocksDb::RocksView::cursor(const Range& range, bool reverse) const {
+  return std::make_unique<RocksCursor>(*this, range, reverse);
+}
+
+RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)) {
+  auto opened = open_rocks_files(options_);
+  db_ = std::move(opened.db);
+  cache_ = std::move(opened.cache);
+  read_state();
+  newest_ = std::make_shared<RocksView>(last_version_, *this);
+  published_ = last_version_;
+  // What former processes wrote is before everything that can be waited for here.
+  watches_->start_at(last_version_);
+  thread_ = std::thread([this] { commit_loop(); });
+}
+
+RocksDb::~RocksDb() {
+  {
+    std::lock_guard lock(queue_mutex_);
+    stopping_ = true;
+    queue_wake_.notify_one();
+  }
+  thread_.join();
+  newest_.reset();
+  // A small log replays faster at the next start than a flush takes now.
+  uint64_t unflushed = 0;
+  if (db_->GetIntProperty("rocksdb.cur-size-active-mem-table", &unflushed) && unflushed > (2 << 20)) {
+    (void)db_->Flush(rocksdb::FlushOptions());
+  }
+  (void)db_->Close();
+}
+
+void RocksDb::read_state() {
+  std::string format;
+  rocksdb::Status status = db_->Get({}, slice(kFormatKey), &format);
+  if (status.IsNotFound()) {
+    rocksdb::WriteOptions durable;
+    durable.sync = true;
+    status = db_->Put(durable, slice(kFormatKey), be64(kFormat));
+    if (!status.ok()) {
+      throw std::runtime_error(
+          cat("The data folder ", options_.directory, " can't be written: ", status.ToString(), "."));
+    }
+    return;
+  }
+  check_read(status);
+  const uint64_t number = format.size() == 8 ? read_be64(format.data()) : 0;
+  if (number == 0)
+    throw std::runtime_error(
+        cat("The data in ", options_.directory, " is damaged: it names no format. Restore it from a snapshot."));
+  if (number > kFormat) {
+    throw std::runtime_error(cat("The data in ", options_.directory, " has format ", number,
+                                 " and this build reads up to ", kFormat,
+                                 ". It was written by a newer build: use that one."));
+  }
+  std::string version;
+  status = db_->Get({}, slice(kVersionKey), &version);
+  if (status.IsNotFound()) return;
+  check_read(status);
+  if (version.size() != 8)
+    throw std::runtime_error(
+        cat("The data in ", options_.directory, " is damaged: it names no version. Restore it from a snapshot."));
+  last_version_ = read_be64(version.data());
+}
+
+std::shared_ptr<const View> RocksDb::newest(Purpose purpose) {
+  std::lock_guard lock(newest_mutex_);
+  if (purpose == Purpose::kTransaction) newest_->transactions.fetch_add(1, std::memory_order_relaxed);
+  return newest_;
+}
+
+struct RocksDb::Enqueue {
+  RocksDb& db;
+  Pending& pending;
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    pending.handle = handle;
+    pending.executor = Executor::current();
+    // Once queued, the commit thread may finish and the frame that holds this awaiter be gone.
+    RocksDb& queue = db;
+    std::lock_guard lock(queue.queue_mutex_);
+    *queue.queue_tail_ = &pending;
+    queue.queue_tail_ = &pending.next;
+    ++queue.queued_;
+    queue.queue_wake_.notify_one();
+  }
+  void await_resume() const noexcept {}
+};
+
+Task<bool> RocksDb::commit(Txn& txn) {
+  auto& mine = static_cast<BufferedTxn&>(txn);
+  if (mine.writes().empty()) co_return true;
+  Pending pending{.txn = &mine};
+  co_await Enqueue{*this, pending};
+  if (pending.error) std::rethrow_exception(pending.error);
+  co_return pending.committed;
+}
+
+void RocksDb::commit_loop() {
+  std::unique_lock lock(queue_mutex_);
+  while (true) {
+    queue_wake_.wait(lock, [&] { return queue_head_ || stopping_; });
+    if (!queue_head_) return;
+    Batch batch;
+    take(batch, lock);
+    lock.unlock();
+    for (Pending* pending : batch.members) add(batch, *pending);
+    if (!batch.accepted.empty()) write(batch);
+    last_members_ = batch.members.size();
+    complete(batch.members);
+    lock.lock();
+  }
+}
+
+void RocksDb::take(Batch& batch, std::unique_lock<std::mutex>& lock) {
+  size_t bytes = 0;
+  while (queue_head_ && batch.members.size() < kMostBatchMembers && bytes < kMostBatchBytes) {
+    Pending* pending = queue_head_;
+    queue_head_ = pending->next;
+    --queued_;
+    bytes += pending->txn->writes().bytes();
+    batch.members.push_back(pending);
+  }
+  if (!queue_head_) queue_tail_ = &queue_head_;
+}
+
+void RocksDb::add(Batch& batch, Pending& pending) {
+  const BufferedTxn& txn = *pending.txn;
+  if (window_.conflicts(txn.reads(), txn.version())) {
+    conflicts_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const Version version = ++last_version_;
+  const WriteSet& writes = txn.writes();
+  for (const auto& [begin, end] : writes.erased().all()) erase_range(batch, begin, end, version);
+  const auto put = [&](std::string key, std::string_view value) {
+    batch.writes.Put(slice(key), slice(value));
+    window_.add(key, version);
+    batch.changes.push_back({version, std::move(key), false, {}});
+  };
+  for (const auto& [key, value] : writes.points()) {
+    if (value) {
+      put(key, *value);
+    } else {
+      batch.writes.Delete(slice(key));
+      window_.add(key, version);
+      batch.changes.push_back({version, key, false, {}});
+    }
+  }
+  uint16_t order = 0;
+  for (const OrderedPut& ordered : writes.ordered()) put(ordered.prefix + position_of(version, order++), ordered.value);
+  batch.accepted.push_back(&pending);
+  batch.last = version;
+}
+
+void RocksDb::erase_range(Batch& batch, const std::string& begin, const std::string& end, Version version) {
+  std::vector<std::string> keys;
+  {
+    const rocksdb::Slice upper = end;
+    rocksdb::ReadOptions options;
+    options.iterate_upper_bound = &upper;
+    options.fill_cache = false;
+    const std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator(options));
+    for (rows->Seek(begin); rows->Valid() && keys.size() <= kMostSingleErases; rows->Next())
+      keys.push_back(rows->key().ToString());
+    // What can't be listed is erased as a range.
+    if (!rows->status().ok() || !window_.knows(published_)) keys.resize(kMostSingleErases + 1);
+  }
+  // Earlier transactions of this batch are not in the database yet.
+  window_.written_after(begin, end, published_, [&](const std::string& key) { keys.push_back(key); });
+  if (keys.size() > kMostSingleErases) {
+    batch.writes.DeleteRange(begin, end);
+    window_.add_range({begin, end}, version);
+    batch.changes.push_back({version, begin, true, end});
+    return;
+  }
+  for (std::string& key : keys) {
+    batch.writes.Delete(key);
+    window_.add(key, version);
+    batch.changes.push_back({version, std::move(key), false, {}});
+  }
+}
+
+void RocksDb::write(Batch& batch) {
+  batch.writes.Put(slice(kVersionKey), be64(batch.last));
+  KILL_POINT("kv.rocks.before_write");
+  const auto begun = std::chrono::steady_clock::now();
+  rocksdb::WriteOptions durable;
+  durable.sync = true;
+  const auto attempt = [&] {
+    if (FAULT("kv.rocks.write_fails")) return rocksdb::Status::IOError("injected fault");
+    return db_->Write(durable, &batch.writes);
+  };
+  rocksdb::Status status = attempt();
+  if (!status.ok() && begun - last_resume_ > std::chrono::milliseconds(200)) {
+    // After a failed write RocksDB refuses all others until told to go on, which works once the disk does.
+    last_resume_ = begun;
+    if (db_->Resume().ok()) status = attempt();
+  }
+  if (!status.ok()) {
+    log_error("kv", "A commit could not be written", {{"status", status.ToString()}});
+    const auto error = std::make_exception_ptr(std::runtime_error(cat(
+        status.IsNoSpace() ? "the disk is full, nothing was saved: " : "the store could not write, nothing was saved: ",
+        status.ToString())));
+    for (Pending* pending : batch.accepted) pending->error = error;
+    // The failed commits' numbers are used up, and the conflict window holds their keys: transactions must begin after
+    // them.
+    publish(last_version_);
+    return;
+  }
+  KILL_POINT("kv.rocks.after_write");
+  publish(batch.last);
+  commits_.fetch_add(batch.accepted.size(), std::memory_order_relaxed);
+  syncs_.fetch_add(1, std::memory_order_relaxed);
+  bytes_written_.fetch_add(batch.writes.GetDataSize(), std::memory_order_relaxed);
+  for (Pending* pending : batch.accepted) pending->committed = true;
+  for (const Resume& resume : watches_->publish(std::move(batch.changes))) resume.later();
+  KILL_POINT("kv.rocks.after_publish");
+}
+
+void RocksDb::publish(Version version) {
+  std::shared_ptr<const View> view = std::make_shared<RocksView>(version, *this);
+  {
+    std::lock_guard lock(newest_mutex_);
+    newest_.swap(view);
+  }
+  published_ = version;
+  window_.prune(live_.oldest_transaction(version));
+}
+
+// One post for each executor, whatever the size of the batch.
+void RocksDb::complete(const std::vector<Pending*>& members) {
+  struct Chain {
+    Executor* executor;
+    Pending *head, *tail;
+  };
+  std::vector<Chain> chains;
+  for (Pending* pending : members) {
+    pending->next = nullptr;
+    auto chain =
+        std::find_if(chains.begin(), chains.end(), [&](const Chain& c) { return c.executor == pending->executor; });
+    if (chain == chains.end()) {
+      chains.push_back({pending->executor, pending, pending});
+    } else {
+      chain->tail->next = pending;
+      chain->tail = pending;
+    }
+  }
+  for (const Chain& chain : chains) {
+    const auto resume_all = [head = chain.head] {
+      for (Pending* pending = head; pending;) {
+        Pending* next = pending->next;  // resuming ends the frame that holds `pending`
+        pending->handle.resume();
+        pending = next;
+      }
+    };
+    if (chain.executor) {
+      chain.executor->post(resume_all);
+    } else {
+      resume_all();
+    }
+  }
+}
+
+Task<void> RocksDb::checkpoint(std::string directory) {
+  co_await workers_.run([&] {
+    rocksdb::Checkpoint* made = nullptr;
+    rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &made);
+    const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+    // A small write-ahead log is copied; a large one is flushed first, so that only links are made.
+    constexpr uint64_t kFlushAbove = 4 << 20;
+    if (status.ok()) status = checkpoint->CreateCheckpoint(directory, kFlushAbove);
+    if (!status.ok())
+      throw std::runtime_error(cat("the checkpoint ", directory, " could not be made: ", status.ToString()));
+  });
+}
+
+Db::Stats RocksDb::stats() const {
+  Stats stats;
+  stats.commits = commits_.load(std::memory_order_relaxed);
+  stats.conflicts = conflicts_.load(std::memory_order_relaxed);
+  stats.syncs = syncs_.load(std::memory_order_relaxed);
+  stats.bytes_written = bytes_written_.load(std::memory_order_relaxed);
+  const auto property = [&](const char* name) {
+    uint64_t value = 0;
+    db_->GetIntProperty(name, &value);
+    return value;
+  };
+  stats.memory_bytes =
+      property("rocksdb.cur-size-all-mem-tables") + property("rocksdb.estimate-table-readers-mem") + cache_->GetUsage();
+  stats.disk_bytes = property("rocksdb.total-sst-files-size") + property("rocksdb.cur-size-all-mem-tables");
+  return stats;
+}
+
+std::unique_ptr<Db> open_rocks(RocksOptions options) { return std::make_unique<RocksDb>(std::move(options)); }
+
+}  // namespace virga::kv

@@ -1,0 +1,94 @@
+// The RocksDB engine. One thread commits for everyone: it takes all transactions that wait, checks each against the
+// writes since its snapshot, and makes those that stand durable with one write and one sync.
+#pragma once
+
+#include <rocksdb/db.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <coroutine>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/worker_pool.h"
+#include "kv/engine.h"
+
+namespace virga::kv {
+
+class RocksDb final : public Engine {
+ public:
+  explicit RocksDb(RocksOptions options);
+  ~RocksDb() override;
+
+  Task<bool> commit(Txn& txn) override;
+  Task<void> checkpoint(std::string directory) override;
+  Stats stats() const override;
+
+ protected:
+  std::shared_ptr<const View> newest(Purpose purpose) override;
+
+ private:
+  struct RocksView;
+  struct RocksCursor;
+  // A transaction that waits for its commit; lives in the frame of the coroutine that waits.
+  struct Pending {
+    BufferedTxn* txn;
+    std::coroutine_handle<> handle = nullptr;
+    Executor* executor = nullptr;
+    Pending* next = nullptr;
+    bool committed = false;
+    std::exception_ptr error = nullptr;
+  };
+  struct Enqueue;
+  // A batch on its way to the disk.
+  struct Batch {
+    rocksdb::WriteBatch writes;
+    std::vector<Change> changes;
+    std::vector<Pending*> members;  // all, in order
+    std::vector<Pending*> accepted;
+    Version last = 0;
+  };
+
+  void read_state();
+  void commit_loop();
+  void take(Batch& batch, std::unique_lock<std::mutex>& lock);
+  void add(Batch& batch, Pending& pending);
+  void erase_range(Batch& batch, const std::string& begin, const std::string& end, Version version);
+  void write(Batch& batch);
+  void publish(Version version);
+  static void complete(const std::vector<Pending*>& members);
+
+  RocksOptions options_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::shared_ptr<rocksdb::Cache> cache_;
+  LiveViews live_;
+
+  std::mutex newest_mutex_;
+  std::shared_ptr<const View> newest_;
+
+  std::mutex queue_mutex_;
+  std::condition_variable queue_wake_;
+  Pending* queue_head_ = nullptr;
+  Pending** queue_tail_ = &queue_head_;
+  size_t queued_ = 0;
+  bool stopping_ = false;
+
+  // The commit thread's own.
+  ConflictWindow window_;
+  Version last_version_ = 0;  // given out
+  Version published_ = 0;     // what newest_ shows
+  size_t last_members_ = 0;   // how many the last batch held
+  std::chrono::nanoseconds usual_write_{0};
+  std::chrono::steady_clock::time_point last_resume_{};
+
+  std::atomic<uint64_t> commits_ = 0, conflicts_ = 0, syncs_ = 0, bytes_written_ = 0;
+  WorkerPool workers_{1};
+  std::thread thread_;
+};
+
+}  // namespace virga::kv
