@@ -1,0 +1,181 @@
+// What only a store on disk promises: it survives closing, failing disks and other processes.
+#include <rocksdb/db.h>
+#include <sys/wait.h>
+
+#include <thread>
+
+#include "base/encoding.h"
+#include "base/fault.h"
+#include "kv/test_store.h"
+
+namespace virga::kv {
+namespace {
+
+std::string refusal(const std::string& directory) {
+  try {
+    open_rocks({.directory = directory});
+  } catch (const std::runtime_error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Rocks, ReopeningKeepsEverything) {
+  TempDir dir;
+  Version version = 0;
+  LogPosition first;
+  for (int round = 0; round < 4; ++round) {
+    const auto db = open_rocks({.directory = dir / "db", .memtable_bytes = 256 << 10});
+    EXPECT_EQ(db->snapshot()->version(), version);
+    for (int i = 0; i < 20; ++i) {
+      get(db->transact([&](Txn& tx) -> Task<void> {
+        tx.put(cat("k/", round, "/", i), std::string(20'000, 'x'));
+        tx.append("log", cat(round * 20 + i));
+        co_return;
+      }));
+    }
+    version = db->snapshot()->version();
+    EXPECT_EQ(version, static_cast<Version>(20 * (round + 1)));
+    const auto records = get(db->snapshot()->read_log("log", "", 1000));
+    ASSERT_EQ(records.size(), 20u * static_cast<size_t>(round + 1));
+    for (size_t i = 0; i < records.size(); ++i) EXPECT_EQ(records[i].value, cat(i));
+    if (round == 0) first = records[0].position;
+    EXPECT_EQ(records[0].position, first);
+    EXPECT_EQ(get(db->snapshot()->scan(prefix_range("k/"))).size(), 20u * static_cast<size_t>(round + 1));
+  }
+}
+
+TEST(Rocks, RefusesAFolderInUse) {
+  TempDir dir;
+  const auto db = open_rocks({.directory = dir / "db"});
+  EXPECT_NE(refusal(dir / "db").find("in use by another process"), std::string::npos) << refusal(dir / "db");
+}
+
+TEST(Rocks, RefusesANewerFormat) {
+  TempDir dir;
+  open_rocks({.directory = dir / "db"}).reset();
+  {
+    rocksdb::DB* db = nullptr;
+    ASSERT_TRUE(rocksdb::DB::Open({}, dir / "db", &db).ok());
+    const std::unique_ptr<rocksdb::DB> owned(db);
+    std::string format;
+    append_be64(format, 2);
+    ASSERT_TRUE(owned->Put({}, "\xffmeta/format", format).ok());
+  }
+  EXPECT_NE(refusal(dir / "db").find("format 2 and this build reads up to 1"), std::string::npos)
+      << refusal(dir / "db");
+}
+
+TEST(Rocks, SaysWhatToDoAboutDamage) {
+  TempDir dir;
+  {
+    const auto db = open_rocks({.directory = dir / "db"});
+    put(*db, "a", "1");
+  }
+  for (const auto& file : std::filesystem::directory_iterator(dir / "db")) {
+    if (file.path().filename().string().starts_with("MANIFEST")) std::filesystem::resize_file(file.path(), 20);
+  }
+  EXPECT_NE(refusal(dir / "db").find("is damaged"), std::string::npos) << refusal(dir / "db");
+}
+
+TEST(Rocks, SaysWhyAFolderCannotBeMade) {
+  TempDir dir;
+  {
+    const auto db = open_rocks({.directory = dir / "db"});
+  }
+  EXPECT_NE(refusal(dir / "db/CURRENT/x").find("can't be made"), std::string::npos) << refusal(dir / "db/CURRENT/x");
+}
+
+TEST(Rocks, CheckpointIsAWholeStore) {
+  TempDir dir;
+  const auto db = open_rocks({.directory = dir / "db"});
+  for (int i = 0; i < 50; ++i) put(*db, cat("k", i), std::string(10'000, 'x'));
+  const Version version = db->snapshot()->version();
+  get(db->checkpoint(dir / "copy"));
+  put(*db, "after", "1");
+  const auto copy = open_rocks({.directory = dir / "copy"});
+  EXPECT_EQ(copy->snapshot()->version(), version);
+  EXPECT_EQ(get(copy->snapshot()->scan({})).size(), 50u);
+  put(*copy, "own", "1");
+  EXPECT_EQ(read(*db, "own"), std::nullopt);
+  const auto again = run(db->checkpoint(dir / "copy"));
+  ASSERT_FALSE(again);
+  EXPECT_NE(describe(again.error()).find("could not be made"), std::string::npos);
+}
+
+TEST(Rocks, StatsMove) {
+  TempDir dir;
+  const auto db = open_rocks({.directory = dir / "db"});
+  put(*db, "a", std::string(5000, 'x'));
+  const auto stats = db->stats();
+  EXPECT_EQ(stats.commits, 1u);
+  EXPECT_EQ(stats.syncs, 1u);
+  EXPECT_GT(stats.bytes_written, 5000u);
+  EXPECT_GT(stats.memory_bytes, 5000u);
+}
+
+#if VIRGA_FAULTS
+TEST(Rocks, FailedWriteFailsTheTransactionAndLaterOnesGoOn) {
+  TempDir dir;
+  const auto db = open_rocks({.directory = dir / "db"});
+  put(*db, "a", "1");
+  arm_fault("kv.rocks.write_fails", FaultAction::kFail);
+  int effects = 0;
+  const auto increment = [&] {
+    return run(db->transact([&](Txn& tx) -> Task<void> {
+      const auto value = co_await tx.get("a");
+      tx.on_commit([&] { ++effects; });
+      tx.put("a", cat(*parse_int(*value) + 1));
+    }));
+  };
+  const auto failed = increment();
+  ASSERT_FALSE(failed);
+  EXPECT_NE(describe(failed.error()).find("nothing was saved"), std::string::npos);
+  EXPECT_EQ(read(*db, "a"), "1");
+  disarm_faults();
+  EXPECT_TRUE(increment());
+  EXPECT_EQ(read(*db, "a"), "2");
+  EXPECT_EQ(effects, 1);
+}
+
+// A process is killed at each point of a commit; the store it leaves holds all of what was acknowledged, and of what
+// was not, all or nothing.
+TEST(Rocks, KilledAtAnyPointKeepsWhatWasAcknowledged) {
+  for (const char* point : {"kv.rocks.before_write", "kv.rocks.after_write", "kv.rocks.after_publish"}) {
+    TempDir dir;
+    int acknowledged[2];
+    ASSERT_EQ(pipe(acknowledged), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      const auto db = open_rocks({.directory = dir / "db"});
+      arm_fault(point, FaultAction::kKill, 7);
+      for (int i = 1;; ++i) {
+        get(db->transact([&](Txn& tx) -> Task<void> {
+          tx.put("left", cat(i));
+          tx.append("log", cat(i));
+          tx.put("right", cat(i));
+          co_return;
+        }));
+        if (::write(acknowledged[1], "x", 1) != 1) _exit(1);
+      }
+    }
+    close(acknowledged[1]);
+    int count = 0;
+    for (char byte; ::read(acknowledged[0], &byte, 1) == 1;) ++count;
+    close(acknowledged[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFSIGNALED(status)) << point;
+    EXPECT_EQ(count, 7) << point;
+    const auto db = open_rocks({.directory = dir / "db"});
+    const int64_t left = *parse_int(*read(*db, "left"));
+    EXPECT_EQ(left, std::string_view(point) == "kv.rocks.before_write" ? 7 : 8) << point;
+    EXPECT_EQ(read(*db, "right"), cat(left));
+    EXPECT_EQ(get(db->snapshot()->read_log("log", "", 100)).size(), static_cast<size_t>(left));
+    EXPECT_EQ(db->snapshot()->version(), static_cast<Version>(left));
+  }
+}
+#endif
+
+}  // namespace
+}  // namespace virga::kv
