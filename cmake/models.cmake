@@ -2,6 +2,7 @@
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 file(GLOB model_folders CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/models/*)
 file(GLOB generator_sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/gen/*.py)
+list(FILTER generator_sources EXCLUDE REGEX "/(test_generate|import_models|services_table)\\.py$")
 set(tables "")
 set(stamps "")
 foreach(folder ${model_folders})
@@ -12,11 +13,22 @@ foreach(folder ${model_folders})
     foreach(name fwd types ops errors model shapes)
       list(APPEND headers ${out}/${name}.h)
     endforeach()
+    # A service with many operations gets its tables in several files, so that none compiles for long.
+    file(STRINGS ${folder}/serves.txt operations)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${folder}/serves.txt)
+    list(LENGTH operations count)
+    math(EXPR parts "1 + ${count} / 60")
+    set(sources ${out}/tables.cc)
+    if(parts GREATER 1)
+      foreach(part RANGE 2 ${parts})
+        list(APPEND sources ${out}/tables_${part}.cc)
+      endforeach()
+    endif()
     file(GLOB inputs CONFIGURE_DEPENDS ${folder}/*)
-    add_custom_command(OUTPUT ${headers} ${out}/tables.cc
-      COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/gen/generate.py ${folder} ${out}
+    add_custom_command(OUTPUT ${headers} ${sources}
+      COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/gen/generate.py ${folder} ${out} ${parts}
       DEPENDS ${inputs} ${generator_sources} COMMENT "Generating aws/${service}" VERBATIM)
-    list(APPEND tables ${out}/tables.cc)
+    list(APPEND tables ${sources})
     list(APPEND stamps ${headers})
   endif()
 endforeach()
