@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/source.h"
 #include "kv/db.h"
@@ -19,10 +21,10 @@ namespace virga::blob {
 // Names a blob; stored inside services' records. Blobs of at most kInlineMost bytes live in the Ref itself.
 inline constexpr size_t kInlineMost = 4096;
 struct Ref {
-  std::string id;        // empty: inline
-  std::string bytes;     // the content when inline
+  std::string id;     // empty: inline
+  std::string bytes;  // the content when inline
   uint64_t size = 0;
-  uint32_t crc32c = 0;   // of the whole content
+  uint32_t crc32c = 0;  // of the whole content
   template <class A>
   void fields(A& a) {
     a(1, id);
@@ -56,7 +58,12 @@ class Store {
   virtual Task<size_t> sweep() = 0;
 };
 
-// Local files below `directory`. `db` holds the reference counts.
-std::unique_ptr<Store> open_files(std::string directory, kv::Db& db);
+struct FileOptions {
+  Micros unkept_grace = std::chrono::hours(1);  // how long a finished blob may wait for the transaction that keeps it
+  Micros dropped_grace = std::chrono::minutes(1);  // how long readers that found a blob may take to open it
+};
+// Local files below `directory`, which belongs to this process alone. `db` holds the reference counts and must outlive
+// the store, as the executors that the store was used on must outlive its last use.
+std::unique_ptr<Store> open_files(std::string directory, kv::Db& db, FileOptions options = {});
 
 }  // namespace virga::blob
