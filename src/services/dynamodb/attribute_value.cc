@@ -1,0 +1,343 @@
+#include "services/dynamodb/attribute_value.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+
+#include "base/encoding.h"
+#include "base/str.h"
+#include "services/dynamodb/errors.h"
+
+namespace virga::dynamodb {
+
+namespace {
+[[noreturn]] void damaged() { throw std::runtime_error("damaged attribute value"); }
+
+uint32_t read_le(const char* p, unsigned width) {
+  uint32_t v = 0;
+  for (unsigned i = 0; i < width; ++i) v |= static_cast<uint32_t>(static_cast<uint8_t>(p[i])) << (8 * i);
+  return v;
+}
+void append_le(std::string& out, uint32_t v, unsigned width) {
+  for (unsigned i = 0; i < width; ++i) out += static_cast<char>(v >> (8 * i));
+}
+}  // namespace
+
+// Where the parts of a container are.
+class Layout {
+ public:
+  explicit Layout(View view) : bytes_(view.bytes_) {
+    if (bytes_.size() < 3) damaged();
+    width_ = static_cast<uint8_t>(bytes_[1]);
+    if ((width_ != 1 && width_ != 2 && width_ != 4) || bytes_.size() < 2 + width_) damaged();
+    count_ = read_le(bytes_.data() + 2, width_);
+    data_ = 2 + size_t{width_} + size_t{width_} * count_;
+    if (data_ > bytes_.size()) damaged();
+  }
+  size_t count() const { return count_; }
+  std::string_view element(size_t i) const {
+    if (i >= count_) damaged();
+    const char* ends = bytes_.data() + 2 + width_;
+    const size_t begin = i ? read_le(ends + (i - 1) * width_, width_) : 0;
+    const size_t end = read_le(ends + i * width_, width_);
+    if (begin > end || data_ + end > bytes_.size()) damaged();
+    return bytes_.substr(data_ + begin, end - begin);
+  }
+  std::pair<std::string_view, View> entry(size_t i) const {
+    const std::string_view e = element(i);
+    if (e.size() < 2) damaged();
+    const size_t name = read_be16(e.data());
+    if (e.size() < 2 + name) damaged();
+    return {e.substr(2, name), View(e.substr(2 + name))};
+  }
+
+ private:
+  std::string_view bytes_;
+  unsigned width_;
+  size_t count_, data_;
+};
+
+std::string_view name_of(Type type) {
+  switch (type) {
+    case Type::kS: return "S";
+    case Type::kN: return "N";
+    case Type::kB: return "B";
+    case Type::kBool: return "BOOL";
+    case Type::kNull: return "NULL";
+    case Type::kSS: return "SS";
+    case Type::kNS: return "NS";
+    case Type::kBS: return "BS";
+    case Type::kL: return "L";
+    case Type::kM: return "M";
+  }
+  return "";
+}
+
+std::string_view long_name_of(Type type) {
+  switch (type) {
+    case Type::kS: return "STRING";
+    case Type::kN: return "NUMBER";
+    case Type::kB: return "BINARY";
+    case Type::kBool: return "BOOLEAN";
+    case Type::kNull: return "NULL";
+    case Type::kSS: return "STRING_SET";
+    case Type::kNS: return "NUMBER_SET";
+    case Type::kBS: return "BINARY_SET";
+    case Type::kL: return "LIST";
+    case Type::kM: return "MAP";
+  }
+  return "";
+}
+
+std::optional<Type> type_named(std::string_view name) {
+  for (int i = 0; i <= static_cast<int>(Type::kM); ++i) {
+    if (name_of(static_cast<Type>(i)) == name) return static_cast<Type>(i);
+  }
+  return std::nullopt;
+}
+
+Type View::type() const {
+  if (bytes_.empty()) damaged();
+  switch (bytes_[0]) {
+    case 'S': return Type::kS;
+    case 'N': return Type::kN;
+    case 'B': return Type::kB;
+    case 'T':
+    case 'F': return Type::kBool;
+    case '0': return Type::kNull;
+    case 's': return Type::kSS;
+    case 'n': return Type::kNS;
+    case 'b': return Type::kBS;
+    case 'L': return Type::kL;
+    case 'M': return Type::kM;
+    default: damaged();
+  }
+}
+
+size_t View::size() const { return Layout(*this).count(); }
+std::string_view View::name_at(size_t index) const { return Layout(*this).entry(index).first; }
+std::string_view View::element(size_t index) const { return Layout(*this).element(index); }
+
+View View::at(size_t index) const {
+  const Layout layout(*this);
+  return bytes_[0] == 'M' ? layout.entry(index).second : View(layout.element(index));
+}
+
+std::optional<size_t> View::index_of(std::string_view name) const {
+  const Layout layout(*this);
+  size_t low = 0, high = layout.count();
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    const int order = layout.entry(middle).first.compare(name);
+    if (order == 0) return middle;
+    if (order < 0) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return std::nullopt;
+}
+
+View View::find(std::string_view name) const {
+  const auto index = index_of(name);
+  return index ? at(*index) : View();
+}
+
+bool View::set_contains(std::string_view content) const {
+  const Layout layout(*this);
+  size_t low = 0, high = layout.count();
+  while (low < high) {
+    const size_t middle = (low + high) / 2;
+    const int order = layout.element(middle).compare(content);
+    if (order == 0) return true;
+    if (order < 0) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return false;
+}
+
+size_t View::stored_size() const {
+  switch (type()) {
+    case Type::kS:
+    case Type::kB: return content().size();
+    case Type::kN: return number().stored_size();
+    case Type::kBool:
+    case Type::kNull: return 1;
+    case Type::kSS:
+    case Type::kBS:
+    case Type::kNS: {
+      const Layout layout(*this);
+      size_t total = 0;
+      for (size_t i = 0; i < layout.count(); ++i) {
+        total += bytes_[0] == 'n' ? Number::from_key(layout.element(i)).stored_size() : layout.element(i).size();
+      }
+      return total;
+    }
+    case Type::kL: {
+      const Layout layout(*this);
+      size_t total = 3;
+      for (size_t i = 0; i < layout.count(); ++i) total += 1 + View(layout.element(i)).stored_size();
+      return total;
+    }
+    case Type::kM: {
+      return 3 + size() + item_size();
+    }
+  }
+  return 0;
+}
+
+size_t View::item_size() const {
+  const Layout layout(*this);
+  size_t total = 0;
+  for (size_t i = 0; i < layout.count(); ++i) {
+    const auto [name, value] = layout.entry(i);
+    total += name.size() + value.stored_size();
+  }
+  return total;
+}
+
+std::optional<std::strong_ordering> compare(View a, View b) {
+  if (!a.present() || !b.present() || a.type() != b.type()) return std::nullopt;
+  // Key forms of numbers sort as the numbers do.
+  if (!a.is(Type::kS) && !a.is(Type::kN) && !a.is(Type::kB)) return std::nullopt;
+  return a.content().compare(b.content()) <=> 0;
+}
+
+std::string describe(View value) {
+  std::string out = cat("{", name_of(value.type()), ":");
+  switch (value.type()) {
+    case Type::kS: out += value.content(); break;
+    case Type::kN: value.number().append_text(out); break;
+    case Type::kB: out += base64_encode(value.content()); break;
+    case Type::kBool: out += value.boolean() ? "true" : "false"; break;
+    case Type::kNull: out += "true"; break;
+    case Type::kSS:
+    case Type::kNS:
+    case Type::kBS:
+      out += '[';
+      for (size_t i = 0; i < value.size(); ++i) {
+        if (i) out += ", ";
+        if (value.is(Type::kNS)) {
+          Number::from_key(value.element(i)).append_text(out);
+        } else {
+          out += value.is(Type::kBS) ? base64_encode(value.element(i)) : std::string(value.element(i));
+        }
+      }
+      out += ']';
+      break;
+    case Type::kL:
+      out += '[';
+      for (size_t i = 0; i < value.size(); ++i) append(out, i ? ", " : "", describe(value.at(i)));
+      out += ']';
+      break;
+    case Type::kM:
+      out += '{';
+      for (size_t i = 0; i < value.size(); ++i) append(out, i ? ", " : "", value.name_at(i), "=", describe(value.at(i)));
+      out += '}';
+      break;
+  }
+  return out += "}";
+}
+
+void ContainerBuilder::add(std::string_view element) {
+  data_ += element;
+  end_element();
+}
+
+void ContainerBuilder::add_entry(std::string_view name, std::string_view value) {
+  append_be16(data_, static_cast<uint16_t>(name.size()));
+  data_ += name;
+  data_ += value;
+  end_element();
+}
+
+void ContainerBuilder::finish(char tag, std::string& out) const {
+  const size_t largest = std::max(data_.size(), ends_.size());
+  const unsigned width = largest <= 0xFF ? 1 : largest <= 0xFFFF ? 2 : 4;
+  out.reserve(out.size() + 2 + width * (ends_.size() + 1) + data_.size());
+  out += tag;
+  out += static_cast<char>(width);
+  append_le(out, static_cast<uint32_t>(ends_.size()), width);
+  for (const uint32_t end : ends_) append_le(out, end, width);
+  out += data_;
+}
+
+void append_string(std::string& out, std::string_view text) {
+  out += 'S';
+  out += text;
+}
+void append_binary(std::string& out, std::string_view bytes) {
+  out += 'B';
+  out += bytes;
+}
+void append_number(std::string& out, const Number& number) {
+  out += 'N';
+  number.append_key(out);
+}
+void append_boolean(std::string& out, bool value) { out += value ? 'T' : 'F'; }
+void append_null(std::string& out) { out += '0'; }
+
+void append_set(std::string& out, Type type, std::vector<std::string_view> contents) {
+  std::sort(contents.begin(), contents.end());
+  ContainerBuilder builder;
+  for (const std::string_view content : contents) builder.add(content);
+  builder.finish(type == Type::kSS ? 's' : type == Type::kNS ? 'n' : 'b', out);
+}
+
+void append_malformed(std::string& out, std::string_view message) {
+  out += 'X';
+  out += message;
+}
+
+AttributeValue AttributeValue::of_bytes(std::string bytes) {
+  AttributeValue value;
+  value.bytes_ = std::move(bytes);
+  return value;
+}
+AttributeValue AttributeValue::string(std::string_view text) {
+  AttributeValue value;
+  append_string(value.bytes_, text);
+  return value;
+}
+AttributeValue AttributeValue::number(const Number& number) {
+  AttributeValue value;
+  append_number(value.bytes_, number);
+  return value;
+}
+
+Item Item::of_bytes(std::string bytes) {
+  Item item;
+  item.bytes_ = std::move(bytes);
+  return item;
+}
+
+Item pick(View item, const std::vector<std::string_view>& names) {
+  std::vector<std::pair<std::string_view, View>> entries;
+  for (const std::string_view name : names) {
+    if (const View value = item.find(name); value.present()) entries.emplace_back(name, value);
+  }
+  return make_item(std::move(entries));
+}
+
+Item make_item(std::vector<std::pair<std::string_view, View>> entries) {
+  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  ContainerBuilder builder;
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (i + 1 < entries.size() && entries[i].first == entries[i + 1].first) continue;
+    builder.add_entry(entries[i].first, entries[i].second.bytes());
+  }
+  std::string bytes;
+  builder.finish('M', bytes);
+  return Item::of_bytes(std::move(bytes));
+}
+
+void check_well_formed(View value) {
+  // A reader that meets a malformed value marks the outermost value, so there is nothing to descend into.
+  if (!value.malformed().empty()) throw validation(std::string(value.malformed()));
+}
+
+}  // namespace virga::dynamodb
