@@ -114,6 +114,15 @@ Type View::type() const {
   }
 }
 
+std::string_view View::malformed() const {
+  if (!present() || bytes_[0] != 'X') return {};
+  return bytes_.substr(1, bytes_.find('\0', 1) - 1);
+}
+std::string_view View::malformed_name() const {
+  const size_t end = bytes_.find('\0', 1);
+  return end == std::string_view::npos ? std::string_view{} : bytes_.substr(end + 1);
+}
+
 size_t View::size() const { return Layout(*this).count(); }
 std::string_view View::name_at(size_t index) const { return Layout(*this).entry(index).first; }
 std::string_view View::element(size_t index) const { return Layout(*this).element(index); }
@@ -288,9 +297,11 @@ void append_set(std::string& out, Type type, std::vector<std::string_view> conte
   builder.finish(type == Type::kSS ? 's' : type == Type::kNS ? 'n' : 'b', out);
 }
 
-void append_malformed(std::string& out, std::string_view message) {
+void append_malformed(std::string& out, std::string_view message, std::string_view name) {
   out += 'X';
   out += message;
+  out += '\0';
+  out += name;
 }
 
 AttributeValue AttributeValue::of_bytes(std::string bytes) {
@@ -324,7 +335,7 @@ Item pick(View item, const std::vector<std::string_view>& names) {
 }
 
 Item make_item(std::vector<std::pair<std::string_view, View>> entries) {
-  std::stable_sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   ContainerBuilder builder;
   for (size_t i = 0; i < entries.size(); ++i) {
     if (i + 1 < entries.size() && entries[i].first == entries[i + 1].first) continue;

@@ -3,7 +3,7 @@
 //
 // Encoding: a tag byte, then
 //   S B            the content                      N   the number's key form (number.h)
-//   T F 0          nothing (true, false, null)      X   a message: the value was malformed (see malformed())
+//   T F 0          nothing (true, false, null)      X   a message, 0x00, an attribute's name: malformed
 //   L M s n b      a container (list, map, and the sets): width w (1, 2 or 4), count, the end offset of each element,
 //                  all little-endian in w bytes, then the elements. Elements of L are values, of sets contents, of M
 //                  a two-byte big-endian name length, the name and a value.
@@ -39,8 +39,9 @@ class View {
   bool is(Type type) const { return present() && this->type() == type; }
   bool is_set() const { return present() && (bytes_[0] == 's' || bytes_[0] == 'n' || bytes_[0] == 'b'); }
 
-  // The message of a malformed value, else empty.
-  std::string_view malformed() const { return present() && bytes_[0] == 'X' ? bytes_.substr(1) : std::string_view{}; }
+  // The message of a malformed value, else empty; and of a malformed item which attribute it was.
+  std::string_view malformed() const;
+  std::string_view malformed_name() const;
 
   std::string_view content() const { return bytes_.substr(1); }  // of S and B; of N its key form
   bool boolean() const { return bytes_[0] == 'T'; }
@@ -94,7 +95,7 @@ void append_boolean(std::string& out, bool value);
 void append_null(std::string& out);
 // A set of `type` from contents in any order, without repetitions.
 void append_set(std::string& out, Type type, std::vector<std::string_view> contents);
-void append_malformed(std::string& out, std::string_view message);
+void append_malformed(std::string& out, std::string_view message, std::string_view name = {});
 
 // An owned value.
 class AttributeValue {
@@ -136,7 +137,7 @@ class Item {
 
 // The attributes of `item` called `names`, those that are there; names in any order.
 Item pick(View item, const std::vector<std::string_view>& names);
-// An item of these entries, in any order; of a repeated name the last stays.
+// An item of these entries, in any order; a repeated name must have the same value.
 Item make_item(std::vector<std::pair<std::string_view, View>> entries);
 
 // Throws ValidationException when a value anywhere in `value` was malformed.

@@ -1,0 +1,366 @@
+#include "services/dynamodb/attribute_codec.h"
+
+#include <algorithm>
+
+#include "base/cbor.h"
+#include "base/encoding.h"
+#include "base/str.h"
+#include "services/dynamodb/limits.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+// What the two wire formats have in common, so that the rules about values are written once.
+class JsonSource {
+ public:
+  explicit JsonSource(JsonReader& in) : in_(in) {}
+  bool take_null() {
+    if (in_.peek() != JsonReader::Token::kNull) return false;
+    in_.read_null();
+    return true;
+  }
+  void begin_map() { in_.begin_object(); }
+  bool next_key(std::string& key) { return in_.next_key(key); }
+  void begin_array() { in_.begin_array(); }
+  bool next_element() { return in_.next_element(); }
+  void string(std::string& out) { in_.read_string(out); }
+  bool boolean() { return in_.read_bool(); }
+  void skip() { in_.skip_value(); }
+  void binary(std::string& out) {
+    std::string text;
+    in_.read_string(text);
+    auto bytes = base64_decode(text);
+    if (!bytes) throw JsonError("Invalid base64 input", in_.offset());
+    out = std::move(*bytes);
+  }
+
+ private:
+  JsonReader& in_;
+};
+
+class CborSource {
+ public:
+  explicit CborSource(CborReader& in) : in_(in) {}
+  bool take_null() {
+    if (in_.peek() != CborReader::Token::kNull) return false;
+    in_.read_null();
+    return true;
+  }
+  void begin_map() { in_.begin_map(); }
+  bool next_key(std::string& key) { return in_.next_key(key); }
+  void begin_array() { in_.begin_array(); }
+  bool next_element() { return in_.next_element(); }
+  void string(std::string& out) { in_.read_string(out); }
+  bool boolean() { return in_.read_bool(); }
+  void skip() { in_.skip_value(); }
+  void binary(std::string& out) { in_.read_bytes(out); }
+
+ private:
+  CborReader& in_;
+};
+
+template <class Source>
+class ValueReader {
+ public:
+  explicit ValueReader(Source source) : in_(source) {}
+
+  // Appends the value; the first fault found is kept in fault().
+  void value(std::string& out, int depth) {
+    const size_t start = out.size();
+    int members = 0;
+    in_.begin_map();
+    std::string name;
+    while (in_.next_key(name)) {
+      const auto type = type_named(name);
+      if (!type) {
+        in_.skip();
+        continue;
+      }
+      if (in_.take_null()) continue;
+      // Of several only the last is kept: the value is refused anyway.
+      out.resize(start);
+      ++members;
+      content(*type, out, depth);
+    }
+    if (members == 0) {
+      note("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes");
+      append_null(out);
+    } else if (members > 1) {
+      note("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes");
+    }
+  }
+
+  void map(std::string& out, int depth) {
+    struct Entry {
+      std::string name;
+      size_t begin, end;
+    };
+    std::vector<Entry> entries;
+    std::string scratch;
+    std::string name;
+    bool sorted = true;
+    in_.begin_map();
+    while (in_.next_key(name)) {
+      if (in_.take_null()) continue;
+      const size_t begin = scratch.size();
+      const bool was_fine = fault_.empty();
+      value(scratch, depth + 1);
+      if (name.size() > kMaxAttributeName) note("One or more parameter values were invalid: Attribute name is too large, must be less than 65536 bytes");
+      if (depth == 0 && was_fine && !fault_.empty()) fault_name_ = name;
+      sorted = sorted && (entries.empty() || entries.back().name < name);
+      entries.push_back({name.substr(0, kMaxAttributeName), begin, scratch.size()});
+    }
+    if (!sorted) {
+      // Of a repeated name the last stays last.
+      std::sort(entries.begin(), entries.end(),
+                [](const Entry& a, const Entry& b) { return a.name != b.name ? a.name < b.name : a.begin < b.begin; });
+    }
+    ContainerBuilder builder;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (i + 1 < entries.size() && entries[i].name == entries[i + 1].name) continue;
+      builder.add_entry(entries[i].name, std::string_view(scratch).substr(entries[i].begin, entries[i].end - entries[i].begin));
+    }
+    builder.finish('M', out);
+  }
+
+  const std::string& fault() const { return fault_; }
+  // The attribute of the outermost map that the fault is in.
+  const std::string& fault_name() const { return fault_name_; }
+
+ private:
+  void note(std::string message) {
+    if (fault_.empty()) fault_ = std::move(message);
+  }
+
+  void number(const std::string& text, std::string& key) {
+    if (const auto parsed = Number::parse(text)) {
+      parsed->append_key(key);
+    } else {
+      note(message_of(parsed.error(), text));
+      Number().append_key(key);
+    }
+  }
+
+  void content(Type type, std::string& out, int depth) {
+    if (depth > kMaxNesting) {
+      note("Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit");
+      in_.skip();
+      append_null(out);
+      return;
+    }
+    switch (type) {
+      case Type::kS:
+        in_.string(text_);
+        append_string(out, text_);
+        break;
+      case Type::kN:
+        in_.string(text_);
+        out += 'N';
+        number(text_, out);
+        break;
+      case Type::kB:
+        in_.binary(text_);
+        append_binary(out, text_);
+        break;
+      case Type::kBool: append_boolean(out, in_.boolean()); break;
+      case Type::kNull:
+        if (!in_.boolean()) note("One or more parameter values were invalid: Null attribute value types must have the value of true");
+        append_null(out);
+        break;
+      case Type::kSS:
+      case Type::kNS:
+      case Type::kBS: set(type, out); break;
+      case Type::kL: {
+        ContainerBuilder builder;
+        in_.begin_array();
+        while (in_.next_element()) {
+          value(builder.data(), depth + 1);
+          builder.end_element();
+        }
+        builder.finish('L', out);
+        break;
+      }
+      case Type::kM: map(out, depth); break;
+    }
+  }
+
+  void set(Type type, std::string& out) {
+    std::vector<std::string> elements;
+    in_.begin_array();
+    while (in_.next_element()) {
+      std::string element;
+      if (type == Type::kBS) {
+        in_.binary(element);
+      } else {
+        in_.string(element);
+      }
+      if (type == Type::kNS) {
+        std::string key;
+        number(element, key);
+        element = std::move(key);
+      }
+      elements.push_back(std::move(element));
+    }
+    if (elements.empty()) {
+      note(type == Type::kBS ? "One or more parameter values were invalid: Binary sets should not be empty"
+                             : cat("One or more parameter values were invalid: An ", type == Type::kSS ? "string" : "number",
+                                   " set  may not be empty"));
+    }
+    std::vector<std::string_view> views(elements.begin(), elements.end());
+    std::sort(views.begin(), views.end());
+    if (std::adjacent_find(views.begin(), views.end()) != views.end()) {
+      if (type == Type::kNS) {
+        note("Input collection contains duplicates");
+      } else {
+        std::string list;
+        for (const std::string& element : elements) {
+          append(list, list.empty() ? "" : ", ", type == Type::kBS ? base64_encode(element) : element);
+        }
+        note(cat("One or more parameter values were invalid: Input collection [", list, "]", type == Type::kBS ? "of type BS" : "",
+                 " contains duplicates."));
+      }
+    }
+    append_set(out, type, std::move(views));
+  }
+
+  Source in_;
+  std::string text_;
+  std::string fault_;
+  std::string fault_name_;
+};
+
+template <class Source>
+std::string read_value(Source source) {
+  ValueReader<Source> reader(source);
+  std::string bytes;
+  reader.value(bytes, 1);
+  if (!reader.fault().empty()) {
+    bytes.clear();
+    append_malformed(bytes, reader.fault());
+  }
+  return bytes;
+}
+
+template <class Source>
+std::string read_item(Source source) {
+  ValueReader<Source> reader(source);
+  std::string bytes;
+  reader.map(bytes, 0);
+  if (!reader.fault().empty()) {
+    bytes.clear();
+    append_malformed(bytes, reader.fault(), reader.fault_name());
+  }
+  return bytes;
+}
+
+// The two writers, likewise under one set of names.
+class JsonSink {
+ public:
+  explicit JsonSink(JsonWriter& out) : out_(out) {}
+  void begin_map(size_t) { out_.begin_object(); }
+  void end_map() { out_.end_object(); }
+  void begin_array(size_t) { out_.begin_array(); }
+  void end_array() { out_.end_array(); }
+  void key(std::string_view name) { out_.key(name); }
+  void string(std::string_view s) { out_.string(s); }
+  void binary(std::string_view s) { out_.string(base64_encode(s)); }
+  void boolean(bool b) { out_.boolean(b); }
+
+ private:
+  JsonWriter& out_;
+};
+
+class CborSink {
+ public:
+  explicit CborSink(CborWriter& out) : out_(out) {}
+  void begin_map(size_t n) { out_.map(n); }
+  void end_map() {}
+  void begin_array(size_t n) { out_.array(n); }
+  void end_array() {}
+  void key(std::string_view name) { out_.key(name); }
+  void string(std::string_view s) { out_.string(s); }
+  void binary(std::string_view s) { out_.bytes(s); }
+  void boolean(bool b) { out_.boolean(b); }
+
+ private:
+  CborWriter& out_;
+};
+
+template <class Sink>
+void write_map(Sink out, View map);
+
+template <class Sink>
+void write_value(Sink out, View value) {
+  const Type type = value.type();
+  out.begin_map(1);
+  out.key(name_of(type));
+  switch (type) {
+    case Type::kS: out.string(value.content()); break;
+    case Type::kN: out.string(value.number().text()); break;
+    case Type::kB: out.binary(value.content()); break;
+    case Type::kBool: out.boolean(value.boolean()); break;
+    case Type::kNull: out.boolean(true); break;
+    case Type::kSS:
+    case Type::kNS:
+    case Type::kBS: {
+      const size_t size = value.size();
+      out.begin_array(size);
+      for (size_t i = 0; i < size; ++i) {
+        if (type == Type::kSS) out.string(value.element(i));
+        if (type == Type::kBS) out.binary(value.element(i));
+        if (type == Type::kNS) out.string(Number::from_key(value.element(i)).text());
+      }
+      out.end_array();
+      break;
+    }
+    case Type::kL: {
+      const size_t size = value.size();
+      out.begin_array(size);
+      for (size_t i = 0; i < size; ++i) write_value(out, value.at(i));
+      out.end_array();
+      break;
+    }
+    case Type::kM: write_map(out, value); break;
+  }
+  out.end_map();
+}
+
+template <class Sink>
+void write_map(Sink out, View map) {
+  const size_t size = map.size();
+  out.begin_map(size);
+  for (size_t i = 0; i < size; ++i) {
+    out.key(map.name_at(i));
+    write_value(out, map.at(i));
+  }
+  out.end_map();
+}
+
+}  // namespace
+
+void write_json(JsonWriter& out, View value) { write_value(JsonSink(out), value); }
+void write_json_item(JsonWriter& out, View item) { write_map(JsonSink(out), item); }
+AttributeValue read_json_value(JsonReader& in) { return AttributeValue::of_bytes(read_value(JsonSource(in))); }
+Item read_json_item(JsonReader& in) { return Item::of_bytes(read_item(JsonSource(in))); }
+
+const wire::CustomInfo kAttributeValueInfo = {
+    .read_json = [](JsonReader& in, void* out, std::string_view) { *static_cast<AttributeValue*>(out) = read_json_value(in); },
+    .write_json = [](JsonWriter& out, const void* value) { write_json(out, *static_cast<const AttributeValue*>(value)); },
+    .read_cbor =
+        [](CborReader& in, void* out, std::string_view) {
+          *static_cast<AttributeValue*>(out) = AttributeValue::of_bytes(read_value(CborSource(in)));
+        },
+    .write_cbor =
+        [](CborWriter& out, const void* value) { write_value(CborSink(out), static_cast<const AttributeValue*>(value)->view()); },
+};
+
+const wire::CustomInfo kItemInfo = {
+    .read_json = [](JsonReader& in, void* out, std::string_view) { *static_cast<Item*>(out) = read_json_item(in); },
+    .write_json = [](JsonWriter& out, const void* value) { write_json_item(out, *static_cast<const Item*>(value)); },
+    .read_cbor =
+        [](CborReader& in, void* out, std::string_view) { *static_cast<Item*>(out) = Item::of_bytes(read_item(CborSource(in))); },
+    .write_cbor = [](CborWriter& out, const void* value) { write_map(CborSink(out), static_cast<const Item*>(value)->view()); },
+};
+
+}  // namespace virga::dynamodb

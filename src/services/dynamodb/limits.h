@@ -1,0 +1,43 @@
+// The numbers DynamoDB promises, each from the page "Service, account, and table quotas in Amazon DynamoDB" of the
+// developer guide unless another is named.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace virga::dynamodb {
+
+// Values and items.
+inline constexpr size_t kMaxItemSize = 400 * 1024;
+inline constexpr int kMaxNesting = 32;
+inline constexpr size_t kMaxAttributeName = 65535;
+inline constexpr size_t kMaxPartitionKey = 2048;
+inline constexpr size_t kMaxSortKey = 1024;
+
+// Expressions.
+inline constexpr size_t kMaxExpression = 4096;
+inline constexpr size_t kMaxOperators = 300;
+inline constexpr size_t kMaxInOperands = 100;
+inline constexpr size_t kMaxPathDepth = 32;
+// Parentheses and NOTs within each other: our own bound, far above what 300 operators can need.
+inline constexpr int kMaxExpressionDepth = 350;
+
+// Tables.
+inline constexpr size_t kMaxLocalIndexes = 5;
+inline constexpr size_t kMaxGlobalIndexes = 20;
+inline constexpr size_t kMaxProjectedAttributes = 100;  // over all indexes of a table
+inline constexpr size_t kMaxTags = 50;
+inline constexpr size_t kMaxTables = 2500;
+inline constexpr int64_t kMaxCapacityUnits = 1'000'000'000'000;
+
+// Requests.
+inline constexpr size_t kPageBytes = 1024 * 1024;                  // Query, Scan
+inline constexpr size_t kBatchGetItems = 100;
+inline constexpr size_t kBatchGetBytes = 16 * 1024 * 1024;
+inline constexpr size_t kBatchWriteItems = 25;
+inline constexpr size_t kTransactItems = 100;
+inline constexpr size_t kTransactBytes = 4 * 1024 * 1024;
+inline constexpr size_t kIdempotencyMinutes = 10;                  // of a ClientRequestToken: TransactWriteItems API page
+inline constexpr int32_t kMaxSegments = 1'000'000;
+
+}  // namespace virga::dynamodb
