@@ -145,7 +145,13 @@ class Service:
 
 
 def load(folder):
+    raw, overrides = read(folder)
     name = os.path.basename(os.path.normpath(folder))
+    return _Reader(name, raw, read_serves(os.path.join(folder, "serves.txt")), overrides).service()
+
+
+def read(folder):
+    """The model as overrides.json amends it, and the overrides."""
     with open(os.path.join(folder, "model.json"), encoding="utf-8") as file:
         raw = json.load(file)
     overrides = {}
@@ -158,7 +164,7 @@ def load(folder):
         raise ModelError(f"{path}: unknown keys {sorted(unknown)}")
     for section in ("metadata", "operations", "shapes"):
         merge(raw[section], overrides.get(section, {}))
-    return _Reader(name, raw, read_serves(os.path.join(folder, "serves.txt")), overrides).service()
+    return raw, overrides
 
 
 def read_serves(path):

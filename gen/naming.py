@@ -16,11 +16,11 @@ MACROS = frozenset("NULL EOF NAN INFINITY BUFSIZ OVERFLOW UNDERFLOW DOMAIN errno
                    "linux unix EXIT_SUCCESS EXIT_FAILURE RAND_MAX signbit TRUE FALSE".split())
 
 # Words whose capitals don't say where a word ends.
-WORDS = (("ETag", "Etag"), ("OAuth", "Oauth"), ("GraphQL", "Graphql"), ("IPv", "Ipv"), ("CRC32C", "Crc32c"),
-         ("CRC64NVME", "Crc64nvme"))
+WORDS = (("ETag", "Etag"), ("OAuth", "Oauth"), ("GraphQL", "Graphql"), ("IPv", "Ipv"), ("SSEKMS", "SseKms"),
+         ("CRC32C", "Crc32c"), ("CRC64NVME", "Crc64nvme"))
 
 PLURAL = re.compile(r"([A-Z]{2,})s(?=[A-Z0-9]|$)")  # ARNs, DBs: one word
-PIECE = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
+PIECE = re.compile(r"Crc32c|Crc64nvme|[A-Z]+(?![a-z])[0-9]*|[A-Z]?[a-z]+[0-9]*|[0-9]+")
 
 
 def identifier(text):
