@@ -1,0 +1,105 @@
+// The serverless transform: what AWS's makes of the same templates.
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "services/cloudformation/sam/sam.h"
+#include "services/cloudformation/template.h"
+
+namespace virga::cloudformation {
+namespace {
+
+Json transformed(std::string_view yaml, std::map<std::string, Json> parameters = {}) {
+  return transform_serverless(parse_template(yaml), parameters, {"000000000000", "us-east-1", "aws", "", "", {}});
+}
+std::vector<std::string> resource_names(const Json& root) {
+  std::vector<std::string> out;
+  for (const auto& [name, r] : section(root, "Resources")) out.push_back(name);
+  std::sort(out.begin(), out.end());
+  return out;
+}
+const Json& properties(const Json& root, std::string_view name) { return *root.find("Resources")->find(name)->find("Properties"); }
+
+constexpr std::string_view kApp = R"(
+Transform: AWS::Serverless-2016-10-31
+Globals: {Function: {Timeout: 10, Environment: {Variables: {TABLE: !Ref Table}}}}
+Resources:
+  Table: {Type: AWS::Serverless::SimpleTable}
+  Write:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: s3://b/k
+      Handler: app.handler
+      Runtime: python3.12
+      MemorySize: 256
+      AutoPublishAlias: live
+      Policies: [{DynamoDBCrudPolicy: {TableName: !Ref Table}}, AmazonS3ReadOnlyAccess]
+      FunctionUrlConfig: {AuthType: NONE}
+      Events:
+        Post: {Type: HttpApi, Properties: {Path: '/entries/{id}', Method: post}}
+        Tick: {Type: Schedule, Properties: {Schedule: rate(1 minute)}}
+Outputs:
+  Version: {Value: !Ref Write.Version}
+)";
+
+TEST(Serverless, LogicalIds) {
+  const Json t = transformed(kApp);
+  // The version's id was made by AWS's own transform.
+  EXPECT_EQ(resource_names(t),
+            (std::vector<std::string>{"ServerlessHttpApi", "ServerlessHttpApiApiGatewayDefaultStage", "Table", "Write", "WriteAliaslive",
+                                      "WritePostPermission", "WriteRole", "WriteTick", "WriteTickPermission", "WriteURLInvokeAllowPublicAccess",
+                                      "WriteUrl", "WriteUrlPublicPermissions", "WriteVersion2ecd130a19"}));
+  EXPECT_EQ(t.find("Outputs")->dump(), R"({"Version":{"Value":{"Ref":"WriteVersion2ecd130a19"}}})");
+  EXPECT_FALSE(t.find("Transform"));
+}
+
+TEST(Serverless, RouteAndPermission) {
+  const Json t = transformed(kApp);
+  const Json& operation = *properties(t, "ServerlessHttpApi").find("Body")->find("paths")->find("/entries/{id}")->find("post");
+  EXPECT_EQ(operation.find("x-amazon-apigateway-integration")->find("uri")->dump(),
+            R"({"Fn::Sub":"arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${WriteAliaslive}/invocations"})");
+  EXPECT_EQ(properties(t, "WritePostPermission").find("SourceArn")->dump(),
+            R"({"Fn::Sub":["arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/${__Stage__}/POST/entries/*",)"
+            R"({"__ApiId__":{"Ref":"ServerlessHttpApi"},"__Stage__":"*"}]})");
+  EXPECT_EQ(properties(t, "ServerlessHttpApiApiGatewayDefaultStage").find("StageName")->as_string(), "$default");
+}
+
+TEST(Serverless, RoleAndPolicies) {
+  const Json role = properties(transformed(kApp), "WriteRole");
+  EXPECT_EQ(role.find("ManagedPolicyArns")->dump(),
+            R"(["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole","arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"])");
+  const Json& policy = role.find("Policies")->as_array()[0];
+  EXPECT_EQ(policy.string_or("PolicyName"), "WriteRolePolicy0");
+  const Json& statement = policy.find("PolicyDocument")->find("Statement")->as_array()[0];
+  EXPECT_EQ(statement.find("Resource")->as_array()[1].dump(),
+            R"({"Fn::Sub":["arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${tableName}/index/*",{"tableName":{"Ref":"Table"}}]})");
+}
+
+TEST(Serverless, LayersAndParameters) {
+  const Json t = transformed(R"(
+Transform: AWS::Serverless-2016-10-31
+Parameters: {Key: {Type: String, Default: l}}
+Resources:
+  F: {Type: AWS::Serverless::Function, Properties: {InlineCode: x, Handler: a.b, Runtime: python3.12, Role: arn, Layers: [!Ref Lay]}}
+  Lay: {Type: AWS::Serverless::LayerVersion, Properties: {ContentUri: s3://b/l, LayerName: lay, RetentionPolicy: Delete}}
+)");
+  EXPECT_EQ(properties(t, "F").find("Layers")->dump(), R"([{"Ref":"Lay55204f8c76"}])");
+  EXPECT_EQ(properties(t, "F").find("Code")->dump(), R"({"ZipFile":"x"})");
+  EXPECT_EQ(t.find("Resources")->find("Lay55204f8c76")->string_or("DeletionPolicy"), "Delete");
+}
+
+TEST(Serverless, RefusesByName) {
+  const auto why = [](std::string_view yaml) -> std::string {
+    try {
+      transformed(yaml);
+    } catch (const Error& e) {
+      return e.message;
+    }
+    return "";
+  };
+  EXPECT_NE(why("Resources: {A: {Type: AWS::Serverless::Api}}").find("[A] is invalid. AWS::Serverless::Api is not served by Virga."), std::string::npos);
+  EXPECT_NE(why("Resources: {A: {Type: AWS::Serverless::Function, Properties: {Handler: x}}}").find("Either 'InlineCode' or 'CodeUri' must be set."), std::string::npos);
+  EXPECT_NE(why("Globals: {Function: {Foo: 1}}\nResources: {}").find("'Foo' is not a supported property of 'Function'"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace virga::cloudformation
