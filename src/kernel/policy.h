@@ -18,8 +18,10 @@ class Document;
 using DocumentPtr = std::shared_ptr<const Document>;
 
 enum class Type : uint8_t { kIdentity, kResource };  // resource policies need a Principal; identity policies must have none
-// Throws Error-free std::invalid_argument whose text is what AWS says of a malformed document.
+// Throws std::invalid_argument whose text is what AWS says of a malformed document.
 DocumentPtr parse(std::string_view json, Type type);
+// Whether a decision of this document can depend on Request::keys: conditions or policy variables are in it.
+bool uses_keys(const Document& document);
 
 struct Request {
   const Principal* principal;
@@ -35,7 +37,8 @@ struct Policies {
   DocumentPtr boundary;                     // must allow, when there is one
   std::vector<DocumentPtr> service_control; // each must allow
   DocumentPtr resource;
-  std::string resource_account;             // who owns the resource
+  std::string resource_account;             // who owns the resource; empty: the principal's account
+  bool resource_must_allow = false;         // role trust policies and key policies: identity policies alone don't suffice
 };
 
 enum class Decision : uint8_t { kAllow, kExplicitDeny, kImplicitDeny };
