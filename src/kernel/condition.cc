@@ -38,7 +38,11 @@ bool matches_value(const Condition& c, std::string_view value, const Request& re
       return any_pattern([](std::string_view p, std::string_view v) { return matches(p, v); });
     case Operator::kStringEqualsIgnoreCase:
       return any_pattern([](std::string_view p, std::string_view v) { return matches(p, v, true); });
-    case Operator::kArnLike: return any_pattern(matches_arn);
+    case Operator::kArnLike:
+      return any_pattern([](std::string_view p, std::string_view v) {
+        const bool whole = std::count(p.begin(), p.end(), ':') >= 5 || p == std::string_view(&Pattern::kMany, 1);
+        return whole && matches_arn(p, v);
+      });
     case Operator::kBinary: return any_pattern([](std::string_view p, std::string_view v) { return p == v; });
     case Operator::kNumericEquals: return any_number(c.numbers, parse_double(value), std::equal_to<>());
     case Operator::kNumericLess: return any_number(c.numbers, parse_double(value), std::less<>());
