@@ -247,7 +247,7 @@ def operation_fields(operation):
         ("output", f"&shapes::{operation.output.table}" if operation.output else ""),
         ("errors", f"{operation.cpp_name}_errors" if operation.errors else ""),
         ("streams_input", flag(streams(operation.input))), ("streams_output", flag(streams(operation.output))), anonymous,
-        ("output_wrapper", quoted(operation.raw.get("output", {}).get("resultWrapper"))),
+        ("output_wrapper", quoted(operation.output_wrapper)),
         ("input_root", quoted(reference.get("locationName"))),
         ("input_root_namespace", quoted(namespace_uri(reference.get("xmlNamespace"))))])
 

@@ -123,6 +123,7 @@ class Operation:
     input_type: str = ""
     output_type: str = ""
     errors: list = dataclasses.field(default_factory=list)
+    output_wrapper: str = ""
 
 
 @dataclasses.dataclass
@@ -235,6 +236,9 @@ class _Reader:
                 operation.input = self.top(raw["input"]["shape"], name)
             if "output" in raw:
                 operation.output = self.top(raw["output"]["shape"], name)
+                # Models of services that left the query protocol no longer spell the wrapper, which is always this.
+                query = "kQuery" in protocols(self.raw["metadata"])
+                operation.output_wrapper = raw["output"].get("resultWrapper", name + "Result" if query else "")
             operation.errors = [errors[error] for error in raw.get("errors", [])]
         return operation
 

@@ -194,7 +194,7 @@ constexpr const virga::ErrorShape* PutThing_errors[] = {&error_shapes::ThingMiss
 constexpr wire::OperationModel kOperations[] = {
     {.name = "ListThings", .service = &kModel, .method = "POST", .uri = "/"},
     {.name = "Ping", .service = &kModel, .method = "POST", .uri = "/", .served = true},
-    {.name = "PutThing", .service = &kModel, .method = "POST", .uri = "/", .served = true, .input = &shapes::PutThingInput, .output = &shapes::PutThingOutput, .errors = PutThing_errors},
+    {.name = "PutThing", .service = &kModel, .method = "POST", .uri = "/", .served = true, .input = &shapes::PutThingInput, .output = &shapes::PutThingOutput, .errors = PutThing_errors, .output_wrapper = "PutThingResult"},
 };
 }
 
