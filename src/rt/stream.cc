@@ -1,0 +1,402 @@
+#include "rt/stream.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include <asio/buffer.hpp>
+#include <asio/generic/stream_protocol.hpp>
+#include <asio/basic_stream_socket.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+
+#include "base/str.h"
+#include "rt/reactor.h"
+#include "rt/watch.h"
+
+namespace virga::rt {
+namespace {
+
+int errno_of(const asio::error_code& error) {
+  if (!error || error == asio::error::eof) return 0;
+  return error == asio::error::operation_aborted ? ECANCELED : error.value();
+}
+
+std::string address_text(const sockaddr_storage& address) {
+  char text[INET6_ADDRSTRLEN] = {};
+  if (address.ss_family == AF_INET) {
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof text);
+  } else if (address.ss_family == AF_INET6) {
+    const in6_addr& v6 = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+      inet_ntop(AF_INET, v6.s6_addr + 12, text, sizeof text);
+    } else {
+      inet_ntop(AF_INET6, &v6, text, sizeof text);
+    }
+  }
+  return text;
+}
+
+// What is left of a gather write after `done` bytes.
+class Cursor {
+ public:
+  void set(Stream::Buffers buffers) {
+    count_ = 0;
+    for (const iovec& b : buffers) {
+      if (b.iov_len != 0 && count_ < pieces_.size()) pieces_[count_++] = b;
+    }
+    first_ = 0;
+  }
+  bool empty() const { return first_ == count_; }
+  iovec* data() { return pieces_.data() + first_; }
+  size_t count() const { return count_ - first_; }
+  void consume(size_t n) {
+    while (n > 0) {
+      iovec& piece = pieces_[first_];
+      if (n < piece.iov_len) {
+        piece.iov_base = static_cast<char*>(piece.iov_base) + n;
+        piece.iov_len -= n;
+        return;
+      }
+      n -= piece.iov_len;
+      ++first_;
+    }
+  }
+
+ private:
+  std::array<iovec, 16> pieces_;
+  size_t first_ = 0, count_ = 0;
+};
+
+// Reads through Asio, which remembers that a short read drained the socket and spares the next attempt; writes
+// at once, because a send buffer nearly always has room.
+class SocketStream final : public Stream {
+ public:
+  using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, asio::io_context::executor_type>;
+
+  SocketStream(Reactor& reactor, int fd, int family)
+      : socket_(reactor.context(), asio::generic::stream_protocol(family, 0), fd), fd_(fd) {
+    asio::error_code ignored;
+    socket_.native_non_blocking(true, ignored);
+    if (family != AF_UNIX) {
+      const int on = 1;
+      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+  }
+
+  void shutdown_write() override {
+    if (is_open()) ::shutdown(fd_, SHUT_WR);
+  }
+  void cancel() override {
+    asio::error_code ignored;
+    if (is_open()) socket_.cancel(ignored);
+  }
+  void close() override {
+    asio::error_code ignored;
+    socket_.close(ignored);
+    fd_ = -1;
+  }
+  void reset() override {
+    if (is_open()) {
+      const linger now{1, 0};
+      setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    close();
+  }
+  bool is_open() const override { return fd_ >= 0; }
+  std::string peer() const override {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
+    return address_text(address);
+  }
+  uint16_t local_port() const override {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    if (getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
+    if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<sockaddr_in&>(address).sin_port);
+    if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6&>(address).sin6_port);
+    return 0;
+  }
+
+ protected:
+  bool start_read(char* into, size_t room, Pending& pending) override {
+    if (!is_open()) {
+      pending.io.error = ECANCELED;
+      return true;
+    }
+    socket_.async_receive(asio::buffer(into, room), [&pending](asio::error_code error, size_t bytes) {
+      pending.io = {bytes, errno_of(error)};
+      pending.waiter.resume();
+    });
+    return false;
+  }
+
+  bool start_write(Buffers buffers, Pending& pending) override {
+    if (!is_open()) {
+      pending.io.error = ECANCELED;
+      return true;
+    }
+    writing_.set(buffers);
+    written_ = 0;
+    if (push(pending.io)) return true;
+    wait_to_write(pending);
+    return false;
+  }
+
+ private:
+  // True when finished, well or not; false when the socket takes no more for now.
+  bool push(Io& io) {
+    while (!writing_.empty()) {
+      msghdr message{};
+      message.msg_iov = writing_.data();
+      message.msg_iovlen = writing_.count();
+      const ssize_t n = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0) {
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
+        io = {written_, errno};
+        return true;
+      }
+      written_ += static_cast<size_t>(n);
+      writing_.consume(static_cast<size_t>(n));
+    }
+    io = {written_, 0};
+    return true;
+  }
+  void wait_to_write(Pending& pending) {
+    socket_.async_wait(Socket::wait_write, [this, &pending](asio::error_code error) {
+      if (error) {
+        pending.io = {written_, errno_of(error)};
+      } else if (!is_open()) {
+        pending.io = {written_, ECANCELED};
+      } else if (!push(pending.io)) {
+        return wait_to_write(pending);
+      }
+      pending.waiter.resume();
+    });
+  }
+
+  Socket socket_;
+  int fd_;
+  Cursor writing_;
+  size_t written_ = 0;
+};
+
+class PipeStream final : public Stream {
+ public:
+  PipeStream(Reactor& reactor, int fd) : watch_(std::make_unique<Watch>(reactor, fd)), fd_(fd) {
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+  }
+  ~PipeStream() override { finish(); }
+  void shutdown_write() override { close(); }
+  void cancel() override {
+    if (is_open()) watch_->cancel();
+  }
+  void close() override {
+    if (!is_open()) return;
+    closing_ = true;
+    watch_->cancel();
+    if (waiting_ == 0) finish();
+  }
+  bool is_open() const override { return fd_ >= 0 && !closing_; }
+
+ protected:
+  bool start_read(char* into, size_t room, Pending& pending) override {
+    virga::start(read(into, room), [&pending](Result<Io> r) {
+      pending.io = *r;
+      pending.waiter.resume();
+    });
+    return false;
+  }
+  bool start_write(Buffers buffers, Pending& pending) override {
+    writing_.set(buffers);
+    virga::start(write_all(), [&pending](Result<Io> r) {
+      pending.io = *r;
+      pending.waiter.resume();
+    });
+    return false;
+  }
+
+ private:
+  void finish() {
+    if (fd_ < 0) return;
+    watch_.reset();
+    ::close(fd_);
+    fd_ = -1;
+  }
+  Task<int> ready(bool for_write) {
+    if (!is_open()) co_return ECANCELED;
+    ++waiting_;
+    const int error = for_write ? co_await watch_->writable() : co_await watch_->readable();
+    --waiting_;
+    if (closing_ && waiting_ == 0) finish();
+    co_return closing_ ? ECANCELED : error;
+  }
+  // The first wait also makes sure that nobody is resumed from within its own await_suspend.
+  Task<Io> read(char* into, size_t room) {
+    while (true) {
+      const int error = co_await ready(false);
+      if (error != 0) co_return co_await later(Io{0, error});
+      const ssize_t n = ::read(fd_, into, room);
+      if (n >= 0) co_return Io{static_cast<size_t>(n), 0};
+      if (errno != EINTR && errno != EAGAIN) co_return Io{0, errno};
+    }
+  }
+  Task<Io> write_all() {
+    size_t written = 0;
+    while (!writing_.empty()) {
+      const int error = co_await ready(true);
+      if (error != 0) co_return co_await later(Io{written, error});
+      const ssize_t n = ::writev(fd_, writing_.data(), static_cast<int>(writing_.count()));
+      if (n < 0) {
+        if (errno != EINTR && errno != EAGAIN) co_return Io{written, errno};
+        continue;
+      }
+      written += static_cast<size_t>(n);
+      writing_.consume(static_cast<size_t>(n));
+    }
+    co_return co_await later(Io{written, 0});
+  }
+  static Task<Io> later(Io io) {
+    co_await suspend_until([](Resume resume) { resume.later(); });
+    co_return io;
+  }
+
+  std::unique_ptr<Watch> watch_;
+  int fd_;
+  int waiting_ = 0;
+  bool closing_ = false;
+  Cursor writing_;
+};
+
+// Ends a wait when time is up.
+class WatchTimer final : public CoarseTimer {
+ public:
+  explicit WatchTimer(Watch& watch) : watch_(watch) {}
+  bool fired = false;
+
+ private:
+  void expired() override {
+    fired = true;
+    watch_.cancel();
+  }
+  Watch& watch_;
+};
+
+Task<std::unique_ptr<Stream>> connect_to(sockaddr_storage address, socklen_t size, std::string name, Millis timeout) {
+  Reactor& reactor = *Reactor::here();
+  const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) co_return err::unreachable(cat("Cannot open a socket for ", name, ": ", strerror(errno)));
+  if (::connect(fd, reinterpret_cast<sockaddr*>(&address), size) != 0) {
+    int error = errno;
+    if (error == EINPROGRESS) {
+      Watch watch(reactor, fd);
+      WatchTimer timer(watch);
+      reactor.arm(timer, timeout);
+      error = co_await watch.writable();
+      if (timer.fired) {
+        error = ETIMEDOUT;
+      } else if (error == 0) {
+        socklen_t length = sizeof error;
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+      }
+    }
+    if (error != 0) {
+      ::close(fd);
+      co_return err::unreachable(cat("Cannot connect to ", name, ": ", strerror(error)));
+    }
+  }
+  co_return adopt_socket(reactor, fd);
+}
+
+Task<std::vector<sockaddr_storage>> resolve(std::string host, uint16_t port) {
+  using Resolver = asio::ip::basic_resolver<asio::ip::tcp, asio::io_context::executor_type>;
+  Resolver resolver(Reactor::here()->context());
+  std::vector<sockaddr_storage> found;
+  asio::error_code error;
+  co_await suspend_until([&](Resume resume) {
+    resolver.async_resolve(host, cat(port), asio::ip::resolver_base::numeric_service,
+                           [&, resume](asio::error_code e, Resolver::results_type results) {
+                             error = e;
+                             for (const auto& entry : results) {
+                               sockaddr_storage address{};
+                               memcpy(&address, entry.endpoint().data(), entry.endpoint().size());
+                               found.push_back(address);
+                             }
+                             resume();
+                           });
+  });
+  if (error) co_return err::unreachable(cat("Cannot resolve ", host, ": ", error.message()));
+  co_return found;
+}
+
+}  // namespace
+
+std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) {
+  int family = AF_INET;
+  socklen_t size = sizeof family;
+  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
+  return std::make_unique<SocketStream>(reactor, fd, family);
+}
+
+std::unique_ptr<Stream> adopt_pipe(Reactor& reactor, int fd) { return std::make_unique<PipeStream>(reactor, fd); }
+
+Task<std::unique_ptr<Stream>> connect_tcp(std::string host, uint16_t port, Millis timeout) {
+  const std::string name = cat(host, ":", port);
+  std::vector<sockaddr_storage> addresses;
+  sockaddr_storage literal{};
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  if (inet_pton(AF_INET, host.c_str(), &reinterpret_cast<sockaddr_in&>(literal).sin_addr) == 1) {
+    literal.ss_family = AF_INET;
+    reinterpret_cast<sockaddr_in&>(literal).sin_port = htons(port);
+    addresses.push_back(literal);
+  } else if (inet_pton(AF_INET6, host.c_str(), &reinterpret_cast<sockaddr_in6&>(literal).sin6_addr) == 1) {
+    literal.ss_family = AF_INET6;
+    reinterpret_cast<sockaddr_in6&>(literal).sin6_port = htons(port);
+    addresses.push_back(literal);
+  } else {
+    addresses = co_await resolve(host, port);
+  }
+  std::optional<Failure> last;
+  for (const sockaddr_storage& address : addresses) {
+    const socklen_t size = address.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+    auto stream = co_await as_result(connect_to(address, size, name, timeout));
+    if (stream) co_return std::move(*stream);
+    last = std::move(stream.error());
+  }
+  if (!last) co_return err::unreachable(cat("No address for ", name));
+  co_await fail_with(std::move(*last));
+  __builtin_unreachable();
+}
+
+Task<std::unique_ptr<Stream>> connect_unix(std::string path, Millis timeout) {
+  sockaddr_storage address{};
+  auto& un = reinterpret_cast<sockaddr_un&>(address);
+  if (path.size() >= sizeof un.sun_path) co_return err::unreachable(cat("The socket path is too long: ", path));
+  un.sun_family = AF_UNIX;
+  memcpy(un.sun_path, path.data(), path.size());
+  const socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+  co_return co_await connect_to(address, size, path, timeout);
+}
+
+namespace err {
+namespace {
+constexpr ErrorShape kUnreachable{"ConnectionFailed", 502, Fault::kReceiver, {}};
+constexpr ErrorShape kBroken{"ConnectionBroken", 502, Fault::kReceiver, {}};
+constexpr ErrorShape kTimedOut{"ConnectionTimedOut", 504, Fault::kReceiver, {}};
+}  // namespace
+Error unreachable(std::string message) { return {&kUnreachable, std::move(message), nullptr, {}}; }
+Error broken(std::string message) { return {&kBroken, std::move(message), nullptr, {}}; }
+Error timed_out(std::string message) { return {&kTimedOut, std::move(message), nullptr, {}}; }
+}  // namespace err
+
+}  // namespace virga::rt
