@@ -62,6 +62,7 @@ class Reactors {
   // Starts the threads; before that work may already be posted.
   void start();
   void stop();
+  bool running() const { return !threads_.empty(); }
 
   size_t size() const { return reactors_.size(); }
   Reactor& operator[](size_t i) { return *reactors_[i]; }

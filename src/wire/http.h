@@ -37,6 +37,7 @@ struct HttpRequest {
   std::string query;           // after '?', undecoded; empty when none
   Headers headers;
   Body body;                   // never null; already freed of chunking, not of aws-chunked or compression
+  Headers trailers;            // filled by the time the body ends; what they claim is the client's word, unsigned
   std::optional<uint64_t> content_length;
   std::string peer;            // address of the client, without port
   bool secure = false;         // over TLS
