@@ -91,7 +91,7 @@ struct Member {
   bool idempotency_token = false;
   bool sensitive = false;
   TimestampFormat timestamp = TimestampFormat::kDefault;
-  std::string_view query_name; // ec2 query name; empty: none
+  std::string_view query_name; // name in the query protocols where it is not wire_name; empty: none
 };
 
 struct StructInfo {
