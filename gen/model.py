@@ -84,11 +84,13 @@ class Shape:
         return self.own_type
 
     def constraints(self):
-        """The pieces of a wire::Constraints, empty when there are none."""
+        """The pieces of a wire::Constraints, empty when there are none. A custom type checks its own."""
+        if self.kind in STRUCTURES + ("kCustom", "kDocument"):
+            return []
         numeric = self.kind in NUMBERS
         pieces = []
         for bound in ("min", "max"):
-            if bound in self.raw and self.kind not in STRUCTURES and abs(self.raw[bound]) < 2**63:
+            if bound in self.raw and abs(self.raw[bound]) < 2**63:
                 pieces.append((bound, int(self.raw[bound])))
         has = [bound for bound, _ in pieces]
         if numeric and has:

@@ -92,7 +92,9 @@ struct EventStreamOps {
   }
 };
 
-inline std::string_view enum_name(const Shape& shape, int index) { return shape.enumeration->values[static_cast<size_t>(index)]; }
+inline std::string_view enum_name(const Shape& shape, int index) {
+  return shape.enumeration->values[static_cast<size_t>(index)];
+}
 
 // Sets *value to the enumerator that is spelled `text`; false when there is none.
 inline bool enum_value(const Shape& shape, std::string_view text, void* value) {
@@ -106,7 +108,9 @@ inline bool enum_value(const Shape& shape, std::string_view text, void* value) {
   return false;
 }
 
-inline Error make_error(const ErrorShape& shape, std::string message) { return Error{&shape, std::move(message), nullptr, {}}; }
+inline Error make_error(const ErrorShape& shape, std::string message) {
+  return Error{&shape, std::move(message), nullptr, {}};
+}
 inline Error make_error(const ErrorShape& shape, std::string message, const Json& members) {
   return Error{&shape, std::move(message), std::make_shared<const Json>(members), {}};
 }
