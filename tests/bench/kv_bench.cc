@@ -145,15 +145,26 @@ int main_of(const std::string& base, double seconds) {
   }
   for (const int writers : {2, 32, 128}) {
     const std::string name = cat("kv.commit_", writers);
-    const Outcome ours = through_db(folder(), 2, writers, seconds, false);
-    report(name, ours.rate, "1/s");
-    report(cat(name, "_p50"), ours.p50, "us");
-    report(cat(name, "_p99"), ours.p99, "us");
-    report(cat(name, "_group"), ours.group, "commits/sync");
-    report(cat(name, "_cpu"), ours.cpu, "us/commit");
-    const double rocks = direct(folder(), std::max<size_t>(1, static_cast<size_t>(ours.group + 0.5)), seconds);
-    report(cat(name, "_rocksdb"), rocks, "1/s");
-    report(cat(name, "_ratio"), ours.rate / rocks, "");
+    // Ours and RocksDB's in turns: on a shared machine only neighbours in time compare.
+    std::vector<double> rates, p50s, p99s, groups, cpus, rocks, ratios;
+    for (int round = 0; round < 3; ++round) {
+      const Outcome ours = through_db(folder(), 2, writers, seconds, false);
+      const double theirs = direct(folder(), std::max<size_t>(1, static_cast<size_t>(ours.group + 0.5)), seconds);
+      rates.push_back(ours.rate);
+      p50s.push_back(ours.p50);
+      p99s.push_back(ours.p99);
+      groups.push_back(ours.group);
+      cpus.push_back(ours.cpu);
+      rocks.push_back(theirs);
+      ratios.push_back(ours.rate / theirs);
+    }
+    report(name, percentile(rates, 0.5), "1/s");
+    report(cat(name, "_p50"), percentile(p50s, 0.5), "us");
+    report(cat(name, "_p99"), percentile(p99s, 0.5), "us");
+    report(cat(name, "_group"), percentile(groups, 0.5), "commits/sync");
+    report(cat(name, "_cpu"), percentile(cpus, 0.5), "us/commit");
+    report(cat(name, "_rocksdb"), percentile(rocks, 0.5), "1/s");
+    report(cat(name, "_ratio"), percentile(ratios, 0.5), "");
   }
   report("kv.read_commit_128", through_db(folder(), 2, 128, seconds, true).rate, "1/s");
   report("kv.rss_end", resident_mb(), "MB");
@@ -169,5 +180,5 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: %s FOLDER [SECONDS]\n", argv[0]);
     return 2;
   }
-  return virga::main_of(virga::cat(argv[1], "/kv_bench"), argc > 2 ? std::atof(argv[2]) : 2.0);
+  return virga::main_of(virga::cat(argv[1], "/kv_bench"), argc > 2 ? std::atof(argv[2]) : 1.0);
 }

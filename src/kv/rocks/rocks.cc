@@ -1,6 +1,8 @@
 #include "kv/rocks/rocks.h"
 
 #include <rocksdb/cache.h>
+#include <rocksdb/perf_context.h>
+#include <rocksdb/perf_level.h>
 #include <rocksdb/utilities/checkpoint.h>
 
 #include <algorithm>
@@ -41,8 +43,28 @@ void check_read(const rocksdb::Status& status) {
 
 }  // namespace
 
+// Counts the dead entries that an iterator's move on this thread walks over.
+class Passed {
+ public:
+  Passed() : level_(rocksdb::GetPerfLevel()) {
+    rocksdb::SetPerfLevel(rocksdb::PerfLevel::kEnableCount);
+    before_ = now();
+  }
+  ~Passed() { rocksdb::SetPerfLevel(level_); }
+  uint64_t count() const { return now() - before_; }
+
+ private:
+  static uint64_t now() {
+    const auto* context = rocksdb::get_perf_context();
+    return context->internal_delete_skipped_count + context->internal_key_skipped_count;
+  }
+  const rocksdb::PerfLevel level_;
+  uint64_t before_;
+};
+
 struct RocksDb::RocksView final : View {
-  RocksView(Version version, RocksDb& db) : View(version, db.live_), db(*db.db_), snapshot(this->db.GetSnapshot()) {}
+  RocksView(Version version, RocksDb& engine)
+      : View(version, engine.live_), engine(engine), db(*engine.db_), snapshot(db.GetSnapshot()) {}
   ~RocksView() override { db.ReleaseSnapshot(snapshot); }
   std::optional<std::string> get(std::string_view key) const override {
     if (key >= kReserved) return std::nullopt;
@@ -56,38 +78,73 @@ struct RocksDb::RocksView final : View {
   }
   std::unique_ptr<Cursor> cursor(const Range& range, bool reverse) const override;
 
+  RocksDb& engine;
   rocksdb::DB& db;
   const rocksdb::Snapshot* const snapshot;
 };
 
 struct RocksDb::RocksCursor final : Cursor {
   RocksCursor(const RocksView& view, const Range& r, bool reverse)
-      : range(r), lower(range.begin), upper(range.end), reverse(reverse) {
+      : view(view), range(r), lower(range.begin), upper(range.end), reverse(reverse) {
     rocksdb::ReadOptions options;
     options.snapshot = view.snapshot;
     options.iterate_lower_bound = &lower;
     options.iterate_upper_bound = &upper;
     rows.reset(view.db.NewIterator(options));
-    reverse ? rows->SeekToLast() : rows->SeekToFirst();
-    check_read(rows->status());
+    if (reverse) {
+      rows->SeekToLast();
+      check_read(rows->status());
+    } else {
+      seek_forward(range.begin);
+    }
   }
   bool valid() const override { return rows->Valid(); }
   std::string_view key() const override { return view_of(rows->key()); }
   std::string_view value() const override { return view_of(rows->value()); }
   void next() override {
-    reverse ? rows->Prev() : rows->Next();
-    check_read(rows->status());
-  }
-  void skip_to(std::string_view key) override {
     if (reverse) {
-      rows->SeekForPrev(slice(key));
-      if (rows->Valid() && view_of(rows->key()) == key) rows->Prev();
+      rows->Prev();
+    } else if (!view.engine.gaps_.empty()) {
+      return seek_after();
     } else {
-      rows->Seek(slice(key));
+      const std::string here = rows->key().ToString();
+      const Passed passed;
+      rows->Next();
+      remember(key_after(here), passed.count());
     }
     check_read(rows->status());
   }
+  void skip_to(std::string_view key) override {
+    if (!reverse) return seek_forward(key);
+    rows->SeekForPrev(slice(key));
+    if (rows->Valid() && view_of(rows->key()) == key) rows->Prev();
+    check_read(rows->status());
+  }
 
+ private:
+  void seek_forward(std::string_view from) {
+    view.engine.seek(*rows, from, range.end, view.version());
+    check_read(rows->status());
+  }
+  // The next row, over a gap if one begins here.
+  void seek_after() {
+    const std::string after = key_after(view_of(rows->key()));
+    const std::string start = view.engine.gaps_.skip(after, view.version());
+    const Passed passed;
+    if (start == after) {
+      rows->Next();
+    } else {
+      rows->Seek(start);
+    }
+    remember(after, passed.count());
+    check_read(rows->status());
+  }
+  void remember(std::string_view from, uint64_t passed) {
+    if (passed < view.engine.options_.gap_worth || !rows->status().ok()) return;
+    view.engine.gaps_.add(from, rows->Valid() ? key() : std::string_view(range.end), view.version());
+  }
+
+  const RocksView& view;
   const Range range;
   const rocksdb::Slice lower, upper;
   const bool reverse;
@@ -96,6 +153,15 @@ struct RocksDb::RocksCursor final : Cursor {
 
 std::unique_ptr<Cursor> RocksDb::RocksView::cursor(const Range& range, bool reverse) const {
   return std::make_unique<RocksCursor>(*this, range, reverse);
+}
+
+// Moves `rows` to the first row at or after `from`; remembers the gap when that took long. The iterator ends at `end`.
+void RocksDb::seek(rocksdb::Iterator& rows, std::string_view from, std::string_view end, Version version) {
+  const std::string start = gaps_.skip(from, version);
+  const Passed passed;
+  rows.Seek(start);
+  if (passed.count() < options_.gap_worth || !rows.status().ok()) return;
+  gaps_.add(from, rows.Valid() ? view_of(rows.key()) : end, version);
 }
 
 RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)) {
@@ -107,6 +173,7 @@ RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)) {
   published_ = last_version_;
   // What former processes wrote is before everything that can be waited for here.
   watches_->start_at(last_version_);
+  gaps_.start_at(last_version_);
   thread_ = std::thread([this] { commit_loop(); });
 }
 
@@ -177,7 +244,6 @@ struct RocksDb::Enqueue {
     std::lock_guard lock(queue.queue_mutex_);
     *queue.queue_tail_ = &pending;
     queue.queue_tail_ = &pending.next;
-    ++queue.queued_;
     queue.queue_wake_.notify_one();
   }
   void await_resume() const noexcept {}
@@ -198,22 +264,21 @@ void RocksDb::commit_loop() {
     queue_wake_.wait(lock, [&] { return queue_head_ || stopping_; });
     if (!queue_head_) return;
     Batch batch;
-    take(batch, lock);
+    take(batch);
     lock.unlock();
     for (Pending* pending : batch.members) add(batch, *pending);
     if (!batch.accepted.empty()) write(batch);
-    last_members_ = batch.members.size();
     complete(batch.members);
     lock.lock();
   }
 }
 
-void RocksDb::take(Batch& batch, std::unique_lock<std::mutex>& lock) {
+// Whatever has queued up while the last batch was on its way: nobody waits for others to come.
+void RocksDb::take(Batch& batch) {
   size_t bytes = 0;
   while (queue_head_ && batch.members.size() < kMostBatchMembers && bytes < kMostBatchBytes) {
     Pending* pending = queue_head_;
     queue_head_ = pending->next;
-    --queued_;
     bytes += pending->txn->writes().bytes();
     batch.members.push_back(pending);
   }
@@ -229,10 +294,11 @@ void RocksDb::add(Batch& batch, Pending& pending) {
   const Version version = ++last_version_;
   const WriteSet& writes = txn.writes();
   for (const auto& [begin, end] : writes.erased().all()) erase_range(batch, begin, end, version);
-  const auto put = [&](std::string key, std::string_view value) {
+  const auto put = [&](std::string_view key, std::string_view value) {
     batch.writes.Put(slice(key), slice(value));
+    batch.puts.push_back(key);
     window_.add(key, version);
-    batch.changes.push_back({version, std::move(key), false, {}});
+    batch.changes.push_back({version, std::string(key), false, {}});
   };
   for (const auto& [key, value] : writes.points()) {
     if (value) {
@@ -244,7 +310,9 @@ void RocksDb::add(Batch& batch, Pending& pending) {
     }
   }
   uint16_t order = 0;
-  for (const OrderedPut& ordered : writes.ordered()) put(ordered.prefix + position_of(version, order++), ordered.value);
+  for (const OrderedPut& ordered : writes.ordered()) {
+    put(batch.ordered.emplace_back(ordered.prefix + position_of(version, order++)), ordered.value);
+  }
   batch.accepted.push_back(&pending);
   batch.last = version;
 }
@@ -257,8 +325,8 @@ void RocksDb::erase_range(Batch& batch, const std::string& begin, const std::str
     options.iterate_upper_bound = &upper;
     options.fill_cache = false;
     const std::unique_ptr<rocksdb::Iterator> rows(db_->NewIterator(options));
-    for (rows->Seek(begin); rows->Valid() && keys.size() <= kMostSingleErases; rows->Next())
-      keys.push_back(rows->key().ToString());
+    seek(*rows, begin, end, published_);
+    for (; rows->Valid() && keys.size() <= kMostSingleErases; rows->Next()) keys.push_back(rows->key().ToString());
     // What can't be listed is erased as a range.
     if (!rows->status().ok() || !window_.knows(published_)) keys.resize(kMostSingleErases + 1);
   }
@@ -305,6 +373,7 @@ void RocksDb::write(Batch& batch) {
     return;
   }
   KILL_POINT("kv.rocks.after_write");
+  gaps_.committed(batch.puts, batch.last);
   publish(batch.last);
   commits_.fetch_add(batch.accepted.size(), std::memory_order_relaxed);
   syncs_.fetch_add(1, std::memory_order_relaxed);

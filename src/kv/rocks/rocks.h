@@ -8,6 +8,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <coroutine>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <mutex>
@@ -17,6 +18,7 @@
 
 #include "base/worker_pool.h"
 #include "kv/engine.h"
+#include "kv/rocks/gaps.h"
 
 namespace virga::kv {
 
@@ -49,17 +51,20 @@ class RocksDb final : public Engine {
   struct Batch {
     rocksdb::WriteBatch writes;
     std::vector<Change> changes;
-    std::vector<Pending*> members;  // all, in order
+    std::vector<std::string_view> puts;  // into members' write sets and `ordered`
+    std::deque<std::string> ordered;     // keys that hold a version
+    std::vector<Pending*> members;       // all, in order
     std::vector<Pending*> accepted;
     Version last = 0;
   };
 
   void read_state();
   void commit_loop();
-  void take(Batch& batch, std::unique_lock<std::mutex>& lock);
+  void take(Batch& batch);
   void add(Batch& batch, Pending& pending);
   void erase_range(Batch& batch, const std::string& begin, const std::string& end, Version version);
   void write(Batch& batch);
+  void seek(rocksdb::Iterator& rows, std::string_view from, std::string_view end, Version version);
   void publish(Version version);
   static void complete(const std::vector<Pending*>& members);
 
@@ -67,6 +72,7 @@ class RocksDb final : public Engine {
   std::unique_ptr<rocksdb::DB> db_;
   std::shared_ptr<rocksdb::Cache> cache_;
   LiveViews live_;
+  Gaps gaps_;
 
   std::mutex newest_mutex_;
   std::shared_ptr<const View> newest_;
@@ -75,15 +81,12 @@ class RocksDb final : public Engine {
   std::condition_variable queue_wake_;
   Pending* queue_head_ = nullptr;
   Pending** queue_tail_ = &queue_head_;
-  size_t queued_ = 0;
   bool stopping_ = false;
 
   // The commit thread's own.
   ConflictWindow window_;
   Version last_version_ = 0;  // given out
   Version published_ = 0;     // what newest_ shows
-  size_t last_members_ = 0;   // how many the last batch held
-  std::chrono::nanoseconds usual_write_{0};
   std::chrono::steady_clock::time_point last_resume_{};
 
   std::atomic<uint64_t> commits_ = 0, conflicts_ = 0, syncs_ = 0, bytes_written_ = 0;

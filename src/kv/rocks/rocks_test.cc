@@ -2,6 +2,9 @@
 #include <rocksdb/db.h>
 #include <sys/wait.h>
 
+#include <chrono>
+#include <map>
+#include <random>
 #include <thread>
 
 #include "base/encoding.h"
@@ -112,6 +115,98 @@ TEST(Rocks, StatsMove) {
   EXPECT_EQ(stats.syncs, 1u);
   EXPECT_GT(stats.bytes_written, 5000u);
   EXPECT_GT(stats.memory_bytes, 5000u);
+}
+
+// Walks that skip remembered gaps see what a map sees, at every instant that somebody still reads.
+TEST(Rocks, GapsHideNothing) {
+  TempDir dir;
+  const auto db = open_rocks({.directory = dir / "db", .memtable_bytes = 128 << 10, .gap_worth = 1});
+  std::mt19937 random(7);
+  const auto pick = [&](int n) { return static_cast<int>(random() % static_cast<unsigned>(n)); };
+  using Model = std::map<std::string, std::string>;
+  Model model;
+  std::vector<std::pair<std::unique_ptr<Reader>, Model>> readers;
+  const auto key = [&] { return cat("q", pick(3), "/", 100 + pick(400)); };
+  const auto text = [](const auto& entries) {
+    std::string out;
+    for (const auto& [k, v] : entries) append(out, k, "=", v, " ");
+    return out;
+  };
+  for (int round = 0; round < 200; ++round) {
+    get(db->transact([&](Txn& tx) -> Task<void> {
+      for (int step = pick(20); step >= 0; --step) {
+        const std::string a = key(), b = key();
+        switch (pick(8)) {
+          case 0:  // takes from the front, as queues do
+          case 1:
+          case 2: {
+            const std::string prefix = cat("q", pick(3), "/");
+            for (int n = pick(6); n >= 0; --n) {
+              const auto front = co_await tx.scan(prefix_range(prefix), {.limit = 1});
+              if (front.empty()) break;
+              EXPECT_EQ(front[0].key, model.lower_bound(prefix)->first);
+              tx.erase(front[0].key);
+              model.erase(front[0].key);
+            }
+            break;
+          }
+          case 3:
+            if (a < b && pick(4) == 0) {
+              tx.erase_range({a, b});
+              model.erase(model.lower_bound(a), model.lower_bound(b));
+            }
+            break;
+          default:
+            tx.put(a, cat(round));
+            model[a] = cat(round);
+        }
+      }
+    }));
+    if (pick(4) == 0) readers.emplace_back(db->snapshot(), model);
+    if (readers.size() > 6) readers.erase(readers.begin() + pick(6));
+    readers.emplace_back(db->snapshot(), model);
+    for (const auto& [reader, then] : readers) {
+      std::string a = pick(2) ? cat("q", pick(3), "/") : key(), b = key();
+      if (a > b) std::swap(a, b);
+      Model expected(then.lower_bound(a), then.lower_bound(b));
+      std::vector<std::pair<std::string, std::string>> got;
+      for (Entry& entry : get(reader->scan({a, b}))) got.emplace_back(entry.key, entry.value);
+      ASSERT_EQ(text(got), text(expected)) << round;
+      got.clear();
+      for (Entry& entry : get(reader->scan({a, b}, {.reverse = true})))
+        got.emplace(got.begin(), entry.key, entry.value);
+      ASSERT_EQ(text(got), text(expected)) << round;
+    }
+    readers.pop_back();
+  }
+}
+
+// Taking from the front of a queue costs the same however much was taken before.
+TEST(Rocks, FrontOfALongQueueIsNear) {
+  TempDir dir;
+  const auto db = open_rocks({.directory = dir / "db"});
+  constexpr int kRecords = 20'000;
+  for (int i = 0; i < kRecords; i += 1000) {
+    get(db->transact([&](Txn& tx) -> Task<void> {
+      for (int n = 0; n < 1000; ++n) tx.append("jobs", "x");
+      co_return;
+    }));
+  }
+  std::chrono::steady_clock::duration first{}, last{};
+  for (int taken = 0; taken < kRecords; taken += 200) {
+    const auto begun = std::chrono::steady_clock::now();
+    const auto records = get(db->snapshot()->read_log("jobs", "", 200));
+    ASSERT_EQ(records.size(), 200u);
+    get(db->transact([&](Txn& tx) -> Task<void> {
+      tx.trim_log("jobs", records.back().position);
+      co_return;
+    }));
+    const auto took = std::chrono::steady_clock::now() - begun;
+    if (taken < kRecords / 10) first += took;
+    if (taken >= kRecords - kRecords / 10) last += took;
+  }
+  EXPECT_LT(last, first * 4 + std::chrono::milliseconds(20));
+  EXPECT_TRUE(get(db->snapshot()->read_log("jobs", "", 1)).empty());
 }
 
 #if VIRGA_FAULTS
