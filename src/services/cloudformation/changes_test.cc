@@ -38,7 +38,7 @@ TEST(Prepare, LiveResourcesInOrder) {
 TEST(Prepare, ReferenceToWhatIsNotMade) {
   Prepared p;
   try {
-    prepare(p, "Conditions: {Off: !Equals [a, b]}\nResources: {A: {Type: T, Condition: "Off"}, B: {Type: T, Properties: {X: !Ref A}}}", {}, here(), nullptr);
+    prepare(p, "Conditions: {Off: !Equals [a, b]}\nResources: {A: {Type: T, Condition: 'Off'}, B: {Type: T, Properties: {X: !Ref A}}}", {}, here(), nullptr);
     FAIL();
   } catch (const Error& e) {
     EXPECT_EQ(e.message, "Template format error: Unresolved resource dependencies [A] in the Resources block of the template");
