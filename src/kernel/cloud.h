@@ -22,7 +22,7 @@ using Deliver = std::function<Task<void>(Ctx& ctx, const Arn& target, std::strin
 
 class Cloud {
  public:
-  Cloud(const Clock& clock, Authorizer& authorizer, Audit& audit, Metrics& metrics);
+  Cloud(const Clock& clock, Authorizer& authorizer, Audit& audit, MetricRegistry& metrics);
   ~Cloud();
 
   // Registers a service. All are added before start().
@@ -57,7 +57,7 @@ class Cloud {
   Task<void> deliver(Ctx& ctx, std::string arn, std::string event);
 
   const Clock& clock() const { return clock_; }
-  Metrics& metrics() { return metrics_; }
+  MetricRegistry& metrics() { return metrics_; }
   Authorizer& authorizer() { return authorizer_; }
 
  private:
@@ -66,7 +66,7 @@ class Cloud {
   const Clock& clock_;
   Authorizer& authorizer_;
   Audit& audit_;
-  Metrics& metrics_;
+  MetricRegistry& metrics_;
   std::vector<std::unique_ptr<Service>> services_;
   struct Registered;
   std::vector<std::unique_ptr<Registered>> registered_;

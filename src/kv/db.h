@@ -131,7 +131,7 @@ auto Db::transact(F&& body) -> decltype(body(std::declval<Txn&>())) {
   // `body` lives in the caller's full expression, which awaits this task.
   for (int attempt = 0;; ++attempt) {
     std::unique_ptr<Txn> txn = begin();
-    if constexpr (std::is_same_v<T, detail::Promise<void>>) {
+    if constexpr (std::is_same_v<T, virga::detail::Promise<void>>) {
       co_await body(*txn);
       if (co_await commit(*txn)) {
         for (auto& effect : take_effects(*txn)) effect();

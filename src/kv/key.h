@@ -20,7 +20,7 @@ class KeyWriter {
   KeyWriter& u64(uint64_t v);
   KeyWriter& time(Time t) { return u64(static_cast<uint64_t>(t.micros) ^ (1ull << 63)); }
   KeyWriter& raw(std::string_view bytes);  // the last part: not delimited
-  std::string take() && { return std::move(key_); }
+  std::string take() { return std::move(key_); }
   const std::string& view() const { return key_; }
   operator std::string() const { return key_; }
 

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <memory>
+
+#include "kernel/deps.h"
+#include "kernel/service.h"
+
+namespace virga::sandbox {
+class Sandboxes;
+}
+
+namespace virga::lambda {
+
+struct Options {
+  uint16_t api_port = 4566;  // where functions find Virga on their own loopback: AWS_ENDPOINT_URL
+};
+
+std::unique_ptr<kernel::Service> make_lambda(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);
+
+}  // namespace virga::lambda

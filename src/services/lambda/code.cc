@@ -1,0 +1,130 @@
+#include <aws/lambda/errors.h>
+#include <aws/s3/ops.h>
+
+#include "base/crypto.h"
+#include "base/encoding.h"
+#include "base/str.h"
+#include "base/zip.h"
+#include "kernel/cloud.h"
+#include "kernel/tokens.h"
+#include "kv/record.h"
+#include "services/lambda/limits.h"
+#include "services/lambda/service.h"
+
+namespace virga::lambda {
+namespace {
+
+constexpr std::string_view kDownload = "lambda:code";
+constexpr auto kDownloadLife = std::chrono::minutes(10);  // as AWS's links
+
+struct DownloadToken {
+  blob::Ref ref;
+  Time expires;
+  template <class A>
+  void fields(A& a) {
+    a(1, ref), a(2, expires);
+  }
+};
+
+}  // namespace
+
+Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<std::string> bucket,
+                                                   std::optional<std::string> key) {
+  auto archive = std::make_shared<std::string>();
+  if (zip) {
+    if (zip->empty()) co_return err::InvalidParameterValueException("Could not unzip uploaded file. Please check your file, then try to upload again.");
+    if (zip->size() > kMaxZipBytes) {
+      co_return err::RequestTooLargeException(cat("Request must be smaller than ", kMaxZipBytes, " bytes for the CreateFunction operation"));
+    }
+    *archive = std::move(*zip);
+  } else if (bucket && key) {
+    s3::GetObjectRequest request;
+    request.bucket = *bucket;
+    request.key = *key;
+    Result<s3::GetObjectOutput> object = co_await as_result(deps_.cloud.call<s3::op::GetObject>(ctx, std::move(request)));
+    if (!object) {
+      const Error* error = error_of(object);
+      if (!error) co_await fail_with(std::move(object.error()));
+      co_return err::InvalidParameterValueException(cat("Error occurred while GetObject. S3 Error Code: ", error->shape->code,
+                                                        ". S3 Error Message: ", error->message));
+    }
+    *archive = co_await read_all(*object->body, kMaxUnzippedBytes,
+                                 err::InvalidParameterValueException("Unzipped size must be smaller than 262144000 bytes"));
+  } else {
+    co_return err::InvalidParameterValueException("Please provide a source for function code.");
+  }
+
+  Code code;
+  code.sha256 = hex_encode(sha256(*archive));
+  code.size = archive->size();
+  Result<std::string> unpacked = co_await as_result(code_.unpack(code.sha256, archive));
+  if (!unpacked) {
+    try {
+      if (const auto* exception = std::get_if<std::exception_ptr>(&unpacked.error())) std::rethrow_exception(*exception);
+    } catch (const ZipError& error) {
+      throw err::InvalidParameterValueException(cat("Could not unzip uploaded file. Please check your file, then try to upload again. (", error.what(), ")"));
+    } catch (...) {
+      throw;
+    }
+    co_await fail_with(std::move(unpacked.error()));
+  }
+  const auto writer = deps_.blobs.create();
+  co_await writer->write(*archive);
+  code.ref = co_await writer->finish();
+  co_return code;
+}
+
+Task<void> LambdaService::keep(kv::Txn& tx, const VersionRecord& version) {
+  co_await deps_.blobs.keep(tx, version.code);
+  for (const LayerUse& layer : version.layers) co_await deps_.blobs.keep(tx, layer.code);
+}
+
+Task<void> LambdaService::drop(kv::Txn& tx, const VersionRecord& version) {
+  co_await deps_.blobs.drop(tx, version.code);
+  for (const LayerUse& layer : version.layers) co_await deps_.blobs.drop(tx, layer.code);
+}
+
+std::string LambdaService::download_url(const Ctx& ctx, const blob::Ref& ref) const {
+  const std::string token = deps_.tokens.seal(kDownload, kv::encode(DownloadToken{ref, ctx.now() + kDownloadLife}));
+  return cat(ctx.base_url, "/_aws/lambda-code/", percent_encode(token));
+}
+
+Task<wire::HttpResponse> LambdaService::download(Ctx& ctx, kernel::EndpointRequest& request) {
+  wire::HttpResponse response;
+  const auto opened = deps_.tokens.open(kDownload, percent_decode(request.id).value_or(""));
+  const DownloadToken token = opened ? kv::decode<DownloadToken>(*opened) : DownloadToken{};
+  if (!opened || token.expires < ctx.now()) {
+    response.status = 403;
+    response.body = "This link to a function's code is not valid or has expired; GetFunction gives a new one.\n";
+    co_return response;
+  }
+  response.headers.set("content-type", "application/zip");
+  response.stream = deps_.blobs.read(token.ref);
+  co_return response;
+}
+
+Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vector<std::string>& arns) {
+  if (arns.size() > kMaxLayers) {
+    co_return err::InvalidParameterValueException(cat("Cannot reference more than ", kMaxLayers, " layers."));
+  }
+  const auto snapshot = deps_.db.snapshot();
+  std::vector<LayerUse> uses;
+  for (const std::string& arn : arns) {
+    const auto id = parse_layer_arn(arn);
+    std::optional<LayerVersionRecord> record;
+    if (id) record = co_await Store(*snapshot, {id->account, id->region}).find_layer_version(id->name, id->version);
+    if (!record) co_return err::InvalidParameterValueException(cat("Layer version ", arn, " does not exist."));
+    uses.push_back({arn, record->size, record->sha256, record->code});
+  }
+  co_return uses;
+}
+
+// The caller may hand the role to Lambda, and the role lets Lambda assume it.
+Task<void> LambdaService::check_role(Ctx& ctx, const std::string& role) {
+  if (!co_await deps_.cloud.authorizer().allowed(ctx, {"iam:PassRole", role, {{"iam:PassedToService", {"lambda.amazonaws.com"}}}}, std::nullopt)) {
+    co_await fail(err::InvalidParameterValueException(cat("User: ", ctx.principal.arn, " is not authorized to perform: iam:PassRole on resource: ", role)));
+  }
+  co_await invoker_.check_role(ctx, role);
+}
+
+}  // namespace virga::lambda

@@ -1,0 +1,108 @@
+#include "services/lambda/code_cache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <system_error>
+
+#include "base/id.h"
+#include "base/source.h"
+#include "base/str.h"
+#include "base/zip.h"
+#include "services/lambda/limits.h"
+
+namespace virga::lambda {
+namespace fs = std::filesystem;
+namespace {
+
+void write_file(const fs::path& path, const ZipReader& zip, const ZipEntry& entry) {
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
+  if (fd < 0) throw std::system_error(errno, std::generic_category(), cat("unpacking ", path.string()));
+  try {
+    zip.extract(entry, [&](std::string_view piece) {
+      while (!piece.empty()) {
+        const ssize_t n = ::write(fd, piece.data(), piece.size());
+        if (n < 0) throw std::system_error(errno, std::generic_category(), cat("unpacking ", path.string()));
+        piece.remove_prefix(static_cast<size_t>(n));
+      }
+    });
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
+  // Readable by whoever the sandbox runs as; executable where the archive says so.
+  ::fchmod(fd, (entry.mode & 0111) ? 0755 : 0644);
+  ::close(fd);
+}
+
+// Symbolic links come last, so that no file is ever written through one.
+void unpack_into(const fs::path& folder, std::string_view archive) {
+  const ZipReader zip(archive, kMaxUnzippedBytes);
+  fs::create_directories(folder);
+  for (const ZipEntry& entry : zip.entries()) {
+    const fs::path path = folder / entry.name;
+    if (entry.is_directory()) {
+      fs::create_directories(path);
+    } else if (!entry.is_symlink()) {
+      fs::create_directories(path.parent_path());
+      write_file(path, zip, entry);
+    }
+  }
+  for (const ZipEntry& entry : zip.entries()) {
+    if (!entry.is_symlink()) continue;
+    const fs::path path = folder / entry.name;
+    fs::create_directories(path.parent_path());
+    fs::create_symlink(zip.read(entry), path);
+  }
+}
+
+}  // namespace
+
+CodeCache::CodeCache(std::string directory, blob::Store& blobs) : directory_(std::move(directory)), blobs_(blobs) {
+  fs::create_directories(directory_);
+}
+
+std::string CodeCache::path_of(std::string_view sha256) const { return cat(directory_, "/", sha256); }
+
+Task<std::string> CodeCache::ensure(std::string sha256, blob::Ref code) {
+  std::string path = path_of(sha256);
+  struct stat found;
+  if (::stat(path.c_str(), &found) == 0) co_return path;
+  const Body body = blobs_.read(code);
+  static constexpr ErrorShape kTooLarge{"CodeStorageExceededException", 400, Fault::kSender, {}};
+  auto archive = std::make_shared<const std::string>(co_await read_all(*body, code.size, Error{&kTooLarge, "", nullptr, {}}));
+  co_return co_await unpack(sha256, archive);
+}
+
+Task<std::string> CodeCache::unpack(std::string sha256, std::shared_ptr<const std::string> archive) {
+  std::string path = path_of(sha256);
+  co_await pool_.run([&] {
+    if (fs::exists(path)) return;
+    // Made elsewhere and renamed, so that a folder under its hash is always whole.
+    const fs::path making = cat(path, ".", random_lower_alnum(8));
+    try {
+      unpack_into(making, *archive);
+      std::error_code lost_race;
+      fs::rename(making, path, lost_race);
+      if (lost_race) fs::remove_all(making);
+    } catch (...) {
+      std::error_code ignored;
+      fs::remove_all(making, ignored);
+      throw;
+    }
+  });
+  co_return path;
+}
+
+Task<void> CodeCache::keep_only(std::set<std::string> used) {
+  co_await pool_.run([&] {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(directory_, ignored)) {
+      if (!used.contains(entry.path().filename().string())) fs::remove_all(entry.path(), ignored);
+    }
+  });
+}
+
+}  // namespace virga::lambda

@@ -1,0 +1,95 @@
+#include "services/lambda/log_writer.h"
+
+#include <aws/logs/ops.h>
+
+#include "base/executor.h"
+#include "base/log.h"
+#include "base/str.h"
+
+namespace virga::lambda {
+namespace {
+constexpr size_t kMostWaiting = 4 << 20;     // bytes of lines not yet written
+constexpr size_t kMostInOnePut = 900'000;    // bytes, under PutLogEvents's 1 MiB
+constexpr size_t kMostLines = 5'000;         // of one PutLogEvents, under its 10,000
+constexpr size_t kLineOverhead = 26;
+constexpr size_t kLongestLine = 256 * 1024;
+}  // namespace
+
+LogWriter::LogWriter(kernel::Cloud& cloud, kernel::Principal role, std::string account, std::string region, std::string group,
+                     std::string stream)
+    : cloud_(cloud), role_(std::move(role)), account_(std::move(account)), region_(std::move(region)), group_(std::move(group)),
+      stream_(std::move(stream)) {}
+
+void LogWriter::add(std::string_view text) {
+  if (text.empty()) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (waiting_bytes_ + text.size() > kMostWaiting) {
+      ++dropped_;
+      return;
+    }
+    if (dropped_) waiting_.push_back({cloud_.clock().now(), cat("[", std::exchange(dropped_, 0), " lines were dropped: too many at once]")});
+    waiting_.push_back({cloud_.clock().now(), std::string(text.substr(0, kLongestLine))});
+    waiting_bytes_ += text.size();
+    if (writing_) return;
+    writing_ = true;
+  }
+  // Posted, so that the lines of one invocation are together in one write.
+  auto self = shared_from_this();
+  if (Executor* executor = Executor::current()) {
+    executor->post([self] { start_background("lambda logs", self->write_all()); });
+  }
+}
+
+Task<void> LogWriter::write_all() {
+  const auto self = shared_from_this();
+  while (true) {
+    std::vector<Line> batch;
+    {
+      std::lock_guard lock(mutex_);
+      if (waiting_.empty()) {
+        writing_ = false;
+        co_return;
+      }
+      size_t bytes = 0, count = 0;
+      while (count < waiting_.size() && count < kMostLines && bytes < kMostInOnePut) bytes += waiting_[count++].text.size() + kLineOverhead;
+      if (bytes >= 1'000'000 && count > 1) --count;
+      batch.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.begin() + count));
+      waiting_.erase(waiting_.begin(), waiting_.begin() + count);
+      for (const Line& line : batch) waiting_bytes_ -= line.text.size();
+    }
+    Result<void> written = co_await as_result(put(std::move(batch)));
+    // A role without permission to write logs is the user's choice, as on AWS: the function runs, unlogged.
+    if (!written) log_debug("lambda", "log lines were refused", {{"group", group_}, {"error", describe(written.error())}});
+  }
+}
+
+Task<void> LogWriter::put(std::vector<Line> lines) {
+  if (!created_) co_await create();
+  logs::PutLogEventsRequest request;
+  request.log_group_name = group_;
+  request.log_stream_name = stream_;
+  for (Line& line : lines) {
+    logs::InputLogEvent event;
+    event.timestamp = line.time.millis();
+    event.message = std::move(line.text);
+    request.log_events.push_back(std::move(event));
+  }
+  kernel::Ctx ctx = cloud_.internal_context(role_, account_, region_);
+  co_await cloud_.call<logs::op::PutLogEvents>(ctx, std::move(request));
+}
+
+Task<void> LogWriter::create() {
+  // Existing already is what both want; any other refusal shows in the put that follows.
+  kernel::Ctx ctx = cloud_.internal_context(role_, account_, region_);
+  logs::CreateLogGroupRequest group;
+  group.log_group_name = group_;
+  (void)co_await as_result(cloud_.call<logs::op::CreateLogGroup>(ctx, std::move(group)));
+  logs::CreateLogStreamRequest stream;
+  stream.log_group_name = group_;
+  stream.log_stream_name = stream_;
+  (void)co_await as_result(cloud_.call<logs::op::CreateLogStream>(ctx, std::move(stream)));
+  created_ = true;
+}
+
+}  // namespace virga::lambda

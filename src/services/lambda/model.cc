@@ -1,0 +1,189 @@
+#include "services/lambda/model.h"
+
+#include <aws/lambda/errors.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/encoding.h"
+#include "base/str.h"
+#include "services/lambda/limits.h"
+
+namespace virga::lambda {
+namespace {
+
+// Names that Lambda sets itself: docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+const std::set<std::string_view> kReserved = {
+    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
+    "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"};
+
+std::string base64_of_hex(const std::string& hex) { return base64_encode(hex_decode(hex).value_or("")); }
+
+[[noreturn]] void bad_arn(std::string_view text) {
+  throw err::InvalidParameterValueException(cat("Invalid function name or ARN: ", text));
+}
+
+}  // namespace
+
+FunctionId function_id(const Ctx& ctx, std::string_view text, const std::optional<std::string>& qualifier) {
+  FunctionId id{ctx.account, ctx.region, {}, {}};
+  std::vector<std::string_view> parts = split(text, ':');
+  if (parts[0] == "arn") {
+    if (parts.size() < 7 || parts.size() > 8 || parts[2] != "lambda" || parts[5] != "function") bad_arn(text);
+    id.region = parts[3];
+    parts.erase(parts.begin(), parts.begin() + 4);
+  }
+  if (parts.size() >= 3 && parts[1] == "function") {
+    id.account = parts[0];
+    parts.erase(parts.begin(), parts.begin() + 2);
+  } else if (parts.size() >= 2 && parts[0] == "function") {
+    parts.erase(parts.begin());
+  }
+  if (parts.empty() || parts.size() > 2 || parts[0].empty()) bad_arn(text);
+  id.name = parts[0];
+  if (id.region != ctx.region) {
+    throw err::ResourceNotFoundException(cat("Functions from '", id.region, "' are not reachable in this region ('", ctx.region, "')"));
+  }
+  if (parts.size() == 2) id.qualifier = parts[1];
+  if (qualifier) {
+    if (!id.qualifier.empty() && id.qualifier != *qualifier) {
+      throw err::InvalidParameterValueException(
+          "The derived qualifier from the function name does not match the specified qualifier.");
+    }
+    id.qualifier = *qualifier;
+  }
+  return id;
+}
+
+std::string function_arn(const Ctx& ctx, const FunctionId& id) {
+  return cat("arn:", ctx.partition, ":lambda:", id.region, ":", id.account, ":function:", id.name);
+}
+std::string qualified_arn(const Ctx& ctx, const FunctionId& id, std::string_view qualifier) {
+  return cat(function_arn(ctx, id), ":", qualifier);
+}
+std::string version_name(uint64_t version) { return version ? cat(version) : std::string(kLatest); }
+
+std::optional<uint64_t> parse_version(std::string_view qualifier) {
+  if (qualifier.empty() || qualifier == kLatest) return 0;
+  const auto number = parse_int(qualifier);
+  return number && *number > 0 ? std::optional<uint64_t>(*number) : std::nullopt;
+}
+
+std::optional<LayerId> parse_layer_arn(std::string_view arn) {
+  const auto parts = split(arn, ':');
+  if (parts.size() != 8 || parts[2] != "lambda" || parts[5] != "layer") return std::nullopt;
+  const auto version = parse_int(parts[7]);
+  if (!version || *version < 1) return std::nullopt;
+  return LayerId{std::string(parts[4]), std::string(parts[3]), std::string(parts[6]), static_cast<uint64_t>(*version)};
+}
+
+LayerId layer_id(const Ctx& ctx, std::string_view name) {
+  const auto parts = split(name, ':');
+  if (parts.size() == 7 && parts[5] == "layer") {
+    return {std::string(parts[4]), std::string(parts[3]), std::string(parts[6]), 0};
+  }
+  if (parts.size() != 1) throw err::InvalidParameterValueException(cat("Layer name cannot be parsed: ", name));
+  return {ctx.account, ctx.region, std::string(name), 0};
+}
+
+std::string layer_arn(const Ctx& ctx, const LayerId& id) {
+  return cat("arn:", ctx.partition, ":lambda:", id.region, ":", id.account, ":layer:", id.name);
+}
+
+Error function_not_found(const Ctx& ctx, const FunctionId& id) {
+  return err::ResourceNotFoundException(
+      cat("Function not found: ", id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier)));
+}
+
+Error wrong_revision() {
+  return err::PreconditionFailedException(
+      "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest "
+      "Revision Id");
+}
+
+void check_environment(const std::map<std::string, std::string>& variables) {
+  size_t bytes = 0;
+  for (const auto& [name, value] : variables) {
+    if (kReserved.contains(name)) {
+      throw err::InvalidParameterValueException(
+          cat("Lambda was unable to configure your environment variables because the environment variables you have provided "
+              "contains reserved keys that are currently not supported for modification. Reserved keys used in this request: ",
+              name));
+    }
+    bytes += name.size() + value.size();
+  }
+  if (bytes > kMaxEnvironment) {
+    throw err::InvalidParameterValueException(
+        cat("Lambda was unable to configure your environment variables because the environment variables you have provided "
+            "exceeded the 4KB limit. Total size: ", bytes));
+  }
+}
+
+void check_handler(const VersionRecord& record) {
+  if (record.handler.empty()) {
+    throw err::InvalidParameterValueException("Handler is mandatory for functions created with deployment packages.");
+  }
+}
+
+std::string runtime_name(const std::optional<Runtime>& runtime) {
+  if (!runtime) throw err::InvalidParameterValueException("Runtime is mandatory for functions created with deployment packages.");
+  return std::string(to_string(*runtime));
+}
+
+FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record, bool qualified_in_arn) {
+  FunctionConfiguration out;
+  out.function_name = id.name;
+  out.function_arn = qualified_in_arn ? qualified_arn(ctx, id, version_name(record.version)) : function_arn(ctx, id);
+  Runtime runtime;
+  if (from_string(record.runtime, runtime)) out.runtime = runtime;
+  out.role = record.role;
+  out.handler = record.handler;
+  out.code_size = static_cast<int64_t>(record.code_size);
+  out.description = record.description;
+  out.timeout = record.timeout;
+  out.memory_size = record.memory;
+  out.last_modified = iso8601_lambda(record.modified);
+  out.code_sha256 = base64_of_hex(record.code_sha256);
+  out.version = version_name(record.version);
+  if (!record.environment.empty()) out.environment = EnvironmentResponse{record.environment, {}};
+  TracingMode tracing;
+  if (from_string(record.tracing, tracing)) out.tracing_config = TracingConfigResponse{tracing};
+  out.revision_id = record.revision;
+  if (!record.layers.empty()) {
+    out.layers.emplace();
+    for (const LayerUse& use : record.layers) {
+      Layer layer;
+      layer.arn = use.arn;
+      layer.code_size = static_cast<int64_t>(use.size);
+      out.layers->push_back(std::move(layer));
+    }
+  }
+  out.state = State::Active;
+  out.last_update_status = LastUpdateStatus::Successful;
+  out.package_type = PackageType::Zip;
+  Architecture architecture;
+  if (from_string(record.architecture, architecture)) out.architectures = std::vector{architecture};
+  out.ephemeral_storage = EphemeralStorage{record.tmp};
+  out.snap_start = SnapStartResponse{SnapStartApplyOn::None, SnapStartOptimizationStatus::Off};
+  LoggingConfig logging;
+  LogFormat format;
+  if (from_string(record.log_format, format)) logging.log_format = format;
+  logging.log_group = record.log_group.empty() ? cat("/aws/lambda/", id.name) : record.log_group;
+  out.logging_config = std::move(logging);
+  return out;
+}
+
+AliasConfiguration describe(const Ctx& ctx, const FunctionId& id, const AliasRecord& alias) {
+  AliasConfiguration out;
+  out.alias_arn = qualified_arn(ctx, id, alias.name);
+  out.name = alias.name;
+  out.function_version = version_name(alias.version);
+  out.description = alias.description;
+  if (!alias.weights.empty()) out.routing_config = AliasRoutingConfiguration{alias.weights};
+  out.revision_id = alias.revision;
+  return out;
+}
+
+}  // namespace virga::lambda

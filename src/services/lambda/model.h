@@ -1,0 +1,54 @@
+// Lambda's rules as functions of values: names and qualifiers, checks, and how records are shown.
+#pragma once
+
+#include <aws/lambda/types.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "kernel/context.h"
+#include "services/lambda/store.h"
+
+namespace virga::lambda {
+
+using kernel::Ctx;
+
+// What a FunctionName parameter says: name, name:qualifier, account:function:name, or a whole ARN.
+struct FunctionId {
+  std::string account, region, name;
+  std::string qualifier;  // empty: none given, which means $LATEST
+  Home home() const { return {account, region}; }
+};
+// `qualifier` is the request's own Qualifier parameter. Throws ValidationException or InvalidParameterValueException.
+FunctionId function_id(const Ctx& ctx, std::string_view name, const std::optional<std::string>& qualifier = std::nullopt);
+
+std::string function_arn(const Ctx& ctx, const FunctionId& id);            // without qualifier
+std::string qualified_arn(const Ctx& ctx, const FunctionId& id, std::string_view qualifier);
+inline constexpr std::string_view kLatest = "$LATEST";
+std::string version_name(uint64_t version);                                 // "$LATEST" or digits
+// Nothing when `qualifier` is an alias's name.
+std::optional<uint64_t> parse_version(std::string_view qualifier);
+
+// A layer version's ARN taken apart; nothing when it is not one.
+struct LayerId {
+  std::string account, region, name;
+  uint64_t version = 0;
+};
+std::optional<LayerId> parse_layer_arn(std::string_view arn);
+// A LayerName parameter: a name or a layer's ARN without version.
+LayerId layer_id(const Ctx& ctx, std::string_view name);
+std::string layer_arn(const Ctx& ctx, const LayerId& id);
+
+Error function_not_found(const Ctx& ctx, const FunctionId& id);
+Error wrong_revision();
+
+// Throws InvalidParameterValueException for what AWS refuses beyond the model's constraints.
+void check_environment(const std::map<std::string, std::string>& variables);
+void check_handler(const VersionRecord& record);
+std::string runtime_name(const std::optional<Runtime>& runtime);
+
+FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record, bool qualified_in_arn);
+AliasConfiguration describe(const Ctx& ctx, const FunctionId& id, const AliasRecord& alias);
+
+}  // namespace virga::lambda

@@ -1,0 +1,115 @@
+#include <aws/lambda/errors.h>
+
+#include "base/str.h"
+#include "services/lambda/limits.h"
+#include "services/lambda/service.h"
+
+namespace virga::lambda {
+
+Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, const GetAccountSettingsRequest& in) {
+  const auto snapshot = deps_.db.snapshot();
+  const Store store(*snapshot, {ctx.account, ctx.region});
+  AccountLimit limit;
+  limit.total_code_size = kMaxCodeStorage;
+  limit.code_size_unzipped = kMaxUnzippedBytes;
+  limit.code_size_zipped = kMaxZipBytes;
+  limit.concurrent_executions = kConcurrency;
+  AccountUsage usage;
+  int64_t bytes = 0;
+  int32_t reserved = 0;
+  const auto functions = co_await store.list_functions("", SIZE_MAX);
+  for (const FunctionRecord& function : functions) {
+    reserved += function.reserved_concurrency.value_or(0);
+    for (const VersionRecord& version : co_await store.list_versions(function.name, 0, SIZE_MAX)) bytes += static_cast<int64_t>(version.code_size);
+  }
+  limit.unreserved_concurrent_executions = kConcurrency - reserved;
+  usage.total_code_size = bytes;
+  usage.function_count = static_cast<int64_t>(functions.size());
+  GetAccountSettingsResponse out;
+  out.account_limit = limit;
+  out.account_usage = usage;
+  co_return out;
+}
+
+Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency(Ctx& ctx, const PutFunctionConcurrencyRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name);
+  const int32_t wanted = in.reserved_concurrent_executions;
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+    WriteStore store(tx, id.home());
+    auto function = co_await store.find_function(id.name);
+    if (!function) co_await fail(function_not_found(ctx, id));
+    int32_t others = 0;
+    for (const FunctionRecord& other : co_await store.list_functions("", SIZE_MAX)) {
+      if (other.name != id.name) others += other.reserved_concurrency.value_or(0);
+    }
+    if (others + wanted > kConcurrency - kUnreservedConcurrency) {
+      co_await fail(err::InvalidParameterValueException(
+          cat("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [",
+              kUnreservedConcurrency, "].")));
+    }
+    function->reserved_concurrency = wanted;
+    store.put_function(*function);
+  });
+  op::PutFunctionConcurrency::Output out;
+  out.reserved_concurrent_executions = wanted;
+  co_return out;
+}
+
+Task<GetFunctionConcurrencyResponse> LambdaService::get_function_concurrency(Ctx& ctx, const GetFunctionConcurrencyRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name);
+  const auto snapshot = deps_.db.snapshot();
+  const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);
+  if (!function) co_return function_not_found(ctx, id);
+  GetFunctionConcurrencyResponse out;
+  out.reserved_concurrent_executions = function->reserved_concurrency;
+  co_return out;
+}
+
+Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concurrency(Ctx& ctx, const DeleteFunctionConcurrencyRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name);
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteFunctionConcurrency::Output> {
+    WriteStore store(tx, id.home());
+    auto function = co_await store.find_function(id.name);
+    if (!function) co_return function_not_found(ctx, id);
+    function->reserved_concurrency.reset();
+    store.put_function(*function);
+    co_return op::DeleteFunctionConcurrency::Output{};
+  });
+}
+
+Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
+  const FunctionId id = function_id(ctx, in.resource);
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::TagResource::Output> {
+    WriteStore store(tx, id.home());
+    auto function = co_await store.find_function(id.name);
+    if (!function) co_return function_not_found(ctx, id);
+    for (const auto& [key, value] : in.tags) function->tags[key] = value;
+    if (function->tags.size() > 50) co_return err::InvalidParameterValueException("A function has at most 50 tags.");
+    store.put_function(*function);
+    co_return op::TagResource::Output{};
+  });
+}
+
+Task<op::UntagResource::Output> LambdaService::untag_resource(Ctx& ctx, const UntagResourceRequest& in) {
+  const FunctionId id = function_id(ctx, in.resource);
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::UntagResource::Output> {
+    WriteStore store(tx, id.home());
+    auto function = co_await store.find_function(id.name);
+    if (!function) co_return function_not_found(ctx, id);
+    for (const std::string& key : in.tag_keys) function->tags.erase(key);
+    store.put_function(*function);
+    co_return op::UntagResource::Output{};
+  });
+}
+
+Task<ListTagsResponse> LambdaService::list_tags(Ctx& ctx, const ListTagsRequest& in) {
+  const FunctionId id = function_id(ctx, in.resource);
+  const auto snapshot = deps_.db.snapshot();
+  const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);
+  if (!function) co_return function_not_found(ctx, id);
+  ListTagsResponse out;
+  out.tags = function->tags;
+  co_return out;
+}
+
+}  // namespace virga::lambda

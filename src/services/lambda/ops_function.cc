@@ -1,0 +1,261 @@
+#include <aws/lambda/errors.h>
+
+#include "base/encoding.h"
+#include "base/id.h"
+#include "base/str.h"
+#include "kernel/tokens.h"
+#include "services/lambda/limits.h"
+#include "services/lambda/service.h"
+
+namespace virga::lambda {
+namespace {
+
+[[noreturn]] void not_served(std::string_view what) {
+  throw err::InvalidParameterValueException(cat(what, " is not served by Virga."));
+}
+
+// What Virga would otherwise silently ignore.
+template <class In>
+void check_served(const In& in) {
+  if (in.vpc_config && in.vpc_config->subnet_ids && !in.vpc_config->subnet_ids->empty()) not_served("VpcConfig");
+  if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
+  if (in.image_config) not_served("ImageConfig");
+  if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
+  if (in.dead_letter_config && in.dead_letter_config->target_arn && !in.dead_letter_config->target_arn->empty()) not_served("DeadLetterConfig");
+  if (in.snap_start && in.snap_start->apply_on == SnapStartApplyOn::PublishedVersions) not_served("SnapStart");
+  if (in.capacity_provider_config) not_served("CapacityProviderConfig");
+  if (in.durable_config) not_served("DurableConfig");
+  if (in.logging_config && in.logging_config->log_format == LogFormat::JSON) not_served("LoggingConfig.LogFormat JSON");
+}
+
+std::string x86_only(const std::vector<Architecture>& architectures) {
+  if (architectures.size() != 1) throw err::InvalidParameterValueException("Architectures takes one value.");
+  if (architectures[0] != Architecture::x86_64) not_served("The architecture arm64 on this x86_64 machine");
+  return "x86_64";
+}
+
+// The parts of a configuration that create and update share.
+template <class In>
+void apply(VersionRecord& record, const In& in) {
+  if (in.handler) record.handler = *in.handler;
+  if (in.description) record.description = *in.description;
+  if (in.timeout) record.timeout = *in.timeout;
+  if (in.memory_size) record.memory = *in.memory_size;
+  if (in.ephemeral_storage) record.tmp = in.ephemeral_storage->size;
+  if (in.environment) {
+    record.environment = in.environment->variables.value_or(std::map<std::string, std::string>());
+    check_environment(record.environment);
+  }
+  if (in.tracing_config && in.tracing_config->mode) record.tracing = to_string(*in.tracing_config->mode);
+  if (in.logging_config && in.logging_config->log_group) record.log_group = *in.logging_config->log_group;
+}
+
+}  // namespace
+
+Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const CreateFunctionRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name);
+  if (in.package_type == PackageType::Image || in.code.image_uri) not_served("PackageType Image");
+  if (in.code_signing_config_arn) not_served("CodeSigningConfigArn");
+  if (in.tenancy_config) not_served("TenancyConfig");
+  check_served(in);
+  VersionRecord record;
+  record.runtime = runtime_name(in.runtime);
+  record.role = in.role;
+  if (in.architectures) record.architecture = x86_only(*in.architectures);
+  apply(record, in);
+  check_handler(record);
+  const auto runtime = sandboxes_.runtime(record.runtime);
+  if (!runtime.available) co_return err::InvalidParameterValueException(cat("The runtime ", record.runtime, " can't run here: ", runtime.text));
+  {
+    const auto snapshot = deps_.db.snapshot();
+    if (co_await Store(*snapshot, id.home()).find_function(id.name)) {
+      co_return err::ResourceConflictException(cat("Function already exist: ", id.name));
+    }
+  }
+  co_await check_role(ctx, record.role);
+  if (in.layers) record.layers = co_await find_layers(ctx, *in.layers);
+  const Code code = co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
+  record.code = code.ref;
+  record.code_sha256 = code.sha256;
+  record.code_size = code.size;
+  record.modified = ctx.now();
+  record.revision = uuid();
+  const std::string published_revision = uuid();
+
+  VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
+    WriteStore store(tx, id.home());
+    if (co_await store.find_function(id.name)) {
+      co_return err::ResourceConflictException(cat("Function already exist: ", id.name));
+    }
+    FunctionRecord function;
+    function.name = id.name;
+    if (in.tags) function.tags = *in.tags;
+    VersionRecord latest = record;
+    store.put_version(id.name, latest);
+    co_await keep(tx, latest);
+    if (in.publish.value_or(false)) {
+      latest.version = function.last_version = 1;
+      latest.revision = published_revision;
+      store.put_version(id.name, latest);
+      co_await keep(tx, latest);
+    }
+    store.put_function(function);
+    co_return latest;
+  });
+  sandboxes_.expect(record.runtime);
+  co_return describe(ctx, id, answer, false);
+}
+
+Task<GetFunctionResponse> LambdaService::get_function(Ctx& ctx, const GetFunctionRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
+  const Call call = co_await route(ctx, id);
+  GetFunctionResponse out;
+  out.configuration = describe(ctx, id, call.version, !id.qualifier.empty());
+  out.code = FunctionCodeLocation{};
+  out.code->repository_type = "S3";
+  out.code->location = download_url(ctx, call.version.code);
+  const auto snapshot = deps_.db.snapshot();
+  const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);
+  if (function && !function->tags.empty()) out.tags = function->tags;
+  if (function && function->reserved_concurrency) out.concurrency = Concurrency{function->reserved_concurrency};
+  co_return out;
+}
+
+Task<FunctionConfiguration> LambdaService::get_function_configuration(Ctx& ctx, const GetFunctionConfigurationRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
+  const Call call = co_await route(ctx, id);
+  co_return describe(ctx, id, call.version, !id.qualifier.empty());
+}
+
+Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFunctionsRequest& in) {
+  const std::string purpose = cat("lambda:ListFunctions:", ctx.account, ":", ctx.region);
+  std::string after;
+  if (in.marker) {
+    const auto opened = deps_.tokens.open(purpose, *in.marker);
+    if (!opened) co_return err::InvalidParameterValueException("Invalid marker.");
+    after = *opened;
+  }
+  const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
+  const auto snapshot = deps_.db.snapshot();
+  const Store store(*snapshot, {ctx.account, ctx.region});
+  auto page = co_await store.list_functions(after, limit + 1);
+  ListFunctionsResponse out;
+  out.functions.emplace();
+  if (page.size() > limit) {
+    page.resize(limit);
+    out.next_marker = deps_.tokens.seal(purpose, page.back().name);
+  }
+  for (const FunctionRecord& function : page) {
+    const FunctionId id{ctx.account, ctx.region, function.name, {}};
+    const bool all = in.function_version == FunctionVersion::ALL;
+    for (const VersionRecord& version : co_await store.list_versions(function.name, 0, all ? SIZE_MAX : 1)) {
+      out.functions->push_back(describe(ctx, id, version, all));
+    }
+  }
+  co_return out;
+}
+
+Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const UpdateFunctionCodeRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name);
+  if (in.image_uri) not_served("PackageType Image");
+  if (in.architectures) x86_only(*in.architectures);
+  {
+    const auto snapshot = deps_.db.snapshot();
+    if (!co_await Store(*snapshot, id.home()).find_function(id.name)) co_return function_not_found(ctx, id);
+  }
+  const Code code = co_await take_code(ctx, in.zip_file, in.s3_bucket, in.s3_key);
+  const std::string revision = uuid(), published_revision = uuid();
+  const Time now = ctx.now();
+  VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
+    WriteStore store(tx, id.home());
+    auto function = co_await store.find_function(id.name);
+    auto latest = co_await store.find_version(id.name, 0);
+    if (!function || !latest) co_return function_not_found(ctx, id);
+    if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
+    const blob::Ref former = latest->code;
+    latest->code = code.ref;
+    latest->code_sha256 = code.sha256;
+    latest->code_size = code.size;
+    latest->modified = now;
+    latest->revision = revision;
+    if (in.dry_run.value_or(false)) co_return *latest;
+    store.put_version(id.name, *latest);
+    co_await deps_.blobs.keep(tx, code.ref);
+    co_await deps_.blobs.drop(tx, former);
+    if (in.publish.value_or(false)) {
+      latest->version = ++function->last_version;
+      latest->revision = published_revision;
+      store.put_version(id.name, *latest);
+      store.put_function(*function);
+      co_await keep(tx, *latest);
+    }
+    tx.on_commit([this, id] { invoker_.retire(id); });
+    co_return *latest;
+  });
+  co_return describe(ctx, id, answer, false);
+}
+
+Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ctx, const UpdateFunctionConfigurationRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name);
+  check_served(in);
+  if (in.runtime) {
+    const auto runtime = sandboxes_.runtime(std::string(to_string(*in.runtime)));
+    if (!runtime.available) co_return err::InvalidParameterValueException(cat("The runtime ", to_string(*in.runtime), " can't run here: ", runtime.text));
+    sandboxes_.expect(std::string(to_string(*in.runtime)));
+  }
+  if (in.role) co_await check_role(ctx, *in.role);
+  std::vector<LayerUse> layers;
+  if (in.layers) layers = co_await find_layers(ctx, *in.layers);
+  const std::string revision = uuid();
+  const Time now = ctx.now();
+  VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
+    WriteStore store(tx, id.home());
+    auto latest = co_await store.find_version(id.name, 0);
+    if (!latest) co_return function_not_found(ctx, id);
+    if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
+    apply(*latest, in);
+    if (in.role) latest->role = *in.role;
+    if (in.runtime) latest->runtime = to_string(*in.runtime);
+    if (in.layers) {
+      for (const LayerUse& layer : layers) co_await deps_.blobs.keep(tx, layer.code);
+      for (const LayerUse& layer : latest->layers) co_await deps_.blobs.drop(tx, layer.code);
+      latest->layers = layers;
+    }
+    latest->modified = now;
+    latest->revision = revision;
+    store.put_version(id.name, *latest);
+    tx.on_commit([this, id] { invoker_.retire(id); });
+    co_return *latest;
+  });
+  co_return describe(ctx, id, answer, false);
+}
+
+Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const DeleteFunctionRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteFunction::Output> {
+    WriteStore store(tx, id.home());
+    if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
+    if (!id.qualifier.empty()) {
+      const auto version = parse_version(id.qualifier);
+      if (!version || *version == 0) {
+        co_return err::InvalidParameterValueException(
+            "Deletion of aliases is not currently supported. $LATEST version cannot be deleted without deleting the function.");
+      }
+      const auto record = co_await store.find_version(id.name, *version);
+      for (const AliasRecord& alias : co_await store.list_aliases(id.name, "", SIZE_MAX)) {
+        if (alias.version == *version || alias.weights.contains(id.qualifier)) {
+          co_return err::ResourceConflictException(cat("Version ", id.qualifier, " can't be deleted: the alias ", alias.name, " points at it."));
+        }
+      }
+      if (record) co_await drop(tx, *record);
+      store.erase_version(id.name, *version);
+    } else {
+      for (const VersionRecord& version : co_await store.list_versions(id.name, 0, SIZE_MAX)) co_await drop(tx, version);
+      store.erase_function(id.name);
+    }
+    tx.on_commit([this, id] { invoker_.retire(id); });
+    co_return op::DeleteFunction::Output{};
+  });
+}
+
+}  // namespace virga::lambda

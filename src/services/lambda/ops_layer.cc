@@ -1,0 +1,237 @@
+#include <aws/lambda/errors.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "base/id.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "services/lambda/service.h"
+
+namespace virga::lambda {
+namespace {
+
+template <class E>
+std::vector<std::string> texts(const std::optional<std::vector<E>>& values) {
+  std::vector<std::string> out;
+  if (values) {
+    for (const E value : *values) out.emplace_back(to_string(value));
+  }
+  return out;
+}
+
+template <class E>
+std::optional<std::vector<E>> enums(const std::vector<std::string>& texts) {
+  std::vector<E> out;
+  for (const std::string& text : texts) {
+    E value;
+    if (from_string(text, value)) out.push_back(value);
+  }
+  return out.empty() ? std::nullopt : std::optional(std::move(out));
+}
+
+// What every answer about a layer version says.
+template <class Out>
+void describe(Out& out, const std::string& arn, const LayerVersionRecord& record) {
+  out.layer_version_arn = cat(arn, ":", record.version);
+  out.version = static_cast<int64_t>(record.version);
+  out.description = record.description;
+  out.created_date = iso8601_lambda(record.created);
+  out.compatible_runtimes = enums<Runtime>(record.runtimes);
+  out.compatible_architectures = enums<Architecture>(record.architectures);
+  if (!record.license.empty()) out.license_info = record.license;
+}
+
+LayerVersionContentOutput content_of(const LayerVersionRecord& record, std::string location) {
+  LayerVersionContentOutput out;
+  out.location = std::move(location);
+  out.code_sha256 = base64_encode(hex_decode(record.sha256).value_or(""));
+  out.code_size = static_cast<int64_t>(record.size);
+  return out;
+}
+
+Error no_layer() { return err::ResourceNotFoundException("The resource you requested does not exist."); }
+
+bool fits(const LayerVersionRecord& record, const std::optional<Runtime>& runtime, const std::optional<Architecture>& architecture) {
+  const auto has = [](const std::vector<std::string>& all, std::string_view one) {
+    return all.empty() || std::ranges::find(all, one) != all.end();
+  };
+  return (!runtime || has(record.runtimes, to_string(*runtime))) && (!architecture || has(record.architectures, to_string(*architecture)));
+}
+
+}  // namespace
+
+Task<PublishLayerVersionResponse> LambdaService::publish_layer_version(Ctx& ctx, const PublishLayerVersionRequest& in) {
+  const LayerId id = layer_id(ctx, in.layer_name);
+  const Code code = co_await take_code(ctx, in.content.zip_file, in.content.s3_bucket, in.content.s3_key);
+  LayerVersionRecord record;
+  record.description = in.description.value_or("");
+  record.license = in.license_info.value_or("");
+  record.runtimes = texts(in.compatible_runtimes);
+  record.architectures = texts(in.compatible_architectures);
+  record.code = code.ref;
+  record.sha256 = code.sha256;
+  record.size = code.size;
+  record.created = ctx.now();
+  record.version = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<uint64_t> {
+    WriteStore store(tx, {id.account, id.region});
+    LayerRecord layer = (co_await store.find_layer(id.name)).value_or(LayerRecord{id.name, 0});
+    LayerVersionRecord version = record;
+    version.version = ++layer.last_version;
+    store.put_layer(layer);
+    store.put_layer_version(id.name, version);
+    co_await deps_.blobs.keep(tx, record.code);
+    co_return version.version;
+  });
+  PublishLayerVersionResponse out;
+  out.layer_arn = layer_arn(ctx, id);
+  describe(out, *out.layer_arn, record);
+  out.content = content_of(record, download_url(ctx, record.code));
+  co_return out;
+}
+
+Task<GetLayerVersionResponse> LambdaService::get_layer_version(Ctx& ctx, const GetLayerVersionRequest& in) {
+  const LayerId id = layer_id(ctx, in.layer_name);
+  const auto snapshot = deps_.db.snapshot();
+  const auto record = co_await Store(*snapshot, {id.account, id.region}).find_layer_version(id.name, static_cast<uint64_t>(in.version_number));
+  if (!record) co_return no_layer();
+  GetLayerVersionResponse out;
+  out.layer_arn = layer_arn(ctx, id);
+  describe(out, *out.layer_arn, *record);
+  out.content = content_of(*record, download_url(ctx, record->code));
+  co_return out;
+}
+
+Task<GetLayerVersionResponse> LambdaService::get_layer_version_by_arn(Ctx& ctx, const GetLayerVersionByArnRequest& in) {
+  const auto id = parse_layer_arn(in.arn);
+  if (!id) co_return err::InvalidParameterValueException(cat("Not the ARN of a layer version: ", in.arn));
+  GetLayerVersionRequest request;
+  request.layer_name = layer_arn(ctx, *id);
+  request.version_number = static_cast<int64_t>(id->version);
+  co_return co_await get_layer_version(ctx, request);
+}
+
+Task<ListLayerVersionsResponse> LambdaService::list_layer_versions(Ctx& ctx, const ListLayerVersionsRequest& in) {
+  const LayerId id = layer_id(ctx, in.layer_name);
+  const auto snapshot = deps_.db.snapshot();
+  const uint64_t below = in.marker ? static_cast<uint64_t>(parse_int(*in.marker).value_or(0)) : UINT64_MAX;
+  const size_t limit = std::min<size_t>(in.max_items.value_or(50), 50);
+  ListLayerVersionsResponse out;
+  out.layer_versions.emplace();
+  for (const LayerVersionRecord& record : co_await Store(*snapshot, {id.account, id.region}).list_layer_versions(id.name)) {
+    if (record.version >= below || !fits(record, in.compatible_runtime, in.compatible_architecture)) continue;
+    if (out.layer_versions->size() == limit) {
+      out.next_marker = cat(record.version + 1);
+      break;
+    }
+    LayerVersionsListItem item;
+    describe(item, layer_arn(ctx, id), record);
+    out.layer_versions->push_back(std::move(item));
+  }
+  co_return out;
+}
+
+Task<ListLayersResponse> LambdaService::list_layers(Ctx& ctx, const ListLayersRequest& in) {
+  const auto snapshot = deps_.db.snapshot();
+  const Store store(*snapshot, {ctx.account, ctx.region});
+  const size_t limit = std::min<size_t>(in.max_items.value_or(50), 50);
+  ListLayersResponse out;
+  out.layers.emplace();
+  for (const LayerRecord& layer : co_await store.list_layers(in.marker.value_or(""), SIZE_MAX)) {
+    if (out.layers->size() == limit) {
+      out.next_marker = out.layers->back().layer_name;
+      break;
+    }
+    for (const LayerVersionRecord& record : co_await store.list_layer_versions(layer.name)) {
+      if (!fits(record, in.compatible_runtime, in.compatible_architecture)) continue;
+      LayersListItem item;
+      item.layer_name = layer.name;
+      item.layer_arn = layer_arn(ctx, {ctx.account, ctx.region, layer.name, 0});
+      item.latest_matching_version.emplace();
+      describe(*item.latest_matching_version, *item.layer_arn, record);
+      out.layers->push_back(std::move(item));
+      break;
+    }
+  }
+  co_return out;
+}
+
+Task<op::DeleteLayerVersion::Output> LambdaService::delete_layer_version(Ctx& ctx, const DeleteLayerVersionRequest& in) {
+  const LayerId id = layer_id(ctx, in.layer_name);
+  const uint64_t version = static_cast<uint64_t>(in.version_number);
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteLayerVersion::Output> {
+    WriteStore store(tx, {id.account, id.region});
+    // Functions that use the layer keep their own reference to its code.
+    if (const auto record = co_await store.find_layer_version(id.name, version)) {
+      co_await deps_.blobs.drop(tx, record->code);
+      store.erase_layer_version(id.name, version);
+    }
+    co_return op::DeleteLayerVersion::Output{};
+  });
+}
+
+Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permission(Ctx& ctx, const AddLayerVersionPermissionRequest& in) {
+  const LayerId id = layer_id(ctx, in.layer_name);
+  const uint64_t version = static_cast<uint64_t>(in.version_number);
+  Json statement = Json::object({{"Sid", in.statement_id},
+                                 {"Effect", "Allow"},
+                                 {"Principal", in.principal == "*" ? Json("*") : Json::object({{"AWS", cat("arn:aws:iam::", in.principal, ":root")}})},
+                                 {"Action", in.action},
+                                 {"Resource", cat(layer_arn(ctx, id), ":", version)}});
+  if (in.organization_id) statement["Condition"] = Json::object({{"StringEquals", Json::object({{"aws:PrincipalOrgID", *in.organization_id}})}});
+  const std::string revision = uuid();
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+    WriteStore store(tx, {id.account, id.region});
+    if (!co_await store.find_layer_version(id.name, version)) co_await fail(no_layer());
+    const auto former = co_await store.find_layer_policy(id.name, version);
+    if (in.revision_id && (!former || former->revision != *in.revision_id)) co_await fail(wrong_revision());
+    Json document = former ? Json::parse(former->document)
+                           : Json::object({{"Version", "2012-10-17"}, {"Id", "default"}, {"Statement", Json::array()}});
+    Json::Array& statements = document["Statement"].as_array();
+    if (std::ranges::any_of(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
+      co_await fail(err::ResourceConflictException(cat("The statement id (", in.statement_id, ") provided already exists. Please provide a new statement id, or remove the existing statement.")));
+    }
+    statements.push_back(statement);
+    store.put_layer_policy(id.name, version, {document.dump(), revision});
+  });
+  AddLayerVersionPermissionResponse out;
+  out.statement = statement.dump();
+  out.revision_id = revision;
+  co_return out;
+}
+
+Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_version_permission(Ctx& ctx, const RemoveLayerVersionPermissionRequest& in) {
+  const LayerId id = layer_id(ctx, in.layer_name);
+  const uint64_t version = static_cast<uint64_t>(in.version_number);
+  const std::string revision = uuid();
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemoveLayerVersionPermission::Output> {
+    WriteStore store(tx, {id.account, id.region});
+    const auto policy = co_await store.find_layer_policy(id.name, version);
+    if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
+    if (in.revision_id && policy->revision != *in.revision_id) co_return wrong_revision();
+    Json document = Json::parse(policy->document);
+    Json::Array& statements = document["Statement"].as_array();
+    if (!std::erase_if(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
+      co_return err::ResourceNotFoundException(cat("Statement ", in.statement_id, " is not found in resource policy."));
+    }
+    if (statements.empty()) {
+      store.erase_layer_policy(id.name, version);
+    } else {
+      store.put_layer_policy(id.name, version, {document.dump(), revision});
+    }
+    co_return op::RemoveLayerVersionPermission::Output{};
+  });
+}
+
+Task<GetLayerVersionPolicyResponse> LambdaService::get_layer_version_policy(Ctx& ctx, const GetLayerVersionPolicyRequest& in) {
+  const LayerId id = layer_id(ctx, in.layer_name);
+  const auto snapshot = deps_.db.snapshot();
+  const auto policy = co_await Store(*snapshot, {id.account, id.region}).find_layer_policy(id.name, static_cast<uint64_t>(in.version_number));
+  if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
+  GetLayerVersionPolicyResponse out;
+  out.policy = policy->document;
+  out.revision_id = policy->revision;
+  co_return out;
+}
+
+}  // namespace virga::lambda

@@ -1,0 +1,122 @@
+#include "services/lambda/service.h"
+
+#include <aws/lambda/errors.h>
+#include <aws/lambda/model.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "kernel/cloud.h"
+#include "kv/key.h"
+#include "kv/record.h"
+#include "services/lambda/limits.h"
+
+namespace virga::lambda {
+namespace {
+
+// A base64 archive and the JSON around it.
+constexpr uint64_t kCodeBody = kMaxZipBytes / 3 * 4 + (1 << 20);
+
+template <class In>
+std::string by_function(const Ctx& ctx, const In& in) {
+  return function_arn(ctx, function_id(ctx, in.function_name));
+}
+// The ARN with the qualifier: what a version's or an alias's own policy is about.
+std::string by_qualified(const Ctx& ctx, const InvocationRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
+  return id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
+}
+template <class In>
+std::string by_resource(const Ctx&, const In& in) {
+  return in.resource;
+}
+template <class In>
+std::string by_layer(const Ctx& ctx, const In& in) {
+  return layer_arn(ctx, layer_id(ctx, in.layer_name));
+}
+template <class In>
+std::string by_layer_version(const Ctx& ctx, const In& in) {
+  return cat(layer_arn(ctx, layer_id(ctx, in.layer_name)), ":", in.version_number);
+}
+
+}  // namespace
+
+LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options)
+    : deps_(deps), sandboxes_(sandboxes), code_(cat(deps.data_directory, "/lambda/code"), deps.blobs),
+      invoker_(deps, sandboxes, code_, options) {
+  deps_.timers.on("lambda.async", [this](kernel::Timer timer) { return run_async(std::move(timer)); });
+}
+
+const wire::ServiceModel& LambdaService::model() const { return kModel; }
+
+void LambdaService::operations(kernel::OpTable& t) {
+  using S = LambdaService;
+  t.add<op::CreateFunction>(this, &S::create_function).resource(by_function<CreateFunctionRequest>).body_limit(kCodeBody);
+  t.add<op::GetFunction>(this, &S::get_function).resource(by_function<GetFunctionRequest>);
+  t.add<op::GetFunctionConfiguration>(this, &S::get_function_configuration).resource(by_function<GetFunctionConfigurationRequest>);
+  t.add<op::ListFunctions>(this, &S::list_functions);
+  t.add<op::UpdateFunctionCode>(this, &S::update_function_code).resource(by_function<UpdateFunctionCodeRequest>).body_limit(kCodeBody);
+  t.add<op::UpdateFunctionConfiguration>(this, &S::update_function_configuration).resource(by_function<UpdateFunctionConfigurationRequest>);
+  t.add<op::DeleteFunction>(this, &S::delete_function).resource(by_function<DeleteFunctionRequest>);
+
+  t.add<op::GetAccountSettings>(this, &S::get_account_settings);
+  t.add<op::PutFunctionConcurrency>(this, &S::put_function_concurrency).resource(by_function<PutFunctionConcurrencyRequest>);
+  t.add<op::GetFunctionConcurrency>(this, &S::get_function_concurrency).resource(by_function<GetFunctionConcurrencyRequest>);
+  t.add<op::DeleteFunctionConcurrency>(this, &S::delete_function_concurrency).resource(by_function<DeleteFunctionConcurrencyRequest>);
+  t.add<op::TagResource>(this, &S::tag_resource).resource(by_resource<TagResourceRequest>);
+  t.add<op::UntagResource>(this, &S::untag_resource).resource(by_resource<UntagResourceRequest>);
+  t.add<op::ListTags>(this, &S::list_tags).resource(by_resource<ListTagsRequest>);
+
+  t.add<op::PublishVersion>(this, &S::publish_version).resource(by_function<PublishVersionRequest>);
+  t.add<op::ListVersionsByFunction>(this, &S::list_versions_by_function).resource(by_function<ListVersionsByFunctionRequest>);
+  t.add<op::CreateAlias>(this, &S::create_alias).resource(by_function<CreateAliasRequest>);
+  t.add<op::GetAlias>(this, &S::get_alias).resource(by_function<GetAliasRequest>);
+  t.add<op::UpdateAlias>(this, &S::update_alias).resource(by_function<UpdateAliasRequest>);
+  t.add<op::DeleteAlias>(this, &S::delete_alias).resource(by_function<DeleteAliasRequest>);
+  t.add<op::ListAliases>(this, &S::list_aliases).resource(by_function<ListAliasesRequest>);
+
+  t.add<op::AddPermission>(this, &S::add_permission).resource(by_function<AddPermissionRequest>);
+  t.add<op::RemovePermission>(this, &S::remove_permission).resource(by_function<RemovePermissionRequest>);
+  t.add<op::GetPolicy>(this, &S::get_policy).resource(by_function<GetPolicyRequest>);
+
+  t.add<op::PublishLayerVersion>(this, &S::publish_layer_version).resource(by_layer<PublishLayerVersionRequest>).body_limit(kCodeBody);
+  t.add<op::GetLayerVersion>(this, &S::get_layer_version).resource(by_layer_version<GetLayerVersionRequest>).guarded();
+  t.add<op::GetLayerVersionByArn>(this, &S::get_layer_version_by_arn)
+      .action("lambda:GetLayerVersion")
+      .resource([](const Ctx&, const GetLayerVersionByArnRequest& in) { return in.arn; })
+      .guarded();
+  t.add<op::ListLayerVersions>(this, &S::list_layer_versions);
+  t.add<op::ListLayers>(this, &S::list_layers);
+  t.add<op::DeleteLayerVersion>(this, &S::delete_layer_version).resource(by_layer_version<DeleteLayerVersionRequest>);
+  t.add<op::AddLayerVersionPermission>(this, &S::add_layer_version_permission).resource(by_layer_version<AddLayerVersionPermissionRequest>);
+  t.add<op::RemoveLayerVersionPermission>(this, &S::remove_layer_version_permission).resource(by_layer_version<RemoveLayerVersionPermissionRequest>);
+  t.add<op::GetLayerVersionPolicy>(this, &S::get_layer_version_policy).resource(by_layer_version<GetLayerVersionPolicyRequest>);
+
+  t.add<op::Invoke>(this, &S::invoke).action("lambda:InvokeFunction").resource(by_qualified).guarded().data_plane();
+}
+
+std::vector<kernel::Endpoint> LambdaService::endpoints() {
+  return {{"lambda-code", [this](Ctx& ctx, kernel::EndpointRequest& request) { return download(ctx, request); }}};
+}
+
+// Tells the sandbox which runtimes there are functions of, and drops unpacked code that nothing uses any more.
+Task<void> LambdaService::start() {
+  const auto snapshot = deps_.db.snapshot();
+  std::set<std::string> used, runtimes;
+  const kv::Range versions = kv::prefix_range(kv::KeyWriter("lambda").raw("v").take());
+  for (const kv::Entry& entry : co_await snapshot->scan(versions)) {
+    const auto record = kv::decode<VersionRecord>(entry.value);
+    runtimes.insert(record.runtime);
+    used.insert(record.code_sha256);
+    for (const LayerUse& layer : record.layers) used.insert(layer.sha256);
+  }
+  for (const std::string& runtime : runtimes) sandboxes_.expect(runtime);
+  co_await code_.keep_only(std::move(used));
+}
+
+Task<void> LambdaService::stop() { co_await invoker_.stop(); }
+
+std::unique_ptr<kernel::Service> make_lambda(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options) {
+  return std::make_unique<LambdaService>(deps, sandboxes, options);
+}
+
+}  // namespace virga::lambda

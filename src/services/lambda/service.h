@@ -1,0 +1,100 @@
+#pragma once
+
+#include <aws/lambda/ops.h>
+#include <aws/lambda/types.h>
+
+#include "kernel/context.h"
+#include "kernel/deps.h"
+#include "kernel/service.h"
+#include "kernel/timers.h"
+#include "services/lambda/api.h"
+#include "services/lambda/code_cache.h"
+#include "services/lambda/invoker.h"
+#include "services/lambda/model.h"
+#include "services/lambda/store.h"
+
+namespace virga::lambda {
+
+class LambdaService final : public kernel::Service {
+ public:
+  LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);
+  const wire::ServiceModel& model() const override;
+  void operations(kernel::OpTable& table) override;
+  std::vector<kernel::Endpoint> endpoints() override;
+  Task<void> start() override;
+  Task<void> stop() override;
+  Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+
+ private:
+  // ops_function.cc
+  Task<FunctionConfiguration> create_function(Ctx& ctx, const CreateFunctionRequest& in);
+  Task<GetFunctionResponse> get_function(Ctx& ctx, const GetFunctionRequest& in);
+  Task<FunctionConfiguration> get_function_configuration(Ctx& ctx, const GetFunctionConfigurationRequest& in);
+  Task<ListFunctionsResponse> list_functions(Ctx& ctx, const ListFunctionsRequest& in);
+  Task<FunctionConfiguration> update_function_code(Ctx& ctx, const UpdateFunctionCodeRequest& in);
+  Task<FunctionConfiguration> update_function_configuration(Ctx& ctx, const UpdateFunctionConfigurationRequest& in);
+  Task<op::DeleteFunction::Output> delete_function(Ctx& ctx, const DeleteFunctionRequest& in);
+
+  // ops_account.cc
+  Task<GetAccountSettingsResponse> get_account_settings(Ctx& ctx, const GetAccountSettingsRequest& in);
+  Task<op::PutFunctionConcurrency::Output> put_function_concurrency(Ctx& ctx, const PutFunctionConcurrencyRequest& in);
+  Task<GetFunctionConcurrencyResponse> get_function_concurrency(Ctx& ctx, const GetFunctionConcurrencyRequest& in);
+  Task<op::DeleteFunctionConcurrency::Output> delete_function_concurrency(Ctx& ctx, const DeleteFunctionConcurrencyRequest& in);
+  Task<op::TagResource::Output> tag_resource(Ctx& ctx, const TagResourceRequest& in);
+  Task<op::UntagResource::Output> untag_resource(Ctx& ctx, const UntagResourceRequest& in);
+  Task<ListTagsResponse> list_tags(Ctx& ctx, const ListTagsRequest& in);
+
+  // ops_version.cc
+  Task<FunctionConfiguration> publish_version(Ctx& ctx, const PublishVersionRequest& in);
+  Task<ListVersionsByFunctionResponse> list_versions_by_function(Ctx& ctx, const ListVersionsByFunctionRequest& in);
+  Task<AliasConfiguration> create_alias(Ctx& ctx, const CreateAliasRequest& in);
+  Task<AliasConfiguration> get_alias(Ctx& ctx, const GetAliasRequest& in);
+  Task<AliasConfiguration> update_alias(Ctx& ctx, const UpdateAliasRequest& in);
+  Task<op::DeleteAlias::Output> delete_alias(Ctx& ctx, const DeleteAliasRequest& in);
+  Task<ListAliasesResponse> list_aliases(Ctx& ctx, const ListAliasesRequest& in);
+
+  // ops_permission.cc
+  Task<AddPermissionResponse> add_permission(Ctx& ctx, const AddPermissionRequest& in);
+  Task<op::RemovePermission::Output> remove_permission(Ctx& ctx, const RemovePermissionRequest& in);
+  Task<GetPolicyResponse> get_policy(Ctx& ctx, const GetPolicyRequest& in);
+
+  // ops_layer.cc
+  Task<PublishLayerVersionResponse> publish_layer_version(Ctx& ctx, const PublishLayerVersionRequest& in);
+  Task<GetLayerVersionResponse> get_layer_version(Ctx& ctx, const GetLayerVersionRequest& in);
+  Task<GetLayerVersionResponse> get_layer_version_by_arn(Ctx& ctx, const GetLayerVersionByArnRequest& in);
+  Task<ListLayerVersionsResponse> list_layer_versions(Ctx& ctx, const ListLayerVersionsRequest& in);
+  Task<ListLayersResponse> list_layers(Ctx& ctx, const ListLayersRequest& in);
+  Task<op::DeleteLayerVersion::Output> delete_layer_version(Ctx& ctx, const DeleteLayerVersionRequest& in);
+  Task<AddLayerVersionPermissionResponse> add_layer_version_permission(Ctx& ctx, const AddLayerVersionPermissionRequest& in);
+  Task<op::RemoveLayerVersionPermission::Output> remove_layer_version_permission(Ctx& ctx, const RemoveLayerVersionPermissionRequest& in);
+  Task<GetLayerVersionPolicyResponse> get_layer_version_policy(Ctx& ctx, const GetLayerVersionPolicyRequest& in);
+
+  // ops_invoke.cc
+  Task<InvocationResponse> invoke(Ctx& ctx, const InvocationRequest& in);
+  Task<Call> route(Ctx& ctx, const FunctionId& id);
+  Task<void> run_async(kernel::Timer timer);
+
+  // code.cc
+  struct Code {
+    blob::Ref ref;
+    std::string sha256;  // hex
+    uint64_t size = 0;
+  };
+  // The archive a request gives, checked, unpacked and stored; visible once a transaction keeps its blob.
+  Task<Code> take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<std::string> bucket, std::optional<std::string> key);
+  // A version's hold on its code and its layers' code.
+  Task<void> keep(kv::Txn& tx, const VersionRecord& version);
+  Task<void> drop(kv::Txn& tx, const VersionRecord& version);
+  std::string download_url(const Ctx& ctx, const blob::Ref& ref) const;
+  Task<wire::HttpResponse> download(Ctx& ctx, kernel::EndpointRequest& request);
+  // Layers by ARN, in order; throws InvalidParameterValueException for one that does not exist.
+  Task<std::vector<LayerUse>> find_layers(Ctx& ctx, const std::vector<std::string>& arns);
+  Task<void> check_role(Ctx& ctx, const std::string& role);
+
+  kernel::Deps& deps_;
+  sandbox::Sandboxes& sandboxes_;
+  CodeCache code_;
+  Invoker invoker_;
+};
+
+}  // namespace virga::lambda

@@ -1,0 +1,118 @@
+#include "services/lambda/store.h"
+
+#include "kv/key.h"
+#include "kv/record.h"
+
+namespace virga::lambda {
+namespace {
+
+template <class T>
+Task<std::optional<T>> find(kv::Reader& reader, std::string key) {
+  const auto bytes = co_await reader.get(std::move(key));
+  if (!bytes) co_return std::nullopt;
+  co_return kv::decode<T>(*bytes);
+}
+
+template <class T>
+Task<std::vector<T>> list(kv::Reader& reader, kv::Range range, size_t limit, bool reverse = false) {
+  std::vector<T> records;
+  for (const kv::Entry& entry : co_await reader.scan(std::move(range), {.limit = limit, .reverse = reverse})) {
+    records.push_back(kv::decode<T>(entry.value));
+  }
+  co_return records;
+}
+
+// What follows the key `after` in the folder `prefix`; all of it when `after` is empty.
+kv::Range following(const std::string& prefix, const std::string& after) {
+  kv::Range range = kv::prefix_range(prefix);
+  if (!after.empty()) range.begin = kv::prefix_end(after);
+  return range;
+}
+
+}  // namespace
+
+std::string Store::all(std::string_view kind) const {
+  return kv::KeyWriter("lambda").raw(kind).text(home_.account).text(home_.region).take();
+}
+std::string Store::key(std::string_view kind, std::string_view name) const {
+  return kv::KeyWriter("lambda").raw(kind).text(home_.account).text(home_.region).text(name).take();
+}
+std::string Store::version_key(std::string_view kind, std::string_view name, uint64_t version) const {
+  return kv::KeyWriter("lambda").raw(kind).text(home_.account).text(home_.region).text(name).u64(version).take();
+}
+std::string Store::text_key(std::string_view kind, std::string_view name, std::string_view part) const {
+  return kv::KeyWriter("lambda").raw(kind).text(home_.account).text(home_.region).text(name).text(part).take();
+}
+
+Task<std::optional<FunctionRecord>> Store::find_function(std::string name) const {
+  return find<FunctionRecord>(reader_, key("f", name));
+}
+Task<std::vector<FunctionRecord>> Store::list_functions(std::string after, size_t limit) const {
+  return list<FunctionRecord>(reader_, following(all("f"), after.empty() ? "" : key("f", after)), limit);
+}
+Task<std::optional<VersionRecord>> Store::find_version(std::string function, uint64_t version) const {
+  return find<VersionRecord>(reader_, version_key("v", function, version));
+}
+Task<std::vector<VersionRecord>> Store::list_versions(std::string function, uint64_t from, size_t limit) const {
+  kv::Range range = kv::prefix_range(key("v", function));
+  range.begin = version_key("v", function, from);
+  return list<VersionRecord>(reader_, std::move(range), limit);
+}
+Task<std::optional<AliasRecord>> Store::find_alias(std::string function, std::string alias) const {
+  return find<AliasRecord>(reader_, text_key("a", function, alias));
+}
+Task<std::vector<AliasRecord>> Store::list_aliases(std::string function, std::string after, size_t limit) const {
+  return list<AliasRecord>(reader_, following(key("a", function), after.empty() ? "" : text_key("a", function, after)), limit);
+}
+Task<std::optional<PolicyRecord>> Store::find_policy(std::string function, std::string qualifier) const {
+  return find<PolicyRecord>(reader_, text_key("p", function, qualifier));
+}
+Task<std::optional<LayerRecord>> Store::find_layer(std::string name) const {
+  return find<LayerRecord>(reader_, key("n", name));
+}
+Task<std::vector<LayerRecord>> Store::list_layers(std::string after, size_t limit) const {
+  return list<LayerRecord>(reader_, following(all("n"), after.empty() ? "" : key("n", after)), limit);
+}
+Task<std::optional<LayerVersionRecord>> Store::find_layer_version(std::string layer, uint64_t version) const {
+  return find<LayerVersionRecord>(reader_, version_key("l", layer, version));
+}
+Task<std::vector<LayerVersionRecord>> Store::list_layer_versions(std::string layer) const {
+  return list<LayerVersionRecord>(reader_, kv::prefix_range(key("l", layer)), SIZE_MAX, true);
+}
+Task<std::optional<PolicyRecord>> Store::find_layer_policy(std::string layer, uint64_t version) const {
+  return find<PolicyRecord>(reader_, version_key("q", layer, version));
+}
+
+void WriteStore::put_function(const FunctionRecord& record) { tx_.put(key("f", record.name), kv::encode(record)); }
+void WriteStore::put_version(const std::string& function, const VersionRecord& record) {
+  tx_.put(version_key("v", function, record.version), kv::encode(record));
+}
+void WriteStore::put_alias(const std::string& function, const AliasRecord& record) {
+  tx_.put(text_key("a", function, record.name), kv::encode(record));
+}
+void WriteStore::put_policy(const std::string& function, const std::string& qualifier, const PolicyRecord& record) {
+  tx_.put(text_key("p", function, qualifier), kv::encode(record));
+}
+void WriteStore::put_layer(const LayerRecord& record) { tx_.put(key("n", record.name), kv::encode(record)); }
+void WriteStore::put_layer_version(const std::string& layer, const LayerVersionRecord& record) {
+  tx_.put(version_key("l", layer, record.version), kv::encode(record));
+}
+void WriteStore::put_layer_policy(const std::string& layer, uint64_t version, const PolicyRecord& record) {
+  tx_.put(version_key("q", layer, version), kv::encode(record));
+}
+void WriteStore::erase_function(const std::string& name) {
+  tx_.erase(key("f", name));
+  for (const std::string_view kind : {"v", "a", "p"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
+}
+void WriteStore::erase_version(const std::string& function, uint64_t version) { tx_.erase(version_key("v", function, version)); }
+void WriteStore::erase_alias(const std::string& function, const std::string& alias) { tx_.erase(text_key("a", function, alias)); }
+void WriteStore::erase_policy(const std::string& function, const std::string& qualifier) {
+  tx_.erase(text_key("p", function, qualifier));
+}
+void WriteStore::erase_layer_version(const std::string& layer, uint64_t version) {
+  tx_.erase(version_key("l", layer, version));
+  tx_.erase(version_key("q", layer, version));
+}
+void WriteStore::erase_layer_policy(const std::string& layer, uint64_t version) { tx_.erase(version_key("q", layer, version)); }
+
+}  // namespace virga::lambda

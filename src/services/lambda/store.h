@@ -1,0 +1,157 @@
+// Keys and records of Lambda. The only file that knows how they are spelled.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "blob/blob.h"
+#include "kv/db.h"
+
+namespace virga::lambda {
+
+struct Home {
+  std::string account, region;
+};
+
+struct FunctionRecord {
+  std::string name;
+  uint64_t last_version = 0;                     // highest published
+  std::optional<int32_t> reserved_concurrency;
+  std::map<std::string, std::string> tags;
+  template <class A>
+  void fields(A& a) {
+    a(1, name), a(2, last_version), a(3, reserved_concurrency), a(4, tags);
+  }
+};
+
+struct LayerUse {
+  std::string arn;
+  uint64_t size = 0;
+  std::string sha256;  // of its archive, hex: names the unpacked folder
+  blob::Ref code;
+  template <class A>
+  void fields(A& a) {
+    a(1, arn), a(2, size), a(3, sha256), a(4, code);
+  }
+};
+
+// The configuration of $LATEST or of a published version.
+struct VersionRecord {
+  uint64_t version = 0;                          // 0: $LATEST
+  std::string runtime, handler, role, description;
+  int32_t timeout = 3, memory = 128, tmp = 512;
+  std::map<std::string, std::string> environment;
+  std::vector<LayerUse> layers;
+  blob::Ref code;
+  std::string code_sha256;                       // hex
+  uint64_t code_size = 0;
+  Time modified;
+  std::string revision;                          // RevisionId
+  std::string architecture = "x86_64";
+  std::string tracing = "PassThrough";
+  std::string log_group;                         // empty: /aws/lambda/<name>
+  std::string log_format = "Text";
+  template <class A>
+  void fields(A& a) {
+    a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
+    a(9, environment), a(10, layers), a(11, code), a(12, code_sha256), a(13, code_size), a(14, modified), a(15, revision);
+    a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format);
+  }
+};
+
+struct AliasRecord {
+  std::string name, description, revision;
+  uint64_t version = 0;
+  std::map<std::string, double> weights;         // additional version → share of 1
+  template <class A>
+  void fields(A& a) {
+    a(1, name), a(2, description), a(3, revision), a(4, version), a(5, weights);
+  }
+};
+
+// A resource policy: a document, and the revision that conditional changes name.
+struct PolicyRecord {
+  std::string document, revision;
+  template <class A>
+  void fields(A& a) {
+    a(1, document), a(2, revision);
+  }
+};
+
+struct LayerRecord {
+  std::string name;
+  uint64_t last_version = 0;
+  template <class A>
+  void fields(A& a) {
+    a(1, name), a(2, last_version);
+  }
+};
+
+struct LayerVersionRecord {
+  uint64_t version = 0;
+  std::string description, license;
+  std::vector<std::string> runtimes, architectures;
+  blob::Ref code;
+  std::string sha256;                            // hex
+  uint64_t size = 0;
+  Time created;
+  template <class A>
+  void fields(A& a) {
+    a(1, version), a(2, description), a(3, license), a(4, runtimes), a(5, architectures), a(6, code), a(7, sha256), a(8, size);
+    a(9, created);
+  }
+};
+
+class Store {
+ public:
+  Store(kv::Reader& reader, Home home) : reader_(reader), home_(std::move(home)) {}
+
+  Task<std::optional<FunctionRecord>> find_function(std::string name) const;
+  Task<std::vector<FunctionRecord>> list_functions(std::string after, size_t limit) const;
+  Task<std::optional<VersionRecord>> find_version(std::string function, uint64_t version) const;
+  Task<std::vector<VersionRecord>> list_versions(std::string function, uint64_t from, size_t limit) const;
+  Task<std::optional<AliasRecord>> find_alias(std::string function, std::string alias) const;
+  Task<std::vector<AliasRecord>> list_aliases(std::string function, std::string after, size_t limit) const;
+  Task<std::optional<PolicyRecord>> find_policy(std::string function, std::string qualifier) const;
+  Task<std::optional<LayerRecord>> find_layer(std::string name) const;
+  Task<std::vector<LayerRecord>> list_layers(std::string after, size_t limit) const;
+  Task<std::optional<LayerVersionRecord>> find_layer_version(std::string layer, uint64_t version) const;
+  Task<std::vector<LayerVersionRecord>> list_layer_versions(std::string layer) const;  // newest first
+  Task<std::optional<PolicyRecord>> find_layer_policy(std::string layer, uint64_t version) const;
+
+ protected:
+  std::string key(std::string_view kind, std::string_view name) const;
+  std::string version_key(std::string_view kind, std::string_view name, uint64_t version) const;
+  std::string text_key(std::string_view kind, std::string_view name, std::string_view part) const;
+  std::string all(std::string_view kind) const;
+
+  kv::Reader& reader_;
+  Home home_;
+};
+
+class WriteStore : public Store {
+ public:
+  WriteStore(kv::Txn& tx, Home home) : Store(tx, std::move(home)), tx_(tx) {}
+
+  void put_function(const FunctionRecord& record);
+  void put_version(const std::string& function, const VersionRecord& record);
+  void put_alias(const std::string& function, const AliasRecord& record);
+  void put_policy(const std::string& function, const std::string& qualifier, const PolicyRecord& record);
+  void put_layer(const LayerRecord& record);
+  void put_layer_version(const std::string& layer, const LayerVersionRecord& record);
+  void put_layer_policy(const std::string& layer, uint64_t version, const PolicyRecord& record);
+  void erase_function(const std::string& name);  // with versions, aliases and policies
+  void erase_version(const std::string& function, uint64_t version);
+  void erase_alias(const std::string& function, const std::string& alias);
+  void erase_policy(const std::string& function, const std::string& qualifier);
+  void erase_layer_version(const std::string& layer, uint64_t version);
+  void erase_layer_policy(const std::string& layer, uint64_t version);
+
+ private:
+  kv::Txn& tx_;
+};
+
+}  // namespace virga::lambda

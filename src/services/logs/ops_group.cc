@@ -1,0 +1,157 @@
+#include <aws/logs/errors.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/str.h"
+#include "kernel/tokens.h"
+#include "services/logs/limits.h"
+#include "services/logs/service.h"
+
+namespace virga::logs {
+namespace {
+
+// The values PutRetentionPolicy takes.
+constexpr std::array<int32_t, 22> kRetentions = {1,   3,   5,   7,   14,   30,   60,   90,   120,  150,  180,
+                                                 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653};
+constexpr auto kFirstExpiry = std::chrono::hours(1);
+
+std::string group_of_tag_arn(const std::string& arn) { return group_named(std::nullopt, arn); }
+
+LogGroup describe(const Ctx& ctx, const Group& group) {
+  LogGroup out;
+  out.log_group_name = group.name;
+  out.creation_time = group.created.millis();
+  out.retention_in_days = group.retention_days;
+  out.metric_filter_count = 0;
+  out.arn = cat(group_arn(ctx, group.name), ":*");
+  out.log_group_arn = group_arn(ctx, group.name);
+  out.stored_bytes = group.stored_bytes;
+  out.log_group_class = LogGroupClass::STANDARD;
+  return out;
+}
+
+}  // namespace
+
+Task<op::CreateLogGroup::Output> LogsService::create_log_group(Ctx& ctx, const CreateLogGroupRequest& in) {
+  if (in.kms_key_id) co_return err::InvalidParameterException("kmsKeyId is not served: log groups are not encrypted with KMS keys.");
+  if (in.log_group_class && *in.log_group_class != LogGroupClass::STANDARD) {
+    co_return err::InvalidParameterException("Only the log group class STANDARD is served.");
+  }
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::CreateLogGroup::Output> {
+    WriteStore store(tx, home_of(ctx));
+    if (co_await store.find_group(in.log_group_name)) {
+      co_return err::ResourceAlreadyExistsException("The specified log group already exists");
+    }
+    Group group;
+    group.name = in.log_group_name;
+    group.created = ctx.now();
+    if (in.tags) group.tags = *in.tags;
+    store.put_group(group);
+    co_return op::CreateLogGroup::Output{};
+  });
+}
+
+Task<op::DeleteLogGroup::Output> LogsService::delete_log_group(Ctx& ctx, const DeleteLogGroupRequest& in) {
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteLogGroup::Output> {
+    WriteStore store(tx, home_of(ctx));
+    if (!co_await store.find_group(in.log_group_name)) co_return no_group();
+    store.erase_group(in.log_group_name);
+    co_await deps_.timers.clear(tx, "logs.retention", group_arn(ctx, in.log_group_name));
+    co_return op::DeleteLogGroup::Output{};
+  });
+}
+
+Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const DescribeLogGroupsRequest& in) {
+  if (in.log_group_name_prefix && in.log_group_name_pattern) {
+    co_return err::InvalidParameterException("logGroupNamePrefix and logGroupNamePattern are mutually exclusive parameters.");
+  }
+  const std::string purpose = cat("logs:DescribeLogGroups:", ctx.account, ":", ctx.region);
+  std::string after;
+  if (in.next_token) {
+    const auto opened = deps_.tokens.open(purpose, *in.next_token);
+    if (!opened) co_return err::InvalidParameterException("The specified nextToken is invalid.");
+    after = *opened;
+  }
+  const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kDefaultList;
+  const auto snapshot = deps_.db.snapshot();
+  const Store store(*snapshot, home_of(ctx));
+  DescribeLogGroupsResponse out;
+  out.log_groups.emplace();
+  while (true) {
+    const auto page = co_await store.list_groups(in.log_group_name_prefix.value_or(""), after, limit + 1);
+    for (const Group& group : page) {
+      if (out.log_groups->size() == limit) {
+        out.next_token = deps_.tokens.seal(purpose, after);
+        co_return out;
+      }
+      after = group.name;
+      if (!in.log_group_name_pattern || lower(group.name).find(lower(*in.log_group_name_pattern)) != std::string::npos) {
+        out.log_groups->push_back(describe(ctx, group));
+      }
+    }
+    if (page.size() <= limit) co_return out;
+  }
+}
+
+Task<op::PutRetentionPolicy::Output> LogsService::put_retention_policy(Ctx& ctx, const PutRetentionPolicyRequest& in) {
+  if (std::ranges::find(kRetentions, in.retention_in_days) == kRetentions.end()) {
+    co_return err::InvalidParameterException("Invalid retentionInDays value: it is not one of the periods offered.");
+  }
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::PutRetentionPolicy::Output> {
+    WriteStore store(tx, home_of(ctx));
+    auto group = co_await store.find_group(in.log_group_name);
+    if (!group) co_return no_group();
+    group->retention_days = in.retention_in_days;
+    store.put_group(*group);
+    const std::string id = group_arn(ctx, in.log_group_name);
+    co_await deps_.timers.set(tx, {"logs.retention", id, ctx.now() + kFirstExpiry, in.log_group_name});
+    co_return op::PutRetentionPolicy::Output{};
+  });
+}
+
+Task<op::DeleteRetentionPolicy::Output> LogsService::delete_retention_policy(Ctx& ctx, const DeleteRetentionPolicyRequest& in) {
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteRetentionPolicy::Output> {
+    WriteStore store(tx, home_of(ctx));
+    auto group = co_await store.find_group(in.log_group_name);
+    if (!group) co_return no_group();
+    group->retention_days.reset();
+    store.put_group(*group);
+    co_await deps_.timers.clear(tx, "logs.retention", group_arn(ctx, in.log_group_name));
+    co_return op::DeleteRetentionPolicy::Output{};
+  });
+}
+
+Task<op::TagResource::Output> LogsService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::TagResource::Output> {
+    WriteStore store(tx, home_of(ctx));
+    auto group = co_await store.find_group(group_of_tag_arn(in.resource_arn));
+    if (!group) co_return no_group();
+    for (const auto& [key, value] : in.tags) group->tags[key] = value;
+    if (group->tags.size() > 50) co_return err::TooManyTagsException("A log group has at most 50 tags.");
+    store.put_group(*group);
+    co_return op::TagResource::Output{};
+  });
+}
+
+Task<op::UntagResource::Output> LogsService::untag_resource(Ctx& ctx, const UntagResourceRequest& in) {
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::UntagResource::Output> {
+    WriteStore store(tx, home_of(ctx));
+    auto group = co_await store.find_group(group_of_tag_arn(in.resource_arn));
+    if (!group) co_return no_group();
+    for (const std::string& key : in.tag_keys) group->tags.erase(key);
+    store.put_group(*group);
+    co_return op::UntagResource::Output{};
+  });
+}
+
+Task<ListTagsForResourceResponse> LogsService::list_tags_for_resource(Ctx& ctx, const ListTagsForResourceRequest& in) {
+  const auto snapshot = deps_.db.snapshot();
+  const auto group = co_await Store(*snapshot, home_of(ctx)).find_group(group_of_tag_arn(in.resource_arn));
+  if (!group) co_return no_group();
+  ListTagsForResourceResponse out;
+  out.tags = group->tags;
+  co_return out;
+}
+
+}  // namespace virga::logs

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <aws/logs/ops.h>
+#include <aws/logs/types.h>
+
+#include "kernel/context.h"
+#include "kernel/deps.h"
+#include "kernel/service.h"
+#include "kernel/timers.h"
+#include "services/logs/store.h"
+
+namespace virga::logs {
+
+using kernel::Ctx;
+
+class LogsService final : public kernel::Service {
+ public:
+  explicit LogsService(kernel::Deps& deps);
+  const wire::ServiceModel& model() const override;
+  void operations(kernel::OpTable& table) override;
+
+ private:
+  // ops_group.cc
+  Task<op::CreateLogGroup::Output> create_log_group(Ctx& ctx, const CreateLogGroupRequest& in);
+  Task<op::DeleteLogGroup::Output> delete_log_group(Ctx& ctx, const DeleteLogGroupRequest& in);
+  Task<DescribeLogGroupsResponse> describe_log_groups(Ctx& ctx, const DescribeLogGroupsRequest& in);
+  Task<op::PutRetentionPolicy::Output> put_retention_policy(Ctx& ctx, const PutRetentionPolicyRequest& in);
+  Task<op::DeleteRetentionPolicy::Output> delete_retention_policy(Ctx& ctx, const DeleteRetentionPolicyRequest& in);
+  Task<op::TagResource::Output> tag_resource(Ctx& ctx, const TagResourceRequest& in);
+  Task<op::UntagResource::Output> untag_resource(Ctx& ctx, const UntagResourceRequest& in);
+  Task<ListTagsForResourceResponse> list_tags_for_resource(Ctx& ctx, const ListTagsForResourceRequest& in);
+
+  // ops_stream.cc
+  Task<op::CreateLogStream::Output> create_log_stream(Ctx& ctx, const CreateLogStreamRequest& in);
+  Task<op::DeleteLogStream::Output> delete_log_stream(Ctx& ctx, const DeleteLogStreamRequest& in);
+  Task<DescribeLogStreamsResponse> describe_log_streams(Ctx& ctx, const DescribeLogStreamsRequest& in);
+
+  // ops_event.cc
+  Task<PutLogEventsResponse> put_log_events(Ctx& ctx, const PutLogEventsRequest& in);
+  Task<GetLogEventsResponse> get_log_events(Ctx& ctx, const GetLogEventsRequest& in);
+  Task<FilterLogEventsResponse> filter_log_events(Ctx& ctx, const FilterLogEventsRequest& in);
+
+  // loops.cc
+  Task<void> expire(kernel::Timer timer);
+
+  kernel::Deps& deps_;
+};
+
+Home home_of(const Ctx& ctx);
+std::string group_arn(const Ctx& ctx, std::string_view group);
+// The group that an operation names by its name or its ARN; throws InvalidParameterException when it names none or both.
+std::string group_named(const std::optional<std::string>& name, const std::optional<std::string>& identifier);
+Error no_group();
+Error no_stream();
+
+}  // namespace virga::logs

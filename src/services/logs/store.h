@@ -1,0 +1,103 @@
+// Keys and records of CloudWatch Logs. The only file that knows how they are spelled.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/time.h"
+#include "kv/db.h"
+
+namespace virga::logs {
+
+// The account and region everything lives in.
+struct Home {
+  std::string account, region;
+};
+
+struct Group {
+  std::string name;
+  Time created;
+  std::optional<int32_t> retention_days;
+  int64_t stored_bytes = 0;
+  std::map<std::string, std::string> tags;
+  std::string log_class = "STANDARD";
+  template <class A>
+  void fields(A& a) {
+    a(1, name), a(2, created), a(3, retention_days), a(4, stored_bytes), a(5, tags), a(6, log_class);
+  }
+};
+
+struct Stream {
+  std::string name;
+  Time created;
+  std::optional<Time> first_event, last_event, last_ingestion;
+  template <class A>
+  void fields(A& a) {
+    a(1, name), a(2, created), a(3, first_event), a(4, last_event), a(5, last_ingestion);
+  }
+};
+
+struct EventRecord {
+  std::string message;
+  Time ingested;
+  template <class A>
+  void fields(A& a) {
+    a(1, message), a(2, ingested);
+  }
+};
+
+// Where an event stands in its stream: its time, then the order it was committed in. Compares as bytes.
+using EventPosition = std::string;
+
+struct Event {
+  EventPosition position;
+  std::string stream;
+  Time time;
+  Time ingested;
+  std::string message;
+};
+
+EventPosition first_position(Time time);  // before every event of that time
+// What identifies an event to clients: digits, as AWS's ids are.
+std::string event_id(const EventPosition& position);
+
+class Store {
+ public:
+  Store(kv::Reader& reader, Home home) : reader_(reader), home_(std::move(home)) {}
+
+  Task<std::optional<Group>> find_group(std::string name) const;
+  // Groups whose names start with `prefix`, after `after` (exclusive), in order.
+  Task<std::vector<Group>> list_groups(std::string prefix, std::string after, size_t limit) const;
+  Task<std::optional<Stream>> find_stream(std::string group, std::string stream) const;
+  Task<std::vector<Stream>> list_streams(std::string group, std::string prefix, std::string after, size_t limit, bool reverse) const;
+  // Events of one stream with positions in [from, to).
+  Task<std::vector<Event>> read_events(std::string group, std::string stream, EventPosition from, EventPosition to, size_t limit,
+                                       size_t bytes, bool reverse) const;
+
+ protected:
+  std::string group_key(std::string_view name) const;
+  std::string stream_key(std::string_view group, std::string_view stream) const;
+  std::string event_prefix(std::string_view group, std::string_view stream) const;
+
+  kv::Reader& reader_;
+  Home home_;
+};
+
+class WriteStore : public Store {
+ public:
+  WriteStore(kv::Txn& tx, Home home) : Store(tx, std::move(home)), tx_(tx) {}
+
+  void put_group(const Group& group);
+  void put_stream(const std::string& group, const Stream& stream);
+  void add_event(const std::string& group, const std::string& stream, Time time, const EventRecord& record);
+  void erase_group(const std::string& name);  // with its streams and events
+  void erase_stream(const std::string& group, const std::string& stream);
+  void erase_events_before(const std::string& group, const std::string& stream, Time cutoff);
+
+ private:
+  kv::Txn& tx_;
+};
+
+}  // namespace virga::logs
