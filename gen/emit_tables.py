@@ -188,7 +188,8 @@ def enum_details(service, shape):
 
 def stream_details(service, shape):
     return [f"constexpr wire::EventStreamInfo {shape.table}_info = {{.events = &shapes::{shape.value.table}, "
-            f".next = &wire::EventStreamOps<{service.namespace}::{shape.value.cpp_type}>::next}};"]
+            f".next = &wire::EventStreamOps<{service.namespace}::{shape.value.cpp_type}>::next, "
+            f".keep = &wire::EventStreamOps<{service.namespace}::{shape.value.cpp_type}>::keep}};"]
 
 
 DETAILS = {"kStructure": structure_details, "kUnion": structure_details, "kList": list_details, "kMap": map_details,
@@ -210,7 +211,8 @@ def error_functions(service):
     for error in service.errors:
         lines.append(f"constexpr virga::ErrorShape {error.cpp_name} = {{" + fields([
             ("code", text(error.code)), ("status", str(error.status)),
-            ("fault", f"virga::Fault::{'kSender' if error.sender else 'kReceiver'}"), ("query_code", quoted(error.query_code))]) + "};")
+            ("fault", f"virga::Fault::{'kSender' if error.sender else 'kReceiver'}"), ("query_code", quoted(error.query_code)),
+            ("message_name", quoted(error.message_name))]) + "};")
     lines += ["}", "}  // namespace error_shapes", "", "namespace err {"]
     for error in service.errors:
         name = error.cpp_name

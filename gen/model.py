@@ -109,6 +109,7 @@ class ErrorShape:
     status: int
     sender: bool
     query_code: str
+    message_name: str = ""  # where it is not "message"
 
 
 @dataclasses.dataclass
@@ -263,7 +264,8 @@ class _Reader:
             status = error.get("httpStatusCode", 500 if raw.get("fault") else 400)
             result.append(ErrorShape(name=name, cpp_name=naming.unique(naming.type_name(name), taken),
                                      code=code if coded else name, status=status, sender=status < 500,
-                                     query_code="" if coded or code == name else code))
+                                     query_code="" if coded or code == name else code,
+                                     message_name="Message" if "Message" in raw.get("members", {}) else ""))
         return result
 
     # -- shapes

@@ -19,7 +19,7 @@ namespace virga {
 // Set once or again and again; everyone who waits goes on when it is set.
 class Event {
  public:
-  void set();    // wakes all waiters; stays set until reset
+  void set();  // wakes all waiters; stays set until reset
   void reset();
   bool is_set() const;
   Task<void> wait();

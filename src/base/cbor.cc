@@ -44,23 +44,34 @@ CborReader::Token CborReader::peek() {
   const uint8_t first = need();
   switch (first >> 5) {
     case kUnsigned:
-    case kNegative: return Token::kInteger;
-    case kByteString: return Token::kBytes;
-    case kTextString: return Token::kString;
-    case kArrayOf: return Token::kArray;
-    case kMapOf: return Token::kMap;
-    case kTagged: return Token::kTag;
-    default: break;
+    case kNegative:
+      return Token::kInteger;
+    case kByteString:
+      return Token::kBytes;
+    case kTextString:
+      return Token::kString;
+    case kArrayOf:
+      return Token::kArray;
+    case kMapOf:
+      return Token::kMap;
+    case kTagged:
+      return Token::kTag;
+    default:
+      break;
   }
   switch (first & 31) {
     case 20:
-    case 21: return Token::kBool;
+    case 21:
+      return Token::kBool;
     case 22:
-    case 23: return Token::kNull;
+    case 23:
+      return Token::kNull;
     case 25:
     case 26:
-    case 27: return Token::kFloat;
-    default: error("unexpected CBOR simple value");
+    case 27:
+      return Token::kFloat;
+    default:
+      error("unexpected CBOR simple value");
   }
 }
 
@@ -188,9 +199,15 @@ void CborReader::skip_value() {
     case Token::kNull:
     case Token::kBool:
     case Token::kInteger:
-    case Token::kFloat: read_head(); return;
-    case Token::kBytes: read_bytes(ignored); return;
-    case Token::kString: read_string(ignored); return;
+    case Token::kFloat:
+      read_head();
+      return;
+    case Token::kBytes:
+      read_bytes(ignored);
+      return;
+    case Token::kString:
+      read_string(ignored);
+      return;
     case Token::kArray:
       begin_array();
       while (next_element()) skip_value();
@@ -202,7 +219,8 @@ void CborReader::skip_value() {
         skip_value();
       }
       return;
-    case Token::kTag: return;
+    case Token::kTag:
+      return;
   }
 }
 
@@ -244,8 +262,8 @@ void CborWriter::integer(int64_t i) {
   }
 }
 void CborWriter::real(double d) {
-  const bool narrow = std::isnan(d) || std::isinf(d) ||
-                      (std::abs(d) <= 3.4e38 && static_cast<double>(static_cast<float>(d)) == d);
+  const bool narrow =
+      std::isnan(d) || std::isinf(d) || (std::abs(d) <= 3.4e38 && static_cast<double>(static_cast<float>(d)) == d);
   if (narrow) {
     out_ += '\xFA';
     append_be32(out_, std::bit_cast<uint32_t>(static_cast<float>(d)));

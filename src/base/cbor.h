@@ -29,18 +29,18 @@ class CborReader {
   Token peek();  // what the next item is, without consuming it; undefined counts as null
   void read_null();
   bool read_bool();
-  int64_t read_integer();          // beyond int64: an error
-  double read_double();            // any float width; integers too
+  int64_t read_integer();  // beyond int64: an error
+  double read_double();    // any float width; integers too
   void read_string(std::string& out);
   void read_bytes(std::string& out);
   uint64_t read_tag();
-  Time read_time();                // tag 1 and a number of seconds
+  Time read_time();  // tag 1 and a number of seconds
   void begin_map();
   bool next_key(std::string& key);  // false after the last pair
   void begin_array();
-  bool next_element();              // false after the last element
+  bool next_element();  // false after the last element
   void skip_value();
-  void end();                       // nothing may be left
+  void end();  // nothing may be left
   size_t offset() const { return at_; }
 
  private:
@@ -74,10 +74,10 @@ class CborWriter {
   void null();
   void boolean(bool b);
   void integer(int64_t i);
-  void real(double d);   // in the shortest of single and double that holds it exactly
+  void real(double d);  // in the shortest of single and double that holds it exactly
   void string(std::string_view s);
   void bytes(std::string_view s);
-  void time(Time t);     // tag 1
+  void time(Time t);  // tag 1
 
  private:
   std::string& out_;

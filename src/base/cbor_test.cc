@@ -78,8 +78,8 @@ TEST(CborReader, ReadsOtherEncodings) {
 }
 
 TEST(CborReader, RefusesMalformedBytes) {
-  for (const std::string_view hex : {"", "1c", "18", "62c328", "7f", "7f01ff", "a161", "81", "bf6161ff", "f8ff", "1f", "c1",
-                                     "5b7fffffffffffffff00"}) {
+  for (const std::string_view hex : {"", "1c", "18", "62c328", "7f", "7f01ff", "a161", "81", "bf6161ff", "f8ff", "1f",
+                                     "c1", "5b7fffffffffffffff00"}) {
     const std::string bytes = *hex_decode(hex);
     CborReader in(bytes);
     EXPECT_THROW(in.skip_value(), CborError) << hex;

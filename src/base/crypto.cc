@@ -119,7 +119,8 @@ std::string seal(std::string_view key, std::string_view plain, std::string_view 
   int written = 0;
   unsigned char* const text = bytes_of(out) + kNonceSize;
   require(EVP_EncryptInit_ex(cipher.context, EVP_aes_256_gcm(), nullptr, bytes_of(key), bytes_of(out)) == 1 &&
-              EVP_EncryptUpdate(cipher.context, nullptr, &written, bytes_of(context), static_cast<int>(context.size())) == 1 &&
+              EVP_EncryptUpdate(cipher.context, nullptr, &written, bytes_of(context),
+                                static_cast<int>(context.size())) == 1 &&
               EVP_EncryptUpdate(cipher.context, text, &written, bytes_of(plain), static_cast<int>(plain.size())) == 1 &&
               EVP_EncryptFinal_ex(cipher.context, text + plain.size(), &written) == 1 &&
               EVP_CIPHER_CTX_ctrl(cipher.context, EVP_CTRL_GCM_GET_TAG, kTagSize, text + plain.size()) == 1,

@@ -23,6 +23,7 @@ struct ErrorShape {
   uint16_t status = 400;        // HTTP status
   Fault fault = Fault::kSender;
   std::string_view query_code;  // the code of the service's query-protocol days where it differs, else empty
+  std::string_view message_name = "message";  // of the message member in JSON and CBOR: some models write "Message"
 };
 
 struct Error {

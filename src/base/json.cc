@@ -51,13 +51,19 @@ bool Json::operator==(const Json& other) const {
   }
   if (type() != other.type()) return false;
   switch (type()) {
-    case Type::kNull: return true;
-    case Type::kBool: return as_bool() == other.as_bool();
+    case Type::kNull:
+      return true;
+    case Type::kBool:
+      return as_bool() == other.as_bool();
     case Type::kInt:
-    case Type::kDouble: return false;
-    case Type::kString: return as_string() == other.as_string();
-    case Type::kArray: return as_array() == other.as_array();
-    case Type::kObject: break;
+    case Type::kDouble:
+      return false;
+    case Type::kString:
+      return as_string() == other.as_string();
+    case Type::kArray:
+      return as_array() == other.as_array();
+    case Type::kObject:
+      break;
   }
   if (as_object().size() != other.as_object().size()) return false;
   return std::all_of(as_object().begin(), as_object().end(), [&](const Member& member) {
@@ -193,16 +199,31 @@ void JsonReader::enter() {
 
 JsonReader::Token JsonReader::peek() {
   switch (need()) {
-    case 'n': return Token::kNull;
+    case 'n':
+      return Token::kNull;
     case 't':
-    case 'f': return Token::kBool;
-    case '"': return Token::kString;
-    case '[': return Token::kArray;
-    case '{': return Token::kObject;
+    case 'f':
+      return Token::kBool;
+    case '"':
+      return Token::kString;
+    case '[':
+      return Token::kArray;
+    case '{':
+      return Token::kObject;
     case '-':
-    case '0': case '1': case '2': case '3': case '4':
-    case '5': case '6': case '7': case '8': case '9': return Token::kNumber;
-    default: error("unexpected character in JSON");
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9':
+      return Token::kNumber;
+    default:
+      error("unexpected character in JSON");
   }
 }
 
@@ -301,14 +322,30 @@ void JsonReader::read_string(std::string& out) {
     const char escape = text_[at_ + 1];
     at_ += 2;
     switch (escape) {
-      case '"': out += '"'; break;
-      case '\\': out += '\\'; break;
-      case '/': out += '/'; break;
-      case 'b': out += '\b'; break;
-      case 'f': out += '\f'; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      case 't': out += '\t'; break;
+      case '"':
+        out += '"';
+        break;
+      case '\\':
+        out += '\\';
+        break;
+      case '/':
+        out += '/';
+        break;
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 't':
+        out += '\t';
+        break;
       case 'u': {
         const std::optional<uint32_t> unit = hex4(text_.substr(at_));
         if (!unit) error("malformed \\u escape");
@@ -328,7 +365,8 @@ void JsonReader::read_string(std::string& out) {
         append_utf8(out, character);
         break;
       }
-      default: error("unknown escape in a string");
+      default:
+        error("unknown escape in a string");
     }
   }
 }
@@ -380,8 +418,11 @@ bool JsonReader::next_element() {
 
 Json JsonReader::read_value() {
   switch (peek()) {
-    case Token::kNull: read_null(); return Json();
-    case Token::kBool: return Json(read_bool());
+    case Token::kNull:
+      read_null();
+      return Json();
+    case Token::kBool:
+      return Json(read_bool());
     case Token::kNumber: {
       const std::string_view text = read_number();
       if (text.find_first_of(".eE") == std::string_view::npos) {
@@ -404,7 +445,8 @@ Json JsonReader::read_value() {
       while (next_element()) elements.push_back(read_value());
       return Json(std::move(elements));
     }
-    case Token::kObject: break;
+    case Token::kObject:
+      break;
   }
   Json::Object members;
   std::string key;
@@ -419,9 +461,15 @@ Json JsonReader::read_value() {
 
 void JsonReader::skip_value() {
   switch (peek()) {
-    case Token::kNull: read_null(); return;
-    case Token::kBool: read_bool(); return;
-    case Token::kNumber: read_number(); return;
+    case Token::kNull:
+      read_null();
+      return;
+    case Token::kBool:
+      read_bool();
+      return;
+    case Token::kNumber:
+      read_number();
+      return;
     case Token::kString: {
       std::string ignored;
       read_string(ignored);
@@ -499,11 +547,16 @@ void JsonWriter::raw(std::string_view json) {
 }
 void JsonWriter::value(const Json& v) {
   switch (v.type()) {
-    case Json::Type::kNull: return null();
-    case Json::Type::kBool: return boolean(v.as_bool());
-    case Json::Type::kInt: return integer(v.as_int());
-    case Json::Type::kDouble: return real(v.as_double());
-    case Json::Type::kString: return string(v.as_string());
+    case Json::Type::kNull:
+      return null();
+    case Json::Type::kBool:
+      return boolean(v.as_bool());
+    case Json::Type::kInt:
+      return integer(v.as_int());
+    case Json::Type::kDouble:
+      return real(v.as_double());
+    case Json::Type::kString:
+      return string(v.as_string());
     case Json::Type::kArray:
       begin_array();
       for (const Json& element : v.as_array()) value(element);
@@ -528,13 +581,27 @@ void append_json_string(std::string& out, std::string_view s) {
     out.append(s.substr(begin, i - begin));
     begin = i + 1;
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\b': out += "\\b"; break;
-      case '\f': out += "\\f"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\b':
+        out += "\\b";
+        break;
+      case '\f':
+        out += "\\f";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         out += "\\u00";
         out += kDigits[c >> 4];

@@ -17,10 +17,14 @@ std::atomic<LogFormat> log_format = LogFormat::kText;
 
 std::string_view name_of(LogLevel level) {
   switch (level) {
-    case LogLevel::kDebug: return "debug";
-    case LogLevel::kInfo: return "info";
-    case LogLevel::kWarning: return "warning";
-    case LogLevel::kError: return "error";
+    case LogLevel::kDebug:
+      return "debug";
+    case LogLevel::kInfo:
+      return "info";
+    case LogLevel::kWarning:
+      return "warning";
+    case LogLevel::kError:
+      return "error";
   }
   return "error";
 }
@@ -78,7 +82,8 @@ void log(LogLevel level, std::string_view where, std::string_view message, std::
     }
   }
   line += '\n';
-  // One write a line, so that lines of several threads don't mix; a log that cannot be written is not worth failing for.
+  // One write a line, so that lines of several threads don't mix; a log that cannot be written is not worth failing
+  // for.
   if (::write(STDERR_FILENO, line.data(), line.size()) < 0) return;
 }
 

@@ -52,7 +52,7 @@ class Histogram {
   std::atomic<int64_t> sum_ = 0;
 };
 
-inline constexpr double kLatencyBounds[] = {0.1, 0.25, 0.5, 1,   2.5,  5,    10,   25,    50,
+inline constexpr double kLatencyBounds[] = {0.1, 0.25, 0.5, 1,    2.5,  5,    10,    25,   50,
                                             100, 250,  500, 1000, 2500, 5000, 10000, 60000};  // milliseconds
 
 using MetricLabels = std::vector<std::pair<std::string, std::string>>;

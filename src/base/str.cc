@@ -114,9 +114,7 @@ std::optional<double> parse_double(std::string_view text) {
 }
 
 namespace {
-size_t character_size(unsigned char first) {
-  return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
-}
+size_t character_size(unsigned char first) { return first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4; }
 }  // namespace
 
 bool matches_wildcard(std::string_view pattern, std::string_view text) {

@@ -92,7 +92,9 @@ TEST(Task, ExceptionsBecomeFailures) {
 }
 
 TEST(Task, UnstartedTasksMayBeDropped) {
-  { Task<int> dropped = value(1); }
+  {
+    Task<int> dropped = value(1);
+  }
   Task<int> kept = value(1);
   kept = value(2);
   EXPECT_EQ(run(std::move(kept)).value(), 2);

@@ -16,9 +16,9 @@ struct XmlError : std::runtime_error {
 };
 
 struct XmlNode {
-  std::string name;  // without its namespace prefix
+  std::string name;                                             // without its namespace prefix
   std::vector<std::pair<std::string, std::string>> attributes;  // names as written, xmlns declarations included
-  std::string text;  // all character data directly inside, in order
+  std::string text;                                             // all character data directly inside, in order
   std::vector<XmlNode> children;
 
   const XmlNode* child(std::string_view name) const;          // the first of that name, or null

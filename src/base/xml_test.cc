@@ -7,7 +7,8 @@ namespace {
 
 TEST(Xml, ReadsATree) {
   const XmlNode root = parse_xml(
-      "<?xml version=\"1.0\"?><s3:Root xmlns:s3=\"u\" xsi:type=\"T\"><A>1 &lt; 2 &#233;</A><A><![CDATA[<x>]]></A><B/></s3:Root>");
+      "<?xml version=\"1.0\"?><s3:Root xmlns:s3=\"u\" xsi:type=\"T\"><A>1 &lt; 2 "
+      "&#233;</A><A><![CDATA[<x>]]></A><B/></s3:Root>");
   EXPECT_EQ(root.name, "Root");
   EXPECT_EQ(*root.attribute("xsi:type"), "T");
   EXPECT_EQ(root.attribute("none"), nullptr);

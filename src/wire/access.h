@@ -90,6 +90,9 @@ struct EventStreamOps {
     *static_cast<T*>(union_out) = std::move(*event);
     co_return true;
   }
+  static std::shared_ptr<const void> keep(const void* stream) {
+    return std::make_shared<std::shared_ptr<Source<T>>>(*static_cast<const std::shared_ptr<Source<T>>*>(stream));
+  }
 };
 
 inline std::string_view enum_name(const Shape& shape, int index) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -138,9 +139,11 @@ struct EnumInfo {
 struct EventStreamInfo {
   const Shape* events;                                 // the union
   Task<bool> (*next)(const void* stream, void* union_out);
+  std::shared_ptr<const void> (*keep)(const void* stream);  // a copy of the pointer that is the stream, for next
 };
 
 // A shape with its own codec (DynamoDB's AttributeValue). JSON and CBOR only; the type is named in models/<svc>/overrides.json.
+// Readers throw JsonError, CborError or an Error. `path`: the member's name or the map's key the value stands under.
 struct CustomInfo {
   void (*read_json)(JsonReader& in, void* out, std::string_view path);
   void (*write_json)(JsonWriter& out, const void* value);

@@ -1,0 +1,19 @@
+// Parts of error rendering that the codecs share.
+#pragma once
+
+#include <string>
+
+#include "wire/http.h"
+#include "wire/shape.h"
+
+namespace virga::wire {
+
+bool is_s3(const ServiceModel* service);
+// The model's XML namespace, or the one its documents have always had.
+std::string xml_namespace_of(const ServiceModel& service);
+// The request id as this family of services sends it.
+void add_request_id(HttpResponse& response, const ServiceModel* service, std::string_view request_id);
+// A violated constraint, in the service's own code for it.
+Error validation_error(const OperationModel& op, std::string message);
+
+}  // namespace virga::wire

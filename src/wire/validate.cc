@@ -1,0 +1,409 @@
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "wire/access.h"
+#include "wire/errors.h"
+#include "wire/findings.h"
+#include "wire/protocol.h"
+
+namespace virga::wire {
+
+namespace {
+
+// Java's \uXXXX (a pair of surrogates being one character) as PCRE2 spells it.
+std::string translated(std::string_view pattern) {
+  const auto unit = [&](size_t at) -> std::optional<uint32_t> {
+    if (pattern.substr(at, 2) != "\\u" || pattern.size() < at + 6) return std::nullopt;
+    uint32_t value = 0;
+    const char* digits = pattern.data() + at + 2;
+    const auto [end, error] = std::from_chars(digits, digits + 4, value, 16);
+    if (error != std::errc() || end != digits + 4) return std::nullopt;
+    return value;
+  };
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string out;
+  for (size_t i = 0; i < pattern.size();) {
+    std::optional<uint32_t> first = unit(i);
+    if (!first) {
+      // An escaped character is copied whole, so that \\u0041 stays a backslash and text.
+      const size_t size = pattern[i] == '\\' && i + 1 < pattern.size() ? 2 : 1;
+      out.append(pattern.substr(i, size));
+      i += size;
+      continue;
+    }
+    i += 6;
+    uint32_t character = *first;
+    const std::optional<uint32_t> second = unit(i);
+    if (character >= 0xD800 && character < 0xDC00 && second && *second >= 0xDC00 && *second < 0xE000) {
+      character = 0x10000 + ((character - 0xD800) << 10) + (*second - 0xDC00);
+      i += 6;
+    }
+    out += "\\x{";
+    for (int shift = 20; shift >= 0; shift -= 4) out += kHex[character >> shift & 15];
+    out += '}';
+  }
+  return out;
+}
+
+struct FreeCode {
+  void operator()(pcre2_code* code) const { pcre2_code_free(code); }
+};
+using Code = std::unique_ptr<pcre2_code, FreeCode>;
+
+Code compile(std::string_view pattern) {
+  const std::string text = translated(pattern);
+  int error = 0;
+  PCRE2_SIZE at = 0;
+  Code code(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
+                          PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_NO_UTF_CHECK, &error, &at, nullptr));
+  if (!code) {
+    log_warning("wire", "a model's pattern is not understood and not checked", {{"pattern", std::string(pattern)}});
+    return code;
+  }
+  pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
+  return code;
+}
+
+// Compiled once each. Patterns are literals of generated tables: their address is their identity and their number
+// is bounded by the models.
+const pcre2_code* compiled(std::string_view pattern) {
+  static std::shared_mutex mutex;
+  static std::unordered_map<const char*, Code> cache;
+  {
+    std::shared_lock lock(mutex);
+    if (const auto found = cache.find(pattern.data()); found != cache.end()) return found->second.get();
+  }
+  Code code = compile(pattern);
+  std::unique_lock lock(mutex);
+  return cache.emplace(pattern.data(), std::move(code)).first->second.get();
+}
+
+struct FreeMatch {
+  void operator()(pcre2_match_data* d) const { pcre2_match_data_free(d); }
+  void operator()(pcre2_match_context* c) const { pcre2_match_context_free(c); }
+};
+
+bool matches(std::string_view pattern, std::string_view text) {
+  const pcre2_code* code = compiled(pattern);
+  if (!code) return true;
+  thread_local std::unique_ptr<pcre2_match_data, FreeMatch> data(pcre2_match_data_create(1, nullptr));
+  thread_local std::unique_ptr<pcre2_match_context, FreeMatch> limits = [] {
+    std::unique_ptr<pcre2_match_context, FreeMatch> context(pcre2_match_context_create(nullptr));
+    pcre2_set_match_limit(context.get(), 200'000);
+    pcre2_set_depth_limit(context.get(), 10'000);
+    pcre2_set_heap_limit(context.get(), 8 << 10);
+    return context;
+  }();
+  // Text that exhausts the limits does not match: a request must not buy unbounded work. So does invalid UTF-8.
+  return pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0, data.get(), limits.get()) >= 0;
+}
+
+// A value as Java prints it.
+void render(std::string& out, const Shape& shape, const void* value);
+
+struct EntryRenderer {
+  std::string& out;
+  const Shape& value;
+  bool first = true;
+  static void render_entry(void* context, const std::string& key, const void* entry) {
+    auto& self = *static_cast<EntryRenderer*>(context);
+    append(self.out, std::exchange(self.first, false) ? "" : ", ", key, '=');
+    render(self.out, self.value, entry);
+  }
+};
+
+void render(std::string& out, const Shape& shape, const void* value) {
+  constexpr size_t kMost = 4096;  // of an echoed value: a message is no place for a whole request
+  if (out.size() > kMost) return;
+  switch (shape.kind) {
+    case Kind::kBoolean:
+      out += *static_cast<const bool*>(value) ? "true" : "false";
+      return;
+    case Kind::kInteger:
+      append(out, *static_cast<const int32_t*>(value));
+      return;
+    case Kind::kLong:
+      append(out, *static_cast<const int64_t*>(value));
+      return;
+    case Kind::kFloat:
+      append(out, *static_cast<const float*>(value));
+      return;
+    case Kind::kDouble:
+      append(out, *static_cast<const double*>(value));
+      return;
+    case Kind::kString:
+      out += *static_cast<const std::string*>(value);
+      return;
+    case Kind::kEnum:
+      out += enum_name(shape, shape.enumeration->get(value));
+      return;
+    case Kind::kTimestamp:
+      out += iso8601(*static_cast<const Time*>(value));
+      return;
+    case Kind::kBlob:
+      append(out, "java.nio.HeapByteBuffer[pos=0 lim=", static_cast<const std::string*>(value)->size(),
+             " cap=", static_cast<const std::string*>(value)->size(), "]");
+      return;
+    case Kind::kStructure:
+    case Kind::kUnion: {
+      append(out, shape.name, '(');
+      bool first = true;
+      for (const Member& member : shape.structure->members) {
+        const void* field = field_of(value, member);
+        if (!member.access->has(field)) continue;
+        const Path name(nullptr, Path::Kind::kMember, member.name);
+        append(out, std::exchange(first, false) ? "" : ", ", name.text(), '=');
+        render(out, *member.shape, member.access->get(field));
+      }
+      out += ')';
+      return;
+    }
+    case Kind::kList: {
+      const ListInfo& info = *shape.list;
+      out += '[';
+      for (size_t i = 0; i < info.size(value); ++i) {
+        if (i > 0) out += ", ";
+        render(out, *info.element, info.at(value, i));
+      }
+      out += ']';
+      return;
+    }
+    case Kind::kMap: {
+      EntryRenderer entries{out, *shape.map->value};
+      out += '{';
+      shape.map->each(value, &entries, &EntryRenderer::render_entry);
+      out += '}';
+      return;
+    }
+    case Kind::kDocument:
+      out += static_cast<const Json*>(value)->dump();
+      return;
+    case Kind::kStreamingBlob:
+    case Kind::kEventStream:
+    case Kind::kCustom:
+      out += shape.name;
+      return;
+  }
+}
+
+struct Size {
+  const Shape& shape;
+  const void* value;
+  int64_t operator()() const {
+    switch (shape.kind) {
+      case Kind::kString:
+        return static_cast<int64_t>(count_characters(*static_cast<const std::string*>(value)));
+      case Kind::kBlob:
+        return static_cast<int64_t>(static_cast<const std::string*>(value)->size());
+      case Kind::kList:
+        return static_cast<int64_t>(shape.list->size(value));
+      case Kind::kMap:
+        return static_cast<int64_t>(shape.map->size(value));
+      default:
+        return 0;
+    }
+  }
+};
+
+bool has_size(Kind kind) {
+  return kind == Kind::kString || kind == Kind::kBlob || kind == Kind::kList || kind == Kind::kMap;
+}
+
+std::optional<double> number_of(const Shape& shape, const void* value) {
+  switch (shape.kind) {
+    case Kind::kInteger:
+      return *static_cast<const int32_t*>(value);
+    case Kind::kLong:
+      return static_cast<double>(*static_cast<const int64_t*>(value));
+    case Kind::kFloat:
+      return *static_cast<const float*>(value);
+    case Kind::kDouble:
+      return *static_cast<const double*>(value);
+    default:
+      return std::nullopt;
+  }
+}
+
+// The shape's own constraints that `value` violates: nothing in the ordinary case.
+void violations_of(const Shape& shape, const void* value, std::vector<std::string>& out) {
+  const Constraints& c = *shape.constraints;
+  if (!c.pattern.empty() && shape.kind == Kind::kString && !matches(c.pattern, *static_cast<const std::string*>(value)))
+    out.push_back(cat("Member must satisfy regular expression pattern: ", c.pattern));
+  if (c.has_range) {
+    const std::optional<double> number = number_of(shape, value);
+    if (!number) return;
+    if (c.has_max && *number > static_cast<double>(c.max))
+      out.push_back(cat("Member must have value less than or equal to ", c.max));
+    if (c.has_min && *number < static_cast<double>(c.min))
+      out.push_back(cat("Member must have value greater than or equal to ", c.min));
+    return;
+  }
+  if (!has_size(shape.kind) || (c.min < 0 && c.max < 0)) return;
+  const int64_t size = Size{shape, value}();
+  if (c.max >= 0 && size > c.max) out.push_back(cat("Member must have length less than or equal to ", c.max));
+  if (c.min >= 0 && size < c.min) out.push_back(cat("Member must have length greater than or equal to ", c.min));
+}
+
+// All that an element, key or value must satisfy, as one bracket.
+std::string all_of(const Shape& shape) {
+  const Constraints& c = *shape.constraints;
+  const char* what = c.has_range ? "value" : "length";
+  std::vector<std::string> parts;
+  if (c.has_range ? c.has_max : c.max >= 0)
+    parts.push_back(cat("Member must have ", what, " less than or equal to ", c.max));
+  if (c.has_range ? c.has_min : c.min >= 0)
+    parts.push_back(cat("Member must have ", what, " greater than or equal to ", c.min));
+  if (!c.pattern.empty()) parts.push_back(cat("Member must satisfy regular expression pattern: ", c.pattern));
+  return cat("[", join(parts, ", "), "]");
+}
+
+class Checker {
+ public:
+  explicit Checker(const Findings& findings) : findings_(findings) {}
+
+  void structure(const StructInfo& info, const void* structure, const Path& at) {
+    for (const Member& member : info.members) {
+      const Path here = at.member(member.name);
+      if (reported(here)) continue;
+      const void* field = field_of(structure, member);
+      if (!member.access->has(field)) continue;
+      value(*member.shape, member.access->get(field), here, member.sensitive);
+    }
+  }
+
+  std::vector<std::string> sentences;
+
+ private:
+  bool reported(const Path& at) {
+    if (findings_.empty()) return false;
+    const auto found = findings_.by_place.find(at.text());
+    if (found == findings_.by_place.end()) return false;
+    add(found->second);
+    return true;
+  }
+
+  void add(std::string sentence) {
+    constexpr size_t kMost = 100;
+    if (sentences.size() < kMost) sentences.push_back(std::move(sentence));
+  }
+
+  void report(const Shape& shape, const void* value, const Path& at, bool sensitive, std::string_view constraint) {
+    std::string rendered;
+    if (!sensitive) {
+      rendered = " '";
+      render(rendered, shape, value);
+      rendered += '\'';
+    }
+    add(cat("Value", rendered, " at '", at.text(), "' failed to satisfy constraint: ", constraint));
+  }
+
+  void value(const Shape& shape, const void* value, const Path& at, bool sensitive) {
+    if (shape.constraints) {
+      scratch_.clear();
+      violations_of(shape, value, scratch_);
+      for (const std::string& constraint : scratch_) report(shape, value, at, sensitive, constraint);
+    }
+    switch (shape.kind) {
+      case Kind::kStructure:
+      case Kind::kUnion:
+        structure(*shape.structure, value, at);
+        return;
+      case Kind::kList:
+        list(shape, value, at, sensitive);
+        return;
+      case Kind::kMap:
+        map(shape, value, at, sensitive);
+        return;
+      default:
+        return;
+    }
+  }
+
+  static bool simple(const Shape& shape) {
+    return shape.kind != Kind::kStructure && shape.kind != Kind::kUnion && shape.kind != Kind::kList &&
+           shape.kind != Kind::kMap;
+  }
+
+  void list(const Shape& shape, const void* list, const Path& at, bool sensitive) {
+    const ListInfo& info = *shape.list;
+    const Shape& element = *info.element;
+    if (simple(element) && !element.constraints) return;
+    const size_t size = info.size(list);
+    for (size_t i = 0; i < size; ++i) {
+      if (!simple(element)) {
+        value(element, info.at(list, i), at.element(i), sensitive);
+        continue;
+      }
+      scratch_.clear();
+      violations_of(element, info.at(list, i), scratch_);
+      if (scratch_.empty()) continue;
+      // One sentence for the whole list, however many of its elements are wrong.
+      report(shape, list, at, sensitive, cat("Member must satisfy constraint: ", all_of(element)));
+      return;
+    }
+  }
+
+  struct MapWalk {
+    Checker& self;
+    const MapInfo& info;
+    const Path& at;
+    bool sensitive;
+    bool bad_key = false, bad_value = false;
+    static void visit(void* context, const std::string& key, const void* entry) {
+      auto& walk = *static_cast<MapWalk*>(context);
+      std::vector<std::string>& scratch = walk.self.scratch_;
+      if (walk.info.key->kind == Kind::kString && walk.info.key->constraints && !walk.bad_key) {
+        scratch.clear();
+        violations_of(*walk.info.key, &key, scratch);
+        walk.bad_key = !scratch.empty();
+      }
+      if (!walk.info.value->constraints) {
+        if (!simple(*walk.info.value)) walk.self.value(*walk.info.value, entry, walk.at.key(key), walk.sensitive);
+        return;
+      }
+      scratch.clear();
+      violations_of(*walk.info.value, entry, scratch);
+      if (!scratch.empty()) {
+        walk.bad_value = true;
+      } else if (!simple(*walk.info.value)) {
+        walk.self.value(*walk.info.value, entry, walk.at.key(key), walk.sensitive);
+      }
+    }
+  };
+
+  void map(const Shape& shape, const void* map, const Path& at, bool sensitive) {
+    MapWalk walk{*this, *shape.map, at, sensitive};
+    shape.map->each(map, &walk, &MapWalk::visit);
+    if (walk.bad_key)
+      report(shape, map, at, sensitive, cat("Map keys must satisfy constraint: ", all_of(*shape.map->key)));
+    if (walk.bad_value)
+      report(shape, map, at, sensitive, cat("Map value must satisfy constraint: ", all_of(*shape.map->value)));
+  }
+
+  const Findings& findings_;
+  std::vector<std::string> scratch_;
+};
+
+}  // namespace
+
+void check(const OperationModel& op, const void* input, const Findings& findings) {
+  if (!op.input) return;
+  Checker checker(findings);
+  checker.structure(*op.input->structure, input, Path());
+  if (checker.sentences.empty()) return;
+  const size_t count = checker.sentences.size();
+  throw validation_error(op, cat(count, count == 1 ? " validation error detected: " : " validation errors detected: ",
+                                 join(checker.sentences, "; ")));
+}
+
+void check_constraints(const OperationModel& op, const void* input) { check(op, input, Findings()); }
+
+}  // namespace virga::wire
