@@ -18,18 +18,18 @@
 namespace virga::sandbox {
 
 struct Limits {
-  uint32_t memory_mb = 128;        // the whole instance; over it the kernel kills it
-  uint32_t tmp_mb = 512;           // size of /tmp
+  uint32_t memory_mb = 128;  // the whole instance; over it the kernel kills it
+  uint32_t tmp_mb = 512;     // size of /tmp
   uint32_t processes = 1024;
   uint32_t open_files = 1024;
 };
 
 // What an instance is made of. Everything here is fixed for its life.
 struct Spec {
-  std::string runtime;                        // "python3.12", "nodejs22.x", "provided.al2023"
+  std::string runtime;  // "python3.12", "nodejs22.x", "provided.al2023"
   std::string handler;
-  std::string code_directory;                 // on the host; appears read-only at /var/task
-  std::vector<std::string> layer_directories; // on the host, first to last; appear merged, read-only, at /opt
+  std::string code_directory;                  // on the host; appears read-only at /var/task
+  std::vector<std::string> layer_directories;  // on the host, first to last; appear merged, read-only, at /opt
   std::vector<std::pair<std::string, std::string>> environment;  // all of it: reserved variables too
   Limits limits;
   Millis init_timeout{10'000};
@@ -37,34 +37,36 @@ struct Spec {
 
 struct Invocation {
   std::string request_id;
-  std::string payload;             // JSON
+  std::string payload;  // JSON
   Millis timeout{3000};
-  Time deadline;                   // the same, as the wall clock the function sees
+  Time deadline;  // the same, as the wall clock the function sees
   std::string function_arn;
-  std::string client_context;      // JSON; empty: none
-  std::string cognito_identity;    // JSON; empty: none
-  std::string trace;               // _X_AMZN_TRACE_ID
+  std::string client_context;    // JSON; empty: none
+  std::string cognito_identity;  // JSON; empty: none
+  std::string trace;             // _X_AMZN_TRACE_ID
 };
 
 enum class Status : uint8_t {
   kOk,
-  kError,          // the handler raised, or the runtime reported an error: payload is AWS's error document
-  kTimedOut,       // the instance is gone
-  kOutOfMemory,    // killed for memory; the instance is gone
-  kExited,         // the runtime process ended by itself; the instance is gone; exit says how
-  kInitError,      // it never became ready: bad handler, import error; payload is the error document
+  kError,        // the handler raised, or the runtime reported an error: payload is AWS's error document
+  kTimedOut,     // the instance is gone
+  kOutOfMemory,  // killed for memory; the instance is gone
+  kExited,       // the runtime process ended by itself; the instance is gone; exit says how
+  kInitError,    // it never became ready: bad handler, import error; payload is the error document
 };
 
 struct Outcome {
   Status status = Status::kOk;
-  std::string payload;             // the answer, or the error document of kError and kInitError
-  Body stream;                     // instead of payload, when the function streams its answer
-  std::string content_type;        // of a streamed answer
-  std::string exit;                // kExited: "exit status 1", "signal: killed"
+  std::string payload;              // the answer, or the error document of kError and kInitError
+  Body stream;                      // instead of payload, when the function streams its answer
+  std::string content_type;         // of a streamed answer
+  std::shared_ptr<Outcome> ending;  // of a streamed answer: complete, without payload, once the stream has ended. A
+                                    // stream that fails midway ends with a failure, and this says why
+  std::string exit;                 // kExited: "exit status 1", "signal: killed"
   std::chrono::microseconds duration{0};
   std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
   uint32_t max_memory_mb = 0;
-  bool reusable = false;           // the instance can take another invocation
+  bool reusable = false;  // the instance can take another invocation
 };
 
 // Lines the function wrote, and the runtime's own, in order. Called on the instance's executor. `request_id` is the
@@ -73,7 +75,7 @@ using LogSink = std::function<void(std::string_view request_id, std::string_view
 
 class Instance {
  public:
-  virtual ~Instance() = default;   // kills every process of it; returns its resources to the pool's keeper
+  virtual ~Instance() = default;  // kills every process of it; returns its resources to the pool's keeper
   // One at a time. The time spent starting counts as the outcome's init_duration on the first call.
   virtual Task<Outcome> invoke(Invocation invocation) = 0;
   virtual bool alive() const = 0;
@@ -81,16 +83,17 @@ class Instance {
 
 // What of the jail holds on this machine; `virga doctor` prints it.
 struct Capability {
-  std::string name;                // "memory limit", "process namespace"
+  std::string name;  // "memory limit", "process namespace"
   bool enforced = false;
-  std::string how;                 // "cgroup v1 memory", or why not and what would enable it
+  std::string how;  // "cgroup v1 memory", or why not and what would enable it
 };
 
 struct Options {
-  std::string state_directory;     // for roots, sockets, embedded runtime files; emptied at start
-  uint32_t warm_pool = 2;          // prepared sandboxes kept per runtime in use
+  std::string state_directory;  // for roots, sockets, embedded runtime files; emptied at start
+  uint32_t warm_pool = 2;       // prepared sandboxes kept per runtime in use
   uint32_t most_instances = 1000;
-  uint16_t api_port = 4566;        // where functions find Virga, on their own loopback
+  uint16_t api_port = 4566;     // where functions find Virga, on their own loopback
+  bool processor_share = true;  // an instance's share of the processor follows its memory, as on AWS
   // Called with each listening socket made inside a sandbox's network for api_port: the door accepts from it until the
   // returned function is called. May be empty: then functions can't reach Virga.
   std::function<std::function<void()>(int listening_fd)> adopt_listener;

@@ -1,0 +1,369 @@
+#include "sandbox/instance.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+
+namespace virga::sandbox {
+namespace {
+
+constexpr size_t kMostOutputPerTurn = 256 * 1024;  // then others on this executor get their turn
+constexpr auto kExitNewsWait = std::chrono::seconds(2);
+
+using Clock = std::chrono::steady_clock;
+
+std::chrono::microseconds since(Clock::time_point start) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
+}
+
+}  // namespace
+
+std::string error_document(std::string_view type, std::string_view message) {
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object();
+  w.key("errorType");
+  w.string(type);
+  w.key("errorMessage");
+  w.string(message);
+  w.end_object();
+  return out;
+}
+
+Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
+    : backstage_(backstage),
+      home_(Executor::current() ? *Executor::current() : static_cast<Executor&>(backstage.loop)),
+      slot_(std::move(slot)),
+      log_(std::move(log)),
+      memory_mb_(spec.limits.memory_mb),
+      init_timeout_(spec.init_timeout),
+      begun_(Clock::now()) {}
+
+Core::~Core() = default;
+
+void Core::open() {
+  output_ = watch(slot_.output.get(), [this] { drain_output(); });
+  open_channels();
+  drain_output();
+}
+
+std::unique_ptr<Readiness> Core::watch(int fd, std::function<void()> f) {
+  // The core outlives every call: it is destroyed with its watches, at home.
+  return backstage_.loop.watch(fd, &home_, std::move(f));
+}
+
+void Core::kill() { ::syscall(SYS_pidfd_send_signal, slot_.process.get(), SIGKILL, nullptr, 0); }
+
+void Core::die() {
+  alive_ = false;
+  kill();
+}
+
+void Core::close() {
+  if (closed_) return;
+  closed_ = true;
+  die();
+  drain_output();
+  output_.reset();
+  close_channels();
+  if (slot_.leave_door) slot_.leave_door();
+  slot_.leave_door = nullptr;
+  backstage_.forget(slot_.id);
+}
+
+void Core::drain_output() {
+  char buffer[65536];
+  size_t total = 0;
+  const auto event = [this](std::string_view line) { log_(request_id_, line); };
+  while (slot_.output && output_) {
+    const ssize_t n = ::read(slot_.output.get(), buffer, sizeof buffer);
+    if (n <= 0) break;
+    lines_.feed({buffer, static_cast<size_t>(n)}, event);
+    total += static_cast<size_t>(n);
+    if (total > kMostOutputPerTurn && alive_) {
+      home_.post([self = shared_from_this()] { self->drain_output(); });
+      return;
+    }
+  }
+}
+
+Task<Outcome> Core::invoke(Invocation invocation) {
+  const std::shared_ptr<Core> self = shared_from_this();
+  Executor* const caller = Executor::current();
+  co_await move_to(home_);
+  if (running_) throw std::logic_error("an instance runs one invocation at a time");
+  Outcome out;
+  if (fate_) {
+    // It ended before this call: during its start, or between calls.
+    out = std::move(*fate_);
+    fate_.reset();
+    request_id_ = invocation.request_id;
+  } else if (!alive_) {
+    out.status = Status::kExited;
+    out.exit = "ended";
+    out.payload = error_document("Runtime.ExitError", cat("RequestId: ", invocation.request_id,
+                                                          " Error: Runtime exited without providing a reason"));
+  } else {
+    running_ = true;
+    delivered_ = false;
+    request_id_ = invocation.request_id;
+    started_ = Clock::now();
+    if (ready_) {
+      arm(started_ + invocation.timeout);
+      delivered_ = true;
+      deliver(invocation);
+    } else {
+      // A start that takes longer than AWS allows it goes on in the invocation's own time.
+      arm(std::max(started_, begun_ + init_timeout_) + invocation.timeout);
+      waiting_ = std::move(invocation);
+    }
+    if (!result_) {
+      co_await suspend_until([&](Resume resume) { resume_.emplace(resume); });
+    }
+    out = std::move(*result_);
+    result_.reset();
+    if (!streaming_) running_ = false;
+  }
+  if (out.status == Status::kInitError || out.status == Status::kExited) {
+    // The document was made before the invocation was known.
+    constexpr std::string_view kUnknown = "\"requestId\": \"\"";
+    if (const auto at = out.payload.find(kUnknown); at != std::string::npos) {
+      out.payload.replace(at, kUnknown.size(), cat("\"requestId\": \"", request_id_, "\""));
+    }
+  }
+  if (!init_told_) {
+    init_told_ = true;
+    out.init_duration = init_duration_.count() ? init_duration_ : since(begun_);
+  }
+  out.reusable = alive_ && out.status != Status::kInitError;
+  if (caller && caller != &home_) co_await move_to(*caller);
+  co_return out;
+}
+
+void Core::became_ready() {
+  if (ready_) return;
+  ready_ = true;
+  init_duration_ = since(begun_);
+  drain_output();
+  if (backstage_.processor_share && alive_) {
+    try {
+      backstage_.keeper.order({.kind = jail::Kind::kThrottle, .id = slot_.id, .numbers = {memory_mb_}});
+    } catch (const std::exception& e) {
+      log_warning("sandbox", "the processor share could not be set", {{"why", e.what()}});
+    }
+  }
+  if (!running_ || !waiting_) return;
+  Invocation invocation = std::move(*waiting_);
+  waiting_.reset();
+  // The time spent starting is not the invocation's.
+  const auto now = Clock::now();
+  invocation.deadline = invocation.deadline + std::chrono::duration_cast<std::chrono::microseconds>(now - started_);
+  started_ = now;
+  arm(now + invocation.timeout);
+  delivered_ = true;
+  deliver(invocation);
+}
+
+void Core::init_failed(std::string document) {
+  drain_output();
+  Outcome out;
+  out.status = Status::kInitError;
+  out.payload = std::move(document);
+  init_duration_ = since(begun_);
+  die();
+  if (running_) {
+    complete(std::move(out));
+  } else {
+    fate_ = std::move(out);
+  }
+}
+
+void Core::complete(Outcome outcome) {
+  if (!running_ || result_) return;
+  drain_output();
+  if (!alive_) lines_.finish([this](std::string_view line) { log_(request_id_, line); });
+  if (delivered_) outcome.duration = since(started_);
+  if (!outcome.max_memory_mb) outcome.max_memory_mb = max_memory_mb();
+  deadline_ = Steady::max();
+  waiting_.reset();
+  if (streaming_) {
+    streaming_ = false;
+    running_ = false;
+    *ending_ = std::move(outcome);
+    ending_->reusable = alive_;
+    return;
+  }
+  result_ = std::move(outcome);
+  if (resume_) {
+    const Resume resume = *resume_;
+    resume_.reset();
+    resume();
+  }
+}
+
+void Core::complete_streaming(Body body, std::string content_type) {
+  if (!running_ || result_ || streaming_) return;
+  drain_output();
+  Outcome out;
+  out.stream = std::move(body);
+  out.content_type = std::move(content_type);
+  out.ending = ending_ = std::make_shared<Outcome>();
+  out.duration = since(started_);
+  streaming_ = true;
+  result_ = std::move(out);
+  if (resume_) {
+    const Resume resume = *resume_;
+    resume_.reset();
+    resume();
+  }
+}
+
+void Core::end_stream(Status status, std::string document) {
+  Outcome out;
+  out.status = status;
+  out.payload = std::move(document);
+  complete(std::move(out));
+}
+
+void Core::arm(Steady deadline) {
+  deadline_ = deadline;
+  // One timer at most is under way for a deadline this early; it arms itself again when it comes too soon.
+  if (armed_ <= deadline) return;
+  armed_ = deadline;
+  const auto wait = std::chrono::ceil<Micros>(deadline - Clock::now());
+  home_.post_after(wait, [weak = weak_from_this(), deadline] {
+    const auto self = weak.lock();
+    if (!self || self->armed_ != deadline) return;
+    self->armed_ = Steady::max();
+    self->check_deadline();
+  });
+}
+
+void Core::check_deadline() {
+  if (!running_ || deadline_ == Steady::max()) return;
+  if (Clock::now() < deadline_) return arm(deadline_);
+  time_out();
+}
+
+void Core::time_out() {
+  die();
+  break_stream("the function timed out");
+  Outcome out;
+  out.status = Status::kTimedOut;
+  complete(std::move(out));
+}
+
+uint32_t Core::max_memory_mb() {
+  char text[4096];
+  const ssize_t n = slot_.memory ? ::pread(slot_.memory.get(), text, sizeof text, 0) : 0;
+  if (n <= 0) return 0;
+  std::string_view view(text, static_cast<size_t>(n));
+  if (view[0] >= '0' && view[0] <= '9') {
+    return static_cast<uint32_t>((parse_int(trim(view)).value_or(0) + (1 << 20) - 1) >> 20);
+  }
+  const auto at = view.find("VmHWM:");
+  if (at == std::string_view::npos) return 0;
+  view = trim(view.substr(at + 6));
+  return static_cast<uint32_t>((parse_int(view.substr(0, view.find(' '))).value_or(0) + 1023) >> 10);
+}
+
+void Core::channel_ended() {
+  // The launcher tells how the program ended. Should it not, the instance must not hang.
+  home_.post_after(kExitNewsWait, [weak = weak_from_this()] {
+    if (const auto self = weak.lock(); self && self->alive_) {
+      self->die();
+      self->ended({.kind = Event::Kind::kExited});
+    }
+  });
+}
+
+std::string Core::exit_text(const Event& event) const {
+  if (!event.status) return "signal: killed";
+  const int status = *event.status;
+  if (WIFSIGNALED(status)) {
+    std::string name = ::strsignal(WTERMSIG(status)) ? ::strsignal(WTERMSIG(status)) : "unknown";
+    return cat("signal: ", lower(name));
+  }
+  return cat("exit status ", WEXITSTATUS(status));
+}
+
+void Core::on_event(const Event& event) {
+  if (event.kind == Event::Kind::kExited) {
+    drain_channels();
+    return ended(event);
+  }
+  if (event.kind != Event::Kind::kFailed) return;
+  log_warning("sandbox", "a sandbox failed", {{"why", event.text}});
+  if (event.stage == jail::Stage::kExecute) {
+    Outcome out;
+    const bool access = event.error == EACCES;
+    init_failed(error_document("Runtime.InvalidEntrypoint", cat("RequestId: ", request_id_, " Error: ", event.text,
+                                                                access ? " (is it executable?)" : "")));
+    return;
+  }
+  init_failed(error_document("Sandbox.Failure", event.text));
+}
+
+void Core::ended(const Event& event) {
+  drain_output();
+  const bool was_alive = alive_;
+  alive_ = false;
+  if (!was_alive) return;  // we ended it: the outcome is told already
+  Outcome out;
+  out.exit = exit_text(event);
+  out.max_memory_mb = static_cast<uint32_t>((event.peak_bytes + (1 << 20) - 1) >> 20);
+  const bool killed = !event.status || (WIFSIGNALED(*event.status) && WTERMSIG(*event.status) == SIGKILL);
+  if (event.out_of_memory && killed) {
+    out.status = Status::kOutOfMemory;
+    out.exit = "signal: killed";
+    out.payload = error_document("Runtime.OutOfMemory",
+                                 cat("RequestId: ", request_id_, " Error: Runtime exited with error: signal: killed"));
+  } else {
+    out.status = Status::kExited;
+    const bool clean = event.status && WIFEXITED(*event.status) && WEXITSTATUS(*event.status) == 0;
+    out.payload = error_document(
+        "Runtime.ExitError", cat("RequestId: ", request_id_, " Error: Runtime exited ",
+                                 clean ? std::string("without providing a reason") : cat("with error: ", out.exit)));
+  }
+  break_stream(cat("the runtime ended: ", out.exit));
+  if (running_) {
+    complete(std::move(out));
+  } else {
+    fate_ = std::move(out);
+  }
+}
+
+namespace {
+
+class Handle final : public Instance {
+ public:
+  explicit Handle(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+  ~Handle() override {
+    core_->kill();
+    if (Executor::current() == &core_->home()) {
+      core_->close();
+    } else {
+      // Bound before the move: the order of evaluating the two is not given.
+      Executor& home = core_->home();
+      home.post([core = std::move(core_)] { core->close(); });
+    }
+  }
+  Task<Outcome> invoke(Invocation invocation) override { return core_->invoke(std::move(invocation)); }
+  bool alive() const override { return core_->alive(); }
+
+ private:
+  std::shared_ptr<Core> core_;
+};
+
+}  // namespace
+
+std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core) { return std::make_unique<Handle>(std::move(core)); }
+
+}  // namespace virga::sandbox

@@ -1,0 +1,120 @@
+// One sandbox with a function in it. What all runtimes have in common: the log, the clock that ends an invocation, how
+// an end is told apart. How an event reaches the program is a subclass's business.
+//
+// A Core belongs to one executor, its home; everything but the constructor and kill runs there.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "sandbox/keeper.h"
+#include "sandbox/lines.h"
+#include "sandbox/loop.h"
+#include "sandbox/sandbox.h"
+
+namespace virga::sandbox {
+
+inline constexpr size_t kMostResponse = 6 * 1024 * 1024 + 100;  // AWS's 6,291,556 bytes
+
+// What a Core needs of the pool, which outlives it.
+struct Backstage {
+  Loop& loop;
+  Keeper& keeper;
+  bool processor_share = true;
+  std::function<void(uint32_t id)> forget;  // the instance is over: its number may be counted down
+};
+
+class Core : public std::enable_shared_from_this<Core> {
+ public:
+  Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
+  virtual ~Core();
+
+  Executor& home() { return home_; }
+  uint32_t id() const { return slot_.id; }
+  // At home, once: begins to hear the sandbox.
+  void open();
+  Task<Outcome> invoke(Invocation invocation);
+  bool alive() const { return alive_; }
+  // The keeper's news, at home.
+  void on_event(const Event& event);
+  // Ends the sandbox; safe from any thread.
+  void kill();
+  // At home: nobody will call any more.
+  void close();
+
+ protected:
+  using Steady = std::chrono::steady_clock::time_point;
+
+  // The invocation is to be given to the program, which is ready for it.
+  virtual void deliver(const Invocation& invocation) = 0;
+  // The program's descriptors may have something to say.
+  virtual void open_channels() = 0;
+  virtual void close_channels() = 0;
+  // Whatever the program said before it ended.
+  virtual void drain_channels() {}
+  // The stream of a streamed answer, when there is one, fails.
+  virtual void break_stream(const std::string& why) {}
+
+  void became_ready();
+  void init_failed(std::string document);
+  void complete(Outcome outcome);
+  // The answer of the invocation begins; it ends later with end_stream.
+  void complete_streaming(Body body, std::string content_type);
+  void end_stream(Status status, std::string document);
+  void drain_output();
+  void channel_ended();
+  bool running() const { return running_; }
+  bool ready() const { return ready_; }
+  const std::string& request_id() const { return request_id_; }
+  Slot& slot() { return slot_; }
+  Backstage& backstage() { return backstage_; }
+  std::unique_ptr<Readiness> watch(int fd, std::function<void()> f);
+
+ private:
+  void arm(Steady deadline);
+  void check_deadline();
+  void time_out();
+  void ended(const Event& event);
+  uint32_t max_memory_mb();
+  std::string exit_text(const Event& event) const;
+  void die();
+
+  Backstage& backstage_;
+  Executor& home_;
+  Slot slot_;
+  LogSink log_;
+  const uint32_t memory_mb_;
+  const Millis init_timeout_;
+  Lines lines_;
+  std::unique_ptr<Readiness> output_;
+  bool alive_ = true;
+  bool closed_ = false;
+  bool ready_ = false;
+  bool running_ = false;    // an invocation is under way, from its call to its answer's end
+  bool delivered_ = false;  // the program has it
+  bool streaming_ = false;
+  std::string request_id_;
+  std::optional<Invocation> waiting_;
+  std::optional<Outcome> result_;
+  std::optional<Resume> resume_;
+  std::shared_ptr<Outcome> ending_;
+  std::optional<Outcome> fate_;  // how it ended while nobody was calling
+  Steady begun_, started_, deadline_, armed_ = Steady::max();
+  std::chrono::microseconds init_duration_{0};
+  bool init_told_ = false;
+};
+
+std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core);
+
+std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
+std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
+
+// The first frame that a managed runtime's bootstrap gets.
+std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string, std::string>>& environment);
+
+// AWS's error document.
+std::string error_document(std::string_view type, std::string_view message);
+
+}  // namespace virga::sandbox

@@ -1,0 +1,188 @@
+#include "sandbox/jail/init.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "sandbox/jail/error.h"
+#include "sandbox/jail/mounts.h"
+#include "sandbox/jail/protocol.h"
+#include "sandbox/jail/seccomp.h"
+
+namespace virga::sandbox::jail {
+namespace {
+
+constexpr int kChannelFd = 3;
+constexpr int kControlFd = 4;
+constexpr uint32_t kPreparedTmpMb = 512;
+
+void limit(int resource, rlim_t value) {
+  const rlimit both{value, value};
+  // A limit below what is asked is the machine's own and stays.
+  if (::setrlimit(static_cast<__rlimit_resource_t>(resource), &both) != 0 && errno != EPERM) {
+    throw SystemError("setrlimit", errno);
+  }
+}
+
+void become_user(const InitOptions& options) {
+  if (options.many_users) must(::setgroups(0, nullptr), "drop groups");
+  // No root is mapped into this user namespace, so the capabilities over it survive the change of user.
+  must(::setresgid(kInsideGid, kInsideGid, kInsideGid), "change group");
+  must(::setresuid(kInsideUid, kInsideUid, kInsideUid), "change user");
+}
+
+void arrange_descriptors(const InitOptions& options, int& control) {
+  // Above everything that is to be placed, so that placing one does not close another.
+  const int high_control = must(::fcntl(options.control, F_DUPFD_CLOEXEC, 64), "dup");
+  const int high_channel = must(::fcntl(options.channel, F_DUPFD_CLOEXEC, 64), "dup");
+  const int high_output = must(::fcntl(options.output, F_DUPFD_CLOEXEC, 64), "dup");
+  const int null = must(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null");
+  const int high_null = must(::fcntl(null, F_DUPFD_CLOEXEC, 64), "dup");
+  must(::dup2(high_null, 0), "dup2");
+  must(::dup2(high_output, 1), "dup2");
+  must(::dup2(high_output, 2), "dup2");
+  must(::dup2(high_channel, kChannelFd), "dup2");
+  must(::dup3(high_control, kControlFd, O_CLOEXEC), "dup3");
+  must(::close_range(kControlFd + 1, ~0u, 0), "close what was inherited");
+  control = kControlFd;
+}
+
+void drop_privileges(const std::vector<sock_filter>& filter) {
+  for (int capability = 0; capability < 64; ++capability) {
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL)
+      throw SystemError("drop capability", errno);
+  }
+  must(::prctl(PR_SET_SECUREBITS,
+               SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP | SECBIT_NO_SETUID_FIXUP_LOCKED |
+                   SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+               0, 0, 0),
+       "lock the secure bits");
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct none[2]{};
+  must(::syscall(SYS_capset, &header, none), "drop all capabilities");
+  must(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs");
+  must(::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "hide the first process");
+  // Cleared by the changes of identity above, so set last.
+  must(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "end with the launcher");
+  load_filter(filter);
+}
+
+void build(const InitOptions& options, int& control) {
+  for (const int group : options.join) {
+    if (::write(group, "0", 1) != 1) throw SystemError("join a control group", errno);
+  }
+  must(::unshare(CLONE_NEWCGROUP), "hide the control groups");
+  become_user(options);
+  mount_private(kPreparedTmpMb);
+  must(::sethostname("sandbox", 7), "set the host name");
+  arrange_descriptors(options, control);
+  must(::setsid(), "start a session");
+  limit(RLIMIT_CORE, 0);
+  limit(RLIMIT_NOFILE, 1024);
+  limit(RLIMIT_MEMLOCK, 64 << 10);
+  limit(RLIMIT_MSGQUEUE, 0);
+  if (options.processes) limit(RLIMIT_NPROC, options.processes);
+  drop_privileges(*options.filter);
+}
+
+[[noreturn]] void execute(const Message& order, int failure) {
+  std::vector<char*> arguments, environment;
+  const size_t argc = order.number(0);
+  for (size_t i = 0; i < order.strings.size(); ++i) {
+    (i < argc ? arguments : environment).push_back(const_cast<char*>(order.strings[i].c_str()));
+  }
+  arguments.push_back(nullptr);
+  environment.push_back(nullptr);
+  if (order.number(1)) limit(RLIMIT_NOFILE, order.number(1));
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // A program of one's own runs where its files are; a prepared interpreter goes there once they are.
+  if (::chdir("/var/task") != 0) ::_exit(127);
+  if (!arguments[0]) ::_exit(127);
+  ::execve(arguments[0], arguments.data(), environment.data());
+  const int error = errno;
+  if (::write(failure, &error, sizeof error) < 0) ::_exit(126);
+  ::_exit(127);
+}
+
+// Runs the program of `order`; gives its pid, or 0 after telling the launcher why it cannot run.
+pid_t launch(int control, const Message& order) {
+  int failure[2];
+  must(::pipe2(failure, O_CLOEXEC), "pipe");
+  const pid_t child = must(::fork(), "fork");
+  if (child == 0) execute(order, failure[1]);
+  ::close(failure[1]);
+  int error = 0;
+  const ssize_t size = ::read(failure[0], &error, sizeof error);
+  ::close(failure[0]);
+  if (size != sizeof error) return child;
+  send(control,
+       {.kind = Kind::kFailed,
+        .numbers = {uint64_t(Stage::kExecute), uint64_t(error)},
+        .strings = {cat(order.string(0), ": ", std::string(std::strerror(error)))}},
+       true);
+  return 0;
+}
+
+[[noreturn]] void serve(int control) {
+  sigset_t children;
+  ::sigemptyset(&children);
+  ::sigaddset(&children, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &children, nullptr);
+  const int signals = must(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
+  pid_t program = 0;
+  while (true) {
+    pollfd ready[] = {{control, POLLIN, 0}, {signals, POLLIN, 0}};
+    if (::poll(ready, 2, -1) < 0 && errno != EINTR) ::_exit(1);
+    if (ready[1].revents) {
+      signalfd_siginfo info;
+      while (::read(signals, &info, sizeof info) > 0) {
+      }
+      int status;
+      rusage usage;
+      pid_t pid;
+      while ((pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        if (pid != program) continue;
+        send(control, {.kind = Kind::kEnded, .numbers = {uint64_t(uint32_t(status)), uint64_t(usage.ru_maxrss)}}, true);
+        ::_exit(0);
+      }
+    }
+    if (ready[0].revents) {
+      bool closed = false;
+      const auto order = receive(control, true, closed);
+      if (closed || !order) ::_exit(0);
+      if (order->kind == Kind::kExecute && program == 0) program = launch(control, *order);
+    }
+  }
+}
+
+}  // namespace
+
+void run_init(const InitOptions& options) {
+  int control = options.control;
+  try {
+    bool closed = false;
+    const auto go = receive(control, true, closed);
+    if (!go || go->kind != Kind::kGo) ::_exit(1);
+    build(options, control);
+    send(control, {.kind = Kind::kReady}, true);
+    serve(control);
+  } catch (const std::exception& e) {
+    send(control, {.kind = Kind::kFailed, .numbers = {uint64_t(Stage::kCreate), 0}, .strings = {e.what()}}, true);
+  }
+  ::_exit(1);
+}
+
+}  // namespace virga::sandbox::jail

@@ -1,0 +1,76 @@
+// The launcher's state: the sandboxes it made and what it needs to make more. One thread.
+#pragma once
+
+#include <linux/filter.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sandbox/jail/cgroup.h"
+#include "sandbox/jail/fd.h"
+#include "sandbox/jail/mounts.h"
+#include "sandbox/jail/protocol.h"
+
+namespace virga::sandbox::jail {
+
+struct LauncherOptions {
+  int socket = -1;  // to Virga
+  pid_t owner = 0;  // Virga
+  std::string state_directory;
+  TemplateOptions root;
+};
+
+class Launcher {
+ public:
+  explicit Launcher(LauncherOptions options);
+  ~Launcher();
+  Launcher(const Launcher&) = delete;
+
+  // Until Virga closes its end.
+  void run();
+
+ private:
+  struct Sandbox {
+    uint32_t id = 0;
+    pid_t first = 0;  // its first process, as the launcher sees it
+    int slot = 0;     // decides its user on the host
+    Fd control;
+    Fd mounts;   // its mount namespace
+    Fd channel;  // Virga's end, kept until the assignment has written the first frame
+    bool ready = false;
+    std::optional<Message> waiting;  // an assignment that came before it was ready
+    std::optional<Message> execute;  // what to run as soon as it is ready
+    std::optional<uint64_t> status;  // of its program
+    uint64_t peak_kb = 0;
+  };
+
+  // launcher.cc
+  void prepare_namespaces();
+  void say_hello();
+  void handle(Message message);
+  void hear(Sandbox& sandbox);
+  void reap();
+  void report_failure(uint32_t id, Stage stage, int error, const std::string& sentence);
+  // spawn.cc
+  void create(const Message& order);
+  pid_t clone_first(uint32_t id, Fd& process, const struct InitOptions& init);
+  void map_users(pid_t pid, int slot);
+  int id_map(int slot);
+  void assign(Sandbox& sandbox, const Message& order);
+  int take_slot();
+
+  LauncherOptions options_;
+  bool root_ = false;  // real root, not only in a namespace of our own
+  std::unique_ptr<Cgroups> cgroups_;
+  Fd host_mounts_, host_network_, template_;
+  Fd signals_, poll_;
+  std::vector<sock_filter> filter_;
+  std::map<uint32_t, std::unique_ptr<Sandbox>> sandboxes_;
+  std::vector<bool> slots_;
+  std::vector<Fd> id_maps_;  // by slot
+};
+
+}  // namespace virga::sandbox::jail

@@ -1,0 +1,216 @@
+// Making a sandbox, and giving one away.
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+
+#include "base/str.h"
+#include "sandbox/jail/error.h"
+#include "sandbox/jail/files.h"
+#include "sandbox/jail/init.h"
+#include "sandbox/jail/launcher.h"
+#include "sandbox/jail/network.h"
+
+namespace virga::sandbox::jail {
+namespace {
+
+constexpr uint64_t kFirstHostUser = 1'879'048'192;  // far above people, services and container engines' ranges
+constexpr uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+
+// Back in the launcher's own namespaces, however the scope ends.
+class Return {
+ public:
+  Return(const Fd& mounts, const Fd& network) : mounts_(mounts), network_(network) {}
+  ~Return() {
+    // Going on in a sandbox's namespace would be worse than ending.
+    if (::setns(network_.get(), CLONE_NEWNET) != 0 || ::setns(mounts_.get(), CLONE_NEWNS) != 0) ::abort();
+  }
+
+ private:
+  const Fd& mounts_;
+  const Fd& network_;
+};
+
+std::pair<Fd, Fd> socket_pair(int type) {
+  int pair[2];
+  must(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair), "socketpair");
+  return {Fd(pair[0]), Fd(pair[1])};
+}
+
+void set_non_blocking(const Fd& fd) { ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK); }
+
+}  // namespace
+
+int Launcher::take_slot() {
+  for (size_t i = 0; i < slots_.size(); ++i) {
+    if (!slots_[i]) {
+      slots_[i] = true;
+      return static_cast<int>(i);
+    }
+  }
+  slots_.push_back(true);
+  id_maps_.emplace_back();
+  return static_cast<int>(slots_.size()) - 1;
+}
+
+void Launcher::map_users(pid_t pid, int slot) {
+  const uint64_t uid = root_ ? kFirstHostUser + slot : ::getuid();
+  const uint64_t gid = root_ ? kFirstHostUser + slot : ::getgid();
+  const std::string proc = cat("/proc/", pid);
+  if (!root_ && !write_text(cat(proc, "/setgroups"), "deny")) throw SystemError("deny setgroups", errno);
+  if (!write_text(cat(proc, "/uid_map"), cat(kInsideUid, " ", uid, " 1"))) throw SystemError("map the user", errno);
+  if (!write_text(cat(proc, "/gid_map"), cat(kInsideGid, " ", gid, " 1"))) throw SystemError("map the group", errno);
+}
+
+// A user namespace that shows root's files as the sandbox's own; -1 where there is no need.
+int Launcher::id_map(int slot) {
+  if (!root_) return -1;
+  Fd& kept = id_maps_[static_cast<size_t>(slot)];
+  if (kept) return kept.get();
+  const auto pid =
+      static_cast<pid_t>(must(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0), "clone for a map of users"));
+  if (pid == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  const std::string map = cat("0 ", kFirstHostUser + slot, " 1");
+  const bool mapped =
+      write_text(cat("/proc/", pid, "/uid_map"), map) && write_text(cat("/proc/", pid, "/gid_map"), map);
+  kept.reset(::open(cat("/proc/", pid, "/ns/user").c_str(), O_RDONLY | O_CLOEXEC));
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  if (!mapped) kept.reset();
+  return kept.get();
+}
+
+pid_t Launcher::clone_first(uint32_t id, Fd& process, const InitOptions& init) {
+  int pidfd = -1;
+  clone_args arguments{};
+  arguments.flags = kNamespaces | CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  const Fd group = cgroups_->directory(id);
+  if (group) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(group.get());
+  }
+  const auto pid = static_cast<pid_t>(must(::syscall(SYS_clone3, &arguments, sizeof arguments), "clone a sandbox"));
+  if (pid == 0) run_init(init);
+  process.reset(pidfd);
+  return pid;
+}
+
+void Launcher::create(const Message& order) {
+  auto sandbox = std::make_unique<Sandbox>();
+  sandbox->id = order.id;
+  sandbox->slot = take_slot();
+  Message created{.kind = Kind::kCreated, .id = order.id, .numbers = std::vector<uint64_t>(kCreatedFds)};
+  pid_t pid = 0;
+  try {
+    id_map(sandbox->slot);
+    cgroups_->make(order.id);
+    auto [control, far_control] = socket_pair(SOCK_SEQPACKET);
+    auto [channel, far_channel] = socket_pair(SOCK_STREAM);
+    int output[2];
+    must(::pipe2(output, O_CLOEXEC), "pipe");
+    Fd output_in(output[0]);
+    Fd output_out(output[1]);
+    set_non_blocking(channel);
+    set_non_blocking(output_in);
+    const std::vector<Fd> join = cgroups_->join_descriptors(order.id);
+    InitOptions init{.control = far_control.get(), .channel = far_channel.get(), .output = output_out.get()};
+    for (const Fd& fd : join) init.join.push_back(fd.get());
+    init.filter = &filter_;
+    init.many_users = root_;
+    init.processes = cgroups_->limits_processes() ? 0 : 1024;
+    Fd process;
+    Network network;
+    {
+      const Return back(host_mounts_, host_network_);
+      network = enter_new_network(static_cast<uint16_t>(order.number(1)), static_cast<uint16_t>(order.number(0)));
+      must(::setns(template_.get(), CLONE_NEWNS), "enter the template");
+      pid = clone_first(order.id, process, init);
+    }
+    map_users(pid, sandbox->slot);
+    sandbox->first = pid;
+    sandbox->control = std::move(control);
+    sandbox->channel.reset(must(::fcntl(channel.get(), F_DUPFD_CLOEXEC, 0), "dup"));
+    sandbox->mounts.reset(must(::open(cat("/proc/", pid, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC), "open its mounts"));
+    Fd memory = cgroups_->peak_file(order.id);
+    if (!memory) memory.reset(::open(cat("/proc/", pid, "/status").c_str(), O_RDONLY | O_CLOEXEC));
+    send(sandbox->control.get(), {.kind = Kind::kGo}, true);
+    Fd* const given[kCreatedFds] = {&process, &channel, &output_in, &network.api_listener, &network.door_listener,
+                                    &memory};
+    for (int i = 0; i < kCreatedFds; ++i) {
+      created.numbers[i] = *given[i] ? 1 : 0;
+      if (*given[i]) created.fds.push_back(std::move(*given[i]));
+    }
+    if (const size_t argc = order.number(2)) {
+      sandbox->execute = Message{.kind = Kind::kExecute, .numbers = {argc, 0}, .strings = order.strings};
+    }
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = order.id}};
+    must(::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, sandbox->control.get(), &event), "watch a sandbox");
+  } catch (const std::exception& e) {
+    if (pid > 0) {
+      ::kill(pid, SIGKILL);
+      ::waitpid(pid, nullptr, 0);
+    }
+    slots_[static_cast<size_t>(sandbox->slot)] = false;
+    cgroups_->remove(order.id);
+    report_failure(order.id, Stage::kCreate, 0, e.what());
+    return;
+  }
+  sandboxes_.emplace(order.id, std::move(sandbox));
+  send(options_.socket, created, true);
+}
+
+void Launcher::assign(Sandbox& sandbox, const Message& order) {
+  if (!sandbox.ready) {
+    sandbox.waiting = Message{.kind = order.kind, .id = order.id, .numbers = order.numbers, .strings = order.strings};
+    return;
+  }
+  try {
+    const size_t layers = order.number(Assign::kLayers);
+    std::vector<std::string> layer_directories(order.strings.begin() + Assign::kStrings,
+                                               order.strings.begin() + Assign::kStrings + static_cast<long>(layers));
+    const int map = id_map(sandbox.slot);
+    Fd code, merged;
+    const std::string directory = order.string(Assign::kCode);
+    if (!directory.empty()) code = detached_tree(directory, map);
+    if (layers) merged = detached_layers(layer_directories, map, cat(options_.state_directory, "/scratch"));
+    const auto tmp_mb = static_cast<uint32_t>(order.number(Assign::kTmpMb));
+    {
+      const Return back(host_mounts_, host_network_);
+      must(::setns(sandbox.mounts.get(), CLONE_NEWNS), "enter a sandbox's mounts");
+      if (code) attach_tree(code.get(), "/var/task");
+      if (merged) attach_tree(merged.get(), "/opt");
+      if (tmp_mb != 512) resize_tmp(tmp_mb);
+    }
+    cgroups_->set_limits(sandbox.id, order.number(Assign::kMemoryMb), order.number(Assign::kProcesses));
+    const uint64_t open_files = order.number(Assign::kOpenFiles);
+    const size_t argc = order.number(Assign::kArguments);
+    if (argc) {
+      Message execute{.kind = Kind::kExecute, .numbers = {argc, open_files}};
+      execute.strings.assign(order.strings.begin() + Assign::kStrings + static_cast<long>(layers), order.strings.end());
+      send(sandbox.control.get(), execute, true);
+    }
+    const std::string& frame = order.strings.at(Assign::kFirstFrame);
+    if (!frame.empty() &&
+        ::send(sandbox.channel.get(), frame.data(), frame.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(frame.size())) {
+      throw SystemError("hand over the first frame", errno);
+    }
+    sandbox.channel.reset();
+  } catch (const std::exception& e) {
+    const auto* system = dynamic_cast<const SystemError*>(&e);
+    report_failure(sandbox.id, Stage::kAssign, system ? system->code : 0, e.what());
+  }
+}
+
+}  // namespace virga::sandbox::jail

@@ -1,0 +1,77 @@
+// The launcher process as Virga sees it: orders go out, prepared sandboxes and their ends come in.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "sandbox/jail/protocol.h"
+#include "sandbox/loop.h"
+#include "sandbox/sandbox.h"
+
+namespace virga::sandbox {
+
+// A sandbox that nobody has yet, or that an instance owns: its descriptors. Closing them does not end it; kill does.
+struct Slot {
+  uint32_t id = 0;
+  Fd process;  // its first process, as a pidfd
+  Fd channel;  // to the program's descriptor 3
+  Fd output;   // what it writes to 1 and 2
+  Fd api_listener;
+  Fd door_listener;
+  Fd memory;  // its text is the most memory used
+  std::function<void()> leave_door;
+};
+
+// What happened to a sandbox.
+struct Event {
+  enum class Kind { kCreated, kFailed, kExited } kind;
+  jail::Stage stage{};        // kFailed
+  int error = 0;              // kFailed: an errno, when there is one
+  std::string text;           // kFailed
+  std::optional<int> status;  // kExited: its program's wait status, when it ended by itself
+  uint64_t out_of_memory = 0;
+  uint64_t peak_bytes = 0;
+};
+
+class Keeper {
+ public:
+  using Listener = std::function<void(uint32_t id, Event event, Slot slot)>;
+
+  // Forks the launcher.
+  Keeper(const std::string& state_directory, const std::string& runtime_directory,
+         const std::vector<std::pair<std::string, std::string>>& extra);
+  ~Keeper();
+
+  // Begins to hear the launcher; `listener` is called on the loop's thread. Once.
+  void listen(Loop& loop, Listener listener);
+  // What the launcher enforces. Waits for its first word.
+  std::vector<Capability> capabilities();
+  // Sends an order; throws, in a sentence, when it cannot be sent.
+  void order(const jail::Message& message);
+  uint32_t next_id() { return next_id_++; }
+  // Ends the launcher and with it every sandbox; waits for it. No listener call afterwards.
+  void stop();
+
+ private:
+  void hear();
+  void take_hello(const jail::Message& message);
+
+  pid_t launcher_ = 0;
+  Fd socket_;
+  std::atomic<uint32_t> next_id_ = 1;
+  std::mutex mutex_;
+  bool heard_hello_ = false;
+  std::string failure_;
+  std::vector<Capability> capabilities_;
+  Listener listener_;
+  std::unique_ptr<Readiness> readiness_;
+  Loop* loop_ = nullptr;
+};
+
+}  // namespace virga::sandbox

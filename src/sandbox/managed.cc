@@ -1,0 +1,276 @@
+// Instances of runtimes whose bootstrap is ours: Python and Node.js, over the private channel.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <deque>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "sandbox/frames.h"
+#include "sandbox/instance.h"
+
+namespace virga::sandbox {
+namespace {
+
+constexpr size_t kMostBuffered = 1 << 20;  // of a streamed answer that nobody takes: then the function has to wait
+
+class Managed;
+
+// A streamed answer between the instance, which fills it at home, and its Body. At home only.
+struct AnswerPipe {
+  std::deque<std::string> chunks;
+  size_t buffered = 0;
+  bool ended = false;
+  bool abandoned = false;  // the caller gave up: the function goes on into nothing
+  std::string failure;
+  std::optional<Resume> waiter;
+
+  void push(std::string chunk) {
+    if (abandoned) return;
+    buffered += chunk.size();
+    chunks.push_back(std::move(chunk));
+    wake();
+  }
+  void end(std::string why) {
+    if (ended) return;
+    ended = true;
+    failure = std::move(why);
+    wake();
+  }
+  void wake() {
+    if (!waiter) return;
+    const Resume resume = *waiter;
+    waiter.reset();
+    resume();
+  }
+};
+
+class AnswerBody final : public ByteSource {
+ public:
+  AnswerBody(std::shared_ptr<AnswerPipe> pipe, std::weak_ptr<Managed> from, Executor& home)
+      : pipe_(std::move(pipe)), from_(std::move(from)), home_(home) {}
+  ~AnswerBody() override;
+  Task<std::optional<std::string>> next() override;
+
+ private:
+  std::shared_ptr<AnswerPipe> pipe_;
+  std::weak_ptr<Managed> from_;
+  Executor& home_;
+};
+
+class Managed final : public Core {
+ public:
+  Managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
+      : Core(backstage, std::move(slot), spec, std::move(log)), reader_(kMostResponse + 4096) {}
+
+  // A streamed answer has room again.
+  void resume_reading() {
+    if (paused_) {
+      paused_ = false;
+      on_channel();
+    }
+  }
+
+ protected:
+  void open_channels() override {
+    channel_ = watch(slot().channel.get(), [this] { on_channel(); });
+    on_channel();
+  }
+  void close_channels() override {
+    channel_.reset();
+    break_stream("the function's instance has ended");
+  }
+  void drain_channels() override { on_channel(); }
+  void break_stream(const std::string& why) override {
+    if (const auto stream = std::exchange(stream_, nullptr)) stream->end(why);
+  }
+
+  void deliver(const Invocation& in) override {
+    std::string header;
+    JsonWriter w(header);
+    w.begin_object();
+    w.key("id");
+    w.string(in.request_id);
+    w.key("deadline");
+    w.integer(in.deadline.millis());
+    w.key("arn");
+    w.string(in.function_arn);
+    if (!in.client_context.empty()) {
+      w.key("client");
+      w.raw(in.client_context);
+    }
+    if (!in.cognito_identity.empty()) {
+      w.key("cognito");
+      w.raw(in.cognito_identity);
+    }
+    if (!in.trace.empty()) {
+      w.key("trace");
+      w.string(in.trace);
+    }
+    w.end_object();
+    const auto length = static_cast<uint32_t>(5 + header.size() + in.payload.size());
+    const auto header_length = static_cast<uint32_t>(header.size());
+    std::string bytes;
+    bytes.reserve(length + 4);
+    for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(length >> shift);
+    bytes += static_cast<char>(ToRuntime::kInvoke);
+    for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(header_length >> shift);
+    bytes += header;
+    bytes += in.payload;
+    unsent_ = std::move(bytes);
+    sent_ = 0;
+    flush();
+  }
+
+ private:
+  void flush() {
+    while (sent_ < unsent_.size()) {
+      const ssize_t n =
+          ::send(slot().channel.get(), unsent_.data() + sent_, unsent_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (n < 0) {
+        if (errno == EINTR) continue;
+        return;  // full: the watch tells when there is room; gone: its end is told too
+      }
+      sent_ += static_cast<size_t>(n);
+    }
+    unsent_.clear();
+    sent_ = 0;
+  }
+
+  void on_channel() {
+    const std::shared_ptr<Core> self = shared_from_this();  // an answer may make the caller drop the instance
+    if (!unsent_.empty()) flush();
+    char buffer[65536];
+    while (channel_ && !paused_) {
+      const ssize_t n = ::recv(slot().channel.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && errno == EAGAIN) break;
+      if (n <= 0) {
+        if (!ended_) channel_ended();
+        ended_ = true;
+        break;
+      }
+      reader_.feed({buffer, static_cast<size_t>(n)});
+      take_frames();
+    }
+  }
+
+  void take_frames() {
+    FrameReader::Frame frame;
+    while (reader_.next(frame)) take(std::move(frame));
+  }
+
+  void take(FrameReader::Frame frame) {
+    Outcome out;
+    switch (frame.type) {
+      case FromRuntime::kReady:
+        return became_ready();
+      case FromRuntime::kInitError:
+        return init_failed(std::move(frame.body));
+      case FromRuntime::kResponse:
+        if (frame.too_large || frame.body.size() > kMostResponse) {
+          out.status = Status::kError;
+          out.payload = error_document("Function.ResponseSizeTooLarge",
+                                       "Response payload size exceeded maximum allowed payload size (6291556 bytes).");
+        } else {
+          out.payload = std::move(frame.body);
+        }
+        return complete(std::move(out));
+      case FromRuntime::kError:
+        out.status = Status::kError;
+        out.payload = std::move(frame.body);
+        return complete(std::move(out));
+      case FromRuntime::kStreamBegin:
+        if (!running() || stream_) return;
+        stream_ = std::make_shared<AnswerPipe>();
+        return complete_streaming(
+            std::make_shared<AnswerBody>(stream_, std::static_pointer_cast<Managed>(shared_from_this()), home()),
+            std::move(frame.body));
+      case FromRuntime::kStreamChunk:
+        if (stream_ && !frame.body.empty()) {
+          stream_->push(std::move(frame.body));
+          if (stream_ && stream_->buffered > kMostBuffered) paused_ = true;
+        }
+        return;
+      case FromRuntime::kStreamEnd:
+      case FromRuntime::kStreamError: {
+        const bool good = frame.type == FromRuntime::kStreamEnd;
+        const auto stream = std::exchange(stream_, nullptr);
+        end_stream(good ? Status::kOk : Status::kError, std::move(frame.body));
+        if (stream) stream->end(good ? "" : "the function failed while it was answering");
+        return;
+      }
+    }
+    kill();  // no such frame: the channel is not to be trusted any more
+  }
+
+  std::unique_ptr<Readiness> channel_;
+  FrameReader reader_;
+  std::string unsent_;
+  size_t sent_ = 0;
+  bool paused_ = false;
+  bool ended_ = false;
+  std::shared_ptr<AnswerPipe> stream_;
+};
+
+AnswerBody::~AnswerBody() {
+  home_.post([pipe = pipe_, from = from_] {
+    pipe->abandoned = true;
+    pipe->chunks.clear();
+    pipe->buffered = 0;
+    if (const auto managed = from.lock()) managed->resume_reading();
+  });
+}
+
+Task<std::optional<std::string>> AnswerBody::next() {
+  Executor* const caller = Executor::current();
+  co_await move_to(home_);
+  if (pipe_->chunks.empty() && !pipe_->ended) {
+    co_await suspend_until([&](Resume resume) { pipe_->waiter.emplace(resume); });
+  }
+  std::optional<std::string> out;
+  std::string failure;
+  if (!pipe_->chunks.empty()) {
+    out = std::move(pipe_->chunks.front());
+    pipe_->chunks.pop_front();
+    pipe_->buffered -= out->size();
+    if (pipe_->buffered <= kMostBuffered / 2) {
+      home_.post([from = from_] {
+        if (const auto managed = from.lock()) managed->resume_reading();
+      });
+    }
+  } else {
+    failure = pipe_->failure;
+  }
+  if (caller && caller != &home_) co_await move_to(*caller);
+  if (!failure.empty()) throw std::runtime_error(failure);
+  co_return out;
+}
+
+}  // namespace
+
+std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log) {
+  return std::make_shared<Managed>(backstage, std::move(slot), spec, std::move(log));
+}
+
+std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string, std::string>>& environment) {
+  std::string body;
+  JsonWriter w(body);
+  w.begin_object();
+  w.key("handler");
+  w.string(spec.handler);
+  w.key("runtime");
+  w.string(spec.runtime);
+  w.key("env");
+  w.begin_object();
+  for (const auto& [name, value] : environment) {
+    w.key(name);
+    w.string(value);
+  }
+  w.end_object();
+  w.end_object();
+  return frame(ToRuntime::kInit, body);
+}
+
+}  // namespace virga::sandbox

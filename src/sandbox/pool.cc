@@ -1,0 +1,374 @@
+#include "sandbox/pool.h"
+
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+
+#include "base/log.h"
+#include "base/str.h"
+
+namespace virga::sandbox {
+
+using jail::Assign;
+using jail::Kind;
+using jail::Message;
+
+namespace {
+
+// A call that has just taken a prepared sandbox has the machine to itself for this long.
+constexpr Micros kFillDelay = std::chrono::milliseconds(40);
+constexpr auto kUnusedFor = std::chrono::minutes(15);
+constexpr Micros kSweepEvery = std::chrono::minutes(1);
+
+std::string runtime_directory(const Options& options) { return cat(options.state_directory, "/runtime"); }
+
+bool is_directory(const std::string& path) {
+  struct stat s;
+  return ::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+void discard(Slot& slot) {
+  if (slot.process) ::syscall(SYS_pidfd_send_signal, slot.process.get(), SIGKILL, nullptr, 0);
+  if (slot.leave_door) slot.leave_door();
+  slot.leave_door = nullptr;
+}
+
+// Files for the loader that are looked for only where the program started with the folder in view.
+bool brings_libraries(const Spec& spec) {
+  return is_directory(cat(spec.code_directory, "/lib")) ||
+         std::ranges::any_of(spec.layer_directories, [](const std::string& l) { return is_directory(cat(l, "/lib")); });
+}
+
+std::vector<std::pair<std::string, std::string>> prefixes(const Interpreter& python, const Interpreter& node) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const Interpreter* i : {&python, &node}) {
+    if (!i->prefix.empty()) out.emplace_back(i->prefix, "/var/lang");
+  }
+  return out;
+}
+
+Options prepared(Options options) {
+  // What an earlier run left: its mounts ended with it.
+  std::error_code ignored;
+  std::filesystem::remove_all(options.state_directory, ignored);
+  std::filesystem::create_directories(options.state_directory);
+  ::chmod(options.state_directory.c_str(), 0700);
+  lay_out_runtimes(runtime_directory(options));
+  return options;
+}
+
+}  // namespace
+
+struct Pool::Waiter {
+  std::optional<Slot> slot;
+  std::string failure;
+  std::optional<Resume> resume;
+};
+
+Pool::Pool(Options options)
+    : options_(prepared(std::move(options))),
+      python_(find_python()),
+      node_(find_node()),
+      keeper_(options_.state_directory, runtime_directory(options_), prefixes(python_, node_)),
+      backstage_{.loop = loop_, .keeper = keeper_, .processor_share = options_.processor_share, .forget = {}} {
+  backstage_.forget = [this](uint32_t id) {
+    std::lock_guard lock(mutex_);
+    if (cores_.erase(id) && live_ > 0) --live_;
+  };
+}
+
+Pool::~Pool() {
+  keeper_.stop();
+  lose_all("Virga is stopping");
+}
+
+void Pool::begin() {
+  if (begun_) return;
+  begun_ = true;
+  keeper_.listen(loop_,
+                 [this](uint32_t id, Event event, Slot slot) { on_event(id, std::move(event), std::move(slot)); });
+  loop_.post_after(kSweepEvery, [this] { sweep(); });
+}
+
+Sandboxes::Runtime Pool::runtime(const std::string& name) const {
+  const auto family = family_of(name);
+  if (!family) return {false, cat("the runtime ", name, " is not served; python, nodejs and provided ones are")};
+  if (*family == Family::kCustom) return {true, "the program in the function's own package"};
+  const Interpreter& found = interpreter(*family);
+  if (found.path.empty()) {
+    return {false, cat("no interpreter for ", name, " on this machine: install ",
+                       *family == Family::kPython ? "/usr/bin/python3" : "node in /usr/bin or /usr/local/bin")};
+  }
+  return {true, cat(found.path, " ", version_of(found))};
+}
+
+std::vector<Capability> Pool::capabilities() const { return const_cast<Keeper&>(keeper_).capabilities(); }
+
+void Pool::expect(const std::string& name) {
+  const auto family = family_of(name);
+  if (!family || (*family != Family::kCustom && interpreter(*family).path.empty())) return;
+  std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  begin();
+  Shelf& s = shelf(*family);
+  s.kept = true;
+  s.used = std::chrono::steady_clock::now();
+  plan_fill(*family, Micros(0));
+}
+
+void Pool::order_one(Family family) {
+  Message order{.kind = Kind::kCreate, .id = keeper_.next_id()};
+  const uint16_t door = options_.adopt_listener ? options_.api_port : 0;
+  order.numbers = {door, family == Family::kCustom ? kRuntimeApiPort : uint16_t{0}, 0};
+  if (family != Family::kCustom) {
+    order.strings = bootstrap_arguments(family, interpreter(family));
+    order.numbers[2] = order.strings.size();
+    for (std::string& entry : bootstrap_environment()) order.strings.push_back(std::move(entry));
+  }
+  keeper_.order(order);
+  ordered_.emplace(order.id, family);
+  ++shelf(family).coming;
+}
+
+void Pool::plan_fill(Family family, Micros delay) {
+  Shelf& s = shelf(family);
+  if (s.fill_planned || stopped_ || s.ready.size() + s.coming >= options_.warm_pool) return;
+  s.fill_planned = true;
+  loop_.post_after(delay, [this, family] { fill(family); });
+}
+
+void Pool::fill(Family family) {
+  std::lock_guard lock(mutex_);
+  Shelf& s = shelf(family);
+  s.fill_planned = false;
+  if (stopped_ || !s.kept || s.ready.size() + s.coming >= options_.warm_pool) return;
+  const auto quiet = std::chrono::steady_clock::now() - s.used;
+  if (quiet < kFillDelay && !s.ready.empty()) {
+    return plan_fill(family, kFillDelay);  // calls keep coming and there is still one for the next
+  }
+  try {
+    order_one(family);
+  } catch (const std::exception& e) {
+    log_warning("sandbox", "a sandbox could not be prepared", {{"why", e.what()}});
+  }
+}
+
+void Pool::sweep() {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  const auto now = std::chrono::steady_clock::now();
+  for (Shelf& s : shelves_) {
+    if (!s.kept || now - s.used < kUnusedFor) continue;
+    s.kept = false;
+    for (Slot& slot : s.ready) discard(slot);
+    s.ready.clear();
+  }
+  loop_.post_after(kSweepEvery, [this] { sweep(); });
+}
+
+Task<Slot> Pool::take(Family family) {
+  Waiter waiter;
+  {
+    std::lock_guard lock(mutex_);
+    begin();
+    Shelf& s = shelf(family);
+    s.kept = true;
+    s.used = std::chrono::steady_clock::now();
+    if (!s.ready.empty()) {
+      waiter.slot = std::move(s.ready.front());
+      s.ready.pop_front();
+      plan_fill(family, kFillDelay);
+    } else {
+      if (s.coming <= s.waiters.size()) order_one(family);
+      s.waiters.push_back(&waiter);
+    }
+  }
+  if (!waiter.slot) {
+    co_await suspend_until([&](Resume resume) {
+      std::unique_lock lock(mutex_);
+      if (waiter.slot || !waiter.failure.empty()) {
+        lock.unlock();
+        resume();
+      } else {
+        waiter.resume.emplace(resume);
+      }
+    });
+  }
+  if (!waiter.slot) throw std::runtime_error(waiter.failure);
+  co_return std::move(*waiter.slot);
+}
+
+void Pool::on_created(uint32_t id, Slot slot) {
+  std::optional<Resume> resume;
+  if (slot.door_listener && options_.adopt_listener)
+    slot.leave_door = options_.adopt_listener(slot.door_listener.get());
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = ordered_.find(id);
+    if (found == ordered_.end() || stopped_) return discard(slot);
+    const Family family = found->second;
+    ordered_.erase(found);
+    Shelf& s = shelf(family);
+    --s.coming;
+    if (!s.waiters.empty()) {
+      Waiter* waiter = s.waiters.front();
+      s.waiters.pop_front();
+      waiter->slot = std::move(slot);
+      resume = waiter->resume;
+    } else {
+      s.ready.push_back(std::move(slot));
+    }
+    if (s.kept) plan_fill(family, Micros(0));
+  }
+  if (resume) (*resume)();
+}
+
+void Pool::on_event(uint32_t id, Event event, Slot slot) {
+  if (event.kind == Event::Kind::kCreated) return on_created(id, std::move(slot));
+  if (id == 0) return lose_all(event.text);
+  std::shared_ptr<Core> core;
+  std::optional<Resume> resume;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto found = cores_.find(id); found != cores_.end()) {
+      core = found->second.lock();
+    } else if (const auto ordered = ordered_.find(id); ordered != ordered_.end()) {
+      Shelf& s = shelf(ordered->second);
+      ordered_.erase(ordered);
+      --s.coming;
+      if (!s.waiters.empty()) {
+        Waiter* waiter = s.waiters.front();
+        s.waiters.pop_front();
+        waiter->failure = cat("no sandbox could be made: ", event.text);
+        resume = waiter->resume;
+      }
+      log_warning("sandbox", "a sandbox could not be made", {{"why", event.text}});
+    } else {
+      // A prepared one ended, or could not build its jail.
+      for (Shelf& s : shelves_) {
+        const auto gone = std::ranges::find(s.ready, id, &Slot::id);
+        if (gone == s.ready.end()) continue;
+        log_warning("sandbox", "a prepared sandbox ended", {{"why", event.text}});
+        discard(*gone);
+        s.ready.erase(gone);
+        s.kept = false;  // until the next use, so that a broken interpreter is not started over and over
+        break;
+      }
+    }
+  }
+  if (resume) (*resume)();
+  if (core) {
+    core->home().post([core, event = std::move(event)] { core->on_event(event); });
+  }
+}
+
+void Pool::lose_all(const std::string& why) {
+  std::vector<Resume> resumes;
+  std::vector<std::shared_ptr<Core>> cores;
+  {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    ordered_.clear();
+    for (Shelf& s : shelves_) {
+      for (Slot& slot : s.ready) discard(slot);
+      s.ready.clear();
+      s.coming = 0;
+      for (Waiter* waiter : s.waiters) {
+        waiter->failure = cat("no sandbox could be made: ", why);
+        if (waiter->resume) resumes.push_back(*waiter->resume);
+      }
+      s.waiters.clear();
+    }
+    for (auto& [id, weak] : cores_) {
+      if (auto core = weak.lock()) cores.push_back(std::move(core));
+    }
+  }
+  for (const Resume& resume : resumes) resume();
+  for (const auto& core : cores) {
+    Executor& home = core->home();
+    home.post([core] { core->on_event({.kind = Event::Kind::kExited}); });
+  }
+}
+
+void Pool::assign(uint32_t id, const Spec& spec, Family family, bool own_start) {
+  const std::string door = options_.adopt_listener ? cat("http://127.0.0.1:", options_.api_port) : "";
+  const Environment environment = complete_environment(spec, family, door);
+  Message order{.kind = Kind::kAssign, .id = id, .numbers = std::vector<uint64_t>(Assign::kNumbers)};
+  order.numbers[Assign::kMemoryMb] = spec.limits.memory_mb;
+  order.numbers[Assign::kTmpMb] = spec.limits.tmp_mb;
+  order.numbers[Assign::kProcesses] = spec.limits.processes;
+  order.numbers[Assign::kOpenFiles] = spec.limits.open_files;
+  order.numbers[Assign::kLayers] = spec.layer_directories.size();
+  order.strings = {spec.code_directory, family == Family::kCustom ? std::string() : init_frame(spec, environment)};
+  for (const std::string& layer : spec.layer_directories) order.strings.push_back(layer);
+  if (own_start) {
+    std::vector<std::string> arguments;
+    if (family == Family::kCustom) {
+      arguments = {is_directory(spec.code_directory) &&
+                           ::access(cat(spec.code_directory, "/bootstrap").c_str(), F_OK) == 0
+                       ? "/var/task/bootstrap"
+                       : "/opt/bootstrap"};
+    } else {
+      arguments = bootstrap_arguments(family, interpreter(family));
+    }
+    for (const auto& [name, value] : environment) {
+      if (name == "AWS_LAMBDA_EXEC_WRAPPER" && !value.empty()) arguments.insert(arguments.begin(), value);
+    }
+    order.numbers[Assign::kArguments] = arguments.size();
+    for (std::string& argument : arguments) order.strings.push_back(std::move(argument));
+    for (const auto& [name, value] : environment) order.strings.push_back(cat(name, "=", value));
+  }
+  keeper_.order(order);
+}
+
+Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
+  const auto family = family_of(spec.runtime);
+  if (!family || (*family != Family::kCustom && interpreter(*family).path.empty())) {
+    throw std::runtime_error(runtime(spec.runtime).text);
+  }
+  {
+    std::lock_guard lock(mutex_);
+    if (stopped_) throw std::runtime_error("sandboxes are stopped");
+    if (live_ >= options_.most_instances) {
+      throw std::runtime_error(cat("the limit of ", options_.most_instances, " instances on this machine is reached"));
+    }
+    ++live_;
+  }
+  const bool own_start = *family == Family::kCustom || needs_own_start(spec.environment) || brings_libraries(spec);
+  Result<Slot> slot = co_await as_result(take(own_start ? Family::kCustom : *family));
+  if (!slot) {
+    {
+      std::lock_guard lock(mutex_);
+      --live_;
+    }
+    co_await fail_with(std::move(slot.error()));
+  }
+  const uint32_t id = slot->id;
+  std::shared_ptr<Core> core = *family == Family::kCustom
+                                   ? make_custom(backstage_, std::move(*slot), spec, std::move(log))
+                                   : make_managed(backstage_, std::move(*slot), spec, std::move(log));
+  {
+    std::lock_guard lock(mutex_);
+    cores_.emplace(id, core);
+  }
+  auto instance = instance_of(core);  // from here on its end is this object's
+  Executor* const caller = Executor::current();
+  co_await move_to(core->home());
+  core->open();
+  assign(id, spec, *family, own_start);
+  if (caller && caller != &core->home()) co_await move_to(*caller);
+  co_return std::move(instance);
+}
+
+Task<void> Pool::stop() {
+  lose_all("Virga is stopping");
+  co_return;
+}
+
+std::unique_ptr<Sandboxes> open(Options options) { return std::make_unique<Pool>(std::move(options)); }
+
+}  // namespace virga::sandbox

@@ -1,0 +1,473 @@
+// Runs inside the sandbox of a Node.js function: takes frames from Virga on descriptor 3, calls the handler, answers.
+//
+// A frame is a little-endian length, a type byte and a body; the length counts type and body. It starts before its
+// function is known, so everything that doesn't depend on one is done before the first frame.
+'use strict';
+
+const fs = require('fs');
+const net = require('net');
+const path = require('path');
+const util = require('util');
+const { pathToFileURL } = require('url');
+const { Writable } = require('stream');
+const Module = require('module');
+
+const INIT = 1, INVOKE = 2;
+const READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, STREAM_BEGIN = 5, STREAM_CHUNK = 6, STREAM_END = 7, STREAM_ERROR = 8;
+
+const TASK = '/var/task';
+const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
+
+// ---- channel
+
+const channel = new net.Socket({ fd: 3, readable: true, writable: true });
+let pending = Buffer.alloc(0);
+
+function send(kind, body, done) {
+  const data = body === undefined ? Buffer.alloc(0) : Buffer.isBuffer(body) ? body : Buffer.from(body, 'utf8');
+  const frame = Buffer.allocUnsafe(5 + data.length);
+  frame.writeUInt32LE(data.length + 1, 0);
+  frame[4] = kind;
+  data.copy(frame, 5);
+  return channel.write(frame, done);
+}
+
+let parts = [];
+let partsSize = 0;
+let needed = 5;
+channel.on('data', (chunk) => {
+  parts.push(chunk);
+  partsSize += chunk.length;
+  while (partsSize >= needed) {
+    pending = parts.length === 1 ? parts[0] : Buffer.concat(parts, partsSize);
+    const size = 4 + pending.readUInt32LE(0);
+    if (pending.length < size) {
+      parts = [pending];
+      needed = size;
+      return;
+    }
+    const body = pending.subarray(5, size);
+    const kind = pending[4];
+    const rest = pending.subarray(size);
+    parts = rest.length ? [rest] : [];
+    partsSize = rest.length;
+    needed = 5;
+    receive(kind, body);
+  }
+});
+channel.on('end', () => process.exit(0));
+channel.on('error', () => process.exit(0));
+
+// ---- log
+
+let requestId;
+const RECORD = Buffer.from('\x1eVLR', 'latin1');
+
+// One log event, however many lines it has. Written at once: what a crash leaves unwritten is what one looks for.
+function writeRecord(text) {
+  const data = Buffer.from(text, 'utf8');
+  const frame = Buffer.allocUnsafe(8 + data.length);
+  RECORD.copy(frame, 0);
+  frame.writeUInt32LE(data.length, 4);
+  data.copy(frame, 8);
+  let at = 0;
+  while (at < frame.length) {
+    try {
+      at += fs.writeSync(1, frame, at);
+    } catch (e) {
+      if (e.code !== 'EAGAIN') return;
+    }
+  }
+}
+
+const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+
+function patchConsole(env) {
+  const asJson = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
+  const least = Math.max(0, LEVELS.indexOf((env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()));
+  const log = (level) => {
+    if (LEVELS.indexOf(level) < least) return () => {};
+    if (!asJson) {
+      return (...args) =>
+        writeRecord(`${new Date().toISOString()}\t${requestId}\t${level}\t${util.format(...args)}`);
+    }
+    return (...args) => {
+      const line = { timestamp: new Date().toISOString(), level, requestId };
+      const error = args.find((a) => a instanceof Error);
+      line.message = args.length === 1 && typeof args[0] !== 'string' && !error ? args[0] : util.format(...args);
+      if (error) {
+        line.errorType = error.name;
+        line.errorMessage = error.message;
+        line.stackTrace = typeof error.stack === 'string' ? error.stack.split('\n') : [];
+      }
+      try {
+        writeRecord(JSON.stringify(line));
+      } catch {
+        line.message = util.format(...args);
+        writeRecord(JSON.stringify(line));
+      }
+    };
+  };
+  console.trace = log('TRACE');
+  console.debug = log('DEBUG');
+  console.log = log('INFO');
+  console.info = log('INFO');
+  console.warn = log('WARN');
+  console.error = log('ERROR');
+  console.fatal = log('FATAL');
+}
+
+// ---- errors
+
+class RuntimeError extends Error {
+  constructor(name, message, trace) {
+    super(message);
+    this.name = name;
+    if (trace) this.stack = trace;
+  }
+}
+
+function errorDocument(error) {
+  if (util.types.isNativeError(error) || (error && error.name && error.message !== undefined && error.stack !== undefined)) {
+    return {
+      errorType: String(error.name || 'Error').replace(/\x7f/g, '%7F'),
+      errorMessage: String(error.message).replace(/\x7f/g, '%7F'),
+      trace: typeof error.stack === 'string' ? error.stack.replace(/\x7f/g, '%7F').split('\n') : [],
+    };
+  }
+  return { errorType: typeof error, errorMessage: String(error), trace: [] };
+}
+
+// What the log shows of an error: its own properties too, as AWS's runtime prints them.
+function loggedError(error) {
+  const document = errorDocument(error);
+  const own = {};
+  if (error && typeof error === 'object') {
+    for (const key of Object.keys(error)) if (!['name', 'message', 'stack'].includes(key)) own[key] = error[key];
+  }
+  try {
+    return JSON.stringify({ errorType: document.errorType, errorMessage: document.errorMessage, ...own, stack: document.trace });
+  } catch {
+    return JSON.stringify({ errorType: document.errorType, errorMessage: document.errorMessage, stack: document.trace });
+  }
+}
+
+function logFailure(what, error) {
+  writeRecord(`${new Date().toISOString()}\t${requestId}\tERROR\t${what}\t${loggedError(error)}`);
+}
+
+// ---- handler
+
+function resolveInPackage(root, modulePath, name) {
+  const base = path.resolve(root, modulePath, name);
+  for (const extension of ['', '.js', '.mjs', '.cjs']) {
+    const file = base + extension;
+    try {
+      if (fs.statSync(file).isFile()) return file;
+    } catch {}
+  }
+  try {
+    return Module.createRequire(path.join(root, 'x.js')).resolve(path.join(root, modulePath, name));
+  } catch {}
+  try {
+    return Module.createRequire(path.join(root, 'x.js')).resolve(path.join(modulePath, name));
+  } catch {}
+  return undefined;
+}
+
+function isModule(file) {
+  if (file.endsWith('.mjs')) return true;
+  if (!file.endsWith('.js')) return false;
+  for (let directory = path.dirname(file); ; directory = path.dirname(directory)) {
+    try {
+      return JSON.parse(fs.readFileSync(path.join(directory, 'package.json'), 'utf8')).type === 'module';
+    } catch (e) {
+      if (e instanceof SyntaxError) return false;
+    }
+    if (directory === '/' || directory === TASK) return false;
+  }
+}
+
+async function loadHandler(text) {
+  if (text.includes('..')) throw new RuntimeError('Runtime.MalformedHandlerName', `'${text}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
+  const slash = text.lastIndexOf('/') + 1;
+  const root = text.slice(0, slash);
+  const rest = text.slice(slash);
+  const dot = rest.indexOf('.');
+  if (dot <= 0 || dot === rest.length - 1) throw new RuntimeError('Runtime.MalformedHandlerName', 'Bad handler');
+  const name = rest.slice(0, dot);
+  const exported = rest.slice(dot + 1);
+  const file = resolveInPackage(TASK, root, name);
+  if (!file) {
+    throw new RuntimeError('Runtime.ImportModuleError', `Error: Cannot find module '${name}'\nRequire stack:\n- /var/runtime/index.mjs`);
+  }
+  let loaded;
+  try {
+    loaded = isModule(file) ? await import(pathToFileURL(file).href) : require(file);
+  } catch (e) {
+    if (e instanceof SyntaxError) throw new RuntimeError('Runtime.UserCodeSyntaxError', String(e), e.stack);
+    if (e && (e.code === 'MODULE_NOT_FOUND' || e.code === 'ERR_MODULE_NOT_FOUND')) {
+      throw new RuntimeError('Runtime.ImportModuleError', String(e), e.stack);
+    }
+    if (e && e.code === 'ERR_REQUIRE_ESM') throw new RuntimeError('Runtime.ImportModuleError', String(e), e.stack);
+    throw e;
+  }
+  const find = (from) => exported.split('.').reduce((nested, key) => (nested === undefined || nested === null ? undefined : nested[key]), from);
+  let handler = find(loaded);
+  if (handler === undefined && loaded && typeof loaded.default === 'object') handler = find(loaded.default);
+  if (handler === undefined) throw new RuntimeError('Runtime.HandlerNotFound', `${text} is undefined or not exported`);
+  if (typeof handler !== 'function') throw new RuntimeError('Runtime.HandlerNotFound', `${text} is not a function`);
+  return handler;
+}
+
+// ---- streaming
+
+class ResponseStream extends Writable {
+  constructor(invocation) {
+    super({ highWaterMark: 64 * 1024 });
+    this.invocation = invocation;
+    this.contentType = 'application/octet-stream';
+    this.begun = false;
+  }
+  setContentType(type) {
+    if (this.begun) throw new RuntimeError('InvalidStreamingOperation', 'Cannot set content-type, too late.');
+    this.contentType = type;
+  }
+  begin() {
+    if (this.begun) return;
+    this.begun = true;
+    send(STREAM_BEGIN, this.contentType);
+  }
+  write(chunk, encoding, callback) {
+    // Objects are written as JSON, as AWS's stream does.
+    if (typeof chunk !== 'string' && !Buffer.isBuffer(chunk) && !(chunk instanceof Uint8Array)) chunk = JSON.stringify(chunk);
+    return super.write(chunk, encoding, callback);
+  }
+  _write(chunk, encoding, callback) {
+    this.begin();
+    if (this.invocation.done) return callback();
+    if (send(STREAM_CHUNK, chunk)) return callback();
+    channel.once('drain', () => callback());
+  }
+  _final(callback) {
+    this.begin();
+    callback();
+  }
+}
+
+class HttpResponseStream {
+  static from(stream, prelude) {
+    stream.setContentType('application/vnd.awslambda.http-integration-response');
+    stream.write(JSON.stringify(prelude));
+    stream.write(new Uint8Array(8));
+    return stream;
+  }
+}
+
+globalThis.awslambda = {
+  streamifyResponse: (handler, options) => {
+    handler[STREAMING] = 'response';
+    if (options && options.highWaterMark !== undefined) handler[HIGH_WATER_MARK] = parseInt(options.highWaterMark, 10);
+    return handler;
+  },
+  HttpResponseStream,
+};
+
+// ---- invocations
+
+let handler;
+let current = null;  // the running invocation
+
+class Invocation {
+  constructor() {
+    this.done = false;
+    this.waiting = null;  // what to send once the event loop is empty
+    this.stream = null;
+  }
+  finish(kind, body) {
+    if (this.done) return;
+    this.done = true;
+    this.waiting = null;
+    current = null;
+    channel.ref();
+    send(kind, body);
+  }
+  succeed(result) {
+    let text;
+    try {
+      text = JSON.stringify(result === undefined ? null : result);
+      if (text === undefined) text = 'null';
+    } catch (e) {
+      return this.fail(new RuntimeError('Runtime.MarshalError', `Unable to stringify response body`));
+    }
+    this.finish(RESPONSE, text);
+  }
+  fail(error) {
+    if (this.done) return;
+    logFailure('Invoke Error', error);
+    const document = JSON.stringify(errorDocument(error));
+    if (this.stream && this.stream.begun) return this.finish(STREAM_ERROR, document);
+    this.finish(ERROR, document);
+  }
+  whenIdle(action) {
+    this.waiting = action;
+    channel.unref();
+  }
+}
+
+process.on('beforeExit', () => {
+  if (!current) return;
+  const action = current.waiting;
+  if (action) return action();
+  // Nothing is left that could settle the handler's promise or call its callback: AWS answers null.
+  if (current.stream) return current.fail(new RuntimeError('Runtime.NodeJsExit', 'The runtime stream ended before the handler did'));
+  current.finish(RESPONSE, 'null');
+});
+
+function makeContext(header, invocation) {
+  const env = process.env;
+  const done = (error, result) => (error ? invocation.fail(error) : invocation.succeed(result));
+  const context = {
+    callbackWaitsForEmptyEventLoop: true,
+    functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
+    functionName: env.AWS_LAMBDA_FUNCTION_NAME,
+    memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
+    logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
+    logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+    clientContext: header.client,
+    identity: header.cognito,
+    invokedFunctionArn: header.arn,
+    awsRequestId: header.id,
+    tenantId: header.tenant,
+    getRemainingTimeInMillis: () => Math.max(0, header.deadline - Date.now()),
+  };
+  if (context.tenantId === undefined) delete context.tenantId;
+  context.done = (error, result) => {
+    if (context.callbackWaitsForEmptyEventLoop && !error) return invocation.whenIdle(() => done(error, result));
+    done(error, result);
+  };
+  context.succeed = (result) => done(null, result);
+  context.fail = (error) => done(error === undefined || error === null ? 'handled' : error);
+  return context;
+}
+
+function call(header, text) {
+  const invocation = new Invocation();
+  current = invocation;
+  let event;
+  try {
+    event = JSON.parse(text);
+  } catch (e) {
+    return invocation.fail(new RuntimeError('Runtime.UnmarshalError', `Unable to parse the event: ${e.message}`));
+  }
+  const context = makeContext(header, invocation);
+  try {
+    if (handler[STREAMING] === 'response') return callStreaming(invocation, event, context);
+    const callback = (error, result) => {
+      if (invocation.done) return;
+      if (error) return invocation.fail(error);
+      if (!context.callbackWaitsForEmptyEventLoop) return invocation.succeed(result);
+      invocation.whenIdle(() => invocation.succeed(result));
+    };
+    const result = handler(event, context, callback);
+    if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
+      result.then((value) => invocation.succeed(value), (error) => invocation.fail(error));
+    } else if (handler.length < 3 && !invocation.done && !invocation.waiting) {
+      // A plain function that cannot call back: it is done when nothing is left to run.
+      invocation.whenIdle(() => invocation.succeed(undefined));
+    } else if (!invocation.done && !invocation.waiting) {
+      channel.unref();
+    }
+  } catch (error) {
+    invocation.fail(error);
+  }
+}
+
+function callStreaming(invocation, event, context) {
+  const stream = new ResponseStream(invocation);
+  invocation.stream = stream;
+  const finished = new Promise((resolve, reject) => {
+    stream.on('finish', resolve);
+    stream.on('error', reject);
+  });
+  const result = handler(event, stream, context);
+  if (!result || typeof result.then !== 'function') {
+    return invocation.fail(new RuntimeError('Streaming', 'Streaming does not support non-async handlers.'));
+  }
+  result.then(() => {
+    if (!stream.writableEnded && !stream.destroyed && !stream.writableNeedDrain && stream.listenerCount('pipe') === 0) stream.end();
+    return finished;
+  }).then(() => invocation.finish(STREAM_END), (error) => invocation.fail(error));
+}
+
+function failUnhandled(error) {
+  if (current) {
+    const invocation = current;
+    logFailure(error.name === 'Runtime.UnhandledPromiseRejection' ? 'Unhandled Promise Rejection' : 'Uncaught Exception', error);
+    const document = JSON.stringify(errorDocument(error));
+    invocation.done = true;
+    send(ERROR, document, () => process.exit(129));
+    return;
+  }
+  if (!handler) {
+    logFailure('Uncaught Exception', error);
+    send(INIT_ERROR, JSON.stringify(errorDocument(error)), () => process.exit(129));
+    return;
+  }
+  logFailure('Uncaught Exception', error);
+  process.exit(129);
+}
+process.on('uncaughtException', failUnhandled);
+process.on('unhandledRejection', (reason) => {
+  const error = new RuntimeError('Runtime.UnhandledPromiseRejection', String(reason));
+  error.reason = reason;
+  if (reason && reason.stack) error.stack = `Runtime.UnhandledPromiseRejection: ${reason.stack}`;
+  failUnhandled(error);
+});
+
+// ---- frames
+
+function initialise(order) {
+  for (const key of Object.keys(process.env)) delete process.env[key];
+  Object.assign(process.env, order.env);
+  process.chdir(TASK);
+  Module._initPaths();  // NODE_PATH as the function has it
+  patchConsole(process.env);
+  loadHandler(order.handler).then(
+    (loaded) => {
+      handler = loaded;
+      send(READY);
+    },
+    (error) => {
+      logFailure('Uncaught Exception', error);
+      send(INIT_ERROR, JSON.stringify(errorDocument(error)), () => process.exit(1));
+    });
+}
+
+function receive(kind, body) {
+  if (kind === INIT) {
+    initialise(JSON.parse(body.toString('utf8')));
+  } else if (kind === INVOKE) {
+    const size = body.readUInt32LE(0);
+    const header = JSON.parse(body.toString('utf8', 4, 4 + size));
+    requestId = header.id;
+    if (header.trace) process.env._X_AMZN_TRACE_ID = header.trace;
+    else delete process.env._X_AMZN_TRACE_ID;
+    call(header, body.toString('utf8', 4 + size));
+  } else {
+    process.exit(1);
+  }
+}
+
+// Once through what a first call needs, so that the first call finds it warm.
+(function warm() {
+  JSON.parse(JSON.stringify({ warm: [1, 'é', null] }));
+  util.format('%s %j', 'warm', { a: 1 });
+  errorDocument(new Error('warm'));
+  makeContext({ id: '', deadline: 0 }, new Invocation()).getRemainingTimeInMillis();
+  isModule('/var/runtime/x.js');
+  resolveInPackage('/var/runtime', '', 'none');
+  const warmed = new Module('/var/runtime/warm.js', null);
+  warmed._compile('exports.handler = async () => 1;', '/var/runtime/warm.js');
+})();

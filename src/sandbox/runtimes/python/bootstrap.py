@@ -1,0 +1,365 @@
+"""Runs inside the sandbox of a Python function: takes frames from Virga on descriptor 3, calls the handler, answers.
+
+A frame is a little-endian length, a type byte and a body; the length counts type and body.
+It starts before its function is known, so everything that doesn't depend on one is done before the first frame.
+"""
+import decimal
+import importlib
+import importlib.util
+import json
+import linecache
+import logging
+import os
+import socket
+import struct
+import sys
+import time
+import traceback
+
+# To us.
+INIT, INVOKE = 1, 2
+# From us.
+READY, INIT_ERROR, RESPONSE, ERROR = 1, 2, 3, 4
+
+LOG_RECORD = b"\x1eVLR"  # then a little-endian length: a record of several lines, on the output pipe
+TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+OWN_FILE = __file__
+
+
+class Channel:
+    def __init__(self, descriptor):
+        os.set_inheritable(descriptor, False)
+        self.socket = socket.socket(fileno=descriptor)
+        self.buffered = b""
+
+    def receive(self):
+        data = self.buffered
+        receive = self.socket.recv
+        while len(data) < 4:
+            chunk = receive(65536)
+            if not chunk:
+                os._exit(0)
+            data += chunk
+        size = 4 + int.from_bytes(data[:4], "little")
+        if len(data) < size:
+            parts = bytearray(data)
+            while len(parts) < size:
+                chunk = receive(min(1 << 20, max(65536, size - len(parts))))
+                if not chunk:
+                    os._exit(0)
+                parts += chunk
+            data = bytes(parts)
+        self.buffered = data[size:]
+        return data[4], data[5:size]
+
+    def send(self, kind, body=b""):
+        self.socket.sendall(struct.pack("<IB", len(body) + 1, kind) + body)
+
+
+class Fault(Exception):
+    def __init__(self, kind, message, trace=()):
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+        self.trace = list(trace)
+
+
+class CognitoIdentity:
+    __slots__ = ("cognito_identity_id", "cognito_identity_pool_id")
+
+    def __init__(self, data):
+        self.cognito_identity_id = data.get("cognitoIdentityId")
+        self.cognito_identity_pool_id = data.get("cognitoIdentityPoolId")
+
+    def __repr__(self):
+        return (f"CognitoIdentity([cognito_identity_id={self.cognito_identity_id},"
+                f"cognito_identity_pool_id={self.cognito_identity_pool_id}])")
+
+
+class Client:
+    __slots__ = ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name")
+
+    def __init__(self, data):
+        for name in self.__slots__:
+            setattr(self, name, data.get(name))
+
+
+class ClientContext:
+    __slots__ = ("custom", "env", "client")
+
+    def __init__(self, data):
+        self.custom = data.get("custom")
+        self.env = data.get("env")
+        client = data.get("client")
+        self.client = Client(client) if isinstance(client, dict) else None
+
+
+class LambdaContext:
+    def __init__(self, header):
+        self.aws_request_id = header["id"]
+        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
+        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
+        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
+        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
+        self.invoked_function_arn = header.get("arn")
+        self.tenant_id = header.get("tenant")
+        client = header.get("client")
+        self.client_context = ClientContext(client) if isinstance(client, dict) else None
+        self.identity = CognitoIdentity(header.get("cognito") or {})
+        self._epoch_deadline_time_in_ms = header["deadline"]
+
+    def get_remaining_time_in_millis(self):
+        return max(int(self._epoch_deadline_time_in_ms - time.time() * 1000), 0)
+
+    def log(self, message):
+        write_record(str(message))
+
+    def __repr__(self):
+        names = ("aws_request_id", "log_group_name", "log_stream_name", "function_name", "memory_limit_in_mb",
+                 "function_version", "invoked_function_arn", "client_context", "identity", "tenant_id")
+        return "LambdaContext([" + ",".join(f"{n}={getattr(self, n)}" for n in names) + "])"
+
+
+request_id = ""
+
+
+def write_record(text):
+    """One log event, however many lines it has, in order with what was printed."""
+    sys.stdout.flush()
+    data = text.encode("utf-8", "backslashreplace")
+    data = LOG_RECORD + struct.pack("<I", len(data)) + data
+    while data:
+        data = data[os.write(1, data):]
+
+
+class RecordHandler(logging.Handler):
+    def emit(self, record):
+        try:
+            write_record(self.format(record).rstrip("\n"))
+        except Exception:
+            self.handleError(record)
+
+
+class TextFormatter(logging.Formatter):
+    converter = time.gmtime
+
+    def __init__(self):
+        super().__init__("[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
+
+
+class JsonFormatter(logging.Formatter):
+    converter = time.gmtime
+    standard = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id"}
+
+    def format(self, record):
+        out = {"timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)), "level": record.levelname,
+               "message": record.getMessage(), "logger": record.name}
+        if record.exc_info:
+            kind, value, trace = record.exc_info
+            out["stackTrace"] = traceback.format_tb(trace)
+            out["errorType"] = kind.__name__ if kind else None
+            out["errorMessage"] = str(value)
+            out["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+        out["requestId"] = record.aws_request_id
+        for name, value in vars(record).items():
+            if name not in self.standard:
+                out[name] = value
+        return json.dumps(out, default=str)
+
+
+class RequestIdFilter(logging.Filter):
+    def filter(self, record):
+        record.aws_request_id = request_id
+        return True
+
+
+def set_up_logging():
+    as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").lower() == "json"
+    handler = RecordHandler()
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    handler.addFilter(RequestIdFilter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
+    names = {"TRACE": logging.DEBUG, "DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING,
+             "ERROR": logging.ERROR, "FATAL": logging.CRITICAL}
+    if level in names:
+        root.setLevel(names[level])
+    elif as_json:
+        root.setLevel(logging.INFO)
+
+
+def error_document(kind, message, trace):
+    return {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
+
+
+def describe(error):
+    """The error document of an exception out of the function's code, without our own frames."""
+    if isinstance(error, Fault):
+        return error_document(error.kind, error.message, error.trace)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [i for i, frame in enumerate(frames) if frame.filename == OWN_FILE or frame.filename.startswith("<frozen importlib")]
+    first = 0
+    while first in own:
+        first += 1
+    return error_document(type(error).__name__, str(error), traceback.format_list(frames[first:]))
+
+
+def log_error(document):
+    if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").lower() == "json":
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_record(json.dumps({"timestamp": now, "log_level": "ERROR", **document}))
+        return
+    text = f"[ERROR] {document['errorType']}: {document['errorMessage']}\nTraceback (most recent call last):\n"
+    write_record((text + "".join(document["stackTrace"])).rstrip("\n"))
+
+
+def serialise_other(value):
+    if isinstance(value, decimal.Decimal):
+        return float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def load(handler):
+    parts = handler.rsplit(".", 1)
+    if len(parts) != 2:
+        raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{handler}': not enough values to unpack (expected 2, got 1)")
+    module_name, function_name = parts
+    if module_name.split(".")[0] in sys.builtin_module_names:
+        raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except ImportError as e:
+        raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {e}") from e
+    except SyntaxError as e:
+        raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {e}",
+                    [f'  File "{e.filename}" Line {e.lineno}\n    {e.text}']) from e
+    try:
+        return getattr(module, function_name)
+    except AttributeError:
+        raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'") from None
+
+
+def prefer_endpoint_variable():
+    """Older SDKs don't know AWS_ENDPOINT_URL. Without it a client would look for a host that isn't there."""
+
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name != "botocore.session":
+                return None
+            sys.meta_path.remove(self)
+            spec = importlib.util.find_spec(name)
+            execute = spec.loader.exec_module
+
+            def exec_module(module):
+                execute(module)
+                import botocore
+                version = tuple(int(n) for n in botocore.__version__.split(".")[:2])
+                if version >= (1, 31):
+                    return
+                create = module.Session.create_client
+
+                def create_client(self, service_name, *args, **kwargs):
+                    if kwargs.get("endpoint_url") is None and len(args) < 5:
+                        own = "AWS_ENDPOINT_URL_" + service_name.upper().replace("-", "_")
+                        url = os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL")
+                        if url:
+                            kwargs["endpoint_url"] = url
+                    return create(self, service_name, *args, **kwargs)
+
+                module.Session.create_client = create_client
+
+            spec.loader.exec_module = exec_module
+            return spec
+
+    if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
+        sys.meta_path.insert(0, Finder())
+
+
+def initialise(channel, order):
+    os.environ.clear()
+    os.environ.update(order["env"])
+    os.chdir(TASK)
+    if "TZ" in os.environ:
+        time.tzset()
+    version = order["runtime"].removeprefix("python")
+    paths = [TASK, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
+    paths += [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and p not in paths]
+    sys.path[:] = paths + [p for p in sys.path if p not in paths]
+    importlib.invalidate_caches()
+    sys.path_importer_cache.clear()
+    set_up_logging()
+    prefer_endpoint_variable()
+    try:
+        handler = load(order["handler"])
+    except Exception as e:
+        document = describe(e)
+        log_error(document)
+        sys.stdout.flush()
+        channel.send(INIT_ERROR, json.dumps(document).encode())
+        os._exit(0)  # Virga ends the instance on this frame; nothing of it runs on
+    sys.stdout.flush()
+    channel.send(READY)
+    return handler
+
+
+def invoke(handler, body, escape):
+    global request_id
+    size = int.from_bytes(body[:4], "little")
+    header = json.loads(body[4:4 + size])
+    request_id = header["id"]
+    trace = header.get("trace")
+    if trace:
+        os.environ["_X_AMZN_TRACE_ID"] = trace
+    else:
+        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    try:
+        try:
+            event = json.loads(body[4 + size:])
+        except ValueError as e:
+            raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from e
+        result = handler(event, LambdaContext(header))
+        try:
+            return RESPONSE, json.dumps(result, default=serialise_other, ensure_ascii=escape).encode("utf-8")
+        except Exception as e:
+            raise Fault("Runtime.MarshalError", f"Unable to marshal response: {e}") from e
+    except Exception as e:
+        linecache.checkcache()
+        document = describe(e)
+        log_error(document)
+        return ERROR, json.dumps(document).encode()
+
+
+def main():
+    sys.path[:] = [p for p in sys.path if p != os.path.dirname(OWN_FILE)]
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    # Once through what a first call needs, so that the first call finds it warm.
+    logging.getLogger("warm").isEnabledFor(logging.INFO)
+    json.loads(json.dumps({"warm": [1, 2.5, None, "é"]}))
+    traceback.format_list(traceback.extract_stack())
+    importlib.import_module("datetime")
+    LambdaContext({"id": "", "deadline": 0}).get_remaining_time_in_millis()
+
+    channel = Channel(3)
+    kind, body = channel.receive()
+    if kind != INIT:
+        os._exit(1)
+    order = json.loads(body)
+    handler = initialise(channel, order)
+    # Since 3.12 AWS's runtime leaves other scripts than Latin unescaped.
+    escape = order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11")
+    while True:
+        kind, body = channel.receive()
+        if kind != INVOKE:
+            os._exit(1)
+        answer = invoke(handler, body, escape)
+        del body
+        sys.stdout.flush()
+        sys.stderr.flush()
+        channel.send(*answer)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+// For tests of this folder: functions written to a directory of their own, and one set of sandboxes for a test binary.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sandbox/sandbox.h"
+
+namespace virga::sandbox::testing {
+
+// A directory that is removed at the end.
+class Folder {
+ public:
+  Folder();
+  ~Folder();
+  Folder(const Folder&) = delete;
+  const std::string& path() const { return path_; }
+  const Folder& write(const std::string& name, const std::string& text, int mode = 0644) const;
+
+ private:
+  std::string path_;
+};
+
+// What the function wrote, line by line.
+struct Log {
+  std::vector<std::string> lines;
+  std::string text() const;
+  LogSink sink() {
+    return [this](std::string_view id, std::string_view line) { lines.emplace_back(line); };
+  }
+};
+
+Spec python(const std::string& code, const std::string& handler = "app.handler");
+Spec node(const std::string& code, const std::string& handler = "app.handler");
+Invocation call(const std::string& payload, Millis timeout = Millis{10'000});
+
+// The one launcher of the test binary.
+Sandboxes& sandboxes();
+
+}  // namespace virga::sandbox::testing

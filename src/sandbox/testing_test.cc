@@ -1,0 +1,103 @@
+#include "sandbox/testing.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "base/id.h"
+#include "base/str.h"
+
+namespace virga::sandbox::testing {
+namespace {
+
+std::string state_directory() { return cat("/tmp/virga-sandbox-test-", ::getpid()); }
+
+// The launcher is this very binary: gtest's main must not see its arguments.
+__attribute__((constructor)) void become_launcher(int argc, char** argv, char**) {
+  if (argc > 1 && std::strcmp(argv[1], "launcher") == 0) ::_exit(launcher_main(argc, argv));
+}
+
+std::unique_ptr<Sandboxes>& holder() {
+  static std::unique_ptr<Sandboxes> kept;
+  return kept;
+}
+
+class Shared : public ::testing::Environment {
+ public:
+  void TearDown() override {
+    holder().reset();
+    std::error_code ignored;
+    std::filesystem::remove_all(state_directory(), ignored);
+  }
+};
+
+const auto* const kShared = ::testing::AddGlobalTestEnvironment(new Shared);
+
+}  // namespace
+
+Sandboxes& sandboxes() {
+  if (!holder()) {
+    Options options;
+    options.state_directory = state_directory();
+    options.warm_pool = 1;
+    holder() = sandbox::open(std::move(options));
+  }
+  return *holder();
+}
+
+Folder::Folder() : path_(cat("/tmp/virga-function-", random_lower_alnum(12))) { ::mkdir(path_.c_str(), 0700); }
+
+Folder::~Folder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+const Folder& Folder::write(const std::string& name, const std::string& text, int mode) const {
+  const std::filesystem::path file = std::filesystem::path(path_) / name;
+  std::filesystem::create_directories(file.parent_path());
+  std::ofstream(file, std::ios::binary) << text;
+  ::chmod(file.c_str(), static_cast<mode_t>(mode));
+  return *this;
+}
+
+std::string Log::text() const {
+  std::string out;
+  for (const std::string& line : lines) out += line + "\n";
+  return out;
+}
+
+namespace {
+Spec spec(const std::string& runtime, const std::string& code, const std::string& handler) {
+  Spec out;
+  out.runtime = runtime;
+  out.handler = handler;
+  out.code_directory = code;
+  out.environment = {{"AWS_LAMBDA_FUNCTION_NAME", "f"},
+                     {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128"},
+                     {"AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"},
+                     {"AWS_LAMBDA_LOG_GROUP_NAME", "/aws/lambda/f"},
+                     {"AWS_LAMBDA_LOG_STREAM_NAME", "2024/05/01/[$LATEST]x"}};
+  return out;
+}
+}  // namespace
+
+Spec python(const std::string& code, const std::string& handler) { return spec("python3.11", code, handler); }
+Spec node(const std::string& code, const std::string& handler) { return spec("nodejs20.x", code, handler); }
+
+Invocation call(const std::string& payload, Millis timeout) {
+  Invocation out;
+  out.request_id = uuid();
+  out.payload = payload;
+  out.timeout = timeout;
+  out.deadline = SystemClock().now() + timeout;
+  out.function_arn = "arn:aws:lambda:us-east-1:000000000000:function:f";
+  return out;
+}
+
+}  // namespace virga::sandbox::testing
