@@ -357,12 +357,14 @@ void RocksDb::write(Batch& batch) {
   };
   rocksdb::Status status = attempt();
   if (!status.ok() && begun - last_resume_ > std::chrono::milliseconds(200)) {
-    // After a failed write RocksDB refuses all others until told to go on, which works once the disk does.
+    // After a failed write RocksDB refuses all others until told to go on, which works once the disk does. From a full
+    // disk it recovers by itself some seconds after there is space again, and is busy until then.
     last_resume_ = begun;
     if (db_->Resume().ok()) status = attempt();
   }
   if (!status.ok()) {
-    log_error("kv", "A commit could not be written", {{"status", status.ToString()}});
+    if (!failing_) log_error("kv", "Commits can't be written", {{"status", status.ToString()}});
+    failing_ = true;
     const auto error = std::make_exception_ptr(std::runtime_error(cat(
         status.IsNoSpace() ? "the disk is full, nothing was saved: " : "the store could not write, nothing was saved: ",
         status.ToString())));
@@ -372,6 +374,8 @@ void RocksDb::write(Batch& batch) {
     publish(last_version_);
     return;
   }
+  if (failing_) log_info("kv", "Commits can be written again");
+  failing_ = false;
   KILL_POINT("kv.rocks.after_write");
   gaps_.committed(batch.puts, batch.last);
   publish(batch.last);

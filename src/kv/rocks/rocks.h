@@ -88,6 +88,7 @@ class RocksDb final : public Engine {
   Version last_version_ = 0;  // given out
   Version published_ = 0;     // what newest_ shows
   std::chrono::steady_clock::time_point last_resume_{};
+  bool failing_ = false;
 
   std::atomic<uint64_t> commits_ = 0, conflicts_ = 0, syncs_ = 0, bytes_written_ = 0;
   WorkerPool workers_{1};
