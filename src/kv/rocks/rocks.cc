@@ -169,6 +169,7 @@ RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)) {
   db_ = std::move(opened.db);
   cache_ = std::move(opened.cache);
   read_state();
+  watermark_.emplace(options_.directory, last_version_);
   newest_ = std::make_shared<RocksView>(last_version_, *this);
   published_ = last_version_;
   // What former processes wrote is before everything that can be waited for here.
@@ -379,6 +380,7 @@ void RocksDb::write(Batch& batch) {
   KILL_POINT("kv.rocks.after_write");
   gaps_.committed(batch.puts, batch.last);
   publish(batch.last);
+  watermark_->acknowledge(batch.last);
   commits_.fetch_add(batch.accepted.size(), std::memory_order_relaxed);
   syncs_.fetch_add(1, std::memory_order_relaxed);
   bytes_written_.fetch_add(batch.writes.GetDataSize(), std::memory_order_relaxed);

@@ -19,6 +19,7 @@
 #include "base/worker_pool.h"
 #include "kv/engine.h"
 #include "kv/rocks/gaps.h"
+#include "kv/rocks/watermark.h"
 
 namespace virga::kv {
 
@@ -71,6 +72,7 @@ class RocksDb final : public Engine {
   RocksOptions options_;
   std::unique_ptr<rocksdb::DB> db_;
   std::shared_ptr<rocksdb::Cache> cache_;
+  std::optional<Watermark> watermark_;
   LiveViews live_;
   Gaps gaps_;
 
