@@ -118,7 +118,7 @@ class YamlReader {
         Json::Object members;
         std::map<std::string, size_t> index;  // a key said twice keeps its last value
         for (Event e = next(); e->type != YAML_MAPPING_END_EVENT; e = next()) {
-          const std::string key = key_text(value(std::move(e), depth + 1));
+          const std::string key = key_text(*e);
           Json member = value(next(), depth + 1);
           const auto [at, added] = index.emplace(key, members.size());
           if (added) {
@@ -138,11 +138,12 @@ class YamlReader {
     return out;
   }
 
-  static std::string key_text(const Json& key) {
-    if (key.is_string()) return key.as_string();
-    if (key.is_bool() || key.is_number()) return key.dump();
-    if (key.is_null()) return "null";
-    throw format_error("a key of a YAML mapping must be text.");
+  // A key is its text, whatever else it looks like.
+  std::string key_text(const yaml_event_t& event) {
+    if (event.type != YAML_SCALAR_EVENT) throw format_error("a key of a YAML mapping must be text.");
+    const auto& scalar = event.data.scalar;
+    count(1, scalar.length);
+    return std::string(reinterpret_cast<const char*>(scalar.value), scalar.length);
   }
 
   static Json apply_tag(std::string_view tag, Json value) {
