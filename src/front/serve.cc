@@ -1,0 +1,236 @@
+#include "front/serve.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <new>
+
+#include "base/crypto.h"
+#include "base/encoding.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "wire/aws_chunked.h"
+#include "wire/protocol.h"
+
+namespace virga::front {
+
+using wire::HttpRequest;
+using wire::HttpResponse;
+namespace sigv4 = wire::sigv4;
+namespace door = wire::door;
+
+namespace {
+
+// A value of a generated structure, made and destroyed through its table.
+class Value {
+ public:
+  explicit Value(const wire::Shape* shape) : info_(shape ? shape->structure : nullptr) {
+    if (!info_) return;
+    at_ = ::operator new(std::max<size_t>(info_->size, 1), std::align_val_t(alignof(std::max_align_t)));
+    info_->construct(at_);
+  }
+  ~Value() {
+    if (!info_) return;
+    info_->destroy(at_);
+    ::operator delete(at_, std::align_val_t(alignof(std::max_align_t)));
+  }
+  Value(const Value&) = delete;
+  Value& operator=(const Value&) = delete;
+  // Operations without input or output have an empty structure: any address does.
+  void* get() { return info_ ? at_ : this; }
+
+ private:
+  const wire::StructInfo* info_;
+  void* at_ = nullptr;
+};
+
+bool is_s3(const wire::ServiceModel* service) { return service && service->id == "s3"; }
+
+// The name of the host as the client said it, for URLs in answers.
+std::string base_url(const HttpRequest& request) {
+  return cat(request.secure ? "https://" : "http://", request.host().empty() ? "localhost" : request.host());
+}
+
+// Hashes a streaming body as it passes and fails at its end when the signed hash was another.
+class CheckedBody final : public ByteSource {
+ public:
+  CheckedBody(Body inner, sigv4::SignedRequest signature, sigv4::Flavour flavour)
+      : inner_(std::move(inner)), signature_(std::move(signature)), flavour_(flavour) {}
+  std::optional<uint64_t> size() const override { return inner_->size(); }
+  Task<std::optional<std::string>> next() override {
+    auto chunk = co_await inner_->next();
+    if (chunk) {
+      hasher_.update(*chunk);
+    } else {
+      sigv4::check_body(signature_, hex_encode(hasher_.finish()), flavour_);
+    }
+    co_return chunk;
+  }
+
+ private:
+  Body inner_;
+  sigv4::SignedRequest signature_;
+  sigv4::Flavour flavour_;
+  Hasher hasher_{HashKind::kSha256};
+};
+
+// Fails once more than `most` bytes have passed.
+class LimitedBody final : public ByteSource {
+ public:
+  LimitedBody(Body inner, uint64_t most, Error too_large) : inner_(std::move(inner)), most_(most), too_large_(std::move(too_large)) {}
+  std::optional<uint64_t> size() const override { return inner_->size(); }
+  Task<std::optional<std::string>> next() override {
+    auto chunk = co_await inner_->next();
+    if (chunk) passed_ += chunk->size();
+    if (passed_ > most_) co_return Error(too_large_);
+    co_return chunk;
+  }
+
+ private:
+  Body inner_;
+  uint64_t most_, passed_ = 0;
+  Error too_large_;
+};
+
+}  // namespace
+
+// One API call on its way: what is known of it so far, so that an error at any stop is rendered rightly.
+struct Door::Call {
+  Route route;
+  kernel::Ctx ctx;
+  std::optional<sigv4::Scope> scope;
+  std::optional<sigv4::SignedRequest> signature;
+  sigv4::Flavour flavour = sigv4::Flavour::kRest;
+  std::string signing_key;
+  std::string body;
+  const kernel::Operation* operation = nullptr;
+};
+
+Door::Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits)
+    : cloud_(cloud), machine_clock_(machine_clock), router_(cloud), limits_(limits) {}
+
+void Door::add_local(std::string path, Local handler) { locals_.emplace(std::move(path), std::move(handler)); }
+
+Task<HttpResponse> Door::serve(HttpRequest& request) {
+  if (const auto local = locals_.find(request.path); local != locals_.end()) co_return local->second(request);
+
+  Call call;
+  struct Running {
+    std::atomic<uint32_t>& count;
+    explicit Running(std::atomic<uint32_t>& c) : count(c) { ++count; }
+    ~Running() { --count; }
+  } running(running_);
+
+  Result<HttpResponse> result = co_await as_result(serve_call(request, call));
+  if (result) co_return std::move(*result);
+  const Error* error = error_of(result);
+  if (!error) {
+    log_error("front", "a request failed unexpectedly", {{"request", call.ctx.request_id}, {"error", describe(result.error())}});
+  }
+  co_return wire::write_error(call.route.protocol, call.route.service, call.route.operation,
+                              error ? *error : door::internal_failure(), call.ctx.request_id, request.path);
+}
+
+Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
+  call.scope = sigv4::peek_scope(request);
+  kernel::Ctx& ctx = call.ctx;
+  ctx.request_id = uuid();
+  ctx.clock = &cloud_.clock();
+  ctx.region = call.scope && !call.scope->region.empty() ? call.scope->region : "us-east-1";
+  ctx.trace = request.headers.get("x-amzn-trace-id");
+  ctx.source_ip = request.peer;
+  ctx.user_agent = request.headers.get("user-agent");
+  ctx.secure = request.secure;
+  ctx.base_url = base_url(request);
+
+  if (running_ > limits_.concurrent) co_return door::service_unavailable();
+  call.route = router_.find(request, call.scope ? call.scope->service : std::string_view());
+  if (call.route.endpoint) {
+    kernel::EndpointRequest endpoint{call.route.endpoint_id, call.route.endpoint_path, request};
+    co_return co_await call.route.endpoint->serve(ctx, endpoint);
+  }
+  if (is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
+  call.flavour = sigv4::flavour_of(call.route.service->id, call.route.protocol);
+  call.signature = sigv4::find_signature(request, call.flavour);
+  co_return co_await serve_operation(request, call);
+}
+
+Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
+  Route& route = call.route;
+  if (route.operation) require_served(call);
+  const bool streams = route.operation && route.operation->streams_input;
+  if (!streams) {
+    const uint64_t most = call.operation && call.operation->body_limit ? call.operation->body_limit : limits_.body;
+    if (request.content_length && *request.content_length > most) co_return door::too_large(route.service, most);
+    if (call.signature && sigv4::is_chunked(call.signature->payload)) {
+      // Chunk signatures need the key, so the caller is identified before the body is read.
+      co_await authenticate(request, call, {});
+      call.body = co_await read_all(*unchunked(request, call), most, door::too_large(route.service, most));
+    } else {
+      call.body = co_await read_all(*request.body, most, door::too_large(route.service, most));
+      co_await authenticate(request, call, call.signature ? hex_encode(sha256(call.body)) : std::string());
+    }
+  } else {
+    co_await authenticate(request, call, {});
+    if (call.signature && sigv4::is_chunked(call.signature->payload)) {
+      request.body = unchunked(request, call);
+    } else if (call.signature && call.signature->payload == sigv4::Payload::kStatedHash) {
+      request.body = std::make_shared<CheckedBody>(request.body, *call.signature, call.flavour);
+    }
+    request.body = std::make_shared<LimitedBody>(request.body, limits_.streamed_body,
+                                                 door::too_large(route.service, limits_.streamed_body));
+  }
+  if (!route.operation) {
+    router_.find_query_operation(route, request, call.body);
+    require_served(call);
+  }
+  if (!call.signature && !route.operation->anonymous && !is_s3(route.service) && !call.operation->guarded) {
+    co_return sigv4::missing_authentication(call.flavour);
+  }
+
+  Value input(route.operation->input), output(route.operation->output);
+  wire::read_input(route.protocol, *route.operation, request, call.body, route.labels, input.get());
+  co_await cloud_.dispatch(call.ctx, *call.operation, input.get(), output.get());
+  co_return wire::write_output(route.protocol, *route.operation, output.get(), call.ctx.request_id);
+}
+
+void Door::require_served(Call& call) {
+  call.operation = cloud_.find(*call.route.operation);
+  if (!call.operation) throw door::not_served(*call.route.service, call.route.operation->name);
+}
+
+// Who is calling. `body_sha256` is empty when the body is not read yet.
+Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body_sha256) {
+  if (!call.signature) co_return;  // anonymous: the policies decide
+  const sigv4::SignedRequest& signature = *call.signature;
+  const auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
+  if (!credential) co_await fail(sigv4::unknown_key(call.flavour, signature.access_key));
+  if (credential->expires.micros && credential->expires < cloud_.clock().now()) {
+    co_await fail(sigv4::expired_token(call.flavour, signature.session_token));
+  }
+  call.signing_key = keys_.derive(credential->secret, signature);
+  sigv4::verify(signature, request, body_sha256, call.signing_key, machine_clock_.now(), call.flavour);
+  call.ctx.principal = credential->principal;
+  call.ctx.account = credential->principal.account;
+}
+
+Body Door::unchunked(HttpRequest& request, Call& call) {
+  const sigv4::Payload payload = call.signature->payload;
+  wire::AwsChunkedOptions options;
+  options.is_signed = payload != sigv4::Payload::kChunkUnsignedTrailer;
+  options.has_trailer = payload != sigv4::Payload::kChunkSigned;
+  if (const auto length = parse_int(request.headers.get("x-amz-decoded-content-length")); length && *length >= 0) {
+    options.decoded_length = static_cast<uint64_t>(*length);
+  }
+  for (const std::string_view name : split(request.headers.joined("x-amz-trailer"), ',')) {
+    if (!trim(name).empty()) options.trailer_names.push_back(lower(trim(name)));
+  }
+  if (options.is_signed) {
+    auto verifier = std::make_shared<sigv4::ChunkVerifier>(*call.signature, call.signing_key);
+    options.verify_chunk = [verifier](std::string_view hash, std::string_view signature) { return verifier->verify_chunk(hash, signature); };
+    options.verify_trailer = [verifier](std::string_view text, std::string_view signature) { return verifier->verify_trailer(text, signature); };
+  }
+  return std::make_shared<wire::AwsChunkedSource>(request.body, std::move(options));
+}
+
+}  // namespace virga::front

@@ -1,0 +1,53 @@
+// From an HTTP request to an answer: the stops between the listener and a handler, in the order they matter.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "base/task.h"
+#include "front/route.h"
+#include "kernel/authorize.h"
+#include "kernel/cloud.h"
+#include "wire/http.h"
+#include "wire/sigv4.h"
+
+namespace virga::front {
+
+struct ServeLimits {
+  uint64_t body = 16 << 20;              // bytes of a body that is read whole
+  uint64_t streamed_body = 5ull << 30;   // bytes of a body that streams (S3: 5 GiB a part)
+  uint32_t concurrent = 10'000;          // requests being served; more get 503
+};
+
+class Door {
+ public:
+  // `machine_clock` judges signatures: clients know nothing of a cloud whose own clock was moved.
+  Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits);
+
+  // A path of Virga's own (/_virga/health): answered before any routing, unsigned.
+  using Local = std::function<wire::HttpResponse(const wire::HttpRequest&)>;
+  void add_local(std::string path, Local handler);
+
+  // Never fails: whatever happens becomes a response.
+  Task<wire::HttpResponse> serve(wire::HttpRequest& request);
+
+ private:
+  struct Call;
+  Task<wire::HttpResponse> serve_call(wire::HttpRequest& request, Call& call);
+  Task<wire::HttpResponse> serve_operation(wire::HttpRequest& request, Call& call);
+  Task<void> authenticate(wire::HttpRequest& request, Call& call, std::string body_sha256);
+  void require_served(Call& call);
+  Body unchunked(wire::HttpRequest& request, Call& call);
+
+  kernel::Cloud& cloud_;
+  const Clock& machine_clock_;
+  Router router_;
+  ServeLimits limits_;
+  wire::sigv4::KeyCache keys_;
+  std::map<std::string, Local, std::less<>> locals_;
+  std::atomic<uint32_t> running_ = 0;
+};
+
+}  // namespace virga::front
