@@ -414,6 +414,14 @@ Task<bool> Http1Connection::send_stream(wire::HttpResponse& response, bool chunk
   // The head of an answer of unknown length goes at once: its body may be events that come hours later.
   disarm(Stage::kHandler);
   std::string_view head = out_;
+  // A stream may be made of the request's body, and the client wait to be asked for that: no 100 Continue can follow
+  // once the answer has begun.
+  std::optional<Result<std::optional<std::string>>> early;
+  if (must_continue_) {
+    early = co_await as_result(response.stream->next());
+    co_await move_to(lane_.reactor());
+    must_continue_ = false;
+  }
   if (!length) {
     const iovec only = piece(head);
     if (!co_await write({&only, 1})) co_return false;
@@ -421,7 +429,8 @@ Task<bool> Http1Connection::send_stream(wire::HttpResponse& response, bool chunk
   }
   uint64_t left = length.value_or(0);
   while (true) {
-    auto part = co_await as_result(response.stream->next());
+    auto part = early ? std::move(*early) : co_await as_result(response.stream->next());
+    early.reset();
     co_await move_to(lane_.reactor());
     if (!part || (*part && length && (*part)->size() > left) || (!*part && left > 0)) {
       log_warning("front", "the stream of an answer broke off",

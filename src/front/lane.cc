@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "front/http1.h"
+#include "front/http2.h"
+#include "rt/tls.h"
 
 namespace virga::front {
 
@@ -134,21 +136,42 @@ void Lane::serve(int fd, std::shared_ptr<const Origin> origin) {
     ::close(fd);
     return;
   }
-  start_background("front", run_connection(rt::adopt_socket(reactor_, fd), std::move(origin)));
+  start_background("front", run_connection(fd, std::move(origin)));
 }
 
-Task<void> Lane::run_connection(std::unique_ptr<rt::Stream> stream, std::shared_ptr<const Origin> origin) {
+Task<void> Lane::run_connection(int fd, std::shared_ptr<const Origin> origin) {
   counters_.connections.fetch_add(1, std::memory_order_relaxed);
   ++running_;
-  Arrival arrival{stream->peer(), cat(stream->local_port()), false};
-  {
-    Http1Connection connection(*this, origin, *stream, arrival);
-    auto ended = co_await as_result(connection.run());
-    if (!ended) log_error("front", "a connection failed", {{"reason", describe(ended.error())}});
+  std::unique_ptr<rt::Stream> stream;
+  if (origin->tls) {
+    // What fails a handshake is the client's matter, and far too frequent on the open net to log.
+    auto accepted = co_await as_result(origin->tls->accept(reactor_, fd, options_.limits.header_time));
+    if (accepted) stream = std::move(*accepted);
+  } else {
+    stream = rt::adopt_socket(reactor_, fd);
   }
-  stream->close();
+  if (stream) {
+    auto ended = co_await as_result(run_protocol(*stream, std::move(origin)));
+    if (!ended) log_error("front", "a connection failed", {{"reason", describe(ended.error())}});
+    stream->close();
+  }
   --running_;
   counters_.connections.fetch_sub(1, std::memory_order_relaxed);
+}
+
+Task<void> Lane::run_protocol(rt::Stream& stream, std::shared_ptr<const Origin> origin) {
+  const Arrival arrival{stream.peer(), cat(stream.local_port()), origin->tls != nullptr};
+  std::optional<std::string> preface;
+  if (stream.protocol() == "h2") {
+    preface.emplace();
+  } else {
+    Http1Connection connection(*this, origin, stream, arrival);
+    preface = co_await connection.run();
+  }
+  if (preface && !draining_) {
+    Http2Connection connection(*this, std::move(origin), stream, arrival);
+    co_await connection.run(std::move(*preface));
+  }
 }
 
 void Lane::refresh_date() {

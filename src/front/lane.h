@@ -78,7 +78,8 @@ class Lane {
   struct Listening;
   friend class Connection;
   Task<void> accept_loop(std::shared_ptr<Listening> listening);
-  Task<void> run_connection(std::unique_ptr<rt::Stream> stream, std::shared_ptr<const Origin> origin);
+  Task<void> run_connection(int fd, std::shared_ptr<const Origin> origin);
+  Task<void> run_protocol(rt::Stream& stream, std::shared_ptr<const Origin> origin);
   void refresh_date();
   template <class F>
   void each_connection(F f);

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,6 +19,7 @@
 
 #include "base/str.h"
 #include "rt/reactor.h"
+#include "rt/socket.h"
 #include "rt/watch.h"
 
 namespace virga::rt {
@@ -28,21 +28,6 @@ namespace {
 int errno_of(const asio::error_code& error) {
   if (!error || error == asio::error::eof) return 0;
   return error == asio::error::operation_aborted ? ECANCELED : error.value();
-}
-
-std::string address_text(const sockaddr_storage& address) {
-  char text[INET6_ADDRSTRLEN] = {};
-  if (address.ss_family == AF_INET) {
-    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in&>(address).sin_addr, text, sizeof text);
-  } else if (address.ss_family == AF_INET6) {
-    const in6_addr& v6 = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
-    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
-      inet_ntop(AF_INET, v6.s6_addr + 12, text, sizeof text);
-    } else {
-      inet_ntop(AF_INET6, &v6, text, sizeof text);
-    }
-  }
-  return text;
 }
 
 // What is left of a gather write after `done` bytes.
@@ -86,10 +71,7 @@ class SocketStream final : public Stream {
       : socket_(reactor.context(), asio::generic::stream_protocol(family, 0), fd), fd_(fd) {
     asio::error_code ignored;
     socket_.native_non_blocking(true, ignored);
-    if (family != AF_UNIX) {
-      const int on = 1;
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    }
+    prepare_socket(fd);
   }
 
   void shutdown_write() override {
@@ -112,20 +94,8 @@ class SocketStream final : public Stream {
     close();
   }
   bool is_open() const override { return fd_ >= 0; }
-  std::string peer() const override {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    if (getpeername(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return {};
-    return address_text(address);
-  }
-  uint16_t local_port() const override {
-    sockaddr_storage address{};
-    socklen_t size = sizeof address;
-    if (getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) return 0;
-    if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<sockaddr_in&>(address).sin_port);
-    if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<sockaddr_in6&>(address).sin6_port);
-    return 0;
-  }
+  std::string peer() const override { return peer_of(fd_); }
+  uint16_t local_port() const override { return local_port_of(fd_); }
 
  protected:
   bool start_read(char* into, size_t room, Pending& pending) override {
@@ -292,7 +262,7 @@ class WatchTimer final : public CoarseTimer {
   Watch& watch_;
 };
 
-Task<std::unique_ptr<Stream>> connect_to(sockaddr_storage address, socklen_t size, std::string name, Millis timeout) {
+Task<int> connect_to(sockaddr_storage address, socklen_t size, std::string name, Millis timeout) {
   Reactor& reactor = *Reactor::here();
   const int fd = ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) co_return err::unreachable(cat("Cannot open a socket for ", name, ": ", strerror(errno)));
@@ -315,7 +285,7 @@ Task<std::unique_ptr<Stream>> connect_to(sockaddr_storage address, socklen_t siz
       co_return err::unreachable(cat("Cannot connect to ", name, ": ", strerror(error)));
     }
   }
-  co_return adopt_socket(reactor, fd);
+  co_return fd;
 }
 
 Task<std::vector<sockaddr_storage>> resolve(std::string host, uint16_t port) {
@@ -350,7 +320,7 @@ std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) {
 
 std::unique_ptr<Stream> adopt_pipe(Reactor& reactor, int fd) { return std::make_unique<PipeStream>(reactor, fd); }
 
-Task<std::unique_ptr<Stream>> connect_tcp(std::string host, uint16_t port, Millis timeout) {
+Task<int> connect_socket(std::string host, uint16_t port, Millis timeout) {
   const std::string name = cat(host, ":", port);
   std::vector<sockaddr_storage> addresses;
   sockaddr_storage literal{};
@@ -369,13 +339,18 @@ Task<std::unique_ptr<Stream>> connect_tcp(std::string host, uint16_t port, Milli
   std::optional<Failure> last;
   for (const sockaddr_storage& address : addresses) {
     const socklen_t size = address.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
-    auto stream = co_await as_result(connect_to(address, size, name, timeout));
-    if (stream) co_return std::move(*stream);
-    last = std::move(stream.error());
+    auto fd = co_await as_result(connect_to(address, size, name, timeout));
+    if (fd) co_return *fd;
+    last = std::move(fd.error());
   }
   if (!last) co_return err::unreachable(cat("No address for ", name));
   co_await fail_with(std::move(*last));
   __builtin_unreachable();
+}
+
+Task<std::unique_ptr<Stream>> connect_tcp(std::string host, uint16_t port, Millis timeout) {
+  const int fd = co_await connect_socket(std::move(host), port, timeout);
+  co_return adopt_socket(*Reactor::here(), fd);
 }
 
 Task<std::unique_ptr<Stream>> connect_unix(std::string path, Millis timeout) {
@@ -385,7 +360,8 @@ Task<std::unique_ptr<Stream>> connect_unix(std::string path, Millis timeout) {
   un.sun_family = AF_UNIX;
   memcpy(un.sun_path, path.data(), path.size());
   const socklen_t size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
-  co_return co_await connect_to(address, size, path, timeout);
+  const int fd = co_await connect_to(address, size, path, timeout);
+  co_return adopt_socket(*Reactor::here(), fd);
 }
 
 namespace err {

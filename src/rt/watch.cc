@@ -24,11 +24,10 @@ void Watch::cancel() {
   impl_->descriptor.cancel(ignored);
 }
 
-void Watch::wait(bool for_write, std::coroutine_handle<> waiter, int& error) {
+void Watch::wait(bool for_write, std::move_only_function<void(int)> done) {
   impl_->descriptor.async_wait(for_write ? Impl::Descriptor::wait_write : Impl::Descriptor::wait_read,
-                               [waiter, &error](asio::error_code e) {
-                                 error = e ? (e == asio::error::operation_aborted ? ECANCELED : e.value()) : 0;
-                                 waiter.resume();
+                               [done = std::move(done)](asio::error_code e) mutable {
+                                 done(e ? (e == asio::error::operation_aborted ? ECANCELED : e.value()) : 0);
                                });
 }
 

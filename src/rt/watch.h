@@ -2,6 +2,7 @@
 #pragma once
 
 #include <coroutine>
+#include <functional>
 #include <memory>
 
 namespace virga::rt {
@@ -22,8 +23,8 @@ class Watch {
   Awaiter writable();
   void cancel();
 
-  // For streams: resumes `waiter` and sets `error` beforehand.
-  void wait(bool for_write, std::coroutine_handle<> waiter, int& error);
+  // The same without a coroutine; `done` gets the errno.
+  void wait(bool for_write, std::move_only_function<void(int error)> done);
 
  private:
   struct Impl;
@@ -34,7 +35,12 @@ class Watch::Awaiter {
  public:
   Awaiter(Watch& watch, bool for_write) : watch_(watch), for_write_(for_write) {}
   bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> waiter) { watch_.wait(for_write_, waiter, error_); }
+  void await_suspend(std::coroutine_handle<> waiter) {
+    watch_.wait(for_write_, [this, waiter](int error) {
+      error_ = error;
+      waiter.resume();
+    });
+  }
   int await_resume() const noexcept { return error_; }
 
  private:

@@ -1,4 +1,4 @@
-// The door alone: answers every request with 1 KB. For comparing with nginx `return 200` under wrk:
+// The door alone: answers every request with 1 KB, a body with the body. For comparing with nginx `return 200` under wrk:
 //   taskset -c 0 build/release/front_bench 8080 & taskset -c 1 wrk -t1 -c64 -d5 http://127.0.0.1:8080/
 #include <csignal>
 #include <cstdio>
@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "front/server.h"
+#include "rt/tls.h"
 
 int main(int argc, char** argv) {
   using namespace virga;
@@ -21,12 +22,17 @@ int main(int argc, char** argv) {
   reactors.start();
   front::Server server(reactors, {});
   const std::string body(1024, 'x');
-  const auto handler = [&body](wire::HttpRequest&) -> Task<wire::HttpResponse> {
+  const auto handler = [&body](wire::HttpRequest& request) -> Task<wire::HttpResponse> {
     wire::HttpResponse response;
     response.headers.add("content-type", "text/plain");
     response.body = body;
+    if (request.method == "POST") response.stream = request.body;
     co_return response;
   };
+  if (argc > 3) {
+    auto tls = std::make_shared<rt::TlsServer>(rt::self_signed({"localhost", "127.0.0.1"}, 1));
+    server.listen("127.0.0.1", static_cast<uint16_t>(parse_int(argv[3]).value_or(8443)), {handler, nullptr}, std::move(tls));
+  }
   std::printf("port %u\n", server.listen("127.0.0.1", port, {handler, nullptr}));
   std::fflush(stdout);
   int signal = 0;
