@@ -1,0 +1,177 @@
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "base/str.h"
+#include "rt/http_client.h"
+#include "rt/process.h"
+#include "rt/reactor.h"
+#include "rt/signal.h"
+#include "rt/timer_wheel.h"
+#include "rt/tls.h"
+
+namespace virga::rt {
+namespace {
+
+class Counting final : public CoarseTimer {
+ public:
+  int fired = 0;
+  void expired() override { ++fired; }
+};
+
+TEST(TimerWheel, ExpiresNeverEarlyAndOnlyOnce) {
+  TimerWheel wheel;
+  Counting soon, later, far, moved, none;
+  wheel.arm(soon, Millis(100));
+  wheel.arm(later, Millis(1000));
+  wheel.arm(far, Millis(100'000));
+  wheel.arm(moved, Millis(200));
+  wheel.arm(moved, Millis(2000));
+  wheel.arm(none, Millis(300));
+  wheel.disarm(none);
+  wheel.advance(1);
+  EXPECT_EQ(soon.fired, 0);
+  wheel.advance(1);
+  EXPECT_EQ(soon.fired, 1);
+  wheel.advance(9);
+  EXPECT_EQ(later.fired, 1);
+  EXPECT_EQ(moved.fired, 0);
+  wheel.advance(10);
+  EXPECT_EQ(moved.fired, 1);
+  EXPECT_EQ(none.fired, 0);
+  EXPECT_FALSE(wheel.empty());
+  for (int i = 0; i < 978; ++i) wheel.advance(1);
+  EXPECT_EQ(far.fired, 0);
+  wheel.advance(2000);
+  EXPECT_EQ(far.fired, 1);
+  EXPECT_TRUE(wheel.empty());
+  wheel.arm(far, Millis(1000));
+  wheel.arm(far, Millis(100));  // earlier than before
+  wheel.advance(2);
+  EXPECT_EQ(far.fired, 2);
+}
+
+class RtTest : public testing::Test {
+ protected:
+  void SetUp() override { reactors.start(); }
+  Reactors reactors{1};
+};
+
+TEST_F(RtTest, RunsTasksAndTimersOnItsThread) {
+  const auto result = run_on(reactors[0], []() -> Task<int> {
+    Executor* before = Executor::current();
+    co_await sleep_for(Millis(20));
+    co_return before == Executor::current() && Reactor::here() == before ? 7 : 0;
+  }());
+  ASSERT_TRUE(result);
+  EXPECT_EQ(*result, 7);
+}
+
+TEST_F(RtTest, StreamsReadWriteAndCancel) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  const auto result = run_on(reactors[0], [](int a, int b) -> Task<std::string> {
+    auto left = adopt_socket(*Reactor::here(), a), right = adopt_socket(*Reactor::here(), b);
+    std::string seen;
+    char buffer[100];
+    co_await left->write("hello");
+    seen.append(buffer, (co_await right->read_some(buffer, sizeof buffer)).bytes);
+    Stream* waiting = right.get();
+    Executor::current()->post_after(Millis(10), [waiting] { waiting->cancel(); });
+    const Io cancelled = co_await right->read_some(buffer, sizeof buffer);
+    append(seen, " ", cancelled.error == ECANCELED ? "cancelled" : "?");
+    left->close();
+    const Io end = co_await right->read_some(buffer, sizeof buffer);
+    append(seen, " ", end.bytes, " ", end.error);
+    co_return seen;
+  }(pair[0], pair[1]));
+  ASSERT_TRUE(result);
+  EXPECT_EQ(*result, "hello cancelled 0 0");
+}
+
+TEST_F(RtTest, WritesMoreThanTheSocketHolds) {
+  int pair[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+  size_t got = 0;
+  std::thread reader([&] {
+    char buffer[65536];
+    ssize_t n;
+    while ((n = ::read(pair[1], buffer, sizeof buffer)) > 0) got += static_cast<size_t>(n);
+    ::close(pair[1]);
+  });
+  const auto result = run_on(reactors[0], [](int fd) -> Task<size_t> {
+    auto stream = adopt_socket(*Reactor::here(), fd);
+    const std::string big(5 << 20, 'x');
+    const Io io = co_await stream->write(big);
+    co_return io.bytes;
+  }(pair[0]));
+  reader.join();
+  EXPECT_EQ(result.value(), 5u << 20);
+  EXPECT_EQ(got, 5u << 20);
+}
+
+TEST_F(RtTest, FailsToConnectWithASentence) {
+  const auto result = run_on(reactors[0], []() -> Task<std::string> {
+    auto stream = co_await as_result(connect_tcp("127.0.0.1", 1, Millis(1000)));
+    co_return stream ? "" : error_of(stream)->message;
+  }());
+  EXPECT_NE(result.value().find("Cannot connect to 127.0.0.1:1"), std::string::npos);
+}
+
+TEST_F(RtTest, RunsProcesses) {
+  const auto result = run_on(reactors[0], []() -> Task<std::string> {
+    ProcessOptions options{.arguments = {"cat"}, .in = Channel::kPipe, .out = Channel::kPipe};
+    auto cat_process = Process::start(*Reactor::here(), options);
+    co_await cat_process->in()->write("through a pipe");
+    cat_process->in()->close();
+    std::string out = co_await read_to_end(*cat_process->out(), 1000);
+    const ExitStatus status = co_await cat_process->wait();
+    auto killed = Process::start(*Reactor::here(), {.arguments = {"sleep", "100"}});
+    killed->kill(SIGKILL);
+    const ExitStatus dead = co_await killed->wait();
+    auto code = Process::start(*Reactor::here(), {.arguments = {"sh", "-c", "exit 3"}});
+    co_return cat(out, " ", status.success(), " ", dead.signal, " ", (co_await code->wait()).code);
+  }());
+  ASSERT_TRUE(result);
+  EXPECT_EQ(*result, "through a pipe true 9 3");
+  const auto missing = run_on(reactors[0], []() -> Task<void> {
+    Process::start(*Reactor::here(), {.arguments = {"/no/such/program"}});
+    co_return;
+  }());
+  EXPECT_FALSE(missing);
+}
+
+TEST_F(RtTest, WaitsForSignals) {
+  const auto result = run_on(reactors[0], []() -> Task<int> {
+    Signals signals(*Reactor::here(), {SIGUSR1});
+    Executor::current()->post_after(Millis(10), [] { ::kill(getpid(), SIGUSR1); });
+    co_return co_await signals.next();
+  }());
+  EXPECT_EQ(result.value(), SIGUSR1);
+}
+
+TEST(Url, IsTakenApart) {
+  const auto url = parse_url("https://[::1]:8443?q#f");
+  ASSERT_TRUE(url);
+  EXPECT_EQ(url->host, "::1");
+  EXPECT_EQ(url->port, 8443);
+  EXPECT_EQ(url->target, "/?q");
+  EXPECT_FALSE(parse_url("ftp://h/"));
+  EXPECT_FALSE(parse_url("http://u@h/"));
+  EXPECT_FALSE(parse_url("http://h:0/"));
+  EXPECT_FALSE(parse_url("http://h/a b"));
+  EXPECT_FALSE(parse_url("http:///x"));
+}
+
+TEST(TlsServer, RefusesCertificatesThatDoNotFit) {
+  const Certificate certificate = self_signed({"example.test"}, 1);
+  EXPECT_NO_THROW(TlsServer{certificate});
+  EXPECT_THROW(TlsServer({certificate.chain_pem, self_signed({"x"}, 1).key_pem}), TlsError);
+  EXPECT_THROW(TlsServer({"nonsense", certificate.key_pem}), TlsError);
+}
+
+}  // namespace
+}  // namespace virga::rt
