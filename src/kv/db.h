@@ -72,7 +72,8 @@ class Txn : public Reader {
   virtual void put(std::string key, std::string value) = 0;
   virtual void erase(std::string key) = 0;
   virtual void erase_range(Range range) = 0;
-  // Appends to the named durable log in the same commit; readers waiting on the log wake when it is durable.
+  // Appends to the named durable log in the same commit; readers waiting on the log wake when it is durable. This
+  // transaction's own reads do not see it.
   virtual void append(std::string_view log, std::string value) = 0;
   // Writes `value` under key_prefix + the commit's 10-byte position: unique, in commit order, never in conflict.
   virtual void put_ordered(std::string key_prefix, std::string value) = 0;
@@ -94,8 +95,9 @@ class Db {
   // A consistent view for reading only. Cheap. Holds back garbage collection while it lives: keep it short.
   virtual std::unique_ptr<Reader> snapshot() = 0;
 
-  // Completes once a commit after `since` has written a key that starts with `prefix`, or at `deadline` of real time
-  // from now; true when there was a change. Never misses one: read at a snapshot, then wait since its version.
+  // Completes with true once a commit after `since` has written or erased a key that starts with `prefix`, with false
+  // after `timeout` of real time. Never misses a change: read at a snapshot, then wait since its version. True also when
+  // `since` is too long ago to tell, so look again before acting. Needs a current executor.
   virtual Task<bool> wait_change(std::string prefix, Version since, Micros timeout) = 0;
   Task<bool> wait_log(std::string_view log, Version since, Micros timeout);
 
