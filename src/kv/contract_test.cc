@@ -1,6 +1,7 @@
 // The store's contract, run against every engine.
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <random>
 #include <set>
 #include <thread>
@@ -19,7 +20,7 @@ class Contract : public testing::TestWithParam<const char*> {
     if (std::string_view(GetParam()) == "mem") {
       db_ = open_mem();
     } else {
-      db_ = open_rocks({.directory = dir_ / "db"});
+      db_ = open_rocks({.directory = dir_ / "db", .gap_worth = 4});
     }
   }
   Db& db() { return *db_; }
@@ -499,6 +500,55 @@ TEST_P(Contract, ConcurrentTransfersKeepTheSum) {
   for (auto& writer : writers) writer.join();
   stop = true;
   reader.join();
+}
+
+// Producers put at the back, consumers take from the front: each item is taken exactly once, and none is overlooked.
+TEST_P(Contract, QueueWithManyConsumers) {
+  constexpr int kProducers = 2, kConsumers = 3, kEach = 60;
+  std::vector<std::thread> threads;
+  for (int p = 0; p < kProducers; ++p) {
+    threads.emplace_back([&, p] {
+      for (int i = 0; i < kEach; ++i) {
+        get(db().transact([&](Txn& tx) -> Task<void> {
+          tx.put_ordered("q/", cat(p, "-", i));
+          co_return;
+        }));
+      }
+    });
+  }
+  std::mutex mutex;
+  std::multiset<std::string> taken;
+  for (int c = 0; c < kConsumers; ++c) {
+    threads.emplace_back([&] {
+      const auto consume = [&]() -> Task<void> {
+        while (true) {
+          {
+            std::lock_guard lock(mutex);
+            if (taken.size() == kProducers * kEach) co_return;
+          }
+          Version seen = 0;
+          const auto value = co_await db().transact([&](Txn& tx) -> Task<std::optional<std::string>> {
+            seen = tx.version();
+            const auto front = co_await tx.scan(prefix_range("q/"), {.limit = 1});
+            if (front.empty()) co_return std::nullopt;
+            tx.erase(front[0].key);
+            co_return front[0].value;
+          });
+          if (value) {
+            std::lock_guard lock(mutex);
+            taken.insert(*value);
+          } else {
+            co_await db().wait_change("q/", seen, std::chrono::milliseconds(50));
+          }
+        }
+      };
+      get(consume());
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(taken.size(), static_cast<size_t>(kProducers * kEach));
+  EXPECT_EQ(std::set<std::string>(taken.begin(), taken.end()).size(), taken.size());
+  EXPECT_EQ(scan(prefix_range("q/")), "");
 }
 
 }  // namespace
