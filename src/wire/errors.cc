@@ -43,7 +43,7 @@ constexpr ErrorShape kBadRequest = {"BadRequestException", 400};
 constexpr ErrorShape kInvalidInputException = {"InvalidInputException", 400};
 constexpr ErrorShape kInvalidInput = {"InvalidInput", 400};
 constexpr ErrorShape kInvalidArgument = {"InvalidArgument", 400};
-constexpr ErrorShape kInvalidRequest = {"InvalidRequest", 400};
+constexpr ErrorShape kInvalidRequestCode = {"InvalidRequest", 400};
 
 struct ValidationCode {
   std::string_view service;
@@ -57,12 +57,12 @@ constexpr ValidationCode kValidationCodes[] = {
     {"cognito-idp", kInvalidParameter}, {"ecr", kInvalidParameter},
     {"glue", kInvalidInputException},   {"logs", kInvalidParameter},
     {"rds-data", kBadRequest},          {"resourcegroupstaggingapi", kInvalidParameter},
-    {"route53", kInvalidInput},         {"s3", kInvalidRequest},
-    {"s3control", kInvalidRequest},     {"schemas", kBadRequest},
+    {"route53", kInvalidInput},         {"s3", kInvalidRequestCode},
+    {"s3control", kInvalidRequestCode}, {"schemas", kBadRequest},
     {"serverlessrepo", kBadRequest},    {"sesv2", kBadRequest},
     {"xray", kInvalidRequestException}};
 
-Error make(const ErrorShape& shape, std::string message) { return Error{&shape, std::move(message), nullptr, {}}; }
+Error refusal(const ErrorShape& shape, std::string message) { return Error{&shape, std::move(message), nullptr, {}}; }
 
 bool speaks_xml(Protocol protocol) {
   return protocol == Protocol::kQuery || protocol == Protocol::kEc2Query || protocol == Protocol::kRestXml;
@@ -245,9 +245,9 @@ Error validation_error(const OperationModel& op, std::string message) {
     if (entry.service == service.id) shape = &entry.shape;
   }
   for (const ErrorShape* declared : op.errors) {
-    if (declared->code == shape->code) return make(*declared, std::move(message));
+    if (declared->code == shape->code) return refusal(*declared, std::move(message));
   }
-  return make(*shape, std::move(message));
+  return refusal(*shape, std::move(message));
 }
 
 HttpResponse write_error(Protocol protocol, const ServiceModel* service, const OperationModel* op, const Error& error,
@@ -334,25 +334,25 @@ Error unknown_operation(const ServiceModel* service, Protocol protocol, std::str
   switch (protocol) {
     case Protocol::kJson10:
     case Protocol::kJson11:
-      return make(kUnknownOperation, name.empty() ? std::string() : cat("The operation ", name, " is not known"));
+      return refusal(kUnknownOperation, name.empty() ? std::string() : cat("The operation ", name, " is not known"));
     case Protocol::kCbor:
-      return make(kUnknownPath, cat("The operation ", name, " is not known"));
+      return refusal(kUnknownPath, cat("The operation ", name, " is not known"));
     case Protocol::kRestJson:
-      return make(kUnknownPath, cat("No operation answers to ", name));
+      return refusal(kUnknownPath, cat("No operation answers to ", name));
     case Protocol::kQuery:
     case Protocol::kEc2Query:
-      return make(kInvalidAction, service
+      return refusal(kInvalidAction, service
                                       ? cat("Could not find operation ", name, " for version ", service->api_version)
                                       : cat("The action ", name, " is not valid for this web service."));
     case Protocol::kRestXml:
-      if (is_s3(service)) return make(kMethodNotAllowed, "The specified method is not allowed against this resource.");
-      return make(kUnknownPath, cat("No operation answers to ", name));
+      if (is_s3(service)) return refusal(kMethodNotAllowed, "The specified method is not allowed against this resource.");
+      return refusal(kUnknownPath, cat("No operation answers to ", name));
   }
-  return make(kUnknownOperation, {});
+  return refusal(kUnknownOperation, {});
 }
 
 Error not_served(const ServiceModel& service, std::string_view operation) {
-  return make(kNotImplemented, cat(service.service_id, " ", operation, " is not served by Virga"));
+  return refusal(kNotImplemented, cat(service.service_id, " ", operation, " is not served by Virga"));
 }
 
 Error malformed(const ServiceModel& service, Protocol protocol, std::string message) {
@@ -360,52 +360,52 @@ Error malformed(const ServiceModel& service, Protocol protocol, std::string mess
     case Protocol::kJson10:
     case Protocol::kJson11:
     case Protocol::kCbor:
-      return make(kSerialization, std::move(message));
+      return refusal(kSerialization, std::move(message));
     case Protocol::kRestJson:
       if (service.id == "lambda")
-        return make(kInvalidRequestContent, cat("Could not parse request body into json: ", message));
-      return make(kSerialization, std::move(message));
+        return refusal(kInvalidRequestContent, cat("Could not parse request body into json: ", message));
+      return refusal(kSerialization, std::move(message));
     case Protocol::kQuery:
     case Protocol::kEc2Query:
-      return make(kMalformedInput, std::move(message));
+      return refusal(kMalformedInput, std::move(message));
     case Protocol::kRestXml:
       break;
   }
   if (is_s3(&service)) {
-    return make(kMalformedXml,
+    return refusal(kMalformedXml,
                 "The XML you provided was not well-formed or did not validate against our published schema");
   }
-  return make(kMalformedInput, std::move(message));
+  return refusal(kMalformedInput, std::move(message));
 }
 
 Error internal_failure() {
-  return make(kInternalFailure, "The request processing has failed because of an unknown error, exception or failure.");
+  return refusal(kInternalFailure, "The request processing has failed because of an unknown error, exception or failure.");
 }
 
 Error access_denied(const ServiceModel& service, std::string message) {
-  if (is_s3(&service)) return make(kAccessDenied, message.empty() ? "Access Denied" : std::move(message));
+  if (is_s3(&service)) return refusal(kAccessDenied, message.empty() ? "Access Denied" : std::move(message));
   const Protocol protocol = first_protocol(service);
-  if (speaks_xml(protocol)) return make(kAccessDenied, std::move(message));
-  return make(protocol == Protocol::kRestJson ? kAccessDeniedRest : kAccessDeniedJson, std::move(message));
+  if (speaks_xml(protocol)) return refusal(kAccessDenied, std::move(message));
+  return refusal(protocol == Protocol::kRestJson ? kAccessDeniedRest : kAccessDeniedJson, std::move(message));
 }
 
 Error throttled(const ServiceModel& service) {
-  if (is_s3(&service)) return make(kSlowDown, "Please reduce your request rate.");
+  if (is_s3(&service)) return refusal(kSlowDown, "Please reduce your request rate.");
   const Protocol protocol = first_protocol(service);
-  if (speaks_xml(protocol)) return make(kThrottling, "Rate exceeded");
-  return make(protocol == Protocol::kRestJson ? kTooManyRequests : kThrottlingJson, "Rate exceeded");
+  if (speaks_xml(protocol)) return refusal(kThrottling, "Rate exceeded");
+  return refusal(protocol == Protocol::kRestJson ? kTooManyRequests : kThrottlingJson, "Rate exceeded");
 }
 
 Error too_large(const ServiceModel* service, uint64_t limit) {
-  if (is_s3(service)) return make(kEntityTooLarge, "Your proposed upload exceeds the maximum allowed size");
+  if (is_s3(service)) return refusal(kEntityTooLarge, "Your proposed upload exceeds the maximum allowed size");
   if (service && service->id == "lambda") {
-    return make(kRequestTooLarge, cat("Request must be smaller than ", limit, " bytes for the operation"));
+    return refusal(kRequestTooLarge, cat("Request must be smaller than ", limit, " bytes for the operation"));
   }
-  return make(kTooLarge, cat("Request is larger than ", limit, " bytes"));
+  return refusal(kTooLarge, cat("Request is larger than ", limit, " bytes"));
 }
 
 Error service_unavailable() {
-  return make(kUnavailable, "The request has failed due to a temporary failure of the server.");
+  return refusal(kUnavailable, "The request has failed due to a temporary failure of the server.");
 }
 
 }  // namespace door

@@ -71,6 +71,9 @@ class FormReader {
       const Member& member = info.members[i];
       const Node* child = find(node, member);
       if (!child) continue;
+      // A map without entries is one that was not given: a form has no way to say otherwise.
+      if (member.shape->kind == Kind::kMap && map_entries(*child, *member.shape->map, member.flattened).empty())
+        continue;
       seen.mark(i);
       value(*child, *member.shape, member.flattened, member.access->emplace(field_of(structure, member)),
             at.member(member.name));
@@ -126,13 +129,13 @@ class FormReader {
     }
   }
 
+  static std::vector<const Node*> map_entries(const Node& node, const MapInfo& info, bool flattened) {
+    const Node* holder = flattened || info.flattened ? nullptr : node.child("entry");
+    return (holder ? holder : &node)->numbered();
+  }
+
   void map(const Node& node, const MapInfo& info, bool flattened, void* map, const Path& at) {
-    const Node* holder = &node;
-    if (!flattened && !info.flattened) {
-      holder = node.child("entry");
-      if (!holder) holder = &node;
-    }
-    for (const Node* entry : holder->numbered()) {
+    for (const Node* entry : map_entries(node, info, flattened)) {
       const Node* key = entry->child(info.xml_key);
       const Node* value_node = entry->child(info.xml_value);
       if (!key || !key->value) throw BadInput{cat("an entry of ", at.text(), " has no ", info.xml_key)};
