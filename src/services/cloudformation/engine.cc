@@ -1,0 +1,204 @@
+#include "services/cloudformation/engine.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "services/cloudformation/refusal.h"
+
+namespace virga::cloudformation {
+
+namespace {
+constexpr Micros kPauseAfterFault = std::chrono::seconds(2);
+}
+
+PseudoParameters pseudo_parameters(const StackRecord& stack) {
+  return {stack.account, stack.region, "aws", stack.id, stack.name, {}};
+}
+
+std::string reason_of(const Failure& failure, const std::string& token) {
+  const Error* error = error_of(failure);
+  if (!error) return cat("Internal failure: ", describe(failure));
+  if (error->shape->code == "ValidationError" && error->internal.empty()) return error->message;
+  return cat("Resource handler returned message: \"", error->message, " (Service error: ", error->shape->code, ", Status Code: ", error->shape->status,
+             ")\" (RequestToken: ", token, ", HandlerErrorCode: ", error->shape->status == 403 ? "AccessDenied" : error->shape->status == 404 ? "NotFound"
+             : error->shape->status >= 500 ? "ServiceInternalError" : "InvalidRequest", ")");
+}
+
+Task<void> Engine::start() {
+  std::vector<Store::Running> all;
+  {
+    auto snapshot = db_.snapshot();
+    all = co_await Store(*snapshot).running();
+  }
+  for (const auto& one : all) run(one.account, one.region, one.stack_id);
+}
+
+Task<void> Engine::stop() {
+  stopping_ = true;
+  while (active_ > 0) co_await sleep_for(std::chrono::milliseconds(10));
+}
+
+void Engine::run(std::string account, std::string region, std::string stack_id) {
+  if (stopping_) return;
+  start_background("cloudformation", operate(std::move(account), std::move(region), std::move(stack_id)));
+}
+
+Task<void> Engine::wait(std::string stack_id, Micros timeout) {
+  const std::string key = Store::running_key(stack_id);
+  const Time until = SystemClock().now() + timeout;
+  for (;;) {
+    auto snapshot = db_.snapshot();
+    if (!co_await snapshot->get(key)) co_return;
+    const kv::Version seen = snapshot->version();
+    snapshot.reset();
+    const Time now = SystemClock().now();
+    if (now >= until || !co_await db_.wait_change(key, seen, until - now)) co_return;
+  }
+}
+
+Task<void> Engine::operate(std::string account, std::string region, std::string stack_id) {
+  ++active_;
+  while (!stopping_) {
+    auto work = std::make_unique<Work>();
+    auto result = co_await as_result(load(*work, account, region, stack_id));
+    if (result && !work->stack.running()) break;
+    if (result) result = co_await as_result(step(*work));
+    if (!result) {
+      log_error("cloudformation", "a step of a stack operation failed; it is taken again", {{"stack", stack_id}, {"why", describe(result.error())}});
+      co_await sleep_for(kPauseAfterFault);
+    }
+  }
+  --active_;
+}
+
+Task<void> Engine::load(Work& work, std::string account, std::string region, std::string stack_id) {
+  auto snapshot = db_.snapshot();
+  Store store(*snapshot);
+  const auto stack = co_await store.find_stack(account, region, stack_id);
+  if (!stack) co_return;
+  work.stack = *stack;
+  for (ResourceRecord& resource : co_await store.resources(stack_id)) {
+    const std::string name = resource.logical_id;
+    work.resources.emplace(name, std::move(resource));
+  }
+  for (const ExportRecord& record : co_await store.exports(account, region, "", SIZE_MAX)) work.exports[record.name] = record.value;
+}
+
+// What the definition says there should be, and a resolver over what there is.
+Task<void> Engine::prepare_work(Work& work) {
+  prepare_again(work.prepared, work.stack.now.processed, work.stack.now.parameters, pseudo_parameters(work.stack), &work.exports);
+  work.resolver = work.prepared.resolver;
+  work.resolver.unknown = Resolver::Unknown::kRefuse;
+  Work* w = &work;
+  work.resolver.ref = [w](const std::string& name) -> std::optional<Json> {
+    const auto found = w->resources.find(name);
+    if (found == w->resources.end() || !found->second.exists()) return std::nullopt;
+    return Json(found->second.made.physical_id);
+  };
+  work.resolver.get_att = [w](const std::string& name, const std::string& attribute) -> std::optional<Json> {
+    const auto found = w->resources.find(name);
+    if (found == w->resources.end() || !found->second.exists()) return std::nullopt;
+    const Json attributes = Json::parse(found->second.made.attributes.empty() ? "{}" : found->second.made.attributes);
+    const Json* value = attributes.find(attribute);
+    if (!value) throw template_error(cat("resource ", name, " does not support attribute type ", attribute, " in Fn::GetAtt"));
+    return *value;
+  };
+  co_return;
+}
+
+Task<void> Engine::step(Work& work) {
+  switch (work.stack.phase) {
+    case Phase::kNone: co_return;
+    case Phase::kApply: {
+      auto result = co_await as_result(apply(work));
+      if (!result) co_await turn_back(work, reason_of(result.error(), work.stack.operation));
+      co_return;
+    }
+    case Phase::kCleanup:
+    case Phase::kRollbackCleanup: co_return co_await clean_up(work);
+    case Phase::kRollback:
+      if (work.stack.creating) co_return co_await roll_back_creation(work);
+      co_return co_await roll_back_update(work);
+    case Phase::kDelete: co_return co_await remove_stack(work);
+  }
+}
+
+kernel::Ctx Engine::context_for(const StackRecord& stack) const {
+  kernel::Principal principal = principal_of(stack.actor);
+  if (!stack.now.role_arn.empty()) {
+    const auto arn = kernel::parse_arn(stack.now.role_arn);
+    const std::string path = arn ? arn->resource : "";
+    const size_t slash = path.rfind('/');
+    principal = {};
+    principal.kind = kernel::Principal::Kind::kRoleSession;
+    principal.account = stack.account;
+    principal.role_arn = stack.now.role_arn;
+    principal.arn = cat("arn:aws:sts::", stack.account, ":assumed-role/", slash == std::string::npos ? path : path.substr(slash + 1), "/AWSCloudFormation");
+    principal.issued = clock_.now();
+  }
+  kernel::Ctx ctx = cloud_.internal_context(std::move(principal), stack.account, stack.region);
+  ctx.via = "cloudformation.amazonaws.com";
+  ctx.base_url = stack.actor.base_url;
+  ctx.source_arn = stack.id;
+  ctx.source_account = stack.account;
+  return ctx;
+}
+
+Call Engine::call_for(Work& work, kernel::Ctx& ctx, const std::string& logical_id, const MadeRecord& made) const {
+  return Call{.cloud = cloud_,
+              .ctx = ctx,
+              .stack_id = work.stack.id,
+              .stack_name = work.stack.name,
+              .logical_id = logical_id,
+              .type = made.type,
+              .physical_id = made.physical_id,
+              .token = cat(work.stack.operation, "-", logical_id),
+              .properties = Json::parse(made.properties.empty() ? "{}" : made.properties),
+              .attributes = Json::parse(made.attributes.empty() ? "{}" : made.attributes),
+              .stack_tags = work.stack.now.tags};
+}
+
+void Engine::set_status(Store& store, StackRecord& stack, std::string status, std::string reason) const {
+  stack.status = std::move(status);
+  stack.reason = std::move(reason);
+  store.add_event(stack, {.event_id = uuid(), .logical_id = stack.name, .physical_id = stack.id, .type = "AWS::CloudFormation::Stack",
+                          .status = stack.status, .reason = stack.reason, .token = stack.token, .operation = stack.operation, .at = clock_.now()});
+}
+
+Task<void> Engine::record(Work& work, ResourceRecord resource, std::string status, std::string reason, std::string physical_id) {
+  resource.status = std::move(status);
+  resource.reason = std::move(reason);
+  resource.updated = clock_.now();
+  resource.operation = work.stack.operation;
+  work.stack = co_await db_.transact([&](kv::Txn& tx) -> Task<StackRecord> {
+    Store store(tx);
+    auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
+    store.put_resource(stack->id, resource);
+    store.add_event(*stack, {.event_id = cat(resource.logical_id, "-", resource.status, "-", iso8601_millis(resource.updated)),
+                             .logical_id = resource.logical_id, .physical_id = physical_id, .type = resource.made.type, .status = resource.status,
+                             .reason = resource.reason, .properties = resource.made.properties, .token = stack->token,
+                             .operation = stack->operation, .at = resource.updated});
+    store.put_stack(*stack);
+    co_return std::move(*stack);
+  });
+  work.resources[resource.logical_id] = std::move(resource);
+}
+
+Task<void> Engine::end(Work& work, std::string status, std::string reason) {
+  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    Store store(tx);
+    auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
+    stack->phase = Phase::kNone;
+    stack->former.reset();
+    stack->failure.clear();
+    stack->creating = false;
+    set_status(store, *stack, status, reason);
+    store.put_stack(*stack);
+    store.set_running(*stack, false);
+  });
+}
+
+}  // namespace virga::cloudformation

@@ -1,0 +1,161 @@
+// AWS::DynamoDB::Table.
+#include <algorithm>
+
+#include "base/executor.h"
+#include "base/str.h"
+#include "services/cloudformation/refusal.h"
+#include "services/cloudformation/resources/provider.h"
+
+namespace virga::cloudformation {
+
+namespace {
+
+constexpr std::string_view kApart = "TimeToLiveSpecification PointInTimeRecoverySpecification Tags";
+constexpr int kPolls = 600;
+constexpr Micros kPollEvery = std::chrono::milliseconds(100);
+
+Json table_input(const Call& call) {
+  Json input = without(call.properties, kApart);
+  input["TableName"] = call.physical_id;
+  if (Json* stream = input.find("StreamSpecification")) (*stream)["StreamEnabled"] = true;
+  if (Json* encryption = input.find("SSESpecification")) {
+    if (const Json* enabled = encryption->find("SSEEnabled")) *encryption = Json::object({{"Enabled", *enabled}});
+  }
+  return input;
+}
+
+Task<Json> active_table(Call& call) {
+  for (int i = 0; i < kPolls; ++i) {
+    const Json out = co_await call.api("dynamodb", "DescribeTable", Json::object({{"TableName", call.physical_id}}));
+    const Json& table = *out.find("Table");
+    bool settled = table.string_or("TableStatus") == "ACTIVE";
+    if (const Json* indexes = table.find("GlobalSecondaryIndexes")) {
+      for (const Json& index : indexes->as_array()) settled = settled && index.string_or("IndexStatus", "ACTIVE") == "ACTIVE";
+    }
+    if (settled) co_return table;
+    co_await sleep_for(kPollEvery);
+  }
+  co_return validation_error(cat("Table ", call.physical_id, " did not become active in time"));
+}
+
+Made made_of(const Call& call, const Json& table) {
+  Made made{call.physical_id, Json::object({{"Arn", table.string_or("TableArn")}})};
+  if (const Json* stream = table.find("LatestStreamArn")) made.attributes["StreamArn"] = *stream;
+  return made;
+}
+
+Task<void> set_extras(Call& call, bool fresh) {
+  const Json* life = call.find("TimeToLiveSpecification");
+  if (life && (fresh || call.changed("TimeToLiveSpecification"))) {
+    Json specification = *life;
+    co_await call.api("dynamodb", "UpdateTimeToLive", Json::object({{"TableName", call.physical_id}, {"TimeToLiveSpecification", specification}}));
+  }
+  const Json* recovery = call.find("PointInTimeRecoverySpecification");
+  if (recovery && (fresh || call.changed("PointInTimeRecoverySpecification"))) {
+    co_await call.api("dynamodb", "UpdateContinuousBackups",
+                      Json::object({{"TableName", call.physical_id}, {"PointInTimeRecoverySpecification", *recovery}}));
+  }
+}
+
+Task<Made> create_table(Call& call) {
+  Json input = table_input(call);
+  if (Json tags = call.tag_list(); !tags.as_array().empty()) input["Tags"] = std::move(tags);
+  co_await call.create("ResourceInUseException", "dynamodb", "CreateTable", std::move(input));
+  call.created = call.physical_id;
+  co_await active_table(call);
+  co_await set_extras(call, true);
+  co_return made_of(call, co_await active_table(call));
+}
+
+const Json* index_named(const Json* indexes, const std::string& name) {
+  if (!indexes || !indexes->is_array()) return nullptr;
+  for (const Json& index : indexes->as_array()) {
+    if (index.string_or("IndexName") == name) return &index;
+  }
+  return nullptr;
+}
+
+// One change to the indexes at a time, which is all that UpdateTable takes.
+Task<void> update_indexes(Call& call) {
+  const Json* now = call.find("GlobalSecondaryIndexes");
+  const Json* before = call.former.find("GlobalSecondaryIndexes");
+  std::vector<Json> changes;
+  if (before && before->is_array()) {
+    for (const Json& index : before->as_array()) {
+      const Json* kept = index_named(now, index.string_or("IndexName"));
+      const bool same_keys = kept && (kept->find("KeySchema") ? *kept->find("KeySchema") == *index.find("KeySchema") : false);
+      if (!same_keys) changes.push_back(Json::object({{"Delete", only(index, "IndexName")}}));
+    }
+  }
+  if (now && now->is_array()) {
+    for (const Json& index : now->as_array()) {
+      const Json* old = index_named(before, index.string_or("IndexName"));
+      const bool same_keys = old && old->find("KeySchema") && *old->find("KeySchema") == *index.find("KeySchema");
+      if (!same_keys) changes.push_back(Json::object({{"Create", index}}));
+      else if (index.find("ProvisionedThroughput") && *old != index)
+        changes.push_back(Json::object({{"Update", only(index, "IndexName ProvisionedThroughput")}}));
+    }
+  }
+  for (Json& change : changes) {
+    Json input = only(call.properties, "AttributeDefinitions");
+    input["TableName"] = call.physical_id;
+    input["GlobalSecondaryIndexUpdates"] = Json(Json::Array{std::move(change)});
+    co_await call.api("dynamodb", "UpdateTable", std::move(input));
+    co_await active_table(call);
+  }
+}
+
+Task<Made> update_table(Call& call) {
+  Json input = Json::object({{"TableName", call.physical_id}});
+  for (const char* name : {"BillingMode", "ProvisionedThroughput", "StreamSpecification", "SSESpecification", "TableClass", "DeletionProtectionEnabled"}) {
+    if (!call.changed(name)) continue;
+    const Json ready = table_input(call);
+    if (const Json* value = ready.find(name)) {
+      input[name] = *value;
+    } else if (std::string_view(name) == "StreamSpecification") {
+      input[name] = Json::object({{"StreamEnabled", false}});
+    } else if (std::string_view(name) == "DeletionProtectionEnabled") {
+      input[name] = false;
+    }
+  }
+  if (input.as_object().size() > 1) {
+    co_await call.api("dynamodb", "UpdateTable", std::move(input));
+    co_await active_table(call);
+  }
+  if (call.changed("GlobalSecondaryIndexes")) co_await update_indexes(call);
+  co_await set_extras(call, false);
+  const Json table = co_await active_table(call);
+  if (call.changed("Tags")) {
+    const Json tags = call.tag_list();
+    Json gone = Json::array();
+    if (const Json* before = call.former.find("Tags"); before && before->is_array()) {
+      for (const Json& tag : before->as_array()) {
+        if (!call.tag_map().find(tag.string_or("Key"))) gone.push_back(tag.string_or("Key"));
+      }
+    }
+    const std::string arn = table.string_or("TableArn");
+    if (!gone.as_array().empty()) co_await call.api("dynamodb", "UntagResource", Json::object({{"ResourceArn", arn}, {"TagKeys", gone}}));
+    if (!tags.as_array().empty()) co_await call.api("dynamodb", "TagResource", Json::object({{"ResourceArn", arn}, {"Tags", tags}}));
+  }
+  co_return made_of(call, table);
+}
+
+Task<void> remove_table(Call& call) {
+  const Json name = Json::object({{"TableName", call.physical_id}});
+  co_await call.api_unless("ResourceNotFoundException", "dynamodb", "DeleteTable", name);
+  for (int i = 0; i < kPolls; ++i) {
+    if (!co_await call.api_unless("ResourceNotFoundException", "dynamodb", "DescribeTable", name)) co_return;
+    co_await sleep_for(kPollEvery);
+  }
+  co_await fail(validation_error(cat("Table ", call.physical_id, " was not deleted in time")));
+}
+
+constexpr Provider kProviders[] = {{.type = "AWS::DynamoDB::Table", .name_property = "TableName", .name_most = 255,
+                                    .replace_on = "KeySchema LocalSecondaryIndexes ImportSourceSpecification",
+                                    .create = create_table, .update = update_table, .remove = remove_table}};
+
+}  // namespace
+
+std::span<const Provider> dynamodb_providers() { return kProviders; }
+
+}  // namespace virga::cloudformation
