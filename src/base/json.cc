@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/str.h"
 
@@ -282,6 +283,26 @@ void append_utf8(std::string& out, uint32_t c) {
   }
 }
 
+// How many bytes at the front need no escape: up to the first quote, backslash or control character. Eight at a time.
+size_t plain_run(std::string_view text) {
+  constexpr uint64_t kOnes = 0x0101010101010101u, kHigh = 0x8080808080808080u;
+  size_t at = 0;
+  for (; at + 8 <= text.size(); at += 8) {
+    uint64_t word;
+    std::memcpy(&word, text.data() + at, 8);
+    // Each term has the high bit of a byte that is (or follows, within the word, one that is) what it looks for.
+    const uint64_t quote = word ^ kOnes * '"', backslash = word ^ kOnes * '\\';
+    const uint64_t found =
+        ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((word - kOnes * 0x20) & ~word);
+    if (found & kHigh) break;
+  }
+  for (; at < text.size(); ++at) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    if (c == '"' || c == '\\' || c < 0x20) break;
+  }
+  return at;
+}
+
 // Four hexadecimal digits, or nothing.
 std::optional<uint32_t> hex4(std::string_view text) {
   if (text.size() < 4) return std::nullopt;
@@ -301,16 +322,10 @@ void JsonReader::read_string(std::string& out) {
   out.clear();
   while (true) {
     const size_t begin = at_;
-    unsigned char high = 0;
-    while (at_ < text_.size()) {
-      const auto c = static_cast<unsigned char>(text_[at_]);
-      if (c == '"' || c == '\\' || c < 0x20) break;
-      high |= c;
-      ++at_;
-    }
+    at_ += plain_run(text_.substr(at_));
     if (at_ >= text_.size()) error("unterminated string");
     const std::string_view run = text_.substr(begin, at_ - begin);
-    if (high >= 0x80 && !is_utf8(run)) error("string is not valid UTF-8");
+    if (!is_utf8(run)) error("string is not valid UTF-8");
     out.append(run);
     const char c = text_[at_];
     if (c == '"') {
@@ -574,12 +589,12 @@ void JsonWriter::value(const Json& v) {
 void append_json_string(std::string& out, std::string_view s) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   out += '"';
-  size_t begin = 0;
-  for (size_t i = 0; i < s.size(); ++i) {
-    const auto c = static_cast<unsigned char>(s[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
-    out.append(s.substr(begin, i - begin));
-    begin = i + 1;
+  while (true) {
+    const size_t plain = plain_run(s);
+    out.append(s.substr(0, plain));
+    if (plain == s.size()) break;
+    const auto c = static_cast<unsigned char>(s[plain]);
+    s.remove_prefix(plain + 1);
     switch (c) {
       case '"':
         out += "\\\"";
@@ -608,7 +623,6 @@ void append_json_string(std::string& out, std::string_view s) {
         out += kDigits[c & 15];
     }
   }
-  out.append(s.substr(begin));
   out += '"';
 }
 

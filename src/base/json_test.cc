@@ -60,6 +60,26 @@ TEST(Json, RefusesWhatIsNoJson) {
   }
 }
 
+TEST(Json, FindsEveryCharacterThatNeedsCare) {
+  // At every place of an eight-byte word, alone and beside characters one above or below.
+  for (int c = 0; c < 256; ++c) {
+    for (size_t at = 0; at < 20; ++at) {
+      std::string text(20, 'x');
+      text[at] = static_cast<char>(c);
+      if (at > 0) text[at - 1] = '!';
+      if (at > 1) text[at - 2] = ' ';
+      std::string written;
+      append_json_string(written, text);
+      if (c < 0x80) {
+        EXPECT_EQ(Json::parse(written).as_string(), text) << c;
+      } else {
+        EXPECT_THROW(Json::parse(written), JsonError) << c;
+      }
+      if (c < 0x20 || c == '"') EXPECT_THROW(Json::parse("\"" + text + "\""), JsonError) << c;
+    }
+  }
+}
+
 TEST(Json, LimitsDepth) {
   EXPECT_NO_THROW(Json::parse(std::string(128, '[') + std::string(128, ']')));
   EXPECT_THROW(Json::parse(std::string(129, '[') + std::string(129, ']')), JsonError);

@@ -241,13 +241,13 @@ HttpResponse write_query_output(Protocol protocol, const OperationModel& op, con
   out.attribute("xmlns", xml_namespace_of(*op.service));
   if (ec2) {
     out.element("requestId", request_id);
-    if (op.output && output) write_xml_members(out, *op.output->structure, output, false, {.ec2 = true});
+    if (op.output && output) write_xml_members(out, *op.output->structure, output, false, {.ec2 = true, .query = true});
   } else {
     // The model names the element around the members; operations without output have none.
     if (op.output && output) {
       const std::string wrapper = op.output_wrapper.empty() ? cat(op.name, "Result") : std::string(op.output_wrapper);
       out.begin(wrapper);
-      write_xml_members(out, *op.output->structure, output, false, {});
+      write_xml_members(out, *op.output->structure, output, false, {.query = true});
       out.end(wrapper);
     }
     out.begin("ResponseMetadata");

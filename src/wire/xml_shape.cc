@@ -57,8 +57,11 @@ void write_xml_members(XmlWriter& out, const StructInfo& info, const void* struc
     const void* field = field_of(structure, member);
     if (!member.access->has(field)) continue;
     const bool flattened = is_flattened(member);
-    write_xml(out, flattened ? flattened_name(member) : member.wire_name, *member.shape, member.access->get(field),
-              flattened, format_of(member, TimestampFormat::kIso8601), style);
+    const std::string_view name = style.query && !member.query_name.empty() ? member.query_name
+                                  : flattened                               ? flattened_name(member)
+                                                                            : member.wire_name;
+    write_xml(out, name, *member.shape, member.access->get(field), flattened,
+              format_of(member, TimestampFormat::kIso8601), style);
   }
 }
 
