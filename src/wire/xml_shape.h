@@ -10,6 +10,7 @@ namespace virga::wire {
 struct XmlStyle {
   bool millis = false;  // iso8601 timestamps always with milliseconds, as S3 writes them
   bool ec2 = false;     // lists are <item>
+  bool query = false;   // members go by their names of the query protocols where they have one
 };
 
 // The members of a structure inside an element the caller has begun; attributes first.
