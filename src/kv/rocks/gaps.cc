@@ -6,8 +6,7 @@ namespace virga::kv {
 
 namespace {
 constexpr size_t kMostGaps = 256;
-constexpr size_t kMostLeaps = 16;
-constexpr size_t kMostPuts = 8 << 10;
+constexpr size_t kMostRecent = 8 << 10;
 }  // namespace
 
 std::string Gaps::skip(std::string_view from, Version version) const {
@@ -17,16 +16,6 @@ std::string Gaps::skip(std::string_view from, Version version) const {
   if (gap == gaps_.begin()) return std::string(from);
   --gap;
   return gap->second.version <= version && from < gap->second.end ? gap->second.end : std::string(from);
-}
-
-std::vector<Gaps::Leap> Gaps::leaps(std::string_view begin, std::string_view end, Version version) const {
-  std::vector<Leap> out;
-  if (empty()) return out;
-  std::lock_guard lock(mutex_);
-  for (auto gap = gaps_.lower_bound(begin); gap != gaps_.end() && gap->first < end && out.size() < kMostLeaps; ++gap) {
-    if (gap->second.version <= version) out.push_back({gap->first, gap->second.end});
-  }
-  return out;
 }
 
 void Gaps::add(std::string_view begin, std::string_view end, Version version) {
@@ -71,7 +60,7 @@ void Gaps::committed(const std::vector<std::string_view>& keys, Version version)
     }
   }
   count_ = gaps_.size();
-  while (recent_.size() > kMostPuts) {
+  while (recent_.size() > kMostRecent) {
     floor_ = recent_.front().first;
     recent_.pop_front();
   }

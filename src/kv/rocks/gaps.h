@@ -19,12 +19,7 @@ class Gaps {
  public:
   // Where a walk at `version` that starts at `from` may start instead, without missing a key.
   std::string skip(std::string_view from, Version version) const;
-  // The gaps in [begin, end) that a walk at `version` may leap over, in order: the first few. They stay true for that
-  // version.
-  struct Leap {
-    std::string begin, end;
-  };
-  std::vector<Leap> leaps(std::string_view begin, std::string_view end, Version version) const;
+  bool empty() const { return count_.load(std::memory_order_relaxed) == 0; }
   // A walk at `version` found no key in [begin, end).
   void add(std::string_view begin, std::string_view end, Version version);
   // The commit `version` put these keys. Called for every commit, before readers can see it.
@@ -32,7 +27,6 @@ class Gaps {
   void start_at(Version version);
 
  private:
-  bool empty() const { return count_.load(std::memory_order_relaxed) == 0; }
   struct Gap {
     std::string end;
     Version version;  // empty for readers from here on

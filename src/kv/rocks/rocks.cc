@@ -96,7 +96,6 @@ struct RocksDb::RocksCursor final : Cursor {
       check_read(rows->status());
     } else {
       seek_forward(range.begin);
-      leaps = view.engine.gaps_.leaps(range.begin, range.end, view.version());
     }
   }
   bool valid() const override { return rows->Valid(); }
@@ -105,22 +104,15 @@ struct RocksDb::RocksCursor final : Cursor {
   void next() override {
     if (reverse) {
       rows->Prev();
-      return check_read(rows->status());
-    }
-    last.assign(key());
-    while (leap < leaps.size() && leaps[leap].end <= last) ++leap;
-    last += '\0';
-    const Passed passed;
-    // A gap holds no row, so one that begins by now lies wholly ahead.
-    if (leap < leaps.size() && leaps[leap].begin <= last) {
-      rows->Seek(leaps[leap].end);
+    } else if (!view.engine.gaps_.empty()) {
+      return seek_after();
     } else {
+      const std::string here = rows->key().ToString();
+      const Passed passed;
       rows->Next();
+      remember(key_after(here), passed.count());
     }
     check_read(rows->status());
-    if (passed.count() >= view.engine.options_.gap_worth) {
-      view.engine.gaps_.add(last, rows->Valid() ? key() : std::string_view(range.end), view.version());
-    }
   }
   void skip_to(std::string_view key) override {
     if (!reverse) return seek_forward(key);
@@ -134,15 +126,29 @@ struct RocksDb::RocksCursor final : Cursor {
     view.engine.seek(*rows, from, range.end, view.version());
     check_read(rows->status());
   }
+  // The next row, over a gap if one begins here.
+  void seek_after() {
+    const std::string after = key_after(view_of(rows->key()));
+    const std::string start = view.engine.gaps_.skip(after, view.version());
+    const Passed passed;
+    if (start == after) {
+      rows->Next();
+    } else {
+      rows->Seek(start);
+    }
+    remember(after, passed.count());
+    check_read(rows->status());
+  }
+  void remember(std::string_view from, uint64_t passed) {
+    if (passed < view.engine.options_.gap_worth || !rows->status().ok()) return;
+    view.engine.gaps_.add(from, rows->Valid() ? key() : std::string_view(range.end), view.version());
+  }
 
   const RocksView& view;
   const Range range;
   const rocksdb::Slice lower, upper;
   const bool reverse;
   std::unique_ptr<rocksdb::Iterator> rows;
-  std::vector<Gaps::Leap> leaps;
-  size_t leap = 0;   // those before are behind
-  std::string last;  // right after the row left last
 };
 
 std::unique_ptr<Cursor> RocksDb::RocksView::cursor(const Range& range, bool reverse) const {

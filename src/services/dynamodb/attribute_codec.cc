@@ -87,7 +87,9 @@ class ValueReader {
       note("Supplied AttributeValue is empty, must contain exactly one of the supported datatypes");
       append_null(out);
     } else if (members > 1) {
-      note("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes");
+      note(
+          "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported "
+          "datatypes");
     }
   }
 
@@ -106,7 +108,8 @@ class ValueReader {
       const size_t begin = scratch.size();
       const bool was_fine = fault_.empty();
       value(scratch, depth + 1);
-      if (name.size() > kMaxAttributeName) note("One or more parameter values were invalid: Attribute name is too large, must be less than 65536 bytes");
+      if (name.size() > kMaxAttributeName)
+        note("One or more parameter values were invalid: Attribute name is too large, must be less than 65536 bytes");
       if (depth == 0 && was_fine && !fault_.empty()) fault_name_ = name;
       sorted = sorted && (entries.empty() || entries.back().name < name);
       entries.push_back({name.substr(0, kMaxAttributeName), begin, scratch.size()});
@@ -119,7 +122,8 @@ class ValueReader {
     ContainerBuilder builder;
     for (size_t i = 0; i < entries.size(); ++i) {
       if (i + 1 < entries.size() && entries[i].name == entries[i + 1].name) continue;
-      builder.add_entry(entries[i].name, std::string_view(scratch).substr(entries[i].begin, entries[i].end - entries[i].begin));
+      builder.add_entry(entries[i].name,
+                        std::string_view(scratch).substr(entries[i].begin, entries[i].end - entries[i].begin));
     }
     builder.finish('M', out);
   }
@@ -144,7 +148,9 @@ class ValueReader {
 
   void content(Type type, std::string& out, int depth) {
     if (depth > kMaxNesting) {
-      note("Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported limit");
+      note(
+          "Nesting Levels have exceeded supported limits: Attributes in the item have nested levels beyond supported "
+          "limit");
       in_.skip();
       append_null(out);
       return;
@@ -163,14 +169,19 @@ class ValueReader {
         in_.binary(text_);
         append_binary(out, text_);
         break;
-      case Type::kBool: append_boolean(out, in_.boolean()); break;
+      case Type::kBool:
+        append_boolean(out, in_.boolean());
+        break;
       case Type::kNull:
-        if (!in_.boolean()) note("One or more parameter values were invalid: Null attribute value types must have the value of true");
+        if (!in_.boolean())
+          note("One or more parameter values were invalid: Null attribute value types must have the value of true");
         append_null(out);
         break;
       case Type::kSS:
       case Type::kNS:
-      case Type::kBS: set(type, out); break;
+      case Type::kBS:
+        set(type, out);
+        break;
       case Type::kL: {
         ContainerBuilder builder;
         in_.begin_array();
@@ -181,7 +192,9 @@ class ValueReader {
         builder.finish('L', out);
         break;
       }
-      case Type::kM: map(out, depth); break;
+      case Type::kM:
+        map(out, depth);
+        break;
     }
   }
 
@@ -204,8 +217,8 @@ class ValueReader {
     }
     if (elements.empty()) {
       note(type == Type::kBS ? "One or more parameter values were invalid: Binary sets should not be empty"
-                             : cat("One or more parameter values were invalid: An ", type == Type::kSS ? "string" : "number",
-                                   " set  may not be empty"));
+                             : cat("One or more parameter values were invalid: An ",
+                                   type == Type::kSS ? "string" : "number", " set  may not be empty"));
     }
     std::vector<std::string_view> views(elements.begin(), elements.end());
     std::sort(views.begin(), views.end());
@@ -217,8 +230,8 @@ class ValueReader {
         for (const std::string& element : elements) {
           append(list, list.empty() ? "" : ", ", type == Type::kBS ? base64_encode(element) : element);
         }
-        note(cat("One or more parameter values were invalid: Input collection [", list, "]", type == Type::kBS ? "of type BS" : "",
-                 " contains duplicates."));
+        note(cat("One or more parameter values were invalid: Input collection [", list, "]",
+                 type == Type::kBS ? "of type BS" : "", " contains duplicates."));
       }
     }
     append_set(out, type, std::move(views));
@@ -296,11 +309,21 @@ void write_value(Sink out, View value) {
   out.begin_map(1);
   out.key(name_of(type));
   switch (type) {
-    case Type::kS: out.string(value.content()); break;
-    case Type::kN: out.string(value.number().text()); break;
-    case Type::kB: out.binary(value.content()); break;
-    case Type::kBool: out.boolean(value.boolean()); break;
-    case Type::kNull: out.boolean(true); break;
+    case Type::kS:
+      out.string(value.content());
+      break;
+    case Type::kN:
+      out.string(value.number().text());
+      break;
+    case Type::kB:
+      out.binary(value.content());
+      break;
+    case Type::kBool:
+      out.boolean(value.boolean());
+      break;
+    case Type::kNull:
+      out.boolean(true);
+      break;
     case Type::kSS:
     case Type::kNS:
     case Type::kBS: {
@@ -321,7 +344,9 @@ void write_value(Sink out, View value) {
       out.end_array();
       break;
     }
-    case Type::kM: write_map(out, value); break;
+    case Type::kM:
+      write_map(out, value);
+      break;
   }
   out.end_map();
 }
@@ -345,22 +370,27 @@ AttributeValue read_json_value(JsonReader& in) { return AttributeValue::of_bytes
 Item read_json_item(JsonReader& in) { return Item::of_bytes(read_item(JsonSource(in))); }
 
 const wire::CustomInfo kAttributeValueInfo = {
-    .read_json = [](JsonReader& in, void* out, std::string_view) { *static_cast<AttributeValue*>(out) = read_json_value(in); },
-    .write_json = [](JsonWriter& out, const void* value) { write_json(out, *static_cast<const AttributeValue*>(value)); },
+    .read_json = [](JsonReader& in, void* out,
+                    std::string_view) { *static_cast<AttributeValue*>(out) = read_json_value(in); },
+    .write_json = [](JsonWriter& out,
+                     const void* value) { write_json(out, *static_cast<const AttributeValue*>(value)); },
     .read_cbor =
         [](CborReader& in, void* out, std::string_view) {
           *static_cast<AttributeValue*>(out) = AttributeValue::of_bytes(read_value(CborSource(in)));
         },
     .write_cbor =
-        [](CborWriter& out, const void* value) { write_value(CborSink(out), static_cast<const AttributeValue*>(value)->view()); },
+        [](CborWriter& out, const void* value) {
+          write_value(CborSink(out), static_cast<const AttributeValue*>(value)->view());
+        },
 };
 
 const wire::CustomInfo kItemInfo = {
     .read_json = [](JsonReader& in, void* out, std::string_view) { *static_cast<Item*>(out) = read_json_item(in); },
     .write_json = [](JsonWriter& out, const void* value) { write_json_item(out, *static_cast<const Item*>(value)); },
-    .read_cbor =
-        [](CborReader& in, void* out, std::string_view) { *static_cast<Item*>(out) = Item::of_bytes(read_item(CborSource(in))); },
-    .write_cbor = [](CborWriter& out, const void* value) { write_map(CborSink(out), static_cast<const Item*>(value)->view()); },
+    .read_cbor = [](CborReader& in, void* out,
+                    std::string_view) { *static_cast<Item*>(out) = Item::of_bytes(read_item(CborSource(in))); },
+    .write_cbor = [](CborWriter& out,
+                     const void* value) { write_map(CborSink(out), static_cast<const Item*>(value)->view()); },
 };
 
 }  // namespace virga::dynamodb

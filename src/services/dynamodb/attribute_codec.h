@@ -13,8 +13,8 @@ namespace virga::dynamodb {
 extern const wire::CustomInfo kAttributeValueInfo;  // of an AttributeValue
 extern const wire::CustomInfo kItemInfo;            // of an Item
 
-void write_json(JsonWriter& out, View value);       // {"S":"…"}
-void write_json_item(JsonWriter& out, View item);   // {"name":{"S":"…"},…}
+void write_json(JsonWriter& out, View value);      // {"S":"…"}
+void write_json_item(JsonWriter& out, View item);  // {"name":{"S":"…"},…}
 // Throws JsonError on what is no JSON or of the wrong JSON type.
 AttributeValue read_json_value(JsonReader& in);
 Item read_json_item(JsonReader& in);

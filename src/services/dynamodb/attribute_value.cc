@@ -59,32 +59,52 @@ class Layout {
 
 std::string_view name_of(Type type) {
   switch (type) {
-    case Type::kS: return "S";
-    case Type::kN: return "N";
-    case Type::kB: return "B";
-    case Type::kBool: return "BOOL";
-    case Type::kNull: return "NULL";
-    case Type::kSS: return "SS";
-    case Type::kNS: return "NS";
-    case Type::kBS: return "BS";
-    case Type::kL: return "L";
-    case Type::kM: return "M";
+    case Type::kS:
+      return "S";
+    case Type::kN:
+      return "N";
+    case Type::kB:
+      return "B";
+    case Type::kBool:
+      return "BOOL";
+    case Type::kNull:
+      return "NULL";
+    case Type::kSS:
+      return "SS";
+    case Type::kNS:
+      return "NS";
+    case Type::kBS:
+      return "BS";
+    case Type::kL:
+      return "L";
+    case Type::kM:
+      return "M";
   }
   return "";
 }
 
 std::string_view long_name_of(Type type) {
   switch (type) {
-    case Type::kS: return "STRING";
-    case Type::kN: return "NUMBER";
-    case Type::kB: return "BINARY";
-    case Type::kBool: return "BOOLEAN";
-    case Type::kNull: return "NULL";
-    case Type::kSS: return "STRING_SET";
-    case Type::kNS: return "NUMBER_SET";
-    case Type::kBS: return "BINARY_SET";
-    case Type::kL: return "LIST";
-    case Type::kM: return "MAP";
+    case Type::kS:
+      return "STRING";
+    case Type::kN:
+      return "NUMBER";
+    case Type::kB:
+      return "BINARY";
+    case Type::kBool:
+      return "BOOLEAN";
+    case Type::kNull:
+      return "NULL";
+    case Type::kSS:
+      return "STRING_SET";
+    case Type::kNS:
+      return "NUMBER_SET";
+    case Type::kBS:
+      return "BINARY_SET";
+    case Type::kL:
+      return "LIST";
+    case Type::kM:
+      return "MAP";
   }
   return "";
 }
@@ -99,18 +119,29 @@ std::optional<Type> type_named(std::string_view name) {
 Type View::type() const {
   if (bytes_.empty()) damaged();
   switch (bytes_[0]) {
-    case 'S': return Type::kS;
-    case 'N': return Type::kN;
-    case 'B': return Type::kB;
+    case 'S':
+      return Type::kS;
+    case 'N':
+      return Type::kN;
+    case 'B':
+      return Type::kB;
     case 'T':
-    case 'F': return Type::kBool;
-    case '0': return Type::kNull;
-    case 's': return Type::kSS;
-    case 'n': return Type::kNS;
-    case 'b': return Type::kBS;
-    case 'L': return Type::kL;
-    case 'M': return Type::kM;
-    default: damaged();
+    case 'F':
+      return Type::kBool;
+    case '0':
+      return Type::kNull;
+    case 's':
+      return Type::kSS;
+    case 'n':
+      return Type::kNS;
+    case 'b':
+      return Type::kBS;
+    case 'L':
+      return Type::kL;
+    case 'M':
+      return Type::kM;
+    default:
+      damaged();
   }
 }
 
@@ -172,10 +203,13 @@ bool View::set_contains(std::string_view content) const {
 size_t View::stored_size() const {
   switch (type()) {
     case Type::kS:
-    case Type::kB: return content().size();
-    case Type::kN: return number().stored_size();
+    case Type::kB:
+      return content().size();
+    case Type::kN:
+      return number().stored_size();
     case Type::kBool:
-    case Type::kNull: return 1;
+    case Type::kNull:
+      return 1;
     case Type::kSS:
     case Type::kBS:
     case Type::kNS: {
@@ -219,11 +253,21 @@ std::optional<std::strong_ordering> compare(View a, View b) {
 std::string describe(View value) {
   std::string out = cat("{", name_of(value.type()), ":");
   switch (value.type()) {
-    case Type::kS: out += value.content(); break;
-    case Type::kN: value.number().append_text(out); break;
-    case Type::kB: out += base64_encode(value.content()); break;
-    case Type::kBool: out += value.boolean() ? "true" : "false"; break;
-    case Type::kNull: out += "true"; break;
+    case Type::kS:
+      out += value.content();
+      break;
+    case Type::kN:
+      value.number().append_text(out);
+      break;
+    case Type::kB:
+      out += base64_encode(value.content());
+      break;
+    case Type::kBool:
+      out += value.boolean() ? "true" : "false";
+      break;
+    case Type::kNull:
+      out += "true";
+      break;
     case Type::kSS:
     case Type::kNS:
     case Type::kBS:
@@ -245,7 +289,8 @@ std::string describe(View value) {
       break;
     case Type::kM:
       out += '{';
-      for (size_t i = 0; i < value.size(); ++i) append(out, i ? ", " : "", value.name_at(i), "=", describe(value.at(i)));
+      for (size_t i = 0; i < value.size(); ++i)
+        append(out, i ? ", " : "", value.name_at(i), "=", describe(value.at(i)));
       out += '}';
       break;
   }

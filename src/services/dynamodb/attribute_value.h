@@ -23,8 +23,8 @@
 namespace virga::dynamodb {
 
 enum class Type : uint8_t { kS, kN, kB, kBool, kNull, kSS, kNS, kBS, kL, kM };
-std::string_view name_of(Type type);                         // "S", "N", …
-std::string_view long_name_of(Type type);                    // "STRING", "NUMBER", …: as some messages call it
+std::string_view name_of(Type type);       // "S", "N", …
+std::string_view long_name_of(Type type);  // "STRING", "NUMBER", …: as some messages call it
 std::optional<Type> type_named(std::string_view name);
 
 // One encoded value, borrowed.
@@ -47,11 +47,11 @@ class View {
   bool boolean() const { return bytes_[0] == 'T'; }
   Number number() const { return Number::from_key(content()); }
 
-  size_t size() const;                        // elements of a container
-  View at(size_t index) const;                // of L, and the values of M
+  size_t size() const;          // elements of a container
+  View at(size_t index) const;  // of L, and the values of M
   std::string_view name_at(size_t index) const;
   std::string_view element(size_t index) const;  // of a set: its content
-  View find(std::string_view name) const;     // of M; not present when there is none
+  View find(std::string_view name) const;        // of M; not present when there is none
   std::optional<size_t> index_of(std::string_view name) const;
   bool set_contains(std::string_view content) const;
 

@@ -10,7 +10,8 @@ namespace {
 
 const char* kAll =
     "{'b':{'B':'AAEC'},'bs':{'BS':['AA==','AQ==']},'f':{'BOOL':false},'l':{'L':[{'S':'x'},{'N':'1'},{'L':[]}]},"
-    "'m':{'M':{'a':{'S':''},'b':{'M':{}}}},'n':{'N':'-1.5'},'ns':{'NS':['-1','2','10']},'s':{'S':'text'},'ss':{'SS':['a','b']},"
+    "'m':{'M':{'a':{'S':''},'b':{'M':{}}}},'n':{'N':'-1.5'},'ns':{'NS':['-1','2','10']},'s':{'S':'text'},'ss':{'SS':['"
+    "a','b']},"
     "'t':{'BOOL':true},'z':{'NULL':true}}";
 
 TEST(AttributeValue, RoundTripsJson) {
@@ -38,7 +39,8 @@ TEST(AttributeValue, EqualValuesHaveEqualBytes) {
 
 TEST(AttributeValue, FindsWithoutReadingTheRest) {
   std::string json = "{";
-  for (int i = 0; i < 500; ++i) json += (i ? ",'k" : "'k") + std::to_string(i) + "':{'S':'" + std::string(200, 'x') + std::to_string(i) + "'}";
+  for (int i = 0; i < 500; ++i)
+    json += (i ? ",'k" : "'k") + std::to_string(i) + "':{'S':'" + std::string(200, 'x') + std::to_string(i) + "'}";
   const Item item = item_of(json + "}");
   EXPECT_EQ(item.size(), 500u);
   EXPECT_EQ(item.find("k123").content(), std::string(200, 'x') + "123");
@@ -49,16 +51,19 @@ TEST(AttributeValue, FindsWithoutReadingTheRest) {
 TEST(AttributeValue, KeepsMalformedValuesWithAwsWords) {
   const auto fault = [](std::string json) { return std::string(item_of(json).view().malformed()); };
   EXPECT_EQ(fault("{'a':{}}"), "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes");
-  EXPECT_EQ(fault("{'a':{'S':'a','N':'1'}}"),
-            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes");
+  EXPECT_EQ(
+      fault("{'a':{'S':'a','N':'1'}}"),
+      "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes");
   EXPECT_EQ(fault("{'a':{'N':'x'}}"), "The parameter cannot be converted to a numeric value: x");
   EXPECT_EQ(fault("{'a':{'N':''}}"), "The parameter cannot be converted to a numeric value");
   EXPECT_EQ(fault("{'a':{'L':[{'M':{'b':{'N':'1e200'}}}]}}"),
             "Number overflow. Attempting to store a number with magnitude larger than supported range");
   EXPECT_EQ(fault("{'a':{'SS':[]}}"), "One or more parameter values were invalid: An string set  may not be empty");
-  EXPECT_EQ(fault("{'a':{'SS':['x','x']}}"), "One or more parameter values were invalid: Input collection [x, x] contains duplicates.");
+  EXPECT_EQ(fault("{'a':{'SS':['x','x']}}"),
+            "One or more parameter values were invalid: Input collection [x, x] contains duplicates.");
   EXPECT_EQ(fault("{'a':{'NS':['1','1.0']}}"), "Input collection contains duplicates");
-  EXPECT_EQ(fault("{'a':{'NULL':false}}"), "One or more parameter values were invalid: Null attribute value types must have the value of true");
+  EXPECT_EQ(fault("{'a':{'NULL':false}}"),
+            "One or more parameter values were invalid: Null attribute value types must have the value of true");
   EXPECT_EQ(item_of("{'a':{'S':'fine'},'bad':{'N':'x'},'c':{}}").view().malformed_name(), "bad");
   std::string deep = "{'a':";
   for (int i = 0; i < 40; ++i) deep += "{'L':[";

@@ -17,10 +17,14 @@ bool contains(View value, View part) {
   if (!value.present() || !part.present()) return false;
   switch (value.type()) {
     case Type::kS:
-    case Type::kB: return value.type() == part.type() && value.content().find(part.content()) != std::string_view::npos;
-    case Type::kSS: return part.is(Type::kS) && value.set_contains(part.content());
-    case Type::kNS: return part.is(Type::kN) && value.set_contains(part.content());
-    case Type::kBS: return part.is(Type::kB) && value.set_contains(part.content());
+    case Type::kB:
+      return value.type() == part.type() && value.content().find(part.content()) != std::string_view::npos;
+    case Type::kSS:
+      return part.is(Type::kS) && value.set_contains(part.content());
+    case Type::kNS:
+      return part.is(Type::kN) && value.set_contains(part.content());
+    case Type::kBS:
+      return part.is(Type::kB) && value.set_contains(part.content());
     case Type::kL:
       for (size_t i = 0; i < value.size(); ++i) {
         if (value.at(i) == part) return true;
@@ -29,7 +33,8 @@ bool contains(View value, View part) {
     case Type::kN:
     case Type::kBool:
     case Type::kNull:
-    case Type::kM: return false;
+    case Type::kM:
+      return false;
   }
   return false;
 }
@@ -37,16 +42,20 @@ bool contains(View value, View part) {
 std::optional<size_t> size_of(View value) {
   if (!value.present()) return std::nullopt;
   switch (value.type()) {
-    case Type::kS: return count_characters(value.content());
-    case Type::kB: return value.content().size();
+    case Type::kS:
+      return count_characters(value.content());
+    case Type::kB:
+      return value.content().size();
     case Type::kSS:
     case Type::kNS:
     case Type::kBS:
     case Type::kL:
-    case Type::kM: return value.size();
+    case Type::kM:
+      return value.size();
     case Type::kN:
     case Type::kBool:
-    case Type::kNull: return std::nullopt;
+    case Type::kNull:
+      return std::nullopt;
   }
   return std::nullopt;
 }
@@ -69,11 +78,16 @@ bool ordered(NodeKind kind, View a, View b) {
   const auto order = compare(a, b);
   if (!order) return false;
   switch (kind) {
-    case NodeKind::kLt: return *order < 0;
-    case NodeKind::kLe: return *order <= 0;
-    case NodeKind::kGt: return *order > 0;
-    case NodeKind::kGe: return *order >= 0;
-    default: return false;
+    case NodeKind::kLt:
+      return *order < 0;
+    case NodeKind::kLe:
+      return *order <= 0;
+    case NodeKind::kGt:
+      return *order > 0;
+    case NodeKind::kGe:
+      return *order >= 0;
+    default:
+      return false;
   }
 }
 
@@ -82,15 +96,21 @@ bool function_holds(const Node& node, View item) {
   const View first = evaluate(node.children[0], item, a_scratch);
   const View second = node.children.size() > 1 ? evaluate(node.children[1], item, b_scratch) : View();
   switch (node.function) {
-    case Function::kAttributeExists: return first.present();
-    case Function::kAttributeNotExists: return !first.present();
-    case Function::kAttributeType: return first.present() && name_of(first.type()) == second.content();
-    case Function::kBeginsWith: return begins_with(first, second);
-    case Function::kContains: return contains(first, second);
+    case Function::kAttributeExists:
+      return first.present();
+    case Function::kAttributeNotExists:
+      return !first.present();
+    case Function::kAttributeType:
+      return first.present() && name_of(first.type()) == second.content();
+    case Function::kBeginsWith:
+      return begins_with(first, second);
+    case Function::kContains:
+      return contains(first, second);
     case Function::kSize:
     case Function::kIfNotExists:
     case Function::kListAppend:
-    case Function::kUnknown: return false;  // refused when parsed
+    case Function::kUnknown:
+      return false;  // refused when parsed
   }
   return false;
 }
@@ -109,28 +129,36 @@ bool holds(const Node& node, View item) {
         if (holds(child, item)) return true;
       }
       return false;
-    case NodeKind::kNot: return !holds(node.children[0], item);
-    case NodeKind::kFunction: return function_holds(node, item);
+    case NodeKind::kNot:
+      return !holds(node.children[0], item);
+    case NodeKind::kFunction:
+      return function_holds(node, item);
     case NodeKind::kPath:
     case NodeKind::kValue:
     case NodeKind::kPlus:
-    case NodeKind::kMinus: return false;
-    default: break;
+    case NodeKind::kMinus:
+      return false;
+    default:
+      break;
   }
   std::string a_scratch, b_scratch, c_scratch;
   const View first = evaluate(node.children[0], item, a_scratch);
   const View second = evaluate(node.children[1], item, b_scratch);
   switch (node.kind) {
-    case NodeKind::kEq: return values_equal(first, second);
-    case NodeKind::kNe: return !values_equal(first, second);
+    case NodeKind::kEq:
+      return values_equal(first, second);
+    case NodeKind::kNe:
+      return !values_equal(first, second);
     case NodeKind::kBetween:
-      return ordered(NodeKind::kGe, first, second) && ordered(NodeKind::kLe, first, evaluate(node.children[2], item, c_scratch));
+      return ordered(NodeKind::kGe, first, second) &&
+             ordered(NodeKind::kLe, first, evaluate(node.children[2], item, c_scratch));
     case NodeKind::kIn:
       for (size_t i = 1; i < node.children.size(); ++i) {
         if (values_equal(first, evaluate(node.children[i], item, b_scratch))) return true;
       }
       return false;
-    default: return ordered(node.kind, first, second);
+    default:
+      return ordered(node.kind, first, second);
   }
 }
 

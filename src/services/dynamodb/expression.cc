@@ -30,13 +30,16 @@ size_t operand_count(Function f) {
   switch (f) {
     case Function::kAttributeExists:
     case Function::kAttributeNotExists:
-    case Function::kSize: return 1;
+    case Function::kSize:
+      return 1;
     case Function::kAttributeType:
     case Function::kBeginsWith:
     case Function::kContains:
     case Function::kIfNotExists:
-    case Function::kListAppend: return 2;
-    case Function::kUnknown: break;
+    case Function::kListAppend:
+      return 2;
+    case Function::kUnknown:
+      break;
   }
   return 0;
 }
@@ -54,7 +57,9 @@ class Checker {
  public:
   Checker(ExpressionKind kind, Placeholders& placeholders) : kind_(kind), placeholders_(placeholders) {}
 
-  [[noreturn]] void refuse(std::string_view what) const { throw validation(cat("Invalid ", name_of(kind_), ": ", what)); }
+  [[noreturn]] void refuse(std::string_view what) const {
+    throw validation(cat("Invalid ", name_of(kind_), ": ", what));
+  }
 
   void known_functions(Node& tree, bool update) {
     for_each_node(tree, [&](Node& node) {
@@ -91,7 +96,8 @@ class Checker {
       if (step.is_index() || step.name[0] != '#') continue;
       const std::string* name = placeholders_.name(step.name);
       if (!name) {
-        refuse(cat("An expression attribute name used in the document path is not defined; attribute name: ", step.name));
+        refuse(
+            cat("An expression attribute name used in the document path is not defined; attribute name: ", step.name));
       }
       step.name = *name;
     }
@@ -140,7 +146,8 @@ class Checker {
 
   void function_types(const Node& node) {
     const auto wrong_type = [&](std::string_view type) {
-      refuse(cat("Incorrect operand type for operator or function; operator or function: ", node.text, ", operand type: ", type));
+      refuse(cat("Incorrect operand type for operator or function; operator or function: ", node.text,
+                 ", operand type: ", type));
     };
     const auto type_of = [&](size_t i) { return static_type(node.children[i]); };
     switch (node.function) {
@@ -161,7 +168,8 @@ class Checker {
         if (*type_of(1) != Type::kS) wrong_type(name_of(*type_of(1)));
         const std::string_view name = node.children[1].value.content();
         if (!type_named(name)) {
-          refuse(cat("Invalid attribute type name found; type: ", name, ", valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"));
+          refuse(
+              cat("Invalid attribute type name found; type: ", name, ", valid types: {B,NULL,SS,BOOL,L,BS,N,NS,S,M}"));
         }
         break;
       }
@@ -176,7 +184,8 @@ class Checker {
         }
         break;
       case Function::kContains:
-      case Function::kUnknown: break;
+      case Function::kUnknown:
+        break;
     }
   }
 
@@ -215,8 +224,9 @@ class Checker {
     const Node& a = node.children[0];
     const Node& b = node.children[1];
     if (a.kind != NodeKind::kPath || b.kind != NodeKind::kPath || a.path != b.path) return;
-    refuse(cat("The first operand must be distinct from the remaining operands for this operator or function; operator: ",
-               node.kind == NodeKind::kFunction ? node.text : spelling(node.kind), ", first operand: ", describe(a.path)));
+    refuse(
+        cat("The first operand must be distinct from the remaining operands for this operator or function; operator: ",
+            node.kind == NodeKind::kFunction ? node.text : spelling(node.kind), ", first operand: ", describe(a.path)));
   }
 
   void between(const Node& node) {
@@ -248,33 +258,52 @@ class Checker {
 
 std::string_view spelling(NodeKind kind) {
   switch (kind) {
-    case NodeKind::kPlus: return "+";
-    case NodeKind::kMinus: return "-";
-    case NodeKind::kEq: return "=";
-    case NodeKind::kNe: return "<>";
-    case NodeKind::kLt: return "<";
-    case NodeKind::kLe: return "<=";
-    case NodeKind::kGt: return ">";
-    case NodeKind::kGe: return ">=";
-    case NodeKind::kBetween: return "BETWEEN";
-    case NodeKind::kIn: return "IN";
-    case NodeKind::kAnd: return "AND";
-    case NodeKind::kOr: return "OR";
-    case NodeKind::kNot: return "NOT";
+    case NodeKind::kPlus:
+      return "+";
+    case NodeKind::kMinus:
+      return "-";
+    case NodeKind::kEq:
+      return "=";
+    case NodeKind::kNe:
+      return "<>";
+    case NodeKind::kLt:
+      return "<";
+    case NodeKind::kLe:
+      return "<=";
+    case NodeKind::kGt:
+      return ">";
+    case NodeKind::kGe:
+      return ">=";
+    case NodeKind::kBetween:
+      return "BETWEEN";
+    case NodeKind::kIn:
+      return "IN";
+    case NodeKind::kAnd:
+      return "AND";
+    case NodeKind::kOr:
+      return "OR";
+    case NodeKind::kNot:
+      return "NOT";
     case NodeKind::kPath:
     case NodeKind::kValue:
-    case NodeKind::kFunction: break;
+    case NodeKind::kFunction:
+      break;
   }
   return "";
 }
 
 std::string_view name_of(ExpressionKind kind) {
   switch (kind) {
-    case ExpressionKind::kCondition: return "ConditionExpression";
-    case ExpressionKind::kFilter: return "FilterExpression";
-    case ExpressionKind::kKeyCondition: return "KeyConditionExpression";
-    case ExpressionKind::kProjection: return "ProjectionExpression";
-    case ExpressionKind::kUpdate: return "UpdateExpression";
+    case ExpressionKind::kCondition:
+      return "ConditionExpression";
+    case ExpressionKind::kFilter:
+      return "FilterExpression";
+    case ExpressionKind::kKeyCondition:
+      return "KeyConditionExpression";
+    case ExpressionKind::kProjection:
+      return "ProjectionExpression";
+    case ExpressionKind::kUpdate:
+      return "UpdateExpression";
   }
   return "";
 }
@@ -292,12 +321,14 @@ Placeholders::Placeholders(const std::map<std::string, std::string>* names, cons
   if (!values_) return;
   const View all = values_->view();
   if (!all.malformed().empty()) {
-    throw validation(cat("ExpressionAttributeValues contains invalid value: ", all.malformed(), " for key ", all.malformed_name()));
+    throw validation(
+        cat("ExpressionAttributeValues contains invalid value: ", all.malformed(), " for key ", all.malformed_name()));
   }
   if (all.size() == 0) throw validation("ExpressionAttributeValues must not be empty");
   for (size_t i = 0; i < all.size(); ++i) {
     if (!is_placeholder(all.name_at(i), ':')) {
-      throw validation(cat("ExpressionAttributeValues contains invalid key: Syntax error; key: \"", all.name_at(i), "\""));
+      throw validation(
+          cat("ExpressionAttributeValues contains invalid key: Syntax error; key: \"", all.name_at(i), "\""));
     }
   }
   used_values_.resize(all.size());
@@ -307,7 +338,8 @@ const std::string* Placeholders::name(std::string_view placeholder) {
   if (!names_) return nullptr;
   const auto found = names_->find(std::string(placeholder));
   if (found == names_->end()) return nullptr;
-  if (std::find(used_names_.begin(), used_names_.end(), found->first) == used_names_.end()) used_names_.push_back(found->first);
+  if (std::find(used_names_.begin(), used_names_.end(), found->first) == used_names_.end())
+    used_names_.push_back(found->first);
   return &found->second;
 }
 
@@ -323,7 +355,8 @@ void Placeholders::check_all_used() const {
   if (names_ && used_names_.size() < names_->size()) {
     std::string unused;
     for (const auto& [key, name] : *names_) {
-      if (std::find(used_names_.begin(), used_names_.end(), key) == used_names_.end()) append(unused, unused.empty() ? "" : ", ", key);
+      if (std::find(used_names_.begin(), used_names_.end(), key) == used_names_.end())
+        append(unused, unused.empty() ? "" : ", ", key);
     }
     throw validation(cat("Value provided in ExpressionAttributeNames unused in expressions: keys: {", unused, "}"));
   }

@@ -14,22 +14,41 @@
 namespace virga::dynamodb {
 
 enum class NodeKind : uint8_t {
-  kPath, kValue, kFunction, kPlus, kMinus,           // operands
-  kEq, kNe, kLt, kLe, kGt, kGe, kBetween, kIn,       // conditions over operands
-  kAnd, kOr, kNot,                                   // conditions over conditions
+  kPath,
+  kValue,
+  kFunction,
+  kPlus,
+  kMinus,  // operands
+  kEq,
+  kNe,
+  kLt,
+  kLe,
+  kGt,
+  kGe,
+  kBetween,
+  kIn,  // conditions over operands
+  kAnd,
+  kOr,
+  kNot,  // conditions over conditions
 };
 enum class Function : uint8_t {
-  kAttributeExists, kAttributeNotExists, kAttributeType, kBeginsWith, kContains, kSize,  // of conditions
-  kIfNotExists, kListAppend,                                                             // of updates
+  kAttributeExists,
+  kAttributeNotExists,
+  kAttributeType,
+  kBeginsWith,
+  kContains,
+  kSize,  // of conditions
+  kIfNotExists,
+  kListAppend,  // of updates
   kUnknown,
 };
 
 struct Node {
   NodeKind kind = NodeKind::kPath;
   Function function = Function::kUnknown;
-  Path path;                    // of kPath; of a parsed, unchecked tree placeholders stand in it
-  View value;                   // of kValue: borrowed from the request
-  std::string_view text;        // of a function its name, of a value its placeholder: borrowed from the expression
+  Path path;              // of kPath; of a parsed, unchecked tree placeholders stand in it
+  View value;             // of kValue: borrowed from the request
+  std::string_view text;  // of a function its name, of a value its placeholder: borrowed from the expression
   std::vector<Node> children;
 };
 std::string_view spelling(NodeKind kind);  // "=", "BETWEEN", …
@@ -65,7 +84,8 @@ enum class UpdateKind : uint8_t { kSet, kRemove, kAdd, kDelete };
 struct UpdateAction {
   UpdateKind kind;
   Path path;
-  Node value;  // not of kRemove
+  Node value;           // not of kRemove
+  bool legacy = false;  // of AttributeUpdates, whose words differ and which adds to lists too
 };
 std::vector<UpdateAction> parse_update(std::string_view text, Placeholders& placeholders);
 

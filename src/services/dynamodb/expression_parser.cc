@@ -102,14 +102,17 @@ class Parser {
   }
 
  private:
-  [[noreturn]] void refuse(std::string_view what) const { throw validation(cat("Invalid ", name_of(kind_), ": ", what)); }
+  [[noreturn]] void refuse(std::string_view what) const {
+    throw validation(cat("Invalid ", name_of(kind_), ": ", what));
+  }
 
   // Names the token met and its surroundings, from the token before to the one after.
   [[noreturn]] void syntax_error() const {
     const size_t first = at_ ? at_ - 1 : at_;
     const size_t last = std::min(at_ + 1, tokens_.size() - 1);
     const size_t begin = tokens_[first].begin;
-    const size_t end = tokens_[last].kind == TokenKind::kEnd ? text_.size() : tokens_[last].begin + tokens_[last].text.size();
+    const size_t end =
+        tokens_[last].kind == TokenKind::kEnd ? text_.size() : tokens_[last].begin + tokens_[last].text.size();
     refuse(cat("Syntax error; token: \"", peek().text, "\", near: \"", trim(text_.substr(begin, end - begin)), "\""));
   }
 
@@ -150,8 +153,8 @@ class Parser {
 
   void count_operator() {
     if (++operators_ > kMaxOperators) {
-      refuse(cat("The expression contains too many operators; operator count: ", operators_, ", maximum operator count: ",
-                 kMaxOperators));
+      refuse(cat("The expression contains too many operators; operator count: ", operators_,
+                 ", maximum operator count: ", kMaxOperators));
     }
   }
   struct Deeper {
@@ -253,7 +256,8 @@ class Parser {
       } while (take(","));
       expect(")");
       if (out.children.size() - 1 > kMaxInOperands) {
-        refuse(cat("The IN operator is provided with too many operands; number of operands: ", out.children.size() - 1));
+        refuse(
+            cat("The IN operator is provided with too many operands; number of operands: ", out.children.size() - 1));
       }
       return out;
     }
@@ -404,7 +408,9 @@ Function function_named(std::string_view name) {
   return Function::kUnknown;
 }
 
-RawCondition parse_condition_syntax(std::string_view text, ExpressionKind kind) { return Parser(text, kind).condition(); }
+RawCondition parse_condition_syntax(std::string_view text, ExpressionKind kind) {
+  return Parser(text, kind).condition();
+}
 std::vector<Path> parse_projection_syntax(std::string_view text) {
   return Parser(text, ExpressionKind::kProjection).projection();
 }

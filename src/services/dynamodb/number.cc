@@ -21,9 +21,12 @@ constexpr uint8_t kNegativeEnd = 102;
 
 std::string message_of(NumberFault fault, std::string_view text) {
   switch (fault) {
-    case NumberFault::kEmpty: return "The parameter cannot be converted to a numeric value";
-    case NumberFault::kNotANumber: return cat("The parameter cannot be converted to a numeric value: ", text);
-    case NumberFault::kTooManyDigits: return "Attempting to store more than 38 significant digits in a Number";
+    case NumberFault::kEmpty:
+      return "The parameter cannot be converted to a numeric value";
+    case NumberFault::kNotANumber:
+      return cat("The parameter cannot be converted to a numeric value: ", text);
+    case NumberFault::kTooManyDigits:
+      return "Attempting to store more than 38 significant digits in a Number";
     case NumberFault::kOverflow:
       return "Number overflow. Attempting to store a number with magnitude larger than supported range";
     case NumberFault::kUnderflow:

@@ -50,7 +50,8 @@ class Number {
   int16_t exponent_ = 0;
   std::array<uint8_t, kMaxDigits> digits_{};
 
-  static std::expected<Number, NumberFault> normalised(bool negative, const uint8_t* digits, size_t count, int64_t exponent);
+  static std::expected<Number, NumberFault> normalised(bool negative, const uint8_t* digits, size_t count,
+                                                       int64_t exponent);
 };
 
 }  // namespace virga::dynamodb

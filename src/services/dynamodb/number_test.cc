@@ -44,8 +44,9 @@ TEST(Number, KnowsItsBounds) {
 }
 
 TEST(Number, KeysSortAsNumbersAndComeBack) {
-  const std::vector<std::string> ascending = {"-1e125", "-1001", "-1000", "-10.5", "-10", "-1.55", "-1.5", "-1", "-0.1", "-0.01", "-1e-130",
-                                              "0", "1e-130", "0.01", "0.1", "0.11", "1", "1.5", "1.55", "9", "10", "10.5", "99", "100", "1e125"};
+  const std::vector<std::string> ascending = {
+      "-1e125", "-1001", "-1000", "-10.5", "-10", "-1.55", "-1.5", "-1", "-0.1", "-0.01", "-1e-130", "0",    "1e-130",
+      "0.01",   "0.1",   "0.11",  "1",     "1.5", "1.55",  "9",    "10", "10.5", "99",    "100",     "1e125"};
   for (size_t i = 0; i < ascending.size(); ++i) {
     EXPECT_EQ(Number::from_key(key(ascending[i])), n(ascending[i]));
     for (size_t j = i + 1; j < ascending.size(); ++j) {
@@ -87,7 +88,8 @@ TEST(Number, AddsExactly) {
   EXPECT_EQ(Number::add(n("9e125"), n("9e125")).error(), NumberFault::kOverflow);
   std::mt19937_64 random(3);
   for (int i = 0; i < 2000; ++i) {
-    const int64_t a = static_cast<int64_t>(random() >> 8) - (1ll << 55), b = static_cast<int64_t>(random() >> 8) - (1ll << 55);
+    const int64_t a = static_cast<int64_t>(random() >> 8) - (1ll << 55),
+                  b = static_cast<int64_t>(random() >> 8) - (1ll << 55);
     EXPECT_EQ(*Number::add(Number(a), Number(b)), Number(a + b));
   }
 }

@@ -47,8 +47,8 @@ void check_disjoint(const std::vector<const Path*>& paths, std::string_view expr
       while (i < shorter && one[i] == two[i]) ++i;
       const std::string which = "; must remove or rewrite one of these paths; path one: ";
       if (i == shorter) {
-        throw validation(cat("Invalid ", expression, ": Two document paths overlap with each other", which, describe(one),
-                             ", path two: ", describe(two)));
+        throw validation(cat("Invalid ", expression, ": Two document paths overlap with each other", which,
+                             describe(one), ", path two: ", describe(two)));
       }
       if (one[i].is_index() != two[i].is_index() && conflict.empty()) {
         conflict = cat("Invalid ", expression, ": Two document paths conflict with each other", which, describe(one),
@@ -62,7 +62,8 @@ void check_disjoint(const std::vector<const Path*>& paths, std::string_view expr
 void PathSet::add(const Path& path) {
   PathSet* at = this;
   for (const Step& step : path) {
-    auto child = std::find_if(at->children_.begin(), at->children_.end(), [&](const Child& c) { return c.step == step; });
+    auto child =
+        std::find_if(at->children_.begin(), at->children_.end(), [&](const Child& c) { return c.step == step; });
     if (child == at->children_.end()) {
       at->children_.push_back({step, {}});
       child = at->children_.end() - 1;
@@ -95,10 +96,12 @@ bool PathSet::append_projected(View value, std::string& out) const {
     for (const Child& child : children_) {
       if (child.step.is_index() && static_cast<size_t>(child.step.index) < value.size()) wanted.push_back(&child);
     }
-    std::sort(wanted.begin(), wanted.end(), [](const Child* a, const Child* b) { return a->step.index < b->step.index; });
+    std::sort(wanted.begin(), wanted.end(),
+              [](const Child* a, const Child* b) { return a->step.index < b->step.index; });
     for (const Child* child : wanted) {
       scratch.clear();
-      if (child->below.append_projected(value.at(static_cast<size_t>(child->step.index)), scratch)) builder.add(scratch);
+      if (child->below.append_projected(value.at(static_cast<size_t>(child->step.index)), scratch))
+        builder.add(scratch);
     }
   }
   if (builder.size() == 0) return false;

@@ -10,15 +10,15 @@
 namespace virga::dynamodb {
 
 struct Step {
-  std::string name;      // of a map entry; empty for a list element
-  int64_t index = -1;    // of a list element; -1 for a map entry
+  std::string name;    // of a map entry; empty for a list element
+  int64_t index = -1;  // of a list element; -1 for a map entry
   bool is_index() const { return index >= 0; }
   bool operator==(const Step&) const = default;
 };
 
 using Path = std::vector<Step>;
 
-std::string describe(const Path& path);   // [a, b, [3], c]
+std::string describe(const Path& path);     // [a, b, [3], c]
 View resolve(View item, const Path& path);  // not present when the path leads nowhere
 // Throws ValidationException ("Invalid " + expression + ": …") when two paths overlap or conflict.
 void check_disjoint(const std::vector<const Path*>& paths, std::string_view expression);

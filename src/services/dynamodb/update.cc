@@ -11,7 +11,9 @@ namespace virga::dynamodb {
 namespace {
 
 constexpr std::string_view kWrongType = "An operand in the update expression has an incorrect data type";
-constexpr std::string_view kNoAttribute = "The provided expression refers to an attribute that does not exist in the item";
+constexpr std::string_view kTypeMismatch = "Type mismatch for attribute to update";
+constexpr std::string_view kNoAttribute =
+    "The provided expression refers to an attribute that does not exist in the item";
 constexpr std::string_view kNoPath = "The document path provided in the update expression is invalid for update";
 
 Number checked(std::expected<Number, NumberFault> result) {
@@ -113,10 +115,20 @@ class Draft {
   std::map<std::string, Draft> map_;
 };
 
+AttributeValue joined(View a, View b) {
+  ContainerBuilder builder;
+  for (size_t i = 0; i < a.size(); ++i) builder.add(a.at(i).bytes());
+  for (size_t i = 0; i < b.size(); ++i) builder.add(b.at(i).bytes());
+  std::string bytes;
+  builder.finish('L', bytes);
+  return AttributeValue::of_bytes(std::move(bytes));
+}
+
 // SET's right-hand side. Throws when it has no value.
 AttributeValue evaluate(const Node& node, View item) {
   switch (node.kind) {
-    case NodeKind::kValue: return AttributeValue(node.value);
+    case NodeKind::kValue:
+      return AttributeValue(node.value);
     case NodeKind::kPath: {
       const View found = resolve(item, node.path);
       if (!found.present()) throw validation(std::string(kNoAttribute));
@@ -128,9 +140,11 @@ AttributeValue evaluate(const Node& node, View item) {
       const AttributeValue b = evaluate(node.children[1], item);
       if (!a.view().is(Type::kN) || !b.view().is(Type::kN)) throw validation(std::string(kWrongType));
       const Number right = b.view().number();
-      return AttributeValue::number(checked(Number::add(a.view().number(), node.kind == NodeKind::kPlus ? right : right.negated())));
+      return AttributeValue::number(
+          checked(Number::add(a.view().number(), node.kind == NodeKind::kPlus ? right : right.negated())));
     }
-    default: break;
+    default:
+      break;
   }
   if (node.function == Function::kIfNotExists) {
     const View found = resolve(item, node.children[0].path);
@@ -139,12 +153,7 @@ AttributeValue evaluate(const Node& node, View item) {
   const AttributeValue a = evaluate(node.children[0], item);
   const AttributeValue b = evaluate(node.children[1], item);
   if (!a.view().is(Type::kL) || !b.view().is(Type::kL)) throw validation(std::string(kWrongType));
-  ContainerBuilder builder;
-  for (size_t i = 0; i < a.view().size(); ++i) builder.add(a.view().at(i).bytes());
-  for (size_t i = 0; i < b.view().size(); ++i) builder.add(b.view().at(i).bytes());
-  std::string bytes;
-  builder.finish('L', bytes);
-  return AttributeValue::of_bytes(std::move(bytes));
+  return joined(a, b);
 }
 
 void apply_one(const UpdateAction& action, View item, const std::optional<AttributeValue>& value, Draft& draft) {
@@ -161,7 +170,9 @@ void apply_one(const UpdateAction& action, View item, const std::optional<Attrib
   if (action.kind == UpdateKind::kRemove) return require(parent->remove(last));
   const View existing = resolve(item, action.path);
   const View operand = action.value.value;
-  if (existing.present() && existing.type() != operand.type()) throw validation(std::string(kWrongType));
+  if (existing.present() && existing.type() != operand.type()) {
+    throw validation(std::string(action.legacy ? kTypeMismatch : kWrongType));
+  }
   if (action.kind == UpdateKind::kAdd) {
     return require(parent->set(last, existing.present() ? add_values(existing, operand) : AttributeValue(operand)));
   }
@@ -181,6 +192,7 @@ void apply_one(const UpdateAction& action, View item, const std::optional<Attrib
 
 AttributeValue add_values(View a, View b) {
   if (a.is(Type::kN)) return AttributeValue::number(checked(Number::add(a.number(), b.number())));
+  if (a.is(Type::kL)) return joined(a, b);
   std::vector<std::string_view> contents;
   for (size_t i = 0; i < a.size(); ++i) contents.push_back(a.element(i));
   for (size_t i = 0; i < b.size(); ++i) {

@@ -1,0 +1,13 @@
+// What the rest of Virga sees of DynamoDB.
+#pragma once
+
+#include <memory>
+
+#include "kernel/deps.h"
+#include "kernel/service.h"
+
+namespace virga::dynamodb {
+
+std::unique_ptr<kernel::Service> make_dynamodb(kernel::Deps& deps);
+
+}  // namespace virga::dynamodb

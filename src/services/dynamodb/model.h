@@ -1,0 +1,160 @@
+// Tables and what follows from their schema: which attributes are keys, what a valid item is, what an index holds,
+// what a request costs. Pure.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/time.h"
+#include "services/dynamodb/attribute_value.h"
+#include "services/dynamodb/expression.h"
+
+namespace virga::dynamodb {
+
+struct KeyAttribute {
+  std::string name;
+  Type type = Type::kS;  // kS, kN or kB
+  template <class A>
+  void fields(A& a) {
+    a(1, name);
+    a(2, type);
+  }
+};
+
+struct KeyNames {
+  std::string hash;
+  std::string range;  // empty: none
+  template <class A>
+  void fields(A& a) {
+    a(1, hash);
+    a(2, range);
+  }
+};
+
+struct Throughput {
+  int64_t read = 0, write = 0;
+  Time last_increase, last_decrease;
+  int64_t decreases = 0;
+  template <class A>
+  void fields(A& a) {
+    a(1, read);
+    a(2, write);
+    a(3, last_increase);
+    a(4, last_decrease);
+    a(5, decreases);
+  }
+};
+
+enum class IndexProjection : uint8_t { kAll, kKeysOnly, kInclude };
+enum class IndexState : uint8_t { kActive, kCreating };
+
+struct Index {
+  uint32_t number = 0;  // within the table, never used again; 0 is the table itself
+  std::string name;
+  bool local = false;
+  KeyNames key;
+  IndexProjection projection = IndexProjection::kAll;
+  std::vector<std::string> non_key;
+  IndexState state = IndexState::kActive;
+  Throughput throughput;
+  template <class A>
+  void fields(A& a) {
+    a(1, number);
+    a(2, name);
+    a(3, local);
+    a(4, key);
+    a(5, projection);
+    a(6, non_key);
+    a(7, state);
+    a(8, throughput);
+  }
+};
+
+// Items that expire by an attribute. Their rows of the expiry index are maintained like those of an index.
+struct Expiry {
+  std::string attribute;
+  IndexState state = IndexState::kActive;
+  template <class A>
+  void fields(A& a) {
+    a(1, attribute);
+    a(2, state);
+  }
+};
+
+struct Table {
+  std::string name;
+  std::string account, region;
+  std::string id;       // TableId
+  uint64_t number = 0;  // in row keys
+  Time created;
+  std::vector<KeyAttribute> attributes;  // AttributeDefinitions
+  KeyNames key;
+  std::vector<Index> indexes;
+  uint32_t next_index = 1;
+  bool on_demand = false;
+  Time on_demand_since;
+  Throughput throughput;
+  bool deletion_protection = false;
+  std::map<std::string, std::string> tags;
+  std::optional<Expiry> expiry;
+  bool infrequent_access = false;
+  Time class_changed;
+  template <class A>
+  void fields(A& a) {
+    a(1, name);
+    a(2, account);
+    a(3, region);
+    a(4, id);
+    a(5, number);
+    a(6, created);
+    a(7, attributes);
+    a(8, key);
+    a(9, indexes);
+    a(10, next_index);
+    a(11, on_demand);
+    a(12, on_demand_since);
+    a(13, throughput);
+    a(14, deletion_protection);
+    a(15, tags);
+    a(16, expiry);
+    a(17, infrequent_access);
+    a(18, class_changed);
+  }
+
+  Type type_of(std::string_view attribute) const;  // of a key attribute
+  const Index* find_index(std::string_view name) const;
+  Index* find_index(std::string_view name);
+  // Whether a write must know the item as it was.
+  bool needs_old_item() const { return !indexes.empty() || expiry; }
+  bool has_local_index() const;
+  // The seconds since 1970 at which `item` expires; nothing when it does not.
+  std::optional<int64_t> expiry_of(View item) const;
+  bool updating() const;
+  std::string arn() const;
+  std::string index_arn(std::string_view index) const { return arn() + "/index/" + std::string(index); }
+};
+
+// Each throws ValidationException with what AWS says.
+void check_key(const Table& table, View key);          // exactly the table's key attributes, of their types
+void check_item(const Table& table, View item);        // of PutItem: keys there, index keys of their types
+void check_index_keys(const Table& table, View item);  // after an update
+void check_update_targets(const Table& table, const std::vector<UpdateAction>& actions);
+void check_key_paths(const Table& table, const std::vector<const Path*>& paths);  // keys are scalars
+
+Item key_of(const Table& table, View item);
+// The names in a LastEvaluatedKey: the table's key and the index's, each once.
+std::vector<std::string_view> start_key_names(const Table& table, const Index* index);
+
+bool in_index(const Index& index, View item);  // sparse: items without the index's keys are not in it
+Item project_into(const Table& table, const Index& index, View item);
+
+// Capacity units.
+double write_units(size_t bytes);
+double read_units(size_t bytes, bool consistent);
+double write_units_of_change(size_t old_bytes, size_t new_bytes);
+
+}  // namespace virga::dynamodb

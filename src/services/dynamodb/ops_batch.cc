@@ -1,0 +1,151 @@
+#include <set>
+
+#include "base/str.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/legacy.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/ops.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/service.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+// One table's part of a BatchGetItem.
+struct GetPart {
+  TableName table;
+  const KeysAndAttributes* request;
+  std::vector<Path> paths;
+};
+
+}  // namespace
+
+Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetItemInput& in) {
+  std::map<std::string, GetPart> parts;
+  size_t total = 0;
+  for (const auto& [name, request] : in.request_items) {
+    GetPart part{table_named(ctx, name), &request, {}};
+    check_parameters({{"ProjectionExpression", request.projection_expression.has_value()}},
+                     {{"AttributesToGet", request.attributes_to_get.has_value()}},
+                     request.expression_attribute_names.has_value(), false);
+    if (request.attributes_to_get) part.paths = paths_of(*request.attributes_to_get);
+    Placeholders placeholders = placeholders_of(request);
+    if (request.projection_expression) part.paths = parse_projection(*request.projection_expression, placeholders);
+    placeholders.check_all_used();
+    std::set<std::string_view> seen;
+    for (const Item& key : request.keys) {
+      check_well_formed(key);
+      if (!seen.insert(key.bytes()).second) throw validation("Provided list of item keys contains duplicates");
+      if (++total > kBatchGetItems) throw validation("Too many items requested for the BatchGetItem call");
+    }
+    parts.emplace(name, std::move(part));
+  }
+
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  BatchGetItemOutput out;
+  out.responses.emplace();
+  out.unprocessed_keys.emplace();
+  std::vector<ConsumedCapacity> capacity;
+  size_t bytes = 0;
+  for (auto& [name, part] : parts) {
+    const TablePtr table = co_await store.require_table(part.table);
+    check_key_paths(*table, pointers_to(part.paths));
+    for (const Item& key : part.request->keys) check_key(*table, key);
+    const std::optional<PathSet> projection = path_set(part.paths);
+    std::vector<Item>& items = (*out.responses)[name];
+    double units = 0;
+    for (const Item& key : part.request->keys) {
+      if (bytes >= kBatchGetBytes) {
+        // The rest is for another call, with everything else of the request as it was.
+        KeysAndAttributes& rest = (*out.unprocessed_keys)[name];
+        if (rest.keys.empty()) {
+          rest = *part.request;
+          rest.keys.clear();
+        }
+        rest.keys.push_back(key);
+        continue;
+      }
+      std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, key));
+      const size_t size = item ? item->view().item_size() : 0;
+      units += read_units(size, part.request->consistent_read.value_or(false));
+      bytes += size;
+      if (item) items.push_back(projection ? projection->project(*item) : std::move(*item));
+    }
+    if (auto c = capacity_of_read(in.return_consumed_capacity, table->name, units)) capacity.push_back(std::move(*c));
+  }
+  if (is_asked(in.return_consumed_capacity)) out.consumed_capacity = std::move(capacity);
+  co_return out;
+}
+
+Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const BatchWriteItemInput& in) {
+  std::vector<Write> writes;
+  std::vector<const std::string*> names;  // of the table, as the request has it
+  for (const auto& [name, requests] : in.request_items) {
+    const TableName table = table_named(ctx, name);
+    for (const WriteRequest& request : requests) {
+      if (request.put_request.has_value() == request.delete_request.has_value()) {
+        throw validation(
+            "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported "
+            "datatypes");
+      }
+      Write write{.kind = request.put_request ? WriteKind::kPut : WriteKind::kDelete, .table = table};
+      write.subject = request.put_request ? request.put_request->item.view() : request.delete_request->key.view();
+      check_well_formed(write.subject);
+      if (request.put_request && write.subject.item_size() > kMaxItemSize) {
+        throw validation("Item size has exceeded the maximum allowed size");
+      }
+      write.wants_old = is_asked(in.return_consumed_capacity);
+      writes.push_back(std::move(write));
+      names.push_back(&name);
+    }
+  }
+  if (writes.size() > kBatchWriteItems) throw validation("Too many items requested for the BatchWriteItem call");
+
+  // One transaction: AWS promises less, and one commit is cheaper than twenty-five.
+  std::map<std::string, Written> sums = co_await db_.transact([&](kv::Txn& tx) -> Task<std::map<std::string, Written>> {
+    Store store(tx, cache_);
+    std::map<std::string, Written> by_table;
+    std::set<std::string> rows;
+    for (const Write& write : writes) {
+      const TablePtr table = co_await store.require_table(write.table);
+      if (write.kind == WriteKind::kPut) {
+        check_item(*table, write.subject);
+      } else {
+        check_key(*table, write.subject);
+      }
+      if (!rows.insert(row_key(*table, nullptr, write.subject)).second) {
+        throw validation("Provided list of item keys contains duplicates");
+      }
+    }
+    for (size_t i = 0; i < writes.size(); ++i) {
+      const Written written = co_await store.write(writes[i]);
+      Written& sum = by_table[*names[i]];
+      sum.table = written.table;
+      add_units(sum, written);
+    }
+    co_return by_table;
+  });
+
+  BatchWriteItemOutput out;
+  out.unprocessed_items.emplace();
+  std::vector<ConsumedCapacity> capacity;
+  for (const auto& [name, sum] : sums) {
+    if (auto c = capacity_of_write(in.return_consumed_capacity, sum.table->name, sum))
+      capacity.push_back(std::move(*c));
+  }
+  if (is_asked(in.return_consumed_capacity)) out.consumed_capacity = std::move(capacity);
+  if (in.return_item_collection_metrics == ReturnItemCollectionMetrics::SIZE) {
+    std::map<std::string, std::vector<ItemCollectionMetrics>> metrics;
+    for (size_t i = 0; i < writes.size(); ++i) {
+      auto one = co_await collection_metrics(in.return_item_collection_metrics, sums[*names[i]].table,
+                                             Item(writes[i].subject));
+      if (one) metrics[*names[i]].push_back(std::move(*one));
+    }
+    if (!metrics.empty()) out.item_collection_metrics = std::move(metrics);
+  }
+  co_return out;
+}
+
+}  // namespace virga::dynamodb

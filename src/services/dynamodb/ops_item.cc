@@ -1,0 +1,235 @@
+#include <aws/dynamodb/errors.h>
+
+#include "base/str.h"
+#include "services/dynamodb/attribute_codec.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/legacy.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/ops.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/service.h"
+
+namespace virga::dynamodb {
+
+Error condition_failed(const std::optional<Item>& item, bool with_item) {
+  const std::string message = "The conditional request failed";
+  if (!with_item || !item) return err::ConditionalCheckFailedException(message);
+  return err::ConditionalCheckFailedException(message, Json::object({{"Item", json_value(*item)}}));
+}
+
+Json json_value(View item) {
+  std::string text;
+  JsonWriter writer(text);
+  write_json_item(writer, item);
+  return Json::parse(text);
+}
+
+namespace {
+
+bool returns_old_on_failure(const std::optional<ReturnValuesOnConditionCheckFailure>& asked) {
+  return asked == ReturnValuesOnConditionCheckFailure::ALL_OLD;
+}
+
+// The condition of a request, by expression or by Expected.
+template <class In>
+std::optional<Node> condition_in(const In& in, Placeholders& placeholders) {
+  if (in.condition_expression)
+    return parse_condition(*in.condition_expression, ExpressionKind::kCondition, placeholders);
+  return std::nullopt;
+}
+
+template <class In>
+std::vector<Parameter> older_parameters(const In& in) {
+  return {{"Expected", in.expected.has_value()}, {"ConditionalOperator", in.conditional_operator.has_value()}};
+}
+
+template <class In>
+std::optional<Node> expected_in(const In& in) {
+  if (in.conditional_operator && (!in.expected || in.expected->empty())) {
+    throw invalid_parameter("ConditionalOperator cannot be used without Filter or Expected");
+  }
+  if (!in.expected) return std::nullopt;
+  if (in.expected->size() == 1 && in.conditional_operator) {
+    throw invalid_parameter(
+        "ConditionalOperator can only be used when multiple attributes are specified in Filter or Expected");
+  }
+  return condition_of(*in.expected, in.conditional_operator);
+}
+
+template <class In>
+void check_return_values(const In& in) {
+  if (in.return_values && *in.return_values != ReturnValue::NONE && *in.return_values != ReturnValue::ALL_OLD) {
+    throw validation("ReturnValues can only be ALL_OLD or NONE");
+  }
+}
+
+}  // namespace
+
+Task<GetItemOutput> DynamoService::get_item(Ctx& ctx, const GetItemInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  check_parameters({{"ProjectionExpression", in.projection_expression.has_value()}},
+                   {{"AttributesToGet", in.attributes_to_get.has_value()}}, in.expression_attribute_names.has_value(),
+                   false);
+  check_well_formed(in.key);
+  std::vector<Path> paths;
+  if (in.attributes_to_get) paths = paths_of(*in.attributes_to_get);
+  Placeholders placeholders = placeholders_of(in);
+  if (in.projection_expression) paths = parse_projection(*in.projection_expression, placeholders);
+  placeholders.check_all_used();
+  const std::optional<PathSet> projection = path_set(paths);
+
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  const TablePtr table = co_await store.require_table(name);
+  check_key(*table, in.key);
+  check_key_paths(*table, pointers_to(paths));
+  std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, in.key));
+
+  GetItemOutput out;
+  if (is_asked(in.return_consumed_capacity)) {
+    out.consumed_capacity =
+        capacity_of_read(in.return_consumed_capacity, table->name,
+                         read_units(item ? item->view().item_size() : 0, in.consistent_read.value_or(false)));
+  }
+  if (item) out.item = projection ? projection->project(*item) : std::move(*item);
+  co_return out;
+}
+
+Task<PutItemOutput> DynamoService::put_item(Ctx& ctx, const PutItemInput& in) {
+  Write write{.kind = WriteKind::kPut, .table = table_named(ctx, in.table_name), .subject = in.item};
+  check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
+                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
+  check_well_formed(in.item);
+  check_return_values(in);
+  if (in.item.view().item_size() > kMaxItemSize) throw validation("Item size has exceeded the maximum allowed size");
+  write.condition = expected_in(in);
+  Placeholders placeholders = placeholders_of(in);
+  if (auto condition = condition_in(in, placeholders)) write.condition = std::move(condition);
+  placeholders.check_all_used();
+  const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
+  write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
+
+  Written done = co_await db_.transact([&](kv::Txn& tx) -> Task<Written> {
+    Store store(tx, cache_);
+    Written written = co_await store.write(write);
+    if (written.refused) {
+      co_return condition_failed(written.before, returns_old_on_failure(in.return_values_on_condition_check_failure));
+    }
+    co_return written;
+  });
+  PutItemOutput out;
+  out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
+  out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.item);
+  if (old_wanted) out.attributes = std::move(done.before);
+  co_return out;
+}
+
+Task<DeleteItemOutput> DynamoService::delete_item(Ctx& ctx, const DeleteItemInput& in) {
+  Write write{.kind = WriteKind::kDelete, .table = table_named(ctx, in.table_name), .subject = in.key};
+  check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
+                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
+  check_well_formed(in.key);
+  check_return_values(in);
+  write.condition = expected_in(in);
+  Placeholders placeholders = placeholders_of(in);
+  if (auto condition = condition_in(in, placeholders)) write.condition = std::move(condition);
+  placeholders.check_all_used();
+  const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
+  write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
+
+  Written done = co_await db_.transact([&](kv::Txn& tx) -> Task<Written> {
+    Store store(tx, cache_);
+    Written written = co_await store.write(write);
+    if (written.refused) {
+      co_return condition_failed(written.before, returns_old_on_failure(in.return_values_on_condition_check_failure));
+    }
+    co_return written;
+  });
+  DeleteItemOutput out;
+  out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
+  out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.key);
+  if (old_wanted) out.attributes = std::move(done.before);
+  co_return out;
+}
+
+Task<UpdateItemOutput> DynamoService::update_item(Ctx& ctx, const UpdateItemInput& in) {
+  Write write{.kind = WriteKind::kUpdate, .table = table_named(ctx, in.table_name), .subject = in.key};
+  std::vector<Parameter> older = older_parameters(in);
+  older.insert(older.begin(), {"AttributeUpdates", in.attribute_updates.has_value()});
+  check_parameters({{"UpdateExpression", in.update_expression.has_value()},
+                    {"ConditionExpression", in.condition_expression.has_value()}},
+                   older, in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
+  check_well_formed(in.key);
+  if (in.attribute_updates) write.actions = actions_of(*in.attribute_updates);
+  write.condition = expected_in(in);
+  Placeholders placeholders = placeholders_of(in);
+  if (in.update_expression) write.actions = parse_update(*in.update_expression, placeholders);
+  if (auto condition = condition_in(in, placeholders)) write.condition = std::move(condition);
+  placeholders.check_all_used();
+
+  Written done = co_await db_.transact([&](kv::Txn& tx) -> Task<Written> {
+    Store store(tx, cache_);
+    Written written = co_await store.write(write);
+    if (written.refused) {
+      co_return condition_failed(written.before, returns_old_on_failure(in.return_values_on_condition_check_failure));
+    }
+    co_return written;
+  });
+  UpdateItemOutput out;
+  out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
+  out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.key);
+  const auto touched = [&](std::optional<Item>& item) -> std::optional<Item> {
+    if (!item) return std::nullopt;
+    PathSet set;
+    for (const UpdateAction& action : write.actions) set.add(action.path);
+    Item part = set.project(*item);
+    if (part.size() == 0) return std::nullopt;
+    return part;
+  };
+  switch (in.return_values.value_or(ReturnValue::NONE)) {
+    case ReturnValue::NONE:
+      break;
+    case ReturnValue::ALL_OLD:
+      out.attributes = std::move(done.before);
+      break;
+    case ReturnValue::ALL_NEW:
+      out.attributes = std::move(done.after);
+      break;
+    case ReturnValue::UPDATED_OLD:
+      out.attributes = touched(done.before);
+      break;
+    case ReturnValue::UPDATED_NEW:
+      out.attributes = touched(done.after);
+      break;
+  }
+  co_return out;
+}
+
+Task<std::optional<ItemCollectionMetrics>> DynamoService::collection_metrics(
+    std::optional<ReturnItemCollectionMetrics> asked, TablePtr table, Item item) {
+  // Only tables with local indexes have item collections that AWS measures.
+  if (asked != ReturnItemCollectionMetrics::SIZE || !table->has_local_index())
+    co_return std::optional<ItemCollectionMetrics>();
+  constexpr double kGigabyte = 1024.0 * 1024 * 1024;
+  const auto reader = db_.snapshot();
+  double bytes = 0;
+  for (size_t i = 0; i <= table->indexes.size(); ++i) {
+    const Index* index = i ? &table->indexes[i - 1] : nullptr;
+    if (index && !index->local) continue;
+    kv::Range range = partition_range(*table, index, item.find(table->key.hash), nullptr);
+    // Read in pages, and no further than the first gigabyte: the estimate is a range of whole gigabytes.
+    for (;;) {
+      const auto rows = co_await reader->scan(range, {.byte_limit = kPageBytes});
+      for (const kv::Entry& row : rows) bytes += static_cast<double>(row.value.size());
+      if (rows.empty() || bytes > kGigabyte) break;
+      range.begin = rows.back().key + '\0';
+    }
+  }
+  ItemCollectionMetrics out;
+  out.item_collection_key = pick(item, {table->key.hash});
+  const double low = static_cast<double>(static_cast<int64_t>(bytes / kGigabyte));
+  out.size_estimate_range_gb = std::vector<double>{low, low + 1};
+  co_return out;
+}
+
+}  // namespace virga::dynamodb

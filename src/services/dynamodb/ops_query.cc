@@ -1,0 +1,392 @@
+#include <aws/dynamodb/errors.h>
+
+#include <algorithm>
+
+#include "base/str.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/legacy.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/ops.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/service.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+// What a page is made of. Everything was checked.
+struct PageRequest {
+  TablePtr table;
+  const Index* index = nullptr;
+  kv::Range range;
+  bool reverse = false;
+  size_t limit = SIZE_MAX;
+  const Node* filter = nullptr;
+  const PathSet* projection = nullptr;
+  bool count_only = false;
+  bool fetch = false;  // the index lacks attributes: read the items themselves
+};
+
+struct Page {
+  std::vector<Item> items;
+  int32_t count = 0, scanned = 0;
+  std::optional<Item> last_key;
+  size_t table_bytes = 0, index_bytes = 0;
+};
+
+// Reads rows until the limit or a megabyte is reached, whichever is first; filters come after both, as AWS has it.
+Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& request) {
+  constexpr size_t kRowsAtOnce = 1000;
+  Page page;
+  size_t bytes = 0;
+  kv::Range range = request.range;
+  for (;;) {
+    const size_t wanted = std::min(kRowsAtOnce, request.limit - static_cast<size_t>(page.scanned));
+    const auto rows =
+        co_await reader.scan(range, {.limit = wanted, .byte_limit = kPageBytes - bytes, .reverse = request.reverse});
+    for (const kv::Entry& row : rows) {
+      std::optional<Item> fetched;
+      View item(row.value);
+      size_t size = item.item_size();
+      (request.index ? page.index_bytes : page.table_bytes) += size;
+      if (request.fetch) {
+        fetched = co_await store.find_item(request.table, row_key(*request.table, nullptr, item));
+        if (fetched) {
+          item = fetched->view();
+          size = item.item_size();
+          page.table_bytes += size;
+        }
+      }
+      ++page.scanned;
+      bytes += size;
+      if (!request.filter || holds(*request.filter, item)) {
+        ++page.count;
+        if (!request.count_only)
+          page.items.push_back(request.projection ? request.projection->project(item) : Item(item));
+      }
+      if (static_cast<size_t>(page.scanned) >= request.limit || bytes >= kPageBytes) {
+        page.last_key = pick(View(row.value), start_key_names(*request.table, request.index));
+        co_return page;
+      }
+    }
+    if (rows.size() < wanted) co_return page;
+    if (request.reverse) {
+      range.end = rows.back().key;
+    } else {
+      range.begin = rows.back().key + '\0';
+    }
+  }
+}
+
+// What Query and Scan share of a request.
+struct Selection {
+  std::optional<Node> filter;
+  std::vector<Path> paths;
+  std::optional<PathSet> projection;
+};
+
+template <class In>
+void check_select(const In& in) {
+  const bool some = in.attributes_to_get || in.projection_expression;
+  const std::string_view what = in.projection_expression ? "ProjectionExpression" : "AttributesToGet";
+  if (!in.select) return;
+  if (*in.select == Select::SPECIFIC_ATTRIBUTES && !some) {
+    throw invalid_parameter(
+        "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES");
+  }
+  if (*in.select != Select::SPECIFIC_ATTRIBUTES && some) {
+    throw validation(cat("Cannot specify the ", what, " when choosing to get ",
+                         *in.select == Select::COUNT ? "only the Count" : to_string(*in.select)));
+  }
+  if (*in.select == Select::ALL_PROJECTED_ATTRIBUTES && !in.index_name) {
+    throw invalid_parameter("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName");
+  }
+}
+
+template <class In>
+const Index* index_in(const In& in, const Table& table) {
+  if (!in.index_name) return nullptr;
+  const Index* index = table.find_index(*in.index_name);
+  if (!index) throw validation(cat("The table does not have the specified index: ", *in.index_name));
+  if (!index->local && in.consistent_read.value_or(false)) {
+    throw validation("Consistent reads are not supported on global secondary indexes");
+  }
+  if (index->state == IndexState::kCreating) {
+    throw validation(cat("Cannot read from backfilling global secondary index: ", index->name));
+  }
+  return index;
+}
+
+// Whether the answer needs attributes that the index does not hold. Throws where AWS does not look them up.
+template <class In>
+bool needs_fetch(const In& in, const Table& table, const Index* index, const Selection& selection) {
+  if (!index || index->projection == IndexProjection::kAll) return false;
+  const bool all = in.select == Select::ALL_ATTRIBUTES;
+  if (all && !index->local) {
+    throw invalid_parameter(cat("Select type ALL_ATTRIBUTES is not supported for global secondary index ", index->name,
+                                " because its projection type is not ALL"));
+  }
+  if (all) return true;
+  const auto keys = start_key_names(table, index);
+  for (const Path& path : selection.paths) {
+    const std::string& name = path[0].name;
+    const bool held = std::find(keys.begin(), keys.end(), name) != keys.end() ||
+                      std::find(index->non_key.begin(), index->non_key.end(), name) != index->non_key.end();
+    if (held) continue;
+    if (index->local) return true;
+    throw invalid_parameter(cat("Global secondary index ", index->name, " does not project [", name, "]"));
+  }
+  return false;
+}
+
+void check_start_key_values(const std::optional<Item>& key) {
+  if (!key) return;
+  const std::string_view fault = key->view().malformed();
+  if (fault.empty()) return;
+  // AWS says some of these with a prefix and some without.
+  for (const std::string_view bare :
+       {"contains duplicates", "number set", "numeric value", "significant digits", "number with magnitude"}) {
+    if (fault.find(bare) != std::string_view::npos) throw validation(std::string(fault));
+  }
+  throw validation(cat("The provided starting key is invalid: ", fault));
+}
+
+void check_start_key(const Table& table, const Index* index, View key) {
+  const auto names = start_key_names(table, index);
+  const std::string invalid = "The provided starting key is invalid";
+  if (key.size() != names.size()) {
+    throw validation(index ? invalid : cat(invalid, ": The provided key element does not match the schema"));
+  }
+  for (const std::string_view name : names) {
+    const View value = key.find(name);
+    if (!value.present()) throw validation(invalid);
+    if (value.type() != table.type_of(name)) {
+      throw validation(index ? "The provided key element does not match the schema"
+                             : cat(invalid, ": The provided key element does not match the schema"));
+    }
+  }
+}
+
+void check_filter_paths(const Table& table, const KeyNames& key, const Node& filter, std::string_view label,
+                        bool of_query) {
+  std::vector<const Path*> paths;
+  collect_paths(filter, paths);
+  if (of_query) {
+    for (const std::string& name : {key.hash, key.range}) {
+      for (const Path* path : paths) {
+        if (!name.empty() && (*path)[0].name == name) {
+          throw validation(cat(label, " can only contain non-primary key attributes: Primary key attribute: ", name));
+        }
+      }
+    }
+  }
+  check_key_paths(table, paths);
+}
+
+std::optional<ConsumedCapacity> capacity_of_page(std::optional<ReturnConsumedCapacity> asked,
+                                                 const PageRequest& request, const Page& page, bool consistent) {
+  if (!is_asked(asked)) return std::nullopt;
+  const auto units = [&](size_t bytes, bool any) { return bytes || any ? read_units(bytes, consistent) : 0; };
+  const double table = units(page.table_bytes, !request.index);
+  const double index = units(page.index_bytes, request.index != nullptr);
+  auto out = capacity_of_read(asked, request.table->name, table + index);
+  if (*asked == ReturnConsumedCapacity::INDEXES) {
+    out->table.emplace().capacity_units = table;
+    if (request.index) {
+      auto& indexes = request.index->local ? out->local_secondary_indexes : out->global_secondary_indexes;
+      indexes.emplace()[request.index->name].capacity_units = index;
+    }
+  }
+  return out;
+}
+
+template <class Out>
+void answer(Out& out, Page page, bool count_only) {
+  out.count = page.count;
+  out.scanned_count = page.scanned;
+  out.last_evaluated_key = std::move(page.last_key);
+  if (!count_only) out.items = std::move(page.items);
+}
+
+// The sort key's condition among `conditions`, all of which are checked against the key. Throws.
+const KeyCondition* check_key_conditions(const Table& table, const KeyNames& key,
+                                         const std::vector<KeyCondition>& conditions) {
+  const auto find = [&](const std::string& name) -> const KeyCondition* {
+    for (const KeyCondition& c : conditions) {
+      if (c.attribute == name) return &c;
+    }
+    return nullptr;
+  };
+  const auto check_types = [&](const KeyCondition& c) {
+    for (const View value : c.values) {
+      if (value.type() != table.type_of(c.attribute))
+        throw invalid_parameter("Condition parameter type does not match schema type");
+      if ((value.is(Type::kS) || value.is(Type::kB)) && value.content().empty()) {
+        throw validation(
+            cat("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
+                "empty ",
+                value.is(Type::kS) ? "string" : "binary", " value. Key: ", c.attribute));
+      }
+    }
+  };
+  if (key.range.empty() && conditions.size() > 1) throw validation("Query key condition not supported");
+  const KeyCondition* hash = find(key.hash);
+  if (!hash) throw validation(cat("Query condition missed key schema element: ", key.hash));
+  check_types(*hash);
+  if (hash->comparison != NodeKind::kEq) throw validation("Query key condition not supported");
+  const KeyCondition* sort = key.range.empty() ? nullptr : find(key.range);
+  if (!sort && conditions.size() > 1) throw validation(cat("Query condition missed key schema element: ", key.range));
+  if (sort) check_types(*sort);
+  return sort;
+}
+
+}  // namespace
+
+Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  check_parameters({{"ProjectionExpression", in.projection_expression.has_value()},
+                    {"FilterExpression", in.filter_expression.has_value()},
+                    {"KeyConditionExpression", in.key_condition_expression.has_value()}},
+                   {{"AttributesToGet", in.attributes_to_get.has_value()},
+                    {"QueryFilter", in.query_filter.has_value()},
+                    {"ConditionalOperator", in.conditional_operator.has_value()},
+                    {"KeyConditions", in.key_conditions.has_value() && in.key_condition_expression.has_value()}},
+                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
+  Selection selection;
+  if (in.query_filter) selection.filter = condition_of(*in.query_filter, in.conditional_operator);
+  if (in.attributes_to_get) selection.paths = paths_of(*in.attributes_to_get);
+  check_select(in);
+  check_start_key_values(in.exclusive_start_key);
+  if (!in.key_conditions && !in.key_condition_expression) {
+    throw validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.");
+  }
+  Placeholders placeholders = placeholders_of(in);
+  std::optional<Node> key_tree;
+  if (in.key_condition_expression) {
+    key_tree = parse_condition(*in.key_condition_expression, ExpressionKind::kKeyCondition, placeholders);
+  }
+  if (in.filter_expression)
+    selection.filter = parse_condition(*in.filter_expression, ExpressionKind::kFilter, placeholders);
+  if (in.projection_expression) selection.paths = parse_projection(*in.projection_expression, placeholders);
+  placeholders.check_all_used();
+  const std::vector<KeyCondition> conditions =
+      key_tree ? key_conditions_of(*key_tree) : key_conditions_of(*in.key_conditions);
+  selection.projection = path_set(selection.paths);
+
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  PageRequest request;
+  request.table = co_await store.require_table(name);
+  const Table& table = *request.table;
+  request.index = index_in(in, table);
+  const KeyNames& key = request.index ? request.index->key : table.key;
+  if (in.exclusive_start_key) check_start_key(table, request.index, *in.exclusive_start_key);
+  const KeyCondition* sort = check_key_conditions(table, key, conditions);
+  const View hash = std::find_if(conditions.begin(), conditions.end(), [&](const auto& c) {
+                      return c.attribute == key.hash;
+                    })->values[0];
+  request.range = partition_range(table, request.index, hash, sort);
+  request.reverse = !in.scan_index_forward.value_or(true);
+  if (in.exclusive_start_key) {
+    std::string start = row_key(table, request.index, *in.exclusive_start_key);
+    if (start < request.range.begin || (!request.range.end.empty() && start >= request.range.end)) {
+      const bool other_partition = !(in.exclusive_start_key->find(key.hash) == hash);
+      if (!sort) throw validation("The provided starting key is outside query boundaries based on provided conditions");
+      throw validation(other_partition ? "The query can return at most one row and cannot be restarted"
+                                       : "The provided starting key does not match the range key predicate");
+    }
+    if (request.reverse) {
+      request.range.end = std::move(start);
+    } else {
+      request.range.begin = start + '\0';
+    }
+  }
+  check_key_paths(table, pointers_to(selection.paths));
+  if (selection.filter) {
+    check_filter_paths(table, key, *selection.filter, in.query_filter ? "QueryFilter" : "Filter Expression", true);
+    request.filter = &*selection.filter;
+  }
+  request.fetch = needs_fetch(in, table, request.index, selection);
+  if (in.limit) request.limit = static_cast<size_t>(*in.limit);
+  if (selection.projection) request.projection = &*selection.projection;
+  request.count_only = in.select == Select::COUNT;
+  Page page = co_await read_page(*reader, store, request);
+
+  QueryOutput out;
+  out.consumed_capacity =
+      capacity_of_page(in.return_consumed_capacity, request, page, in.consistent_read.value_or(false));
+  answer(out, std::move(page), request.count_only);
+  co_return out;
+}
+
+Task<ScanOutput> DynamoService::scan(Ctx& ctx, const ScanInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  check_parameters({{"ProjectionExpression", in.projection_expression.has_value()},
+                    {"FilterExpression", in.filter_expression.has_value()}},
+                   {{"AttributesToGet", in.attributes_to_get.has_value()},
+                    {"ScanFilter", in.scan_filter.has_value()},
+                    {"ConditionalOperator", in.conditional_operator.has_value()}},
+                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
+  Selection selection;
+  if (in.attributes_to_get) selection.paths = paths_of(*in.attributes_to_get);
+  check_select(in);
+  if (in.scan_filter) selection.filter = condition_of(*in.scan_filter, in.conditional_operator);
+  check_start_key_values(in.exclusive_start_key);
+  if (in.segment && !in.total_segments) {
+    throw validation(
+        "The TotalSegments parameter is required but was not present in the request when Segment parameter is present");
+  }
+  if (in.total_segments && !in.segment) {
+    throw validation(
+        "The Segment parameter is required but was not present in the request when parameter TotalSegments is present");
+  }
+  if (in.segment && *in.segment >= *in.total_segments) {
+    throw validation(cat("The Segment parameter is zero-based and must be less than parameter TotalSegments: Segment: ",
+                         *in.segment, " is not less than TotalSegments: ", *in.total_segments));
+  }
+  Placeholders placeholders = placeholders_of(in);
+  if (in.filter_expression)
+    selection.filter = parse_condition(*in.filter_expression, ExpressionKind::kFilter, placeholders);
+  if (in.projection_expression) selection.paths = parse_projection(*in.projection_expression, placeholders);
+  placeholders.check_all_used();
+  selection.projection = path_set(selection.paths);
+
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  PageRequest request;
+  request.table = co_await store.require_table(name);
+  const Table& table = *request.table;
+  request.index = index_in(in, table);
+  const KeyNames& key = request.index ? request.index->key : table.key;
+  request.fetch = needs_fetch(in, table, request.index, selection);
+  request.range = segment_range(table, request.index, static_cast<uint32_t>(in.segment.value_or(0)),
+                                static_cast<uint32_t>(in.total_segments.value_or(1)));
+  if (in.exclusive_start_key) {
+    check_start_key(table, request.index, *in.exclusive_start_key);
+    const std::string start = row_key(table, request.index, *in.exclusive_start_key);
+    if (start < request.range.begin || (!request.range.end.empty() && start >= request.range.end)) {
+      throw validation(cat(
+          "The provided starting key is invalid: Invalid ExclusiveStartKey. Please use ExclusiveStartKey with correct "
+          "Segment. TotalSegments: ",
+          in.total_segments.value_or(1), " Segment: ", in.segment.value_or(0)));
+    }
+    request.range.begin = start + '\0';
+  }
+  check_key_paths(table, pointers_to(selection.paths));
+  if (selection.filter) {
+    check_filter_paths(table, key, *selection.filter, "Filter Expression", false);
+    request.filter = &*selection.filter;
+  }
+  if (in.limit) request.limit = static_cast<size_t>(*in.limit);
+  if (selection.projection) request.projection = &*selection.projection;
+  request.count_only = in.select == Select::COUNT;
+  Page page = co_await read_page(*reader, store, request);
+
+  ScanOutput out;
+  out.consumed_capacity =
+      capacity_of_page(in.return_consumed_capacity, request, page, in.consistent_read.value_or(false));
+  answer(out, std::move(page), request.count_only);
+  co_return out;
+}
+
+}  // namespace virga::dynamodb

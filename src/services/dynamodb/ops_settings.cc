@@ -1,0 +1,157 @@
+// What a table has beside its items: time to live, tags; and the account's limits.
+#include <aws/dynamodb/errors.h>
+
+#include "base/str.h"
+#include "kv/record.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/schema.h"
+#include "services/dynamodb/service.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+// The table that a ResourceArn of the tag operations means.
+TableName tagged_table(const Ctx& ctx, const std::string& arn) {
+  if (!arn.starts_with("arn:")) throw validation("Invalid TableArn: Invalid ResourceArn provided as input ");
+  return table_named(ctx, arn);
+}
+
+Error no_such_resource(const std::string& arn) {
+  return err::ResourceNotFoundException(cat("Requested resource not found: ResourcArn: ", arn, " not found"));
+}
+
+// How soon after their time items go: AWS takes up to days, a minute is kind to tests and cheap.
+constexpr std::chrono::seconds kExpiryInterval{60};
+
+}  // namespace
+
+Task<DescribeTimeToLiveOutput> DynamoService::describe_time_to_live(Ctx& ctx, const DescribeTimeToLiveInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  const TablePtr table = co_await store.find_table(name);
+  if (!table)
+    co_return err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name.name, " not found"));
+  DescribeTimeToLiveOutput out;
+  auto& description = out.time_to_live_description.emplace();
+  description.time_to_live_status = TimeToLiveStatus::DISABLED;
+  if (table->expiry) {
+    description.time_to_live_status =
+        table->expiry->state == IndexState::kActive ? TimeToLiveStatus::ENABLED : TimeToLiveStatus::ENABLING;
+    description.attribute_name = table->expiry->attribute;
+  }
+  co_return out;
+}
+
+Task<UpdateTimeToLiveOutput> DynamoService::update_time_to_live(Ctx& ctx, const UpdateTimeToLiveInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  const TimeToLiveSpecification& wanted = in.time_to_live_specification;
+  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    Store store(tx, cache_);
+    const TablePtr found = co_await store.find_table(name);
+    if (!found)
+      co_await fail(
+          err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name.name, " not found")));
+    Table table = *found;
+    if (wanted.enabled && table.expiry) co_await fail(validation("TimeToLive is already enabled"));
+    if (!wanted.enabled && !table.expiry) co_await fail(validation("TimeToLive is already disabled"));
+    if (!wanted.enabled && table.expiry->attribute != wanted.attribute_name) {
+      co_await fail(validation(cat("TimeToLive is active on a different AttributeName: current AttributeName is ",
+                                   table.expiry->attribute)));
+    }
+    if (wanted.enabled) {
+      table.expiry = Expiry{wanted.attribute_name, IndexState::kCreating};
+      const std::string key = backfill_key(table, kExpiryIndex);
+      tx.put(key, kv::encode(Backfill{name, {}}));
+      tx.on_commit([this, key] { start_backfill(key); });
+      kernel::Timer timer{"ddb.ttl", expiry_timer_id(table), ctx.now() + kExpiryInterval,
+                          kv::encode(Backfill{name, {}})};
+      co_await timers_.set(tx, std::move(timer));
+    } else {
+      tx.erase_range(rows_of_everything(table, 'e'));
+      tx.erase(backfill_key(table, kExpiryIndex));
+      co_await timers_.clear(tx, "ddb.ttl", expiry_timer_id(table));
+      table.expiry.reset();
+    }
+    store.put_table(table);
+  });
+  UpdateTimeToLiveOutput out;
+  out.time_to_live_specification = wanted;
+  co_return out;
+}
+
+Task<TagResourceOutput> DynamoService::tag_resource(Ctx& ctx, const TagResourceInput& in) {
+  const TableName name = tagged_table(ctx, in.resource_arn);
+  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    Store store(tx, cache_);
+    const TablePtr found = co_await store.find_table(name);
+    if (!found) co_await fail(no_such_resource(in.resource_arn));
+    Table table = *found;
+    for (const Tag& tag : in.tags) table.tags[tag.key] = tag.value;
+    check_tags(table.tags);
+    store.put_table(table);
+  });
+  co_return TagResourceOutput{};
+}
+
+Task<UntagResourceOutput> DynamoService::untag_resource(Ctx& ctx, const UntagResourceInput& in) {
+  const TableName name = tagged_table(ctx, in.resource_arn);
+  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    Store store(tx, cache_);
+    const TablePtr found = co_await store.find_table(name);
+    if (!found) co_await fail(no_such_resource(in.resource_arn));
+    Table table = *found;
+    for (const std::string& key : in.tag_keys) table.tags.erase(key);
+    store.put_table(table);
+  });
+  co_return UntagResourceOutput{};
+}
+
+Task<ListTagsOfResourceOutput> DynamoService::list_tags_of_resource(Ctx& ctx, const ListTagsOfResourceInput& in) {
+  const TableName name = tagged_table(ctx, in.resource_arn);
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  const TablePtr table = co_await store.find_table(name);
+  if (!table) co_return no_such_resource(in.resource_arn);
+  ListTagsOfResourceOutput out;
+  out.tags.emplace();
+  for (const auto& [key, value] : table->tags) out.tags->push_back({key, value});
+  co_return out;
+}
+
+Task<DescribeContinuousBackupsOutput> DynamoService::describe_continuous_backups(
+    Ctx& ctx, const DescribeContinuousBackupsInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  if (!co_await store.find_table(name)) co_return err::TableNotFoundException(cat("Table not found: ", name.name));
+  // There is no point-in-time recovery, so it is disabled; AWS says ENABLED of the whole either way.
+  DescribeContinuousBackupsOutput out;
+  auto& description = out.continuous_backups_description.emplace();
+  description.continuous_backups_status = ContinuousBackupsStatus::ENABLED;
+  description.point_in_time_recovery_description.emplace().point_in_time_recovery_status =
+      PointInTimeRecoveryStatus::DISABLED;
+  co_return out;
+}
+
+Task<DescribeEndpointsResponse> DynamoService::describe_endpoints(Ctx& ctx, const DescribeEndpointsRequest& in) {
+  // The endpoint is wherever the client reached us.
+  const auto [scheme, address] = split_once(ctx.base_url, ':');
+  DescribeEndpointsResponse out;
+  out.endpoints.push_back({std::string(address.starts_with("//") ? address.substr(2) : address), 1440});
+  co_return out;
+}
+
+Task<DescribeLimitsOutput> DynamoService::describe_limits(Ctx& ctx, const DescribeLimitsInput& in) {
+  DescribeLimitsOutput out;
+  out.account_max_read_capacity_units = 80'000;
+  out.account_max_write_capacity_units = 80'000;
+  out.table_max_read_capacity_units = 40'000;
+  out.table_max_write_capacity_units = 40'000;
+  co_return out;
+}
+
+}  // namespace virga::dynamodb

@@ -1,0 +1,285 @@
+#include <aws/dynamodb/errors.h>
+
+#include <algorithm>
+
+#include "base/id.h"
+#include "base/str.h"
+#include "kv/key.h"
+#include "kv/record.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/schema.h"
+#include "services/dynamodb/service.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+Error no_such_table(const std::string& name) {
+  return err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name, " not found"));
+}
+
+// The name of a table to be: an ARN will not do.
+TableName new_table_name(const Ctx& ctx, const std::string& name) {
+  if (name.starts_with("arn:")) {
+    throw validation(
+        cat("1 validation error detected: Value '", name,
+            "' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: "
+            "[a-zA-Z0-9_.-]+"));
+  }
+  return table_named(ctx, name);
+}
+
+// Sets new units, with what AWS remembers of the change. Throws when nothing changes.
+void set_throughput(Throughput& throughput, const ProvisionedThroughput& in, Time now) {
+  if (in.read_capacity_units == throughput.read && in.write_capacity_units == throughput.write) {
+    throw validation(
+        cat("The provisioned throughput for the table will not change. The requested value equals the current value. "
+            "Current ReadCapacityUnits provisioned for the table: ",
+            throughput.read, ". Requested ReadCapacityUnits: ", in.read_capacity_units,
+            ". Current WriteCapacityUnits provisioned for the table: ", throughput.write,
+            ". Requested WriteCapacityUnits: ", in.write_capacity_units,
+            ". Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."));
+  }
+  if (in.read_capacity_units > throughput.read || in.write_capacity_units > throughput.write)
+    throughput.last_increase = now;
+  if (in.read_capacity_units < throughput.read || in.write_capacity_units < throughput.write) {
+    throughput.last_decrease = now;
+    ++throughput.decreases;
+  }
+  throughput.read = in.read_capacity_units;
+  throughput.write = in.write_capacity_units;
+}
+
+void change_billing(Table& table, const UpdateTableInput& in, Time now) {
+  const bool to_on_demand = in.billing_mode ? *in.billing_mode == BillingMode::PAY_PER_REQUEST : table.on_demand;
+  if (to_on_demand && in.provisioned_throughput) {
+    throw invalid_parameter(
+        "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST");
+  }
+  if (to_on_demand && !table.on_demand) {
+    table.on_demand_since = now;
+    table.throughput = {};
+    for (Index& index : table.indexes) index.throughput = {};
+  }
+  table.on_demand = to_on_demand;
+  if (in.provisioned_throughput) set_throughput(table.throughput, *in.provisioned_throughput, now);
+}
+
+void check_update(const UpdateTableInput& in) {
+  if (!in.provisioned_throughput && !in.billing_mode && !in.global_secondary_index_updates && !in.sse_specification &&
+      !in.replica_updates && !in.stream_specification && !in.table_class && !in.deletion_protection_enabled) {
+    throw validation(
+        "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
+        "SSESpecification or ReplicaUpdates is required");
+  }
+  if (in.billing_mode == BillingMode::PROVISIONED && !in.provisioned_throughput) {
+    throw invalid_parameter("ProvisionedThroughput must be specified when BillingMode is PROVISIONED");
+  }
+  if (!in.global_secondary_index_updates) return;
+  std::vector<std::string> names;
+  int changes = 0;
+  for (const GlobalSecondaryIndexUpdate& update : *in.global_secondary_index_updates) {
+    if (update.create.has_value() + update.update.has_value() + update.delete_.has_value() != 1) {
+      throw invalid_parameter(
+          "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+          "GlobalSecondaryIndexUpdate.Delete must not be null");
+    }
+    const std::string& name = update.create   ? update.create->index_name
+                              : update.update ? update.update->index_name
+                                              : update.delete_->index_name;
+    if (std::find(names.begin(), names.end(), name) != names.end()) {
+      throw invalid_parameter(
+          cat("Only one global secondary index update per index is allowed simultaneously. Index: ", name));
+    }
+    names.push_back(name);
+    if (!update.update) ++changes;
+  }
+  if (changes > 1) {
+    throw err::LimitExceededException(
+        "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table");
+  }
+}
+
+// A definition is dropped with the last key that uses it.
+void drop_unused_definitions(Table& table) {
+  const auto used = [&](const std::string& name) {
+    if (name == table.key.hash || name == table.key.range) return true;
+    return std::any_of(table.indexes.begin(), table.indexes.end(),
+                       [&](const Index& i) { return name == i.key.hash || name == i.key.range; });
+  };
+  std::erase_if(table.attributes, [&](const KeyAttribute& a) { return !used(a.name); });
+}
+
+void mark_status(TableDescription& description, TableStatus status) { description.table_status = status; }
+
+}  // namespace
+
+Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableInput& in) {
+  const TableName name = new_table_name(ctx, in.table_name);
+  refuse_unbuilt(in);
+  Table table = table_of(in);
+  table.name = name.name;
+  table.account = name.account;
+  table.region = name.region;
+  table.id = uuid();
+  table.number = random_u64();
+  table.created = ctx.now();
+  if (table.on_demand) table.on_demand_since = table.created;
+
+  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    Store store(tx, cache_);
+    if (co_await store.find_table(name))
+      co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
+    store.put_table(table);
+  });
+  // The table is ready with the commit; the answer shows the moment before, as AWS's does.
+  CreateTableOutput out;
+  out.table_description = description_of(table);
+  mark_status(*out.table_description, TableStatus::CREATING);
+  if (out.table_description->global_secondary_indexes) {
+    for (auto& index : *out.table_description->global_secondary_indexes) index.index_status = IndexStatus::CREATING;
+  }
+  co_return out;
+}
+
+Task<DescribeTableOutput> DynamoService::describe_table(Ctx& ctx, const DescribeTableInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  const TablePtr table = co_await store.find_table(name);
+  if (!table) co_return no_such_table(name.name);
+  DescribeTableOutput out;
+  out.table = co_await describe(table, true);
+  co_return out;
+}
+
+Task<TableDescription> DynamoService::describe(TablePtr table, bool with_counts) {
+  TableDescription out = description_of(*table);
+  if (!with_counts) co_return out;
+  const Counts counts = co_await count(table);
+  const auto of = [&](uint32_t number) {
+    for (const auto& [index, c] : counts.by_index) {
+      if (index == static_cast<int64_t>(number)) return c;
+    }
+    return Count{};
+  };
+  out.item_count = of(0).items;
+  out.table_size_bytes = of(0).bytes;
+  size_t local = 0, global = 0;
+  for (const Index& index : table->indexes) {
+    const Count c = of(index.number);
+    if (index.local) {
+      (*out.local_secondary_indexes)[local].item_count = c.items;
+      (*out.local_secondary_indexes)[local++].index_size_bytes = c.bytes;
+    } else {
+      (*out.global_secondary_indexes)[global].item_count = c.items;
+      (*out.global_secondary_indexes)[global++].index_size_bytes = c.bytes;
+    }
+  }
+  co_return out;
+}
+
+Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  check_update(in);
+  refuse_unbuilt(in);
+
+  Table changed = co_await db_.transact([&](kv::Txn& tx) -> Task<Table> {
+    Store store(tx, cache_);
+    const TablePtr found = co_await store.find_table(name);
+    if (!found) co_return no_such_table(name.name);
+    Table table = *found;
+    if (table.updating() && in.global_secondary_index_updates) {
+      co_return err::ResourceInUseException(
+          cat("Attempt to change a resource which is still in use: Table is being updated: ", table.name));
+    }
+    if (in.billing_mode || in.provisioned_throughput) change_billing(table, in, ctx.now());
+    if (in.table_class) {
+      const bool infrequent = *in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
+      if (infrequent != table.infrequent_access) table.class_changed = ctx.now();
+      table.infrequent_access = infrequent;
+    }
+    if (in.deletion_protection_enabled) table.deletion_protection = *in.deletion_protection_enabled;
+    if (in.attribute_definitions) merge_definitions(table, *in.attribute_definitions);
+    if (in.global_secondary_index_updates) {
+      for (const GlobalSecondaryIndexUpdate& update : *in.global_secondary_index_updates) {
+        if (update.create) {
+          const Index& index = add_global_index(table, *update.create);
+          const std::string key = backfill_key(table, index.number);
+          tx.put(key, kv::encode(Backfill{name, {}}));
+          tx.on_commit([this, key] { start_backfill(key); });
+          continue;
+        }
+        const std::string& index_name = update.update ? update.update->index_name : update.delete_->index_name;
+        Index* index = table.find_index(index_name);
+        if (!index || index->local) {
+          co_return err::ResourceNotFoundException(
+              cat("Requested resource not found: Index: ", index_name, " not found"));
+        }
+        if (update.update) {
+          if (update.update->provisioned_throughput)
+            set_throughput(index->throughput, *update.update->provisioned_throughput, ctx.now());
+          continue;
+        }
+        tx.erase_range(kv::prefix_range(rows_prefix(table, index->number)));
+        std::erase_if(table.indexes, [&](const Index& i) { return i.name == index_name; });
+      }
+    }
+    drop_unused_definitions(table);
+    store.put_table(table);
+    co_return table;
+  });
+  UpdateTableOutput out;
+  out.table_description = co_await describe(std::make_shared<const Table>(std::move(changed)), true);
+  mark_status(*out.table_description, TableStatus::UPDATING);
+  co_return out;
+}
+
+Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableInput& in) {
+  const TableName name = table_named(ctx, in.table_name);
+  Table gone = co_await db_.transact([&](kv::Txn& tx) -> Task<Table> {
+    Store store(tx, cache_);
+    const TablePtr table = co_await store.find_table(name);
+    if (!table) co_return no_such_table(name.name);
+    if (table->deletion_protection) {
+      co_return validation(
+          cat("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection "
+              "first."));
+    }
+    tx.erase(table_key(name));
+    tx.erase_range(rows_of_everything(*table, 'r'));
+    tx.erase_range(rows_of_everything(*table, 'e'));
+    tx.erase_range(rows_of_everything(*table, 'b'));
+    tx.erase(counts_key(*table));
+    if (table->expiry) co_await timers_.clear(tx, "ddb.ttl", expiry_timer_id(*table));
+    co_return *table;
+  });
+  DeleteTableOutput out;
+  out.table_description = description_of(gone);
+  mark_status(*out.table_description, TableStatus::DELETING);
+  co_return out;
+}
+
+Task<ListTablesOutput> DynamoService::list_tables(Ctx& ctx, const ListTablesInput& in) {
+  kv::Range range = tables_of(ctx.account, ctx.region);
+  if (in.exclusive_start_table_name) {
+    range.begin = table_key({ctx.account, ctx.region, *in.exclusive_start_table_name}) + '\0';
+  }
+  const auto limit = static_cast<size_t>(in.limit.value_or(100));
+  const auto reader = db_.snapshot();
+  const auto rows = co_await reader->scan(range, {.limit = limit + 1});
+  ListTablesOutput out;
+  out.table_names.emplace();
+  for (const kv::Entry& row : rows) {
+    if (out.table_names->size() == limit) {
+      out.last_evaluated_table_name = out.table_names->back();
+      break;
+    }
+    out.table_names->push_back(kv::decode<Table>(row.value).name);
+  }
+  co_return out;
+}
+
+}  // namespace virga::dynamodb

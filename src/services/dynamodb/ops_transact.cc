@@ -1,0 +1,279 @@
+#include <aws/dynamodb/errors.h>
+
+#include <set>
+
+#include "base/crypto.h"
+#include "base/str.h"
+#include "kv/record.h"
+#include "services/dynamodb/attribute_codec.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/ops.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/service.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+// One action of a TransactWriteItems.
+struct Action {
+  Write write;
+  bool returns_old_on_failure = false;
+};
+
+// Why an action stopped the transaction; code "None" when it did not.
+struct Reason {
+  std::string code = "None", message;
+  std::optional<Item> item;
+};
+
+Error cancelled(const std::vector<Reason>& reasons) {
+  std::string codes;
+  Json list = Json::array();
+  for (const Reason& reason : reasons) {
+    append(codes, codes.empty() ? "" : ", ", reason.code);
+    Json one = Json::object({{"Code", reason.code}});
+    if (!reason.message.empty()) one["Message"] = reason.message;
+    if (reason.item) one["Item"] = json_value(*reason.item);
+    list.push_back(std::move(one));
+  }
+  return err::TransactionCanceledException(
+      cat("Transaction cancelled, please refer cancellation reasons for specific reasons [", codes, "]"),
+      Json::object({{"CancellationReasons", std::move(list)}}));
+}
+
+template <class In>
+void read_expressions(const In& in, Action& action) {
+  std::vector<Parameter> expressions;
+  if constexpr (requires { in.update_expression; }) expressions.push_back({"UpdateExpression", true});
+  if constexpr (std::is_same_v<std::decay_t<decltype(in.condition_expression)>, std::string>) {
+    expressions.push_back({"ConditionExpression", true});
+  } else {
+    expressions.push_back({"ConditionExpression", in.condition_expression.has_value()});
+  }
+  check_parameters(expressions, {}, in.expression_attribute_names.has_value(),
+                   in.expression_attribute_values.has_value());
+  Placeholders placeholders = placeholders_of(in);
+  if constexpr (requires { in.update_expression; })
+    action.write.actions = parse_update(in.update_expression, placeholders);
+  if constexpr (std::is_same_v<std::decay_t<decltype(in.condition_expression)>, std::string>) {
+    action.write.condition = parse_condition(in.condition_expression, ExpressionKind::kCondition, placeholders);
+  } else if (in.condition_expression) {
+    action.write.condition = parse_condition(*in.condition_expression, ExpressionKind::kCondition, placeholders);
+  }
+  placeholders.check_all_used();
+  action.returns_old_on_failure =
+      in.return_values_on_condition_check_failure == ReturnValuesOnConditionCheckFailure::ALL_OLD;
+}
+
+template <class In>
+Action action_of(const Ctx& ctx, const In& in, WriteKind kind, View subject) {
+  Action action{.write = {.kind = kind, .table = table_named(ctx, in.table_name), .subject = subject}};
+  check_well_formed(subject);
+  read_expressions(in, action);
+  return action;
+}
+
+Action action_of(const Ctx& ctx, const TransactWriteItem& in) {
+  const int given =
+      in.condition_check.has_value() + in.put.has_value() + in.delete_.has_value() + in.update.has_value();
+  if (given != 1) throw validation("TransactItems can only contain one of Check, Put, Update or Delete");
+  if (in.condition_check) return action_of(ctx, *in.condition_check, WriteKind::kCheck, in.condition_check->key);
+  if (in.delete_) return action_of(ctx, *in.delete_, WriteKind::kDelete, in.delete_->key);
+  if (in.update) return action_of(ctx, *in.update, WriteKind::kUpdate, in.update->key);
+  if (in.put->item.view().malformed().empty() && in.put->item.view().item_size() > kMaxItemSize) {
+    throw validation("Item size has exceeded the maximum allowed size");
+  }
+  return action_of(ctx, *in.put, WriteKind::kPut, in.put->item);
+}
+
+// The same requests, and only they, have the same digest.
+std::string digest_of(const TransactWriteItemsInput& in) {
+  std::string text;
+  const auto add = [&](std::string_view part) { append(text, part.size(), ":", part); };
+  const auto add_map = [&](const auto& map) {
+    if (!map) return;
+    for (const auto& [key, value] : *map) {
+      add(key);
+      add(value);
+    }
+  };
+  for (const TransactWriteItem& item : in.transact_items) {
+    const auto common = [&](std::string_view kind, const auto& action, View subject) {
+      add(kind);
+      add(action.table_name);
+      add(subject.bytes());
+      if constexpr (requires { action.update_expression; }) add(action.update_expression);
+      if constexpr (requires { action.condition_expression.has_value(); }) {
+        add(action.condition_expression.value_or(""));
+      } else {
+        add(action.condition_expression);
+      }
+      add_map(action.expression_attribute_names);
+      if (action.expression_attribute_values) add(action.expression_attribute_values->bytes());
+    };
+    if (item.condition_check) common("check", *item.condition_check, item.condition_check->key);
+    if (item.put) common("put", *item.put, item.put->item);
+    if (item.delete_) common("delete", *item.delete_, item.delete_->key);
+    if (item.update) common("update", *item.update, item.update->key);
+  }
+  return sha256(text);
+}
+
+// The outcome of a transaction's body: whether it was a repetition of one that succeeded.
+struct Outcome {
+  bool repeated = false;
+  std::vector<Written> written;
+};
+
+}  // namespace
+
+Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, const TransactWriteItemsInput& in) {
+  std::vector<Action> actions;
+  size_t bytes = 0;
+  for (const TransactWriteItem& item : in.transact_items) {
+    actions.push_back(action_of(ctx, item));
+    actions.back().write.wants_old = actions.back().returns_old_on_failure || is_asked(in.return_consumed_capacity);
+    bytes += actions.back().write.subject.bytes().size();
+  }
+  if (bytes > kTransactBytes) throw validation("Transaction request cannot exceed the 4 MB size limit");
+  const std::string digest = in.client_request_token ? digest_of(in) : std::string();
+
+  Outcome outcome = co_await db_.transact([&](kv::Txn& tx) -> Task<Outcome> {
+    Store store(tx, cache_);
+    Outcome out;
+    if (in.client_request_token) {
+      const std::string key = idempotency_key(ctx.account, ctx.region, *in.client_request_token);
+      if (const auto known = co_await tx.get(key)) {
+        if (kv::decode<IdempotencyRecord>(*known).digest != digest)
+          co_return err::IdempotentParameterMismatchException();
+        out.repeated = true;
+      } else {
+        tx.put(key, kv::encode(IdempotencyRecord{digest}));
+        kernel::Timer timer{"ddb.token", key, ctx.now() + std::chrono::minutes(kIdempotencyMinutes), {}};
+        co_await timers_.set(tx, std::move(timer));
+      }
+    }
+    if (out.repeated) {
+      for (const Action& action : actions) {
+        Written same;
+        same.table = co_await store.require_table(action.write.table);
+        out.written.push_back(std::move(same));
+      }
+      co_return out;
+    }
+    std::vector<Reason> reasons(actions.size());
+    std::set<std::string> rows;
+    bool stop = false;
+    for (size_t i = 0; i < actions.size(); ++i) {
+      auto result = co_await as_result(store.write(actions[i].write));
+      if (!result) {
+        const Error* error = error_of(result);
+        if (!error || error->shape->code != "ValidationException") co_await fail_with(std::move(result.error()));
+        reasons[i] = {"ValidationError", error->message, std::nullopt};
+        stop = true;
+        continue;
+      }
+      if (!rows.insert(row_key(*result->table, nullptr, actions[i].write.subject)).second) {
+        co_return validation("Transaction request cannot include multiple operations on one item");
+      }
+      if (result->refused) {
+        reasons[i] = {"ConditionalCheckFailed", "The conditional request failed",
+                      actions[i].returns_old_on_failure ? result->before : std::nullopt};
+        stop = true;
+      }
+      out.written.push_back(std::move(*result));
+    }
+    if (stop) co_return cancelled(reasons);
+    co_return out;
+  });
+
+  TransactWriteItemsOutput out;
+  if (is_asked(in.return_consumed_capacity)) {
+    std::map<std::string, Written> sums;
+    for (const Written& written : outcome.written) {
+      Written& sum = sums[written.table->name];
+      Written part = written;
+      // A check costs what a write would; a repetition only the reads that found it.
+      if (part.table_units == 0) part.table_units = 1;
+      add_units(sum, part);
+    }
+    out.consumed_capacity.emplace();
+    for (const auto& [name, sum] : sums) {
+      auto capacity = capacity_of_write(in.return_consumed_capacity, name, sum, 2);
+      if (outcome.repeated) {
+        capacity->read_capacity_units = capacity->capacity_units;
+        capacity->write_capacity_units.reset();
+      }
+      out.consumed_capacity->push_back(std::move(*capacity));
+    }
+  }
+  if (in.return_item_collection_metrics == ReturnItemCollectionMetrics::SIZE) {
+    for (size_t i = 0; i < outcome.written.size(); ++i) {
+      const TablePtr table = outcome.written[i].table;
+      auto metrics =
+          co_await collection_metrics(in.return_item_collection_metrics, table, Item(actions[i].write.subject));
+      if (!metrics) continue;
+      if (!out.item_collection_metrics) out.item_collection_metrics.emplace();
+      (*out.item_collection_metrics)[table->name].push_back(std::move(*metrics));
+    }
+  }
+  co_return out;
+}
+
+Task<TransactGetItemsOutput> DynamoService::transact_get_items(Ctx& ctx, const TransactGetItemsInput& in) {
+  struct Read {
+    TableName table;
+    View key;
+    std::vector<Path> paths;
+  };
+  std::vector<Read> reads;
+  for (const TransactGetItem& item : in.transact_items) {
+    Read read{table_named(ctx, item.get.table_name), item.get.key, {}};
+    check_well_formed(item.get.key);
+    check_parameters({{"ProjectionExpression", item.get.projection_expression.has_value()}}, {},
+                     item.get.expression_attribute_names.has_value(), false);
+    Placeholders placeholders = placeholders_of(item.get);
+    if (item.get.projection_expression) read.paths = parse_projection(*item.get.projection_expression, placeholders);
+    placeholders.check_all_used();
+    reads.push_back(std::move(read));
+  }
+
+  // A snapshot is one instant over all tables, which is all that the transaction has to promise.
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  std::set<std::string> rows;
+  TransactGetItemsOutput out;
+  out.responses.emplace();
+  std::map<std::string, double> units;
+  size_t bytes = 0;
+  for (const Read& read : reads) {
+    const TablePtr table = co_await store.require_table(read.table);
+    check_key(*table, read.key);
+    check_key_paths(*table, pointers_to(read.paths));
+    const std::string row = row_key(*table, nullptr, read.key);
+    if (!rows.insert(row).second)
+      throw validation("Transaction request cannot include multiple operations on one item");
+    std::optional<Item> item = co_await store.find_item(table, row);
+    const size_t size = item ? item->view().item_size() : 0;
+    units[table->name] += 2 * read_units(size, true);
+    if ((bytes += size) > kTransactBytes) throw validation("Transaction result cannot exceed the 4 MB size limit");
+    ItemResponse& response = out.responses->emplace_back();
+    if (!item) continue;
+    const std::optional<PathSet> projection = path_set(read.paths);
+    response.item = projection ? projection->project(*item) : std::move(*item);
+  }
+  if (is_asked(in.return_consumed_capacity)) {
+    out.consumed_capacity.emplace();
+    for (const auto& [name, u] : units) {
+      auto capacity = capacity_of_read(in.return_consumed_capacity, name, u);
+      capacity->read_capacity_units = u;
+      if (capacity->table) capacity->table->read_capacity_units = u;
+      out.consumed_capacity->push_back(std::move(*capacity));
+    }
+  }
+  co_return out;
+}
+
+}  // namespace virga::dynamodb

@@ -1,0 +1,125 @@
+#include "services/dynamodb/request.h"
+
+#include <algorithm>
+
+#include "base/str.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/legacy.h"
+
+namespace virga::dynamodb {
+
+TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
+  std::string_view name = text;
+  TableName out{ctx.account, ctx.region, {}};
+  if (text.starts_with("arn:")) {
+    const auto arn = kernel::parse_arn(text);
+    if (!arn || arn->service != "dynamodb" || !arn->resource.starts_with("table/")) {
+      throw validation("Invalid TableArn: Invalid ResourceArn provided as input");
+    }
+    out.account = arn->account;
+    out.region = arn->region;
+    out.name = arn->resource.substr(6);
+    // Tables of other regions and accounts look as if they were not there.
+    if (out.account != ctx.account || out.region != ctx.region) out.name += "/elsewhere";
+    return out;
+  }
+  if (name.size() < 3 || name.size() > 255) {
+    throw validation("TableName must be at least 3 characters long and at most 255 characters long");
+  }
+  const bool valid = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-';
+  });
+  if (!valid) {
+    throw validation(
+        cat("1 validation error detected: Value '", name,
+            "' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: "
+            "[a-zA-Z0-9_.-]+"));
+  }
+  out.name = name;
+  return out;
+}
+
+std::string table_arn_of(const kernel::Ctx& ctx, std::string_view text) {
+  if (text.starts_with("arn:")) return std::string(text);
+  return kernel::arn(ctx, "dynamodb", cat("table/", text));
+}
+
+void check_parameters(const std::vector<Parameter>& expressions, const std::vector<Parameter>& others, bool has_names,
+                      bool has_values) {
+  const auto present = [](const std::vector<Parameter>& parameters) {
+    std::vector<std::string_view> names;
+    for (const Parameter& p : parameters) {
+      if (p.present) names.push_back(p.name);
+    }
+    return names;
+  };
+  const auto given = present(expressions);
+  check_not_mixed(given, present(others));
+  if (has_names && given.empty())
+    throw validation("ExpressionAttributeNames can only be specified when using expressions");
+  if (!has_values) return;
+  std::string that_take_values;
+  size_t count = 0;
+  for (const Parameter& p : expressions) {
+    if (p.name == "ProjectionExpression") continue;
+    if (p.present) return;
+    append(that_take_values, count++ ? " and " : "", p.name);
+  }
+  throw validation(cat("ExpressionAttributeValues can only be specified when using expressions: ", that_take_values,
+                       count > 1 ? " are null" : " is null"));
+}
+
+std::optional<PathSet> path_set(const std::vector<Path>& paths) {
+  if (paths.empty()) return std::nullopt;
+  PathSet set;
+  for (const Path& path : paths) set.add(path);
+  return set;
+}
+
+std::optional<ConsumedCapacity> capacity_of_write(std::optional<ReturnConsumedCapacity> asked, const std::string& table,
+                                                  const Written& written, double factor) {
+  if (!is_asked(asked)) return std::nullopt;
+  ConsumedCapacity out;
+  out.table_name = table;
+  double total = written.table_units * factor;
+  const auto per_index = [&](const std::map<std::string, double>& units) {
+    std::map<std::string, Capacity> indexes;
+    for (const auto& [name, value] : units) {
+      indexes[name].capacity_units = value * factor;
+      if (factor != 1) indexes[name].write_capacity_units = value * factor;
+      total += value * factor;
+    }
+    return indexes;
+  };
+  auto local = per_index(written.local_units);
+  auto global = per_index(written.global_units);
+  out.capacity_units = total;
+  // Transactions, and only they, also tell reads and writes apart.
+  if (factor != 1) out.write_capacity_units = total;
+  if (*asked == ReturnConsumedCapacity::INDEXES) {
+    out.table.emplace().capacity_units = written.table_units * factor;
+    if (factor != 1) out.table->write_capacity_units = written.table_units * factor;
+    if (!local.empty()) out.local_secondary_indexes = std::move(local);
+    if (!global.empty()) out.global_secondary_indexes = std::move(global);
+  }
+  return out;
+}
+
+std::optional<ConsumedCapacity> capacity_of_read(std::optional<ReturnConsumedCapacity> asked, const std::string& table,
+                                                 double units) {
+  if (!is_asked(asked)) return std::nullopt;
+  ConsumedCapacity out;
+  out.table_name = table;
+  out.capacity_units = units;
+  if (*asked == ReturnConsumedCapacity::INDEXES) out.table.emplace().capacity_units = units;
+  return out;
+}
+
+void add_units(Written& sum, const Written& part) {
+  sum.table_units += part.table_units;
+  for (const auto& [name, units] : part.local_units) sum.local_units[name] += units;
+  for (const auto& [name, units] : part.global_units) sum.global_units[name] += units;
+}
+
+}  // namespace virga::dynamodb

@@ -1,0 +1,375 @@
+#include "services/dynamodb/schema.h"
+
+#include <aws/dynamodb/errors.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/str.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+std::string joined(const std::vector<std::string>& names) { return join(names, ", "); }
+
+Type type_of(ScalarAttributeType type) {
+  switch (type) {
+    case ScalarAttributeType::S:
+      return Type::kS;
+    case ScalarAttributeType::N:
+      return Type::kN;
+    case ScalarAttributeType::B:
+      return Type::kB;
+  }
+  return Type::kS;
+}
+ScalarAttributeType scalar_of(Type type) {
+  return type == Type::kN ? ScalarAttributeType::N : type == Type::kB ? ScalarAttributeType::B : ScalarAttributeType::S;
+}
+
+std::vector<std::string> names_of(const std::vector<KeyAttribute>& attributes) {
+  std::vector<std::string> names;
+  for (const KeyAttribute& a : attributes) names.push_back(a.name);
+  return names;
+}
+std::vector<std::string> names_of(const std::vector<KeySchemaElement>& elements) {
+  std::vector<std::string> names;
+  for (const KeySchemaElement& e : elements) names.push_back(e.attribute_name);
+  return names;
+}
+
+void check_defined(const std::vector<KeySchemaElement>& schema, const std::vector<KeyAttribute>& attributes) {
+  const auto keys = names_of(schema);
+  const auto defined = names_of(attributes);
+  for (const std::string& key : keys) {
+    if (std::find(defined.begin(), defined.end(), key) != defined.end()) continue;
+    throw invalid_parameter(cat("Some index key attributes are not defined in AttributeDefinitions. Keys: [",
+                                joined(keys), "], AttributeDefinitions: [", joined(defined), "]"));
+  }
+}
+
+KeyNames key_names_of(const std::vector<KeySchemaElement>& schema) {
+  if (schema.size() > 2) {
+    throw validation(
+        "1 validation error detected: Value at 'keySchema' failed to satisfy constraint: Member must have length less "
+        "than or equal to 2");
+  }
+  if (schema.size() == 2 && schema[0].attribute_name == schema[1].attribute_name) {
+    throw validation("Both the Hash Key and the Range Key element in the KeySchema have the same name");
+  }
+  if (schema[0].key_type != KeyType::HASH)
+    throw validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type");
+  if (schema.size() == 2 && schema[1].key_type != KeyType::RANGE) {
+    throw validation("Invalid KeySchema: The second KeySchemaElement is not a RANGE key type");
+  }
+  return {schema[0].attribute_name, schema.size() == 2 ? schema[1].attribute_name : std::string()};
+}
+
+void read_projection(Index& index, const Projection& projection) {
+  if (!projection.projection_type) throw invalid_parameter("Unknown ProjectionType: null");
+  switch (*projection.projection_type) {
+    case ProjectionType::ALL:
+      index.projection = IndexProjection::kAll;
+      break;
+    case ProjectionType::KEYS_ONLY:
+      index.projection = IndexProjection::kKeysOnly;
+      break;
+    case ProjectionType::INCLUDE:
+      index.projection = IndexProjection::kInclude;
+      break;
+  }
+  if (projection.non_key_attributes && index.projection != IndexProjection::kInclude) {
+    throw invalid_parameter(
+        cat("ProjectionType is ", to_string(*projection.projection_type), ", but NonKeyAttributes is specified"));
+  }
+  if (index.projection == IndexProjection::kInclude && !projection.non_key_attributes) {
+    throw invalid_parameter("ProjectionType is INCLUDE, but NonKeyAttributes is not specified");
+  }
+  if (projection.non_key_attributes) index.non_key = *projection.non_key_attributes;
+}
+
+void check_units(const ProvisionedThroughput& in) {
+  if (in.read_capacity_units > kMaxCapacityUnits) {
+    throw validation(cat("Given value ", in.read_capacity_units, " for ReadCapacityUnits is out of bounds"));
+  }
+  if (in.write_capacity_units > kMaxCapacityUnits) {
+    throw validation(cat("Given value ", in.write_capacity_units, " for WriteCapacityUnits is out of bounds"));
+  }
+}
+
+void read_index_throughput(const Table& table, Index& index, const std::optional<ProvisionedThroughput>& in) {
+  if (table.on_demand && in) {
+    throw invalid_parameter(cat("ProvisionedThroughput should not be specified for index: ", index.name,
+                                " when BillingMode is PAY_PER_REQUEST"));
+  }
+  if (!table.on_demand && !in)
+    throw invalid_parameter(cat("ProvisionedThroughput is not specified for index: ", index.name));
+  if (in) {
+    check_units(*in);
+    index.throughput.read = in->read_capacity_units;
+    index.throughput.write = in->write_capacity_units;
+  }
+}
+
+void check_projected_total(const Table& table) {
+  size_t total = 0;
+  for (const Index& index : table.indexes) total += index.non_key.size();
+  if (total > kMaxProjectedAttributes) {
+    throw invalid_parameter(cat("Total number of projected non-key attributes over all indexes exceeds the limit of ",
+                                kMaxProjectedAttributes));
+  }
+}
+
+Index& append_index(Table& table, Index index) {
+  if (table.find_index(index.name)) throw invalid_parameter(cat("Duplicate index name: ", index.name));
+  index.number = table.next_index++;
+  table.indexes.push_back(std::move(index));
+  return table.indexes.back();
+}
+
+void add_local_indexes(Table& table, const std::vector<LocalSecondaryIndex>& all) {
+  if (all.empty()) throw invalid_parameter("List of LocalSecondaryIndexes is empty");
+  if (table.key.range.empty()) {
+    throw invalid_parameter(
+        "Table KeySchema does not have a range key, which is required when specifying a LocalSecondaryIndex");
+  }
+  for (const LocalSecondaryIndex& in : all) {
+    check_defined(in.key_schema, table.attributes);
+    Index index{.name = in.index_name, .local = true, .key = key_names_of(in.key_schema)};
+    if (index.key.range.empty()) {
+      throw invalid_parameter(cat("Index KeySchema does not have a range key for index: ", index.name));
+    }
+    if (index.key.hash != table.key.hash) {
+      throw invalid_parameter(
+          cat("Index KeySchema does not have the same leading hash key as table KeySchema for index: ", index.name,
+              ". index hash key: ", index.key.hash, ", table hash key: ", table.key.hash));
+    }
+    read_projection(index, in.projection);
+    append_index(table, std::move(index));
+  }
+  if (all.size() > kMaxLocalIndexes)
+    throw invalid_parameter("Number of LocalSecondaryIndexes exceeds per-table limit of 5");
+}
+
+void add_global_indexes(Table& table, const std::vector<GlobalSecondaryIndex>& all) {
+  if (all.empty()) throw invalid_parameter("List of GlobalSecondaryIndexes is empty");
+  for (const GlobalSecondaryIndex& in : all) {
+    check_defined(in.key_schema, table.attributes);
+    Index index{.name = in.index_name, .key = key_names_of(in.key_schema)};
+    read_projection(index, in.projection);
+    read_index_throughput(table, index, in.provisioned_throughput);
+    append_index(table, std::move(index));
+  }
+  if (all.size() > kMaxGlobalIndexes)
+    throw invalid_parameter("GlobalSecondaryIndex count exceeds the per-table limit of 20");
+}
+
+// Definitions are of keys only, and every one must be of a key.
+void check_all_used(const Table& table) {
+  std::set<std::string> used;
+  const auto use = [&](const KeyNames& key) {
+    used.insert(key.hash);
+    if (!key.range.empty()) used.insert(key.range);
+  };
+  use(table.key);
+  for (const Index& index : table.indexes) use(index.key);
+  if (used.size() == table.attributes.size()) return;
+  if (table.indexes.empty()) {
+    throw invalid_parameter(
+        "Number of attributes in KeySchema does not exactly match number of attributes defined in "
+        "AttributeDefinitions");
+  }
+  throw invalid_parameter(cat("Some AttributeDefinitions are not used. AttributeDefinitions: [",
+                              joined(names_of(table.attributes)), "], keys used: [",
+                              joined(std::vector<std::string>(used.begin(), used.end())), "]"));
+}
+
+std::vector<KeySchemaElement> schema_of(const KeyNames& key) {
+  std::vector<KeySchemaElement> out = {{key.hash, KeyType::HASH}};
+  if (!key.range.empty()) out.push_back({key.range, KeyType::RANGE});
+  return out;
+}
+
+Projection projection_of(const Index& index) {
+  Projection out;
+  switch (index.projection) {
+    case IndexProjection::kAll:
+      out.projection_type = ProjectionType::ALL;
+      break;
+    case IndexProjection::kKeysOnly:
+      out.projection_type = ProjectionType::KEYS_ONLY;
+      break;
+    case IndexProjection::kInclude:
+      out.projection_type = ProjectionType::INCLUDE;
+      out.non_key_attributes = index.non_key;
+      break;
+  }
+  return out;
+}
+
+ProvisionedThroughputDescription throughput_of(const Throughput& in) {
+  ProvisionedThroughputDescription out;
+  out.number_of_decreases_today = in.decreases;
+  out.read_capacity_units = in.read;
+  out.write_capacity_units = in.write;
+  if (in.last_increase.micros) out.last_increase_date_time = in.last_increase;
+  if (in.last_decrease.micros) out.last_decrease_date_time = in.last_decrease;
+  return out;
+}
+
+void refuse_option(bool given, std::string_view name) {
+  if (given) throw validation(cat(name, " is not supported here yet."));
+}
+
+}  // namespace
+
+void refuse_unbuilt(const CreateTableInput& in) {
+  refuse_option(in.stream_specification && in.stream_specification->stream_enabled, "StreamSpecification");
+  refuse_option(in.sse_specification && in.sse_specification->enabled.value_or(false), "SSESpecification");
+  refuse_option(in.resource_policy.has_value(), "ResourcePolicy");
+  refuse_option(in.global_table_source_arn.has_value(), "GlobalTableSourceArn");
+  refuse_option(in.on_demand_throughput.has_value(), "OnDemandThroughput");
+  refuse_option(in.warm_throughput.has_value(), "WarmThroughput");
+}
+
+void refuse_unbuilt(const UpdateTableInput& in) {
+  refuse_option(in.stream_specification && in.stream_specification->stream_enabled, "StreamSpecification");
+  refuse_option(in.sse_specification.has_value(), "SSESpecification");
+  refuse_option(in.replica_updates.has_value(), "ReplicaUpdates");
+  refuse_option(in.multi_region_consistency.has_value(), "MultiRegionConsistency");
+  refuse_option(in.global_table_witness_updates.has_value(), "GlobalTableWitnessUpdates");
+  refuse_option(in.on_demand_throughput.has_value(), "OnDemandThroughput");
+  refuse_option(in.warm_throughput.has_value(), "WarmThroughput");
+}
+
+Table table_of(const CreateTableInput& in) {
+  Table table;
+  table.on_demand = in.billing_mode == BillingMode::PAY_PER_REQUEST;
+  if (table.on_demand && in.provisioned_throughput) {
+    throw invalid_parameter(
+        "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST");
+  }
+  if (!table.on_demand) {
+    if (!in.provisioned_throughput) {
+      throw invalid_parameter(
+          "ReadCapacityUnits and WriteCapacityUnits must both be specified when BillingMode is PROVISIONED");
+    }
+    check_units(*in.provisioned_throughput);
+    table.throughput.read = in.provisioned_throughput->read_capacity_units;
+    table.throughput.write = in.provisioned_throughput->write_capacity_units;
+  }
+  if (!in.key_schema || in.key_schema->empty()) throw invalid_parameter("Missing KeySchema");
+  if (!in.attribute_definitions) throw invalid_parameter("Missing AttributeDefinitions");
+  merge_definitions(table, *in.attribute_definitions);
+  if (in.key_schema->size() > table.attributes.size()) {
+    throw validation("Invalid KeySchema: Some index key attribute have no definition");
+  }
+  check_defined(*in.key_schema, table.attributes);
+  table.key = key_names_of(*in.key_schema);
+  if (in.local_secondary_indexes) add_local_indexes(table, *in.local_secondary_indexes);
+  if (in.global_secondary_indexes) add_global_indexes(table, *in.global_secondary_indexes);
+  check_all_used(table);
+  check_projected_total(table);
+  table.deletion_protection = in.deletion_protection_enabled.value_or(false);
+  table.infrequent_access = in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
+  if (in.tags) {
+    for (const Tag& tag : *in.tags) table.tags[tag.key] = tag.value;
+    check_tags(table.tags);
+  }
+  return table;
+}
+
+void merge_definitions(Table& table, const std::vector<AttributeDefinition>& definitions) {
+  for (const AttributeDefinition& definition : definitions) {
+    const Type type = type_of(definition.attribute_type);
+    const auto same = std::find_if(table.attributes.begin(), table.attributes.end(),
+                                   [&](const KeyAttribute& a) { return a.name == definition.attribute_name; });
+    if (same == table.attributes.end()) {
+      table.attributes.push_back({definition.attribute_name, type});
+    } else if (same->type != type) {
+      throw invalid_parameter(cat("Cannot change the type of attribute ", definition.attribute_name));
+    }
+  }
+}
+
+Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in) {
+  check_defined(in.key_schema, table.attributes);
+  Index index{.name = in.index_name, .key = key_names_of(in.key_schema), .state = IndexState::kCreating};
+  read_projection(index, in.projection);
+  read_index_throughput(table, index, in.provisioned_throughput);
+  Index& added = append_index(table, std::move(index));
+  const auto global =
+      std::count_if(table.indexes.begin(), table.indexes.end(), [](const Index& i) { return !i.local; });
+  if (static_cast<size_t>(global) > kMaxGlobalIndexes) {
+    throw invalid_parameter("GlobalSecondaryIndex count exceeds the per-table limit of 20");
+  }
+  check_projected_total(table);
+  return added;
+}
+
+void check_tags(const std::map<std::string, std::string>& tags) {
+  if (tags.size() > kMaxTags) throw validation("Too many tags: a table can have at most 50 tags");
+  for (const auto& [key, value] : tags) {
+    if (lower(key).starts_with("aws:")) throw validation("Tag keys starting with 'aws:' are reserved for system use");
+  }
+}
+
+TableDescription description_of(const Table& table) {
+  TableDescription out;
+  out.attribute_definitions.emplace();
+  for (const KeyAttribute& a : table.attributes) out.attribute_definitions->push_back({a.name, scalar_of(a.type)});
+  out.table_name = table.name;
+  out.key_schema = schema_of(table.key);
+  out.table_status = table.updating() ? TableStatus::UPDATING : TableStatus::ACTIVE;
+  out.creation_date_time = table.created;
+  out.provisioned_throughput = throughput_of(table.throughput);
+  out.table_size_bytes = 0;
+  out.item_count = 0;
+  out.table_arn = table.arn();
+  out.table_id = table.id;
+  out.deletion_protection_enabled = table.deletion_protection;
+  if (table.on_demand || table.on_demand_since.micros) {
+    out.billing_mode_summary.emplace();
+    out.billing_mode_summary->billing_mode = table.on_demand ? BillingMode::PAY_PER_REQUEST : BillingMode::PROVISIONED;
+    if (table.on_demand_since.micros)
+      out.billing_mode_summary->last_update_to_pay_per_request_date_time = table.on_demand_since;
+  }
+  if (table.infrequent_access || table.class_changed.micros) {
+    out.table_class_summary.emplace();
+    out.table_class_summary->table_class =
+        table.infrequent_access ? TableClass::STANDARD_INFREQUENT_ACCESS : TableClass::STANDARD;
+    if (table.class_changed.micros) out.table_class_summary->last_update_date_time = table.class_changed;
+  }
+  for (const Index& index : table.indexes) {
+    if (index.local) {
+      LocalSecondaryIndexDescription d;
+      d.index_name = index.name;
+      d.key_schema = schema_of(index.key);
+      d.projection = projection_of(index);
+      d.index_size_bytes = 0;
+      d.item_count = 0;
+      d.index_arn = table.index_arn(index.name);
+      if (!out.local_secondary_indexes) out.local_secondary_indexes.emplace();
+      out.local_secondary_indexes->push_back(std::move(d));
+      continue;
+    }
+    GlobalSecondaryIndexDescription d;
+    d.index_name = index.name;
+    d.key_schema = schema_of(index.key);
+    d.projection = projection_of(index);
+    d.index_status = index.state == IndexState::kCreating ? IndexStatus::CREATING : IndexStatus::ACTIVE;
+    if (index.state == IndexState::kCreating) d.backfilling = true;
+    d.provisioned_throughput = throughput_of(index.throughput);
+    d.index_size_bytes = 0;
+    d.item_count = 0;
+    d.index_arn = table.index_arn(index.name);
+    if (!out.global_secondary_indexes) out.global_secondary_indexes.emplace();
+    out.global_secondary_indexes->push_back(std::move(d));
+  }
+  return out;
+}
+
+}  // namespace virga::dynamodb

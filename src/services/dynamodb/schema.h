@@ -1,0 +1,26 @@
+// Turning CreateTable and UpdateTable requests into tables, and tables into descriptions. Pure.
+#pragma once
+
+#include <aws/dynamodb/types.h>
+
+#include "services/dynamodb/model.h"
+
+namespace virga::dynamodb {
+
+// All that AWS checks of a table before it exists; throws ValidationException. The identity (account, id, times) is the
+// caller's to fill in.
+Table table_of(const CreateTableInput& in);
+// Adds the definitions of an UpdateTable and its new index.
+Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in);
+void merge_definitions(Table& table, const std::vector<AttributeDefinition>& definitions);
+
+// Refuses options that are not built, by name.
+void refuse_unbuilt(const CreateTableInput& in);
+void refuse_unbuilt(const UpdateTableInput& in);
+
+void check_tags(const std::map<std::string, std::string>& tags);
+
+// Everything but the counts.
+TableDescription description_of(const Table& table);
+
+}  // namespace virga::dynamodb

@@ -1,0 +1,73 @@
+#include "services/dynamodb/service.h"
+
+#include <aws/dynamodb/model.h>
+#include <aws/dynamodb/ops.h>
+
+#include "base/executor.h"
+#include "kv/key.h"
+#include "services/dynamodb/access.h"
+#include "services/dynamodb/api.h"
+#include "services/dynamodb/request.h"
+
+namespace virga::dynamodb {
+
+DynamoService::DynamoService(kernel::Deps& deps) : db_(deps.db), clock_(deps.clock), timers_(deps.timers) {
+  timers_.on("ddb.ttl", [this](kernel::Timer timer) { return expire_items(std::move(timer)); });
+  timers_.on("ddb.token", [this](kernel::Timer timer) { return forget_token(std::move(timer)); });
+}
+
+const wire::ServiceModel& DynamoService::model() const { return kModel; }
+
+void DynamoService::operations(kernel::OpTable& t) {
+  const TableCache* cache = &cache_;
+  const auto table = [](const Ctx& ctx, const auto& in) { return table_arn_of(ctx, in.table_name); };
+  const auto tagged = [](const Ctx&, const auto& in) { return in.resource_arn; };
+  t.add<op::CreateTable>(this, &DynamoService::create_table).resource(table);
+  t.add<op::DescribeTable>(this, &DynamoService::describe_table).resource(table);
+  t.add<op::UpdateTable>(this, &DynamoService::update_table).resource(table);
+  t.add<op::DeleteTable>(this, &DynamoService::delete_table).resource(table);
+  t.add<op::ListTables>(this, &DynamoService::list_tables);
+  t.add<op::DescribeTimeToLive>(this, &DynamoService::describe_time_to_live).resource(table);
+  t.add<op::UpdateTimeToLive>(this, &DynamoService::update_time_to_live).resource(table);
+  t.add<op::TagResource>(this, &DynamoService::tag_resource).resource(tagged);
+  t.add<op::UntagResource>(this, &DynamoService::untag_resource).resource(tagged);
+  t.add<op::ListTagsOfResource>(this, &DynamoService::list_tags_of_resource).resource(tagged);
+  t.add<op::DescribeContinuousBackups>(this, &DynamoService::describe_continuous_backups).resource(table);
+  t.add<op::DescribeEndpoints>(this, &DynamoService::describe_endpoints);
+  t.add<op::DescribeLimits>(this, &DynamoService::describe_limits);
+
+  const auto access = [cache](const Ctx& ctx, const auto& in) { return access_of(*cache, ctx, in); };
+  t.add<op::GetItem>(this, &DynamoService::get_item).access(access).data_plane();
+  t.add<op::PutItem>(this, &DynamoService::put_item).access(access).data_plane();
+  t.add<op::UpdateItem>(this, &DynamoService::update_item).access(access).data_plane();
+  t.add<op::DeleteItem>(this, &DynamoService::delete_item).access(access).data_plane();
+  t.add<op::Query>(this, &DynamoService::query).access(access).data_plane();
+  t.add<op::Scan>(this, &DynamoService::scan).access(access).data_plane();
+  t.add<op::BatchGetItem>(this, &DynamoService::batch_get_item).access(access).data_plane();
+  t.add<op::BatchWriteItem>(this, &DynamoService::batch_write_item).access(access).data_plane();
+  t.add<op::TransactGetItems>(this, &DynamoService::transact_get_items).access(access).data_plane();
+  t.add<op::TransactWriteItems>(this, &DynamoService::transact_write_items).access(access).data_plane();
+}
+
+Task<void> DynamoService::start() {
+  const auto reader = db_.snapshot();
+  // Indexes that were being filled when the process ended.
+  for (const kv::Entry& entry : co_await reader->scan(all_backfills())) start_backfill(entry.key);
+  // Permissions ask for partition keys before an operation reads its table, so the schemas are known from the start.
+  kv::Range range = kv::prefix_range(kv::KeyWriter("ddb").u8('t').view());
+  for (;;) {
+    const auto tables = co_await reader->scan(range, {.limit = 100});
+    for (const kv::Entry& entry : tables) cache_.decode(entry.key, entry.value);
+    if (tables.empty()) break;
+    range.begin = tables.back().key + '\0';
+  }
+}
+
+Task<void> DynamoService::stop() {
+  stopping_ = true;
+  while (running_ > 0) co_await sleep_for(std::chrono::milliseconds(5));
+}
+
+std::unique_ptr<kernel::Service> make_dynamodb(kernel::Deps& deps) { return std::make_unique<DynamoService>(deps); }
+
+}  // namespace virga::dynamodb

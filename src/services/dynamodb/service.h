@@ -1,0 +1,96 @@
+// DynamoDB: its operations and its background work.
+#pragma once
+
+#include <aws/dynamodb/types.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "base/async.h"
+#include "kernel/deps.h"
+#include "kernel/service.h"
+#include "kernel/timers.h"
+#include "kv/db.h"
+#include "services/dynamodb/store.h"
+
+namespace virga::dynamodb {
+
+using kernel::Ctx;
+
+class DynamoService : public kernel::Service {
+ public:
+  explicit DynamoService(kernel::Deps& deps);
+
+  const wire::ServiceModel& model() const override;
+  void operations(kernel::OpTable& table) override;
+  Task<void> start() override;
+  Task<void> stop() override;
+
+  // ops_table.cc
+  Task<CreateTableOutput> create_table(Ctx& ctx, const CreateTableInput& in);
+  Task<DescribeTableOutput> describe_table(Ctx& ctx, const DescribeTableInput& in);
+  Task<UpdateTableOutput> update_table(Ctx& ctx, const UpdateTableInput& in);
+  Task<DeleteTableOutput> delete_table(Ctx& ctx, const DeleteTableInput& in);
+  Task<ListTablesOutput> list_tables(Ctx& ctx, const ListTablesInput& in);
+
+  // ops_settings.cc
+  Task<DescribeTimeToLiveOutput> describe_time_to_live(Ctx& ctx, const DescribeTimeToLiveInput& in);
+  Task<UpdateTimeToLiveOutput> update_time_to_live(Ctx& ctx, const UpdateTimeToLiveInput& in);
+  Task<TagResourceOutput> tag_resource(Ctx& ctx, const TagResourceInput& in);
+  Task<UntagResourceOutput> untag_resource(Ctx& ctx, const UntagResourceInput& in);
+  Task<ListTagsOfResourceOutput> list_tags_of_resource(Ctx& ctx, const ListTagsOfResourceInput& in);
+  Task<DescribeContinuousBackupsOutput> describe_continuous_backups(Ctx& ctx, const DescribeContinuousBackupsInput& in);
+  Task<DescribeEndpointsResponse> describe_endpoints(Ctx& ctx, const DescribeEndpointsRequest& in);
+  Task<DescribeLimitsOutput> describe_limits(Ctx& ctx, const DescribeLimitsInput& in);
+
+  // ops_item.cc
+  Task<GetItemOutput> get_item(Ctx& ctx, const GetItemInput& in);
+  Task<PutItemOutput> put_item(Ctx& ctx, const PutItemInput& in);
+  Task<UpdateItemOutput> update_item(Ctx& ctx, const UpdateItemInput& in);
+  Task<DeleteItemOutput> delete_item(Ctx& ctx, const DeleteItemInput& in);
+
+  // ops_query.cc
+  Task<QueryOutput> query(Ctx& ctx, const QueryInput& in);
+  Task<ScanOutput> scan(Ctx& ctx, const ScanInput& in);
+
+  // ops_batch.cc
+  Task<BatchGetItemOutput> batch_get_item(Ctx& ctx, const BatchGetItemInput& in);
+  Task<BatchWriteItemOutput> batch_write_item(Ctx& ctx, const BatchWriteItemInput& in);
+
+  // ops_transact.cc
+  Task<TransactGetItemsOutput> transact_get_items(Ctx& ctx, const TransactGetItemsInput& in);
+  Task<TransactWriteItemsOutput> transact_write_items(Ctx& ctx, const TransactWriteItemsInput& in);
+
+ private:
+  // The items and bytes of each index: counted now when the table is small, else as last counted.
+  Task<Counts> count(TablePtr table);
+  Task<TableDescription> describe(TablePtr table, bool with_counts);
+  Task<std::optional<ItemCollectionMetrics>> collection_metrics(std::optional<ReturnItemCollectionMetrics> asked,
+                                                                TablePtr table, Item item);
+
+  // loops.cc
+  void start_backfill(std::string key);
+  Task<void> run_backfill(std::string key);
+  Task<bool> backfill_step(std::string key);
+  Task<void> expire_items(kernel::Timer timer);
+  Task<void> forget_token(kernel::Timer timer);
+  Task<void> recount(TablePtr table);
+
+  kv::Db& db_;
+  const Clock& clock_;
+  kernel::Timers& timers_;
+  TableCache cache_;
+  // Background work under way; stop() waits for it.
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> running_{0};
+  std::mutex counting_mutex_;
+  std::set<uint64_t> counting_;
+};
+
+// The id of the timer that sweeps a table's expired items.
+std::string expiry_timer_id(const Table& table);
+
+}  // namespace virga::dynamodb

@@ -1,0 +1,311 @@
+#include "services/dynamodb/store.h"
+
+#include <aws/dynamodb/errors.h>
+
+#include <algorithm>
+
+#include "base/encoding.h"
+#include "kv/key.h"
+#include "kv/record.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/update.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+kv::KeyWriter key(char kind) { return std::move(kv::KeyWriter("ddb").u8(static_cast<uint8_t>(kind))); }
+
+// Spreads partitions evenly: the checksum alone keeps similar keys near each other.
+uint32_t partition_hash(std::string_view partition) {
+  uint32_t h = crc32c(partition);
+  h ^= h >> 16;
+  h *= 0x85EBCA6Bu;
+  h ^= h >> 13;
+  h *= 0xC2B2AE35u;
+  return h ^ (h >> 16);
+}
+
+void write_partition(kv::KeyWriter& w, std::string_view partition) {
+  std::string length;
+  append_be16(length, static_cast<uint16_t>(partition.size()));
+  w.raw(length).raw(partition);
+}
+
+void write_hash_and_partition(kv::KeyWriter& w, std::string_view partition) {
+  w.u32(partition_hash(partition));
+  write_partition(w, partition);
+}
+
+// The item's own part of a row: what follows the prefix in the table itself, without the hash.
+void write_own_key(kv::KeyWriter& w, const Table& table, View item) {
+  write_partition(w, item.find(table.key.hash).content());
+  if (!table.key.range.empty()) w.raw(item.find(table.key.range).content());
+}
+
+std::string escaped(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    out += c;
+    if (c == '\0') out += '\xFF';
+  }
+  return out;
+}
+
+std::string expiry_key(const Table& table, int64_t seconds, View item) {
+  kv::KeyWriter w = key('e');
+  w.u64(table.number).u64(static_cast<uint64_t>(seconds));
+  write_hash_and_partition(w, item.find(table.key.hash).content());
+  if (!table.key.range.empty()) w.raw(item.find(table.key.range).content());
+  return std::move(w).take();
+}
+
+// An update expression has words of its own for an index key of the wrong type.
+void check_new_index_keys(const Table& table, const std::vector<UpdateAction>& actions, View item) {
+  for (const UpdateAction& action : actions) {
+    if (action.legacy || action.path.size() > 1) continue;
+    const std::string& name = action.path[0].name;
+    const View value = item.find(name);
+    for (const Index& index : table.indexes) {
+      if ((name == index.key.hash || name == index.key.range) && value.present() &&
+          value.type() != table.type_of(name)) {
+        throw validation("The update expression attempted to update the secondary index key to unsupported type");
+      }
+    }
+  }
+  check_index_keys(table, item);
+}
+
+}  // namespace
+
+TablePtr TableCache::decode(const std::string& key, std::string bytes) {
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[key];
+  if (!entry.table || entry.bytes != bytes) {
+    entry.table = std::make_shared<const Table>(kv::decode<Table>(bytes));
+    entry.bytes = std::move(bytes);
+  }
+  return entry.table;
+}
+
+TablePtr TableCache::peek(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(key);
+  return entry == entries_.end() ? nullptr : entry->second.table;
+}
+
+std::string table_key(const TableName& name) { return key('t').text(name.account).text(name.region).text(name.name); }
+kv::Range tables_of(const std::string& account, const std::string& region) {
+  return kv::prefix_range(key('t').text(account).text(region).view());
+}
+std::string rows_prefix(const Table& table, uint32_t index) { return key('r').u64(table.number).u32(index); }
+kv::Range rows_of_everything(const Table& table, char kind) {
+  return kv::prefix_range(key(kind).u64(table.number).view());
+}
+std::string backfill_key(const Table& table, uint32_t index) { return key('b').u64(table.number).u32(index); }
+kv::Range all_backfills() { return kv::prefix_range(key('b').view()); }
+std::string counts_key(const Table& table) { return key('c').u64(table.number); }
+std::string idempotency_key(const std::string& account, const std::string& region, const std::string& token) {
+  return key('i').text(account).text(region).text(token);
+}
+
+std::string row_key(const Table& table, const Index* index, View item) {
+  kv::KeyWriter w = key('r');
+  w.u64(table.number).u32(index ? index->number : 0);
+  if (!index) {
+    w.u32(partition_hash(item.find(table.key.hash).content()));
+    write_own_key(w, table, item);
+  } else {
+    write_hash_and_partition(w, item.find(index->key.hash).content());
+    if (!index->key.range.empty()) w.text(item.find(index->key.range).content());
+    write_own_key(w, table, item);
+  }
+  return std::move(w).take();
+}
+
+kv::Range partition_range(const Table& table, const Index* index, View hash, const KeyCondition* sort) {
+  kv::KeyWriter w = key('r');
+  w.u64(table.number).u32(index ? index->number : 0);
+  write_hash_and_partition(w, hash.content());
+  const std::string prefix = std::move(w).take();
+  kv::Range range = kv::prefix_range(prefix);
+  if (!sort) return range;
+  // Where rows with this sort key begin, and where those after them do. In an index a sort key is delimited and other
+  // parts follow; in the table it is the end of the key.
+  const auto from = [&](View value) {
+    return index ? prefix + escaped(value.content()) + std::string("\0\1", 2) : prefix + std::string(value.content());
+  };
+  const auto after = [&](View value) { return index ? kv::prefix_end(from(value)) : from(value) + '\0'; };
+  const auto& values = sort->values;
+  switch (sort->comparison) {
+    case NodeKind::kEq:
+      return {from(values[0]), after(values[0])};
+    case NodeKind::kLt:
+      range.end = from(values[0]);
+      break;
+    case NodeKind::kLe:
+      range.end = after(values[0]);
+      break;
+    case NodeKind::kGt:
+      range.begin = after(values[0]);
+      break;
+    case NodeKind::kGe:
+      range.begin = from(values[0]);
+      break;
+    case NodeKind::kBetween:
+      return {from(values[0]), after(values[1])};
+    default: {  // begins_with
+      return kv::prefix_range(prefix + (index ? escaped(values[0].content()) : std::string(values[0].content())));
+    }
+  }
+  return range;
+}
+
+kv::Range segment_range(const Table& table, const Index* index, uint32_t segment, uint32_t total) {
+  const std::string prefix = rows_prefix(table, index ? index->number : 0);
+  kv::Range range = kv::prefix_range(prefix);
+  const auto boundary = [&](uint64_t s) {
+    std::string out = prefix;
+    append_be32(out, static_cast<uint32_t>(((s << 32) + total - 1) / total));
+    return out;
+  };
+  if (segment > 0) range.begin = boundary(segment);
+  if (segment + 1 < total) range.end = boundary(uint64_t{segment} + 1);
+  return range;
+}
+
+Task<TablePtr> Store::find_table(TableName name) {
+  const std::string k = table_key(name);
+  auto bytes = co_await reader_.get(k);
+  if (!bytes) co_return TablePtr();
+  co_return cache_.decode(k, std::move(*bytes));
+}
+
+Task<TablePtr> Store::require_table(TableName name) {
+  TablePtr table = co_await find_table(std::move(name));
+  if (!table) co_return err::ResourceNotFoundException("Requested resource not found");
+  co_return table;
+}
+
+void Store::put_table(const Table& table) {
+  tx_->put(table_key({table.account, table.region, table.name}), kv::encode(table));
+}
+
+Task<std::optional<Item>> Store::find_item(TablePtr table, std::string row) {
+  auto bytes = co_await reader_.get(std::move(row));
+  if (!bytes) co_return std::optional<Item>();
+  co_return Item::of_bytes(std::move(*bytes));
+}
+
+Task<Written> Store::write(const Write& write) {
+  Written out;
+  out.table = co_await require_table(write.table);
+  const Table& table = *out.table;
+  if (write.kind == WriteKind::kPut) {
+    check_item(table, write.subject);
+  } else {
+    check_key(table, write.subject);
+  }
+  if (write.kind == WriteKind::kUpdate) check_update_targets(table, write.actions);
+  if (write.condition) {
+    std::vector<const Path*> paths;
+    collect_paths(*write.condition, paths);
+    check_key_paths(table, paths);
+  }
+
+  const std::string row = row_key(table, nullptr, write.subject);
+  // A plain put or delete of a table without indexes changes the row without reading it.
+  if (write.wants_old || write.condition || write.kind == WriteKind::kUpdate || write.kind == WriteKind::kCheck ||
+      table.needs_old_item()) {
+    out.before = co_await find_item(out.table, row);
+  }
+  if (write.condition && !holds(*write.condition, out.before ? out.before->view() : Item().view())) {
+    out.refused = true;
+    co_return out;
+  }
+  switch (write.kind) {
+    case WriteKind::kCheck:
+      co_return out;
+    case WriteKind::kDelete:
+      break;
+    case WriteKind::kPut:
+      out.after = Item(write.subject);
+      break;
+    case WriteKind::kUpdate: {
+      const bool only_removes =
+          !write.actions.empty() && std::all_of(write.actions.begin(), write.actions.end(), [](const auto& a) {
+            return a.kind == UpdateKind::kRemove || a.kind == UpdateKind::kDelete;
+          });
+      // An update that only takes away does not bring an item into being.
+      if (!out.before && only_removes) {
+        out.table_units = 1;
+        co_return out;
+      }
+      out.after = updated_item(write.actions, out.before ? out.before->view() : write.subject);
+      if (out.after->view().item_size() > kMaxItemSize) {
+        throw validation("Item size to update has exceeded the maximum allowed size");
+      }
+      check_new_index_keys(table, write.actions, *out.after);
+      break;
+    }
+  }
+  replace(table, row, out.before ? &*out.before : nullptr, out.after ? &*out.after : nullptr, &out);
+  co_return out;
+}
+
+void Store::replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units) {
+  if (after) {
+    tx_->put(row, after->bytes());
+  } else {
+    tx_->erase(row);
+  }
+  if (units) {
+    units->table_units +=
+        write_units_of_change(before ? before->view().item_size() : 0, after ? after->view().item_size() : 0);
+  }
+  for (const Index& index : table.indexes) {
+    const bool was = before && in_index(index, *before);
+    const bool is = after && in_index(index, *after);
+    const std::string old_row = was ? row_key(table, &index, *before) : std::string();
+    const std::string new_row = is ? row_key(table, &index, *after) : std::string();
+    const Item old_entry = was ? project_into(table, index, *before) : Item();
+    const Item new_entry = is ? project_into(table, index, *after) : Item();
+    double cost = 0;
+    if (was && old_row != new_row) {
+      tx_->erase(old_row);
+      cost += write_units(old_entry.view().item_size());
+    }
+    // While the index is being filled a row may be missing even though the item has not changed.
+    const bool unchanged = old_row == new_row && old_entry == new_entry && index.state == IndexState::kActive;
+    if (is && !unchanged) {
+      tx_->put(new_row, new_entry.bytes());
+      cost +=
+          write_units(std::max(new_entry.view().item_size(), old_row == new_row ? old_entry.view().item_size() : 0));
+    }
+    if (units && cost > 0) (index.local ? units->local_units : units->global_units)[index.name] += cost;
+  }
+  if (table.expiry) {
+    const auto old_time = before ? table.expiry_of(*before) : std::nullopt;
+    const auto new_time = after ? table.expiry_of(*after) : std::nullopt;
+    if (old_time && old_time != new_time) tx_->erase(expiry_key(table, *old_time, *before));
+    if (new_time) tx_->put(expiry_key(table, *new_time, *after), "");
+  }
+}
+
+void Store::fill(const Table& table, uint32_t number, const Item& item) {
+  if (number == kExpiryIndex) {
+    if (const auto time = table.expiry_of(item)) tx_->put(expiry_key(table, *time, item), "");
+    return;
+  }
+  for (const Index& index : table.indexes) {
+    // An item whose key attribute has another type than the index's is left out, as AWS does when it backfills.
+    if (index.number != number || !in_index(index, item)) continue;
+    const View hash = item.find(index.key.hash);
+    if (hash.type() != table.type_of(index.key.hash)) continue;
+    if (!index.key.range.empty() && item.find(index.key.range).type() != table.type_of(index.key.range)) continue;
+    tx_->put(row_key(table, &index, item), project_into(table, index, item).bytes());
+  }
+}
+
+}  // namespace virga::dynamodb

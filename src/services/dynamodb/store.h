@@ -1,0 +1,155 @@
+// Tables and items in the store: keys, records, and the transaction that changes an item with all its index rows.
+//
+// Keys, all under the tag "ddb", then one byte:
+//   t  account, region, name                        the Table
+//   r  table number u64, index number u32, row      an Item: of index 0 the whole item, else what the index projects
+//   e  table number u64, seconds u64, row           nothing: an item's time of expiry
+//   b  table number u64, index number u32           a Backfill: an index (or the expiry index) not complete yet
+//   c  table number u64                             Counts of a large table
+//   i  account, region, token                       an IdempotencyRecord of TransactWriteItems
+// A row is u32 hash, u16 length and bytes of the partition key, then of the table itself the sort key's bytes; of an
+// index the index's sort key (delimited) and the item's own partition (u16 length, bytes) and sort key. Hash first:
+// segments of a parallel scan are ranges of it. Numbers are in their key form (number.h).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/task.h"
+#include "kv/db.h"
+#include "services/dynamodb/legacy.h"
+#include "services/dynamodb/model.h"
+
+namespace virga::dynamodb {
+
+using TablePtr = std::shared_ptr<const Table>;
+
+struct TableName {
+  std::string account, region, name;
+};
+
+// Decoded tables by key, each used only while the store still has the bytes it was decoded from. Thread-safe.
+class TableCache {
+ public:
+  TablePtr decode(const std::string& key, std::string bytes);
+  TablePtr peek(const std::string& key) const;  // as last seen: a hint; null when never seen
+
+ private:
+  struct Entry {
+    std::string bytes;
+    TablePtr table;
+  };
+  mutable std::mutex mutex_;
+  std::map<std::string, Entry> entries_;
+};
+
+inline constexpr uint32_t kExpiryIndex = 0xFFFFFFFF;  // the number of the expiry index in backfills
+
+struct Backfill {
+  TableName table;
+  std::string cursor;  // the last row done; empty: none
+  template <class A>
+  void fields(A& a) {
+    a(1, table.account);
+    a(2, table.region);
+    a(3, table.name);
+    a(4, cursor);
+  }
+};
+
+struct Count {
+  int64_t items = 0, bytes = 0;
+  template <class A>
+  void fields(A& a) {
+    a(1, items);
+    a(2, bytes);
+  }
+};
+struct Counts {
+  Time counted;
+  std::vector<std::pair<int64_t, Count>> by_index;  // index number; 0 is the table
+  template <class A>
+  void fields(A& a) {
+    a(1, counted);
+    a(2, by_index);
+  }
+};
+
+struct IdempotencyRecord {
+  std::string digest;  // of the request
+  template <class A>
+  void fields(A& a) {
+    a(1, digest);
+  }
+};
+
+// One change of one item, as a request asks for it. Borrows from the request.
+enum class WriteKind : uint8_t { kPut, kUpdate, kDelete, kCheck };
+struct Write {
+  WriteKind kind = WriteKind::kPut;
+  TableName table;
+  View subject;  // the item of a put, else the key
+  std::optional<Node> condition;
+  std::vector<UpdateAction> actions;  // of an update
+  bool wants_old = false;             // the answer needs the item as it was
+};
+
+struct Written {
+  TablePtr table;
+  bool refused = false;               // the condition did not hold; nothing was changed
+  std::optional<Item> before, after;  // before only when it was read
+  double table_units = 0;
+  std::map<std::string, double> local_units, global_units;
+};
+
+// Which rows a query or scan passes over.
+struct RowRange {
+  uint32_t index = 0;
+  kv::Range range;
+};
+
+std::string table_key(const TableName& name);
+kv::Range tables_of(const std::string& account, const std::string& region);
+std::string rows_prefix(const Table& table, uint32_t index);
+kv::Range rows_of_everything(const Table& table, char kind);  // 'r' or 'e'
+std::string backfill_key(const Table& table, uint32_t index);
+kv::Range all_backfills();
+std::string counts_key(const Table& table);
+std::string idempotency_key(const std::string& account, const std::string& region, const std::string& token);
+
+std::string row_key(const Table& table, const Index* index, View item);  // the item has the keys
+// The rows of one partition, narrowed by a condition on the sort key.
+kv::Range partition_range(const Table& table, const Index* index, View hash, const KeyCondition* sort);
+// The rows of one segment of `total`.
+kv::Range segment_range(const Table& table, const Index* index, uint32_t segment, uint32_t total);
+
+class Store {
+ public:
+  Store(kv::Reader& reader, TableCache& cache) : reader_(reader), cache_(cache) {}
+  Store(kv::Txn& tx, TableCache& cache) : reader_(tx), tx_(&tx), cache_(cache) {}
+
+  Task<TablePtr> find_table(TableName name);     // null when there is none
+  Task<TablePtr> require_table(TableName name);  // fails with ResourceNotFoundException
+  void put_table(const Table& table);
+
+  Task<std::optional<Item>> find_item(TablePtr table, std::string row);
+
+  // Checks, reads, decides and writes. Fails with ValidationException and ResourceNotFoundException.
+  Task<Written> write(const Write& write);
+  // The rows of an item that changes from `before` to `after`: the item's own, those of indexes and of the expiry.
+  void replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units);
+  // Puts the row of `item` in an index that is being filled.
+  void fill(const Table& table, uint32_t index, const Item& item);
+
+ private:
+  kv::Reader& reader_;
+  kv::Txn* tx_ = nullptr;
+  TableCache& cache_;
+};
+
+}  // namespace virga::dynamodb
