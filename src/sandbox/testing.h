@@ -34,6 +34,10 @@ Spec python(const std::string& code, const std::string& handler = "app.handler")
 Spec node(const std::string& code, const std::string& handler = "app.handler");
 Invocation call(const std::string& payload, Millis timeout = Millis{10'000});
 
+// Starts `spec`, makes each call in turn, and gives the last outcome.
+Outcome invoke(Spec spec, Log& log, std::vector<Invocation> calls);
+Outcome invoke(Spec spec, Log& log, const std::string& payload = "{}");
+
 // The one launcher of the test binary.
 Sandboxes& sandboxes();
 

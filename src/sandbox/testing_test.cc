@@ -100,4 +100,24 @@ Invocation call(const std::string& payload, Millis timeout) {
   return out;
 }
 
+Outcome invoke(Spec spec, Log& log, std::vector<Invocation> calls) {
+  auto result = run([](Spec spec, Log& log, std::vector<Invocation> calls) -> Task<Outcome> {
+    auto instance = co_await sandboxes().start(std::move(spec), log.sink());
+    Outcome out;
+    for (Invocation& one : calls) out = co_await instance->invoke(std::move(one));
+    co_return out;
+  }(std::move(spec), log, std::move(calls)));
+  if (!result) {
+    ADD_FAILURE() << describe(result.error());
+    return {};
+  }
+  return std::move(*result);
+}
+
+Outcome invoke(Spec spec, Log& log, const std::string& payload) {
+  std::vector<Invocation> calls;
+  calls.push_back(call(payload));
+  return invoke(std::move(spec), log, std::move(calls));
+}
+
 }  // namespace virga::sandbox::testing

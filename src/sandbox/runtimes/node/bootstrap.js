@@ -373,6 +373,7 @@ function call(header, text) {
     const result = handler(event, context, callback);
     if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
       result.then((value) => invocation.succeed(value), (error) => invocation.fail(error));
+      channel.unref();  // a promise that nothing can settle any more ends the invocation
     } else if (handler.length < 3 && !invocation.done && !invocation.waiting) {
       // A plain function that cannot call back: it is done when nothing is left to run.
       invocation.whenIdle(() => invocation.succeed(undefined));
@@ -399,6 +400,7 @@ function callStreaming(invocation, event, context) {
     if (!stream.writableEnded && !stream.destroyed && !stream.writableNeedDrain && stream.listenerCount('pipe') === 0) stream.end();
     return finished;
   }).then(() => invocation.finish(STREAM_END), (error) => invocation.fail(error));
+  channel.unref();
 }
 
 function failUnhandled(error) {
