@@ -56,7 +56,7 @@ void Core::open() {
 
 std::unique_ptr<Readiness> Core::watch(int fd, std::function<void()> f) {
   // The core outlives every call: it is destroyed with its watches, at home.
-  return backstage_.loop.watch(fd, &home_, std::move(f));
+  return watch_readiness(backstage_.loop, home_, fd, std::move(f));
 }
 
 void Core::kill() { ::syscall(SYS_pidfd_send_signal, slot_.process.get(), SIGKILL, nullptr, 0); }
@@ -84,11 +84,17 @@ void Core::drain_output() {
   const auto event = [this](std::string_view line) { log_(request_id_, line); };
   while (slot_.output && output_) {
     const ssize_t n = ::read(slot_.output.get(), buffer, sizeof buffer);
+    if (n == 0) output_->hold();  // its end: readable for ever
     if (n <= 0) break;
     lines_.feed({buffer, static_cast<size_t>(n)}, event);
     total += static_cast<size_t>(n);
     if (total > kMostOutputPerTurn && alive_) {
-      home_.post([self = shared_from_this()] { self->drain_output(); });
+      output_->hold();
+      home_.post([self = shared_from_this()] {
+        if (!self->output_) return;
+        self->output_->again();
+        self->drain_output();
+      });
       return;
     }
   }
@@ -136,6 +142,10 @@ Task<Outcome> Core::invoke(Invocation invocation) {
     constexpr std::string_view kUnknown = "\"requestId\": \"\"";
     if (const auto at = out.payload.find(kUnknown); at != std::string::npos) {
       out.payload.replace(at, kUnknown.size(), cat("\"requestId\": \"", request_id_, "\""));
+    }
+    constexpr std::string_view kUnnamed = "RequestId:  Error";
+    if (const auto at = out.payload.find(kUnnamed); at != std::string::npos) {
+      out.payload.replace(at, kUnnamed.size(), cat("RequestId: ", request_id_, " Error"));
     }
   }
   if (!init_told_) {
@@ -302,11 +312,10 @@ void Core::on_event(const Event& event) {
   if (event.kind != Event::Kind::kFailed) return;
   log_warning("sandbox", "a sandbox failed", {{"why", event.text}});
   if (event.stage == jail::Stage::kExecute) {
-    Outcome out;
-    const bool access = event.error == EACCES;
-    init_failed(error_document("Runtime.InvalidEntrypoint", cat("RequestId: ", request_id_, " Error: ", event.text,
-                                                                access ? " (is it executable?)" : "")));
-    return;
+    const std::string why = event.error == ENOENT
+                                ? std::string("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
+                                : cat("fork/exec ", event.text);
+    return init_failed(error_document("Runtime.InvalidEntrypoint", cat("RequestId: ", request_id_, " Error: ", why)));
   }
   init_failed(error_document("Sandbox.Failure", event.text));
 }

@@ -13,15 +13,9 @@
 
 #include "base/executor.h"
 #include "sandbox/jail/fd.h"
+#include "sandbox/readiness.h"
 
 namespace virga::sandbox {
-
-// Calls `ready` on its executor whenever the descriptor may have become readable or writable (edges, not levels: read
-// until EAGAIN). Destroy it on that executor's thread; `ready` is not called afterwards. The descriptor outlives it.
-class Readiness {
- public:
-  virtual ~Readiness() = default;
-};
 
 class Loop final : public Executor {
  public:
@@ -30,7 +24,7 @@ class Loop final : public Executor {
 
   void post(std::move_only_function<void()> work) override;
   void post_after(Micros delay, std::move_only_function<void()> work) override;
-  // `executor`: where to call; null: on this loop's thread.
+  // Edges of reading and writing. `executor`: where to call; null: on this loop's thread.
   std::unique_ptr<Readiness> watch(int fd, Executor* executor, std::function<void()> ready);
 
  private:

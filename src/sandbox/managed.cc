@@ -3,61 +3,15 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <deque>
 
 #include "base/json.h"
 #include "base/str.h"
+#include "sandbox/answer.h"
 #include "sandbox/frames.h"
 #include "sandbox/instance.h"
 
 namespace virga::sandbox {
 namespace {
-
-constexpr size_t kMostBuffered = 1 << 20;  // of a streamed answer that nobody takes: then the function has to wait
-
-class Managed;
-
-// A streamed answer between the instance, which fills it at home, and its Body. At home only.
-struct AnswerPipe {
-  std::deque<std::string> chunks;
-  size_t buffered = 0;
-  bool ended = false;
-  bool abandoned = false;  // the caller gave up: the function goes on into nothing
-  std::string failure;
-  std::optional<Resume> waiter;
-
-  void push(std::string chunk) {
-    if (abandoned) return;
-    buffered += chunk.size();
-    chunks.push_back(std::move(chunk));
-    wake();
-  }
-  void end(std::string why) {
-    if (ended) return;
-    ended = true;
-    failure = std::move(why);
-    wake();
-  }
-  void wake() {
-    if (!waiter) return;
-    const Resume resume = *waiter;
-    waiter.reset();
-    resume();
-  }
-};
-
-class AnswerBody final : public ByteSource {
- public:
-  AnswerBody(std::shared_ptr<AnswerPipe> pipe, std::weak_ptr<Managed> from, Executor& home)
-      : pipe_(std::move(pipe)), from_(std::move(from)), home_(home) {}
-  ~AnswerBody() override;
-  Task<std::optional<std::string>> next() override;
-
- private:
-  std::shared_ptr<AnswerPipe> pipe_;
-  std::weak_ptr<Managed> from_;
-  Executor& home_;
-};
 
 class Managed final : public Core {
  public:
@@ -66,8 +20,9 @@ class Managed final : public Core {
 
   // A streamed answer has room again.
   void resume_reading() {
-    if (paused_) {
+    if (paused_ && channel_) {
       paused_ = false;
+      channel_->again();
       on_channel();
     }
   }
@@ -130,7 +85,8 @@ class Managed final : public Core {
           ::send(slot().channel.get(), unsent_.data() + sent_, unsent_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (n < 0) {
         if (errno == EINTR) continue;
-        return;  // full: the watch tells when there is room; gone: its end is told too
+        if (errno == EAGAIN && channel_) channel_->want_write();
+        return;  // when it is gone, its end is told otherwise
       }
       sent_ += static_cast<size_t>(n);
     }
@@ -149,6 +105,7 @@ class Managed final : public Core {
       if (n <= 0) {
         if (!ended_) channel_ended();
         ended_ = true;
+        channel_->hold();
         break;
       }
       reader_.feed({buffer, static_cast<size_t>(n)});
@@ -183,14 +140,15 @@ class Managed final : public Core {
         return complete(std::move(out));
       case FromRuntime::kStreamBegin:
         if (!running() || stream_) return;
-        stream_ = std::make_shared<AnswerPipe>();
-        return complete_streaming(
-            std::make_shared<AnswerBody>(stream_, std::static_pointer_cast<Managed>(shared_from_this()), home()),
-            std::move(frame.body));
+        stream_ = std::make_shared<AnswerPipe>(home(), [weak = weak_from_this()] {
+          if (const auto self = std::static_pointer_cast<Managed>(weak.lock())) self->resume_reading();
+        });
+        return complete_streaming(body_of_answer(stream_), std::move(frame.body));
       case FromRuntime::kStreamChunk:
-        if (stream_ && !frame.body.empty()) {
-          stream_->push(std::move(frame.body));
-          if (stream_ && stream_->buffered > kMostBuffered) paused_ = true;
+        if (stream_) stream_->push(std::move(frame.body));
+        if (stream_ && stream_->full()) {
+          paused_ = true;
+          channel_->hold();
         }
         return;
       case FromRuntime::kStreamEnd:
@@ -213,40 +171,6 @@ class Managed final : public Core {
   bool ended_ = false;
   std::shared_ptr<AnswerPipe> stream_;
 };
-
-AnswerBody::~AnswerBody() {
-  home_.post([pipe = pipe_, from = from_] {
-    pipe->abandoned = true;
-    pipe->chunks.clear();
-    pipe->buffered = 0;
-    if (const auto managed = from.lock()) managed->resume_reading();
-  });
-}
-
-Task<std::optional<std::string>> AnswerBody::next() {
-  Executor* const caller = Executor::current();
-  co_await move_to(home_);
-  if (pipe_->chunks.empty() && !pipe_->ended) {
-    co_await suspend_until([&](Resume resume) { pipe_->waiter.emplace(resume); });
-  }
-  std::optional<std::string> out;
-  std::string failure;
-  if (!pipe_->chunks.empty()) {
-    out = std::move(pipe_->chunks.front());
-    pipe_->chunks.pop_front();
-    pipe_->buffered -= out->size();
-    if (pipe_->buffered <= kMostBuffered / 2) {
-      home_.post([from = from_] {
-        if (const auto managed = from.lock()) managed->resume_reading();
-      });
-    }
-  } else {
-    failure = pipe_->failure;
-  }
-  if (caller && caller != &home_) co_await move_to(*caller);
-  if (!failure.empty()) throw std::runtime_error(failure);
-  co_return out;
-}
 
 }  // namespace
 

@@ -131,7 +131,7 @@ pid_t launch(int control, const Message& order) {
   send(control,
        {.kind = Kind::kFailed,
         .numbers = {uint64_t(Stage::kExecute), uint64_t(error)},
-        .strings = {cat(order.string(0), ": ", std::string(std::strerror(error)))}},
+        .strings = {cat(order.string(0), ": ", lower(std::strerror(error)))}},
        true);
   return 0;
 }
