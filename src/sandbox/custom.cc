@@ -91,6 +91,7 @@ class Custom final : public Core {
   }
   void break_stream(const std::string& why) override {
     for (const auto& connection : connections_) {
+      connection->held_ = false;
       if (connection->stream_) std::exchange(connection->stream_, nullptr)->end(why);
     }
   }
@@ -167,6 +168,7 @@ class Custom final : public Core {
   void end_streamed(Connection& from) {
     phase_ = Phase::kAnswered;
     const auto stream = std::exchange(from.stream_, nullptr);
+    from.held_ = false;  // its end came with the bytes that filled it
     const auto& request = from.parser_.request();
     const std::string type(request.header("lambda-runtime-function-error-type"));
     std::string document;

@@ -155,6 +155,10 @@ class Managed final : public Core {
       case FromRuntime::kStreamError: {
         const bool good = frame.type == FromRuntime::kStreamEnd;
         const auto stream = std::exchange(stream_, nullptr);
+        if (paused_ && channel_) {
+          paused_ = false;  // its end came with the bytes that filled it
+          channel_->again();
+        }
         end_stream(good ? Status::kOk : Status::kError, std::move(frame.body));
         if (stream) stream->end(good ? "" : "the function failed while it was answering");
         return;
