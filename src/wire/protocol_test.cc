@@ -205,6 +205,18 @@ TEST(Rest, BindsInput) {
   }
 }
 
+TEST(Rest, S3CallsIncompleteDocumentsMalformed) {
+  for (const std::string_view body : {"<RestInput><Body><Value>v</Value></Body></RestInput>", "<RestInput>", "no xml"}) {
+    RestInput in;
+    try {
+      read_input(Protocol::kRestXml, kS3Operations[1], HttpRequest(), body, {{"Id", "abc"}}, &in);
+      FAIL() << body;
+    } catch (Error& error) {
+      EXPECT_EQ(error.shape->code, "MalformedXML") << body;
+    }
+  }
+}
+
 TEST(Rest, WritesOutput) {
   RestOutput out;
   out.status = 206;

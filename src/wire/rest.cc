@@ -203,7 +203,10 @@ void read_rest_input(Protocol protocol, const OperationModel& op, const HttpRequ
       refuse_parameter(op, bad.message);
     }
   }
+  const size_t before = findings.by_place.size();
   read_rest_body(protocol, info, body, request.body, input, seen, findings);
+  // S3 knows no constraints of a document's parts: one that lacks something is malformed.
+  if (is_s3(op.service) && findings.by_place.size() > before) throw BadInput{findings.by_place.begin()->second};
   seen.report_missing(info, Path(), findings);
 }
 
