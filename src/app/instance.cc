@@ -1,0 +1,220 @@
+#include "app/instance.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "app/command.h"
+#include "app/services.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/str.h"
+#include "blob/blob.h"
+#include "front/serve.h"
+#include "front/server.h"
+#include "kernel/audit.h"
+#include "kernel/cloud.h"
+#include "kernel/timers.h"
+#include "kernel/tokens.h"
+#include "kv/db.h"
+#include "rt/reactor.h"
+#include "rt/tls.h"
+#include "sandbox/sandbox.h"
+
+namespace virga::app {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr Millis kStopGrace{10'000};
+constexpr const char* kRootAccount = "000000000000";
+
+// Holds the data folder for this process; the file says who has it.
+class DataLock {
+ public:
+  explicit DataLock(const std::string& data) {
+    const std::string path = cat(data, "/lock");
+    fd_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd_ < 0) throw CommandError(cat("the data folder ", data, " can't be written; give another with --data"));
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      std::string owner(32, '\0');
+      const ssize_t n = ::pread(fd_, owner.data(), owner.size(), 0);
+      owner.resize(n > 0 ? static_cast<size_t>(n) : 0);
+      throw CommandError(cat("the data folder ", data, " is in use by another Virga (process ", trim(owner),
+                             "); stop it with virga down, or give another folder with --data"));
+    }
+    const std::string pid = cat(::getpid(), "\n");
+    if (::ftruncate(fd_, 0) != 0 || ::pwrite(fd_, pid.data(), pid.size(), 0) < 0) {
+      throw CommandError(cat("the data folder ", data, " can't be written: is the disk full?"));
+    }
+  }
+  ~DataLock() { ::close(fd_); }
+
+ private:
+  int fd_;
+};
+
+void check(const Settings& settings) {
+  if (!is_loopback(settings.host) && settings.root_access_key.empty()) {
+    throw CommandError(cat("on ", settings.host.empty() ? "every address" : settings.host,
+                           " others can reach Virga, so the well-known key test/test is refused; set "
+                           "VIRGA_ROOT_ACCESS_KEY_ID and VIRGA_ROOT_SECRET_ACCESS_KEY, or listen on 127.0.0.1"));
+  }
+  if (settings.tls_certificate.empty() != settings.tls_key.empty()) {
+    throw CommandError("TLS needs both --tls-certificate and --tls-key");
+  }
+}
+
+// A failure of start-up as one sentence.
+template <class T>
+T must(Result<T> result, std::string_view what) {
+  if (!result) throw CommandError(cat(what, ": ", describe(result.error())));
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw CommandError(cat("can't read ", path));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+wire::HttpResponse answer(std::string type, std::string body) {
+  wire::HttpResponse response;
+  response.headers.set("content-type", type);
+  response.body = std::move(body);
+  return response;
+}
+
+}  // namespace
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" || host == "[::1]" || host.starts_with("127.");
+}
+
+// Members are made top to bottom and end bottom to top.
+struct Instance::Parts {
+  explicit Parts(Settings s)
+      : settings(std::move(s)), lock(settings.data),
+        sandboxes(sandbox::open({.state_directory = cat(settings.data, "/run"), .adopt_listener = [this](int fd) { return adopt(fd); }})),
+        db(kv::open_rocks({.directory = cat(settings.data, "/store")})), blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),
+        reactors(settings.threads), tokens(must(run(kernel::Tokens::load_key(*db)), "the store's secret key")),
+        authorizer(settings.iam), audit(*db, clock), cloud(clock, authorizer, audit, metrics), timers(*db, clock),
+        deps{*db, *blobs, clock, cloud, timers, tokens, settings.data} {
+    ServiceOptions options;
+    options.iam.development_key = is_loopback(settings.host) && settings.root_access_key.empty();
+    if (!settings.root_access_key.empty()) {
+      options.iam.root_keys.push_back({settings.root_access_key, settings.root_secret_key, kRootAccount});
+    }
+    add_services(deps, *sandboxes, options);
+    front::ServeLimits limits;
+    limits.body = settings.body_limit;
+    door.emplace(cloud, clock, limits);
+    front::ServerOptions server_options;
+    server_options.clock = &clock;
+    server.emplace(reactors, server_options);
+    handlers.request = [this](wire::HttpRequest& request) { return door->serve(request); };
+  }
+
+  std::function<void()> adopt(int fd) {
+    const auto id = server->add_listener(fd, reactors.next(), handlers);
+    return [this, id] { server->remove_listener(id); };
+  }
+
+  void add_locals();
+
+  const Settings settings;
+  DataLock lock;
+  SystemClock clock;
+  MetricRegistry metrics;
+  std::unique_ptr<sandbox::Sandboxes> sandboxes;
+  std::unique_ptr<kv::Db> db;
+  std::unique_ptr<blob::Store> blobs;
+  rt::Reactors reactors;
+  kernel::Tokens tokens;
+  kernel::Authorizer authorizer;
+  kernel::Audit audit;
+  kernel::Cloud cloud;
+  kernel::Timers timers;
+  kernel::Deps deps;
+  std::optional<front::Door> door;
+  std::optional<front::Server> server;
+  front::Handlers handlers;
+  bool started = false;
+};
+
+void Instance::Parts::add_locals() {
+  door->add_local("/_virga/health", [this](const wire::HttpRequest&) {
+    Json services = Json::array();
+    for (const auto& service : cloud.services()) services.push_back(service->model().id);
+    return answer("application/json", Json::object({{"status", "ready"},
+                                                    {"version", VIRGA_VERSION},
+                                                    {"pid", ::getpid()},
+                                                    {"data", settings.data},
+                                                    {"services", std::move(services)}})
+                                          .dump());
+  });
+  door->add_local("/_virga/metrics", [this](const wire::HttpRequest&) {
+    const kv::Db::Stats store = db->stats();
+    const front::ServerStats connections = server->stats();
+    metrics.gauge("virga_store_commits", "Commits since the start").set(static_cast<int64_t>(store.commits));
+    metrics.gauge("virga_store_conflicts", "Commits that had to run again").set(static_cast<int64_t>(store.conflicts));
+    metrics.gauge("virga_store_syncs", "Disk syncs since the start").set(static_cast<int64_t>(store.syncs));
+    metrics.gauge("virga_store_disk_bytes", "Size of the store on disk").set(static_cast<int64_t>(store.disk_bytes));
+    metrics.gauge("virga_connections", "Open connections").set(static_cast<int64_t>(connections.connections));
+    metrics.gauge("virga_requests", "HTTP requests since the start").set(static_cast<int64_t>(connections.requests));
+    return answer("text/plain; version=0.0.4", metrics.render());
+  });
+}
+
+Instance::Instance(Settings settings) {
+  check(settings);
+  std::error_code error;
+  fs::create_directories(settings.data, error);
+  if (error) throw CommandError(cat("the data folder ", settings.data, " can't be made: ", error.message()));
+  settings.data = fs::canonical(settings.data).string();
+  fs::permissions(settings.data, fs::perms::owner_all, error);  // it holds secrets
+  parts_ = std::make_unique<Parts>(std::move(settings));
+}
+
+uint16_t Instance::start() {
+  Parts& p = *parts_;
+  p.add_locals();
+  p.reactors.start();
+  p.started = true;
+  must(rt::run_on(p.reactors[0], [](Parts& parts) -> Task<void> {
+         parts.audit.start();
+         co_await parts.cloud.start();
+         parts.timers.start();
+       }(p)),
+       "a service could not start");
+  std::shared_ptr<rt::TlsServer> tls;
+  if (!p.settings.tls_certificate.empty()) {
+    tls = std::make_shared<rt::TlsServer>(rt::Certificate{read_file(p.settings.tls_certificate), read_file(p.settings.tls_key)});
+  }
+  return p.server->listen(p.settings.host, p.settings.port, p.handlers, tls);
+}
+
+bool Instance::stop() {
+  Parts& p = *parts_;
+  if (!p.started) return true;
+  p.started = false;
+  const bool clean = p.server->stop(kStopGrace);
+  const Result<void> ended = rt::run_on(p.reactors[0], [](Parts& parts) -> Task<void> {
+    co_await parts.timers.stop();
+    co_await parts.cloud.stop();
+    co_await parts.sandboxes->stop();
+    co_await parts.audit.stop();
+  }(p));
+  if (!ended) log_error("app", "stopping failed", {{"error", describe(ended.error())}});
+  p.reactors.stop();
+  return clean && ended;
+}
+
+Instance::~Instance() {
+  if (parts_) stop();
+}
+
+}  // namespace virga::app

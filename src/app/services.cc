@@ -1,0 +1,33 @@
+#include "app/services.h"
+
+#include <aws/apigatewayv2/model.h>
+#include <aws/iam/model.h>
+#include <aws/lambda/model.h>
+#include <aws/logs/model.h>
+#include <aws/sts/model.h>
+
+#include "kernel/cloud.h"
+#include "services/apigatewayv2/api.h"
+#include "services/lambda/api.h"
+#include "services/logs/api.h"
+#include "services/sts/api.h"
+
+namespace virga::app {
+
+void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const ServiceOptions& options) {
+  kernel::Cloud& cloud = deps.cloud;
+  iam::Iam identity = iam::make_iam(deps, options.iam);
+  cloud.authorizer().set_identity_source(&identity.directory);
+  cloud.add(std::move(identity.service));
+  cloud.add(sts::make_sts(deps, identity.directory));
+  cloud.add(logs::make_logs(deps));
+  cloud.add(lambda::make_lambda(deps, sandboxes, {.api_port = options.function_api_port}));
+  cloud.add(apigatewayv2::make_apigatewayv2(deps));
+}
+
+std::vector<const wire::ServiceModel*> service_models() {
+  return {&apigatewayv2::kModel, &iam::kModel, 
+          &lambda::kModel,       &logs::kModel,           &sts::kModel};
+}
+
+}  // namespace virga::app
