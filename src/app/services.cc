@@ -1,6 +1,7 @@
 #include "app/services.h"
 
 #include <aws/apigatewayv2/model.h>
+#include <aws/dynamodb/model.h>
 #include <aws/iam/model.h>
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
@@ -8,6 +9,7 @@
 
 #include "kernel/cloud.h"
 #include "services/apigatewayv2/api.h"
+#include "services/dynamodb/api.h"
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
 #include "services/sts/api.h"
@@ -22,12 +24,12 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(sts::make_sts(deps, identity.directory));
   cloud.add(logs::make_logs(deps));
   cloud.add(lambda::make_lambda(deps, sandboxes, {.api_port = options.function_api_port}));
+  cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
 }
 
 std::vector<const wire::ServiceModel*> service_models() {
-  return {&apigatewayv2::kModel, &iam::kModel, 
-          &lambda::kModel,       &logs::kModel,           &sts::kModel};
+  return {&apigatewayv2::kModel, &dynamodb::kModel, &iam::kModel, &lambda::kModel, &logs::kModel, &sts::kModel};
 }
 
 }  // namespace virga::app

@@ -20,6 +20,11 @@ def create(client, name, key, attributes, **more):
 
 
 @pytest.fixture(scope="session")
+def create_table():
+    return create
+
+
+@pytest.fixture(scope="session")
 def table(dynamodb):
     """p (S), no sort key."""
     return create(dynamodb, "t-" + uuid.uuid4().hex[:8], ["p"], {"p": "S"})

@@ -1,27 +1,33 @@
 """Tables: their life, their indexes, tags, time to live; and that what was acknowledged survives a kill."""
 
+import time
+
 import pytest
 from botocore.exceptions import ClientError
 
-from conftest import eventually
-from dynamodb.conftest import create
+
+def eventually(check):
+    end = time.monotonic() + 10
+    while not check():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
 
 
-def test_life(dynamodb, name):
-    create(dynamodb, name, ["p"], {"p": "S"}, Tags=[{"Key": "a", "Value": "b"}])
+def test_life(dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S"}, Tags=[{"Key": "a", "Value": "b"}])
     table = dynamodb.describe_table(TableName=name)["Table"]
     assert table["TableStatus"] == "ACTIVE"
     assert table["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
     assert name in dynamodb.list_tables(ExclusiveStartTableName=name[:-1])["TableNames"]
     assert dynamodb.list_tags_of_resource(ResourceArn=table["TableArn"])["Tags"] == [{"Key": "a", "Value": "b"}]
     with pytest.raises(dynamodb.exceptions.ResourceInUseException):
-        create(dynamodb, name, ["p"], {"p": "S"})
+        create_table(dynamodb, name, ["p"], {"p": "S"})
     assert dynamodb.delete_table(TableName=name)["TableDescription"]["TableStatus"] == "DELETING"
     dynamodb.get_waiter("table_not_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
 
 
-def test_index_added_later_holds_old_and_new_items(dynamodb, name):
-    create(dynamodb, name, ["p"], {"p": "S"})
+def test_index_added_later_holds_old_and_new_items(dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S"})
     for i in range(120):
         dynamodb.put_item(TableName=name, Item={"p": {"S": str(i)}, "g": {"S": str(i % 2)}})
     dynamodb.update_table(
@@ -35,22 +41,22 @@ def test_index_added_later_holds_old_and_new_items(dynamodb, name):
     dynamodb.delete_table(TableName=name)
 
 
-def test_time_to_live_is_described(dynamodb, name):
-    create(dynamodb, name, ["p"], {"p": "S"})
+def test_time_to_live_is_described(dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S"})
     assert dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"] == {"TimeToLiveStatus": "DISABLED"}
     dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification={"Enabled": True, "AttributeName": "e"})
     eventually(lambda: dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"] == "ENABLED")
     dynamodb.delete_table(TableName=name)
 
 
-def test_unbuilt_options_are_named(dynamodb, name):
+def test_unbuilt_options_are_named(dynamodb, create_table, name):
     with pytest.raises(ClientError, match="StreamSpecification"):
-        create(dynamodb, name, ["p"], {"p": "S"}, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+        create_table(dynamodb, name, ["p"], {"p": "S"}, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
 
 
-def test_acknowledged_writes_survive_a_kill(own_virga, name):
+def test_acknowledged_writes_survive_a_kill(own_virga, create_table, name):
     client = own_virga.client("dynamodb")
-    create(client, name, ["p"], {"p": "S"})
+    create_table(client, name, ["p"], {"p": "S"})
     for i in range(50):
         client.put_item(TableName=name, Item={"p": {"S": str(i)}})
     own_virga.kill()
