@@ -146,11 +146,10 @@ policy::DocumentPtr Authorizer::parsed(const std::string& document, policy::Type
 Task<std::optional<std::string>> Authorizer::ask(Ctx& ctx, const Access& access, std::optional<std::string> resource_policy) {
   const Principal& p = ctx.principal;
   policy::Policies all;
-  if (const auto arn = parse_arn(access.resource); arn && !arn->account.empty()) {
-    all.resource_account = arn->account;
-  } else {
-    all.resource_account = ctx.account;
-  }
+  // AWS's own things ("arn:aws:iam::aws:policy/…") are everyone's, and buckets' ARNs name no account.
+  const auto arn = parse_arn(access.resource);
+  const bool names_account = arn && !arn->account.empty() && arn->account != "aws";
+  all.resource_account = names_account ? arn->account : ctx.account;
   if (resource_policy) {
     all.resource = parsed(*resource_policy, policy::Type::kResource);
     all.resource_must_allow = resource_must_allow(access.action);

@@ -1,0 +1,1 @@
+set(extra service_iam)  # roles and the minting of credentials
