@@ -124,8 +124,15 @@ Task<std::optional<ChangeSetRecord>> Store::find_change_set(std::string stack_id
 Task<std::vector<ChangeSetRecord>> Store::change_sets(std::string stack_id) {
   return all<ChangeSetRecord>(reader_, kv::prefix_range(key("changeset").text(stack_id).view()), SIZE_MAX);
 }
-void Store::put_change_set(const ChangeSetRecord& c) { tx_->put(key("changeset").text(c.stack_id).text(c.name), kv::encode(c)); }
-void Store::drop_change_set(const ChangeSetRecord& c) { tx_->erase(key("changeset").text(c.stack_id).text(c.name)); }
+Task<std::optional<std::string>> Store::find_change_set_stack(std::string id) { return reader_.get(key("changesetid").text(id)); }
+void Store::put_change_set(const ChangeSetRecord& c) {
+  tx_->put(key("changeset").text(c.stack_id).text(c.name), kv::encode(c));
+  tx_->put(key("changesetid").text(c.id), c.stack_id);
+}
+void Store::drop_change_set(const ChangeSetRecord& c) {
+  tx_->erase(key("changeset").text(c.stack_id).text(c.name));
+  tx_->erase(key("changesetid").text(c.id));
+}
 
 Task<std::vector<ExportRecord>> Store::exports(std::string account, std::string region, std::string after, size_t limit) {
   return all<ExportRecord>(reader_, following(placed("export", account, region), after), limit);

@@ -5,6 +5,7 @@
 //   cfn trash <stack id> <u32 order>                      TrashRecord: a physical resource an update will delete at its end
 //   cfn event <stack id> <u64 number>                     EventRecord, oldest first
 //   cfn changeset <stack id> <change set name>            ChangeSetRecord
+//   cfn changesetid <change set id>                       the id of its stack
 //   cfn export <account> <region> <export name>           ExportRecord
 //   cfn import <account> <region> <export name> <stack id>  empty: the stack uses the export
 //   cfn running <stack id>                                account and region: an operation is under way
@@ -181,6 +182,7 @@ class Store {
   Task<std::vector<std::pair<uint64_t, EventRecord>>> events(std::string stack_id, uint64_t before, size_t limit);
 
   Task<std::optional<ChangeSetRecord>> find_change_set(std::string stack_id, std::string name);
+  Task<std::optional<std::string>> find_change_set_stack(std::string id);
   Task<std::vector<ChangeSetRecord>> change_sets(std::string stack_id);
   void put_change_set(const ChangeSetRecord& change_set);
   void drop_change_set(const ChangeSetRecord& change_set);
