@@ -1,6 +1,7 @@
 #include "app/services.h"
 
 #include <aws/apigatewayv2/model.h>
+#include <aws/cloudformation/model.h>
 #include <aws/dynamodb/model.h>
 #include <aws/iam/model.h>
 #include <aws/lambda/model.h>
@@ -9,6 +10,7 @@
 
 #include "kernel/cloud.h"
 #include "services/apigatewayv2/api.h"
+#include "services/cloudformation/api.h"
 #include "services/dynamodb/api.h"
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
@@ -26,10 +28,12 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(lambda::make_lambda(deps, sandboxes, {.api_port = options.function_api_port}));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
+  cloud.add(cloudformation::make_cloudformation(deps));
 }
 
 std::vector<const wire::ServiceModel*> service_models() {
-  return {&apigatewayv2::kModel, &dynamodb::kModel, &iam::kModel, &lambda::kModel, &logs::kModel, &sts::kModel};
+  return {&apigatewayv2::kModel, &cloudformation::kModel, &dynamodb::kModel, &iam::kModel,
+          &lambda::kModel,       &logs::kModel,           &sts::kModel};
 }
 
 }  // namespace virga::app

@@ -67,7 +67,7 @@ Stack shown(const StackRecord& stack) {
 
 std::vector<ResourceRecord> ordered(std::vector<ResourceRecord> all) {
   std::erase_if(all, [](const ResourceRecord& r) { return r.status.empty(); });
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.logical_id < b.logical_id; });
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.logical_id < b.logical_id; });
   return all;
 }
 
