@@ -139,12 +139,24 @@ void Lane::serve(int fd, std::shared_ptr<const Origin> origin) {
   start_background("front", run_connection(fd, std::move(origin)));
 }
 
+// Makes a handshake under way end when the server does.
+class HandshakeUnderWay final : public Connection {
+ public:
+  HandshakeUnderWay(Lane& lane, std::shared_ptr<const Origin> origin, int fd) : Connection(lane, std::move(origin)), fd_(fd) {}
+  void drain() override { abort(); }
+  void abort() override { ::shutdown(fd_, SHUT_RDWR); }
+
+ private:
+  const int fd_;
+};
+
 Task<void> Lane::run_connection(int fd, std::shared_ptr<const Origin> origin) {
   counters_.connections.fetch_add(1, std::memory_order_relaxed);
   ++running_;
   std::unique_ptr<rt::Stream> stream;
   if (origin->tls) {
     // What fails a handshake is the client's matter, and far too frequent on the open net to log.
+    HandshakeUnderWay handshake(*this, origin, fd);
     auto accepted = co_await as_result(origin->tls->accept(reactor_, fd, options_.limits.header_time));
     if (accepted) stream = std::move(*accepted);
   } else {
