@@ -112,9 +112,9 @@ void check_storage_class(std::string_view name) {
   throw err::InvalidStorageClass("The storage class you specified is not valid", Json::object({{"StorageClassRequested", name}}));
 }
 
-std::string quoted(std::string_view etag) { return cat('"', etag, '"'); }
+std::string etag_header(std::string_view etag) { return cat('"', etag, '"'); }
 
-std::string unquoted(std::string_view etag) {
+std::string bare_etag(std::string_view etag) {
   etag = trim(etag);
   if (etag.starts_with("W/")) etag.remove_prefix(2);
   if (etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"')) etag = etag.substr(1, etag.size() - 2);
@@ -123,7 +123,7 @@ std::string unquoted(std::string_view etag) {
 
 bool names_etag(std::string_view list, std::string_view etag) {
   for (const std::string_view item : split(list, ',')) {
-    const std::string name = unquoted(item);
+    const std::string name = bare_etag(item);
     if (name == "*" || name == etag) return true;
   }
   return false;
@@ -142,7 +142,7 @@ bool is_unmodified(const Conditions& conditions, std::string_view etag, Time mod
 
 void check_write(const WriteConditions& conditions, const ObjectRecord* current, std::string_view key) {
   if (conditions.if_none_match) {
-    if (unquoted(*conditions.if_none_match) != "*") {
+    if (bare_etag(*conditions.if_none_match) != "*") {
       throw err::NotImplemented("A header you provided implies functionality that is not implemented: If-None-Match takes only *",
                                 Json::object({{"Header", "If-None-Match"}}));
     }

@@ -32,8 +32,8 @@ void check_version(const std::optional<std::string>& version);
 std::string bucket_region(std::string_view region, const std::optional<std::string>& constraint);
 void check_storage_class(std::string_view name);
 
-std::string quoted(std::string_view etag);
-std::string unquoted(std::string_view etag);
+std::string etag_header(std::string_view etag);
+std::string bare_etag(std::string_view etag);
 // Whether a list of entity tags, as If-Match has it, names this one.
 bool names_etag(std::string_view list, std::string_view etag);
 

@@ -91,7 +91,7 @@ Task<CopyObjectOutput> S3Service::copy_object(Ctx& ctx, const CopyObjectRequest&
 
   CopyObjectOutput out;
   CopyObjectResult& result = out.copy_object_result.emplace();
-  result.etag = quoted(object.etag);
+  result.etag = etag_header(object.etag);
   result.last_modified = object.modified;
   show_checksum(result, *object.checksum);
   co_return out;
@@ -121,7 +121,7 @@ Task<UploadPartCopyOutput> S3Service::upload_part_copy(Ctx& ctx, const UploadPar
 
   UploadPartCopyOutput out;
   CopyPartResult& result = out.copy_part_result.emplace();
-  result.etag = quoted(hex_encode(part.md5));
+  result.etag = etag_header(hex_encode(part.md5));
   result.last_modified = part.modified;
   if (upload->sum_named) show_checksum(result, part.checksum);
   co_return out;

@@ -35,7 +35,7 @@ Object listed(const ObjectEntry& entry, bool with_owner, const std::string& acco
   Object out;
   out.key = entry.key;
   out.last_modified = entry.object.modified;
-  out.etag = quoted(entry.object.etag);
+  out.etag = etag_header(entry.object.etag);
   out.size = static_cast<int64_t>(entry.object.content.size);
   out.storage_class = entry.object.attributes.storage_class;
   if (const auto& checksum = entry.object.checksum) {

@@ -82,7 +82,7 @@ Task<UploadPartOutput> S3Service::upload_part(Ctx& ctx, const UploadPartRequest&
   Received received = co_await receive(in.body, std::move(claims), std::move(sums));
 
   UploadPartOutput out;
-  out.etag = quoted(hex_encode(received.digest.md5()));
+  out.etag = etag_header(hex_encode(received.digest.md5()));
   if (stated || upload->sum_named) show_checksum(out, received.digest.checksum(stated.value_or(upload->sum)));
   co_await put_part(ctx, in.bucket, in.key, in.upload_id, static_cast<uint32_t>(in.part_number), std::move(received));
   co_return out;
@@ -133,7 +133,7 @@ Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& 
     const auto found = std::ranges::lower_bound(stored, static_cast<uint32_t>(before), {}, &PartEntry::number);
     if (found == stored.end() || found->number != static_cast<uint32_t>(before)) throw invalid_part(in, part);
     const PartRecord& record = found->part;
-    if (unquoted(*part.etag) != hex_encode(record.md5)) throw invalid_part(in, part);
+    if (bare_etag(*part.etag) != hex_encode(record.md5)) throw invalid_part(in, part);
     const auto claimed = claimed_checksum(part);
     if (claimed && claimed->sum == record.checksum.sum && claimed->bytes != record.checksum.bytes) throw invalid_part(in, part);
     if (&part != &wanted.back() && record.content.size < kMinPart) {
@@ -185,7 +185,7 @@ CompleteMultipartUploadOutput completed(const Ctx& ctx, const CompleteMultipartU
   out.location = cat(ctx.base_url, "/", in.bucket, "/", percent_encode(in.key, true));
   out.bucket = in.bucket;
   out.key = in.key;
-  out.etag = quoted(object.etag);
+  out.etag = etag_header(object.etag);
   show_checksum(out, *object.checksum);
   return out;
 }
@@ -282,7 +282,7 @@ Task<ListPartsOutput> S3Service::list_parts(Ctx& ctx, const ListPartsRequest& in
     Part& part = out.parts->emplace_back();
     part.part_number = static_cast<int32_t>(entry.number);
     part.last_modified = entry.part.modified;
-    part.etag = quoted(hex_encode(entry.part.md5));
+    part.etag = etag_header(hex_encode(entry.part.md5));
     part.size = static_cast<int64_t>(entry.part.content.size);
     if (upload->sum_named) show_checksum(part, entry.part.checksum);
   }

@@ -35,7 +35,7 @@ Task<PutObjectOutput> S3Service::put_object(Ctx& ctx, const PutObjectRequest& in
   });
 
   PutObjectOutput out;
-  out.etag = quoted(object.etag);
+  out.etag = etag_header(object.etag);
   show_checksum(out, *object.checksum);
   co_return out;
 }
@@ -55,7 +55,7 @@ View view_of(const In& in, const ObjectRecord& object, const ObjectParts& parts)
   const uint64_t size = object.content.size;
   const Conditions conditions{in.if_match, in.if_none_match, in.if_modified_since, in.if_unmodified_since};
   if (is_unmodified(conditions, object.etag, object.modified)) {
-    throw err::NotModified("Not Modified", Json::object({{"ETag", quoted(object.etag)}, {"Last-Modified", http_date(object.modified)}}));
+    throw err::NotModified("Not Modified", Json::object({{"ETag", etag_header(object.etag)}, {"Last-Modified", http_date(object.modified)}}));
   }
   View view{{0, size}, false, object.checksum};
   if (in.part_number) {
@@ -100,7 +100,7 @@ Out describe_object(const Ctx& ctx, const In& in, const ObjectRecord& object, co
   Out out;
   out.accept_ranges = "bytes";
   out.content_length = static_cast<int64_t>(view.slice.length);
-  out.etag = quoted(object.etag);
+  out.etag = etag_header(object.etag);
   out.last_modified = object.modified;
   out.content_type = in.response_content_type.value_or(a.content_type);
   out.cache_control = either(in.response_cache_control, a.cache_control);
