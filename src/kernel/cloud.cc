@@ -1,6 +1,8 @@
 #include "kernel/cloud.h"
 
 #include <chrono>
+#include <set>
+#include <stdexcept>
 
 #include "base/id.h"
 #include "base/log.h"
@@ -35,6 +37,20 @@ AuditRecord audit_of(const Ctx& ctx, const wire::OperationModel& model, const Re
   return record;
 }
 
+// What a model says is served is what the service's table has, or `virga services` and the documents would lie.
+void check_complete(const wire::ServiceModel& model, OpTable& table) {
+  std::set<const wire::OperationModel*> listed;
+  for (const wire::OperationModel& operation : model.operations) {
+    if (operation.served) listed.insert(&operation);
+  }
+  for (const auto& operation : table.operations()) {
+    if (!listed.erase(operation->model)) {
+      throw std::logic_error(cat(model.id, " has ", operation->model->name, " twice, or serves.txt does not list it"));
+    }
+  }
+  if (!listed.empty()) throw std::logic_error(cat("models/", model.id, "/serves.txt lists ", (*listed.begin())->name, ", which has no handler"));
+}
+
 }  // namespace
 
 Cloud::Cloud(const Clock& clock, Authorizer& authorizer, Audit& audit, MetricRegistry& metrics)
@@ -45,6 +61,7 @@ Cloud::~Cloud() = default;
 void Cloud::add(std::unique_ptr<Service> service) {
   OpTable table(*service);
   service->operations(table);
+  check_complete(service->model(), table);
   for (auto& operation : table.operations()) {
     const wire::OperationModel& model = *operation->model;
     const MetricLabels labels{{"service", std::string(service->model().id)}, {"operation", std::string(model.name)}};

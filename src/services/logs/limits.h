@@ -14,6 +14,7 @@ inline constexpr auto kNewestEvent = std::chrono::hours(2);
 inline constexpr auto kWidestBatch = std::chrono::hours(24);
 inline constexpr size_t kMaxPageBytes = 1'048'576;       // of GetLogEvents and FilterLogEvents
 inline constexpr size_t kMaxPageEvents = 10'000;
+inline constexpr size_t kMaxTags = 50;                   // of a log group
 inline constexpr size_t kDefaultList = 50;               // DescribeLogGroups, DescribeLogStreams
 
 }  // namespace virga::logs

@@ -122,27 +122,26 @@ Task<op::DeleteRetentionPolicy::Output> LogsService::delete_retention_policy(Ctx
   });
 }
 
-Task<op::TagResource::Output> LogsService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
-  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::TagResource::Output> {
+Task<void> LogsService::change_tags(Ctx& ctx, std::string group, std::map<std::string, std::string> set, std::vector<std::string> removed) {
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, home_of(ctx));
-    auto group = co_await store.find_group(group_of_tag_arn(in.resource_arn));
-    if (!group) co_return no_group();
-    for (const auto& [key, value] : in.tags) group->tags[key] = value;
-    if (group->tags.size() > 50) co_return err::TooManyTagsException("A log group has at most 50 tags.");
-    store.put_group(*group);
-    co_return op::TagResource::Output{};
+    auto record = co_await store.find_group(group);
+    if (!record) co_await fail(no_group());
+    for (const auto& [key, value] : set) record->tags[key] = value;
+    for (const std::string& key : removed) record->tags.erase(key);
+    if (record->tags.size() > kMaxTags) co_await fail(err::TooManyTagsException(cat("A log group has at most ", kMaxTags, " tags.")));
+    store.put_group(*record);
   });
 }
 
+Task<op::TagResource::Output> LogsService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
+  co_await change_tags(ctx, group_of_tag_arn(in.resource_arn), in.tags, {});
+  co_return op::TagResource::Output{};
+}
+
 Task<op::UntagResource::Output> LogsService::untag_resource(Ctx& ctx, const UntagResourceRequest& in) {
-  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::UntagResource::Output> {
-    WriteStore store(tx, home_of(ctx));
-    auto group = co_await store.find_group(group_of_tag_arn(in.resource_arn));
-    if (!group) co_return no_group();
-    for (const std::string& key : in.tag_keys) group->tags.erase(key);
-    store.put_group(*group);
-    co_return op::UntagResource::Output{};
-  });
+  co_await change_tags(ctx, group_of_tag_arn(in.resource_arn), {}, in.tag_keys);
+  co_return op::UntagResource::Output{};
 }
 
 Task<ListTagsForResourceResponse> LogsService::list_tags_for_resource(Ctx& ctx, const ListTagsForResourceRequest& in) {
@@ -150,6 +149,25 @@ Task<ListTagsForResourceResponse> LogsService::list_tags_for_resource(Ctx& ctx, 
   const auto group = co_await Store(*snapshot, home_of(ctx)).find_group(group_of_tag_arn(in.resource_arn));
   if (!group) co_return no_group();
   ListTagsForResourceResponse out;
+  out.tags = group->tags;
+  co_return out;
+}
+
+Task<op::TagLogGroup::Output> LogsService::tag_log_group(Ctx& ctx, const TagLogGroupRequest& in) {
+  co_await change_tags(ctx, in.log_group_name, in.tags, {});
+  co_return op::TagLogGroup::Output{};
+}
+
+Task<op::UntagLogGroup::Output> LogsService::untag_log_group(Ctx& ctx, const UntagLogGroupRequest& in) {
+  co_await change_tags(ctx, in.log_group_name, {}, in.tags);
+  co_return op::UntagLogGroup::Output{};
+}
+
+Task<ListTagsLogGroupResponse> LogsService::list_tags_log_group(Ctx& ctx, const ListTagsLogGroupRequest& in) {
+  const auto snapshot = deps_.db.snapshot();
+  const auto group = co_await Store(*snapshot, home_of(ctx)).find_group(in.log_group_name);
+  if (!group) co_return no_group();
+  ListTagsLogGroupResponse out;
   out.tags = group->tags;
   co_return out;
 }

@@ -71,6 +71,9 @@ void LogsService::operations(kernel::OpTable& t) {
   t.add<op::TagResource>(this, &LogsService::tag_resource).resource(by_arn<TagResourceRequest>);
   t.add<op::UntagResource>(this, &LogsService::untag_resource).resource(by_arn<UntagResourceRequest>);
   t.add<op::ListTagsForResource>(this, &LogsService::list_tags_for_resource).resource(by_arn<ListTagsForResourceRequest>);
+  t.add<op::TagLogGroup>(this, &LogsService::tag_log_group).resource(by_group<TagLogGroupRequest>);
+  t.add<op::UntagLogGroup>(this, &LogsService::untag_log_group).resource(by_group<UntagLogGroupRequest>);
+  t.add<op::ListTagsLogGroup>(this, &LogsService::list_tags_log_group).resource(by_group<ListTagsLogGroupRequest>);
   t.add<op::CreateLogStream>(this, &LogsService::create_log_stream).resource(by_stream<CreateLogStreamRequest>).data_plane();
   t.add<op::DeleteLogStream>(this, &LogsService::delete_log_stream).resource(by_stream<DeleteLogStreamRequest>);
   t.add<op::DescribeLogStreams>(this, &LogsService::describe_log_streams).resource(by_named_group<DescribeLogStreamsRequest>);

@@ -29,6 +29,10 @@ class LogsService final : public kernel::Service {
   Task<op::TagResource::Output> tag_resource(Ctx& ctx, const TagResourceRequest& in);
   Task<op::UntagResource::Output> untag_resource(Ctx& ctx, const UntagResourceRequest& in);
   Task<ListTagsForResourceResponse> list_tags_for_resource(Ctx& ctx, const ListTagsForResourceRequest& in);
+  Task<op::TagLogGroup::Output> tag_log_group(Ctx& ctx, const TagLogGroupRequest& in);
+  Task<op::UntagLogGroup::Output> untag_log_group(Ctx& ctx, const UntagLogGroupRequest& in);
+  Task<ListTagsLogGroupResponse> list_tags_log_group(Ctx& ctx, const ListTagsLogGroupRequest& in);
+  Task<void> change_tags(Ctx& ctx, std::string group, std::map<std::string, std::string> set, std::vector<std::string> removed);
 
   // ops_stream.cc
   Task<op::CreateLogStream::Output> create_log_stream(Ctx& ctx, const CreateLogStreamRequest& in);
