@@ -6,6 +6,7 @@
 #include <aws/iam/model.h>
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
+#include <aws/s3/model.h>
 #include <aws/sts/model.h>
 
 #include "kernel/cloud.h"
@@ -14,6 +15,7 @@
 #include "services/dynamodb/api.h"
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
+#include "services/s3/api.h"
 #include "services/sts/api.h"
 
 namespace virga::app {
@@ -26,6 +28,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(sts::make_sts(deps, identity.directory));
   cloud.add(logs::make_logs(deps));
   cloud.add(lambda::make_lambda(deps, sandboxes, {.api_port = options.function_api_port}));
+  cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
   cloud.add(cloudformation::make_cloudformation(deps));
@@ -33,7 +36,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
 
 std::vector<const wire::ServiceModel*> service_models() {
   return {&apigatewayv2::kModel, &cloudformation::kModel, &dynamodb::kModel, &iam::kModel,
-          &lambda::kModel,       &logs::kModel,           &sts::kModel};
+          &lambda::kModel,       &logs::kModel,           &s3::kModel,             &sts::kModel};
 }
 
 }  // namespace virga::app
