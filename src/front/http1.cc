@@ -171,6 +171,11 @@ Task<std::optional<std::string>> Http1Connection::run() {
       request_.body.reset();
     }
     if (!keep) break;
+    if (begin_ == end_ && capacity_ > 4 * kFirstBuffer) {
+      // A connection that waits for its next request holds little memory.
+      buffer_.reset(new char[kFirstBuffer]);
+      capacity_ = kFirstBuffer;
+    }
   }
   co_await linger();
   stream_.close();

@@ -11,6 +11,7 @@
 
 #include "base/str.h"
 #include "front/websocket.h"
+#include "rt/http_client.h"
 
 namespace virga::front {
 namespace {
@@ -379,6 +380,74 @@ TEST_F(ServerTest, ClosesWebSocketsThatBreakTheRules) {
   EXPECT_EQ(closes_with(std::string("\x82\xff\0\0\0\1\0\0\0\0mask", 14)), 1009);
   EXPECT_TRUE(ask(cat("GET /other", kHandshake)).starts_with("HTTP/1.1 403 "));
   EXPECT_TRUE(ask("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n\r\n").starts_with("HTTP/1.1 426 "));
+}
+
+TEST_F(ServerTest, AWebSocketIsSentToFromAnyReactorAndOutlivesItsConnection) {
+  reactors.start();
+  server = std::make_unique<Server>(reactors, ServerOptions{});
+  std::shared_ptr<WebSocket> kept;
+  std::atomic<bool> open = false;
+  const auto accept = [&](wire::HttpRequest&) -> Task<Upgraded> {
+    Upgraded out;
+    out.response.status = 101;
+    out.session = [&](std::shared_ptr<WebSocket> socket) -> Task<void> {
+      kept = socket;
+      open = true;
+      while (co_await socket->receive()) {
+      }
+    };
+    co_return out;
+  };
+  port = server->listen("127.0.0.1", 0, {serve, accept});
+  Client client(port);
+  client.send(cat("GET /ws", kHandshake));
+  client.read_until("\r\n\r\n");
+  while (!open) std::this_thread::sleep_for(Millis(1));
+  for (size_t i = 0; i < reactors.size(); ++i) {
+    EXPECT_TRUE(rt::run_on(reactors[i], kept->send({cat("from ", i), false})));
+    EXPECT_EQ(client.read(8), cat("\x82\x06", "from ", i));
+  }
+  client.send(masked(0x81, "held"));
+  EXPECT_TRUE(rt::run_on(reactors[0], kept->close(4001, "enough")));
+  EXPECT_EQ(client.read(10), cat("\x88\x08", "\x0f\xa1", "enough"));
+  client.send(masked(0x88, "\x0f\xa1"));
+  EXPECT_EQ(client.read_all(), "");
+  EXPECT_TRUE(server->stop(Millis(2000)));
+  EXPECT_FALSE(kept->is_open());
+  EXPECT_EQ(kept->close_code(), 4001);
+  EXPECT_FALSE(rt::run_on(reactors[1], kept->send({"late", true})));
+}
+
+TEST_F(ServerTest, ClosesWebSocketsWhenItStops) {
+  begin();
+  Client client(port);
+  client.send(cat("GET /ws", kHandshake));
+  client.read_until("\r\n\r\n");
+  std::thread stopper([&] { EXPECT_TRUE(server->stop(Millis(5000))); });
+  EXPECT_TRUE(client.read(4).ends_with("\x03\xe9"));
+  client.send(masked(0x88, "\x03\xe9"));
+  client.read_all();
+  stopper.join();
+}
+
+TEST_F(ServerTest, OurClientTriesAnewOnAStaleConnection) {
+  Limits limits;
+  limits.idle_time = Millis(100);
+  begin(limits);
+  const auto result = rt::run_on(reactors[0], [](uint16_t port) -> Task<std::string> {
+    rt::HttpClient client(*rt::Reactor::here());
+    std::string out = (co_await client.fetch({.url = cat("http://127.0.0.1:", port, "/1")}, 100)).body;
+    co_await sleep_for(Millis(500));
+    append(out, "|", (co_await client.fetch({.url = cat("http://127.0.0.1:", port, "/chunks")}, 100)).body);
+    append(out, "|", (co_await client.fetch({.method = "HEAD", .url = cat("http://127.0.0.1:", port, "/sized")}, 100)).body);
+    auto large = co_await as_result(client.fetch({.url = cat("http://127.0.0.1:", port, "/sized")}, 3));
+    append(out, "|", large ? "" : error_of(large)->message);
+    auto broken = co_await as_result(client.fetch({.url = cat("http://127.0.0.1:", port, "/short")}, 100));
+    append(out, "|", broken ? "whole" : "broken");
+    co_return out;
+  }(port));
+  ASSERT_TRUE(result) << describe(result.error());
+  EXPECT_EQ(*result, cat("GET /1 127.0.0.1:", port, "|onetwo||The server's answer is larger than 3 bytes.|broken"));
 }
 
 }  // namespace
