@@ -16,6 +16,7 @@ const std::vector<Command>& commands() {
         {"--host", "ADDRESS", "Address to listen on (default 127.0.0.1); empty for every address"},
         {"--detach", "", "Go on in the background; returns when ready"},
         {"--iam", "MODE", "enforce (default), or audit: allow, and record what would have been denied"},
+        {"--node-modules", "DIR", "Packages every Node function finds (default: the AWS SDK, where it is installed)"},
         {"--threads", "N", "Reactor threads (default: one a core)"},
         {"--tls-certificate", "FILE", "Serve TLS with this certificate chain (PEM)"},
         {"--tls-key", "FILE", "… and this private key (PEM)"},

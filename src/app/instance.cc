@@ -98,7 +98,9 @@ bool is_loopback(std::string_view host) {
 struct Instance::Parts {
   explicit Parts(Settings s)
       : settings(std::move(s)), lock(settings.data),
-        sandboxes(sandbox::open({.state_directory = cat(settings.data, "/run"), .adopt_listener = [this](int fd) { return adopt(fd); }})),
+        sandboxes(sandbox::open({.state_directory = cat(settings.data, "/run"),
+                                 .node_modules = settings.node_modules,
+                                 .adopt_listener = [this](int fd) { return adopt(fd); }})),
         db(kv::open_rocks({.directory = cat(settings.data, "/store")})), blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),
         reactors(settings.threads), tokens(must(run(kernel::Tokens::load_key(*db)), "the store's secret key")),
         authorizer(settings.iam), audit(*db, clock), cloud(clock, authorizer, audit, metrics), timers(*db, clock),

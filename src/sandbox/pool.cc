@@ -43,8 +43,11 @@ bool brings_libraries(const Spec& spec) {
          std::ranges::any_of(spec.layer_directories, [](const std::string& l) { return is_directory(cat(l, "/lib")); });
 }
 
-std::vector<std::pair<std::string, std::string>> prefixes(const Interpreter& python, const Interpreter& node) {
+// What of the host sandboxes see beside the system: host directory, where it appears.
+std::vector<std::pair<std::string, std::string>> extra_mounts(const Options& options, const Interpreter& python,
+                                                              const Interpreter& node) {
   std::vector<std::pair<std::string, std::string>> out;
+  if (!options.node_modules.empty()) out.emplace_back(options.node_modules, "/var/runtime/node_modules");
   for (const Interpreter* i : {&python, &node}) {
     if (!i->prefix.empty()) out.emplace_back(i->prefix, "/var/lang");
   }
@@ -73,7 +76,7 @@ Pool::Pool(Options options)
     : options_(prepared(std::move(options))),
       python_(find_python()),
       node_(find_node()),
-      keeper_(options_.state_directory, runtime_directory(options_), prefixes(python_, node_)),
+      keeper_(options_.state_directory, runtime_directory(options_), extra_mounts(options_, python_, node_)),
       backstage_{.loop = loop_, .keeper = keeper_, .processor_share = options_.processor_share, .forget = {}} {
   backstage_.forget = [this](uint32_t id) {
     std::lock_guard lock(mutex_);

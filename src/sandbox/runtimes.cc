@@ -96,7 +96,8 @@ Interpreter find_node() {
 }
 
 void lay_out_runtimes(const std::string& directory) {
-  std::filesystem::create_directories(directory);
+  // The mount point of Options::node_modules, in a folder that is read-only by the time it is mounted.
+  std::filesystem::create_directories(std::filesystem::path(directory) / "node_modules");
   for (const EmbeddedFile& file : embedded_files()) {
     const std::filesystem::path path = std::filesystem::path(directory) / file.path;
     std::filesystem::create_directories(path.parent_path());

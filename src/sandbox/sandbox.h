@@ -90,6 +90,7 @@ struct Capability {
 
 struct Options {
   std::string state_directory;  // for roots, sockets, embedded runtime files; emptied at start
+  std::string node_modules;        // packages every Node function finds (the AWS SDK), as AWS's runtimes carry them; may be empty
   uint32_t warm_pool = 2;       // prepared sandboxes kept per runtime in use
   uint32_t most_instances = 1000;
   uint16_t api_port = 4566;     // where functions find Virga, on their own loopback

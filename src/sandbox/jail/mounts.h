@@ -14,7 +14,7 @@ inline constexpr int kInsideGid = 990;
 struct TemplateOptions {
   std::string root;                                        // an empty directory to build in
   std::string runtime_directory;                           // appears at /var/runtime
-  std::vector<std::pair<std::string, std::string>> extra;  // host directory, where it appears (below /var/lang)
+  std::vector<std::pair<std::string, std::string>> extra;  // host directory, where it appears
 };
 
 // In a mount namespace of the caller's own: what the host mounts later appears, what the caller mounts stays here.
