@@ -324,6 +324,16 @@ TEST_F(IamTest, Simulation) {
   EXPECT_EQ(real.evaluation_results->at(1).eval_decision, PolicyEvaluationDecisionType::implicitDeny);
 }
 
+TEST_F(IamTest, AccountSummary) {
+  must<op::CreateUser>({.user_name = "ann"});
+  must<op::CreateRole>({.role_name = "r", .assume_role_policy_document = std::string(kTrust)});
+  const auto summary = *must<op::GetAccountSummary>({}).summary_map;
+  EXPECT_EQ(summary.at("Users"), 1);
+  EXPECT_EQ(summary.at("Roles"), 1);
+  EXPECT_TRUE(must<op::ListInstanceProfilesForRole>({.role_name = "r"}).instance_profiles.empty());
+  EXPECT_EQ(refusal<op::GetLoginProfile>({"ann"}), "NoSuchEntity: Login Profile for User ann cannot be found.");
+}
+
 // A body that is run again must not double its effects.
 TEST_F(IamTest, ConflictsAreRetried) {
   kv::inject_conflicts(*db, 2);

@@ -168,6 +168,17 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::ListAccessKeys>(this, &S::list_access_keys).resource(self_of<ListAccessKeysRequest>);
   t.add<op::GetAccessKeyLastUsed>(this, &S::get_access_key_last_used);
 
+  t.add<op::GetAccountSummary>(this, &S::get_account_summary);
+  t.add<op::ListAccountAliases>(this, &S::list_account_aliases);
+  t.add<op::ListInstanceProfiles>(this, &S::list_instance_profiles);
+  t.add<op::ListInstanceProfilesForRole>(this, &S::list_instance_profiles_for_role).resource(role_of<ListInstanceProfilesForRoleRequest>);
+  t.add<op::ListMFADevices>(this, &S::list_mfa_devices).resource(self_of<ListMFADevicesRequest>);
+  t.add<op::ListSSHPublicKeys>(this, &S::list_ssh_public_keys).resource(self_of<ListSSHPublicKeysRequest>);
+  t.add<op::ListSigningCertificates>(this, &S::list_signing_certificates).resource(self_of<ListSigningCertificatesRequest>);
+  t.add<op::ListServiceSpecificCredentials>(this, &S::list_service_specific_credentials)
+      .resource(self_of<ListServiceSpecificCredentialsRequest>);
+  t.add<op::GetLoginProfile>(this, &S::get_login_profile).resource(self_of<GetLoginProfileRequest>);
+
   t.add<op::SimulateCustomPolicy>(this, &S::simulate_custom_policy);
   t.add<op::SimulatePrincipalPolicy>(this, &S::simulate_principal_policy)
       .resource([](const Ctx&, const SimulatePrincipalPolicyRequest& in) { return in.policy_source_arn; });

@@ -104,6 +104,19 @@ class IamService : public kernel::Service {
   Task<ListAccessKeysResponse> list_access_keys(kernel::Ctx& ctx, const ListAccessKeysRequest& in);
   Task<GetAccessKeyLastUsedResponse> get_access_key_last_used(kernel::Ctx& ctx, const GetAccessKeyLastUsedRequest& in);
 
+  // ops_account.cc
+  Task<GetAccountSummaryResponse> get_account_summary(kernel::Ctx& ctx, const GetAccountSummaryInput& in);
+  Task<ListAccountAliasesResponse> list_account_aliases(kernel::Ctx& ctx, const ListAccountAliasesRequest& in);
+  Task<ListInstanceProfilesResponse> list_instance_profiles(kernel::Ctx& ctx, const ListInstanceProfilesRequest& in);
+  Task<ListInstanceProfilesForRoleResponse> list_instance_profiles_for_role(kernel::Ctx& ctx,
+                                                                            const ListInstanceProfilesForRoleRequest& in);
+  Task<ListMFADevicesResponse> list_mfa_devices(kernel::Ctx& ctx, const ListMFADevicesRequest& in);
+  Task<ListSSHPublicKeysResponse> list_ssh_public_keys(kernel::Ctx& ctx, const ListSSHPublicKeysRequest& in);
+  Task<ListSigningCertificatesResponse> list_signing_certificates(kernel::Ctx& ctx, const ListSigningCertificatesRequest& in);
+  Task<ListServiceSpecificCredentialsResponse> list_service_specific_credentials(kernel::Ctx& ctx,
+                                                                                 const ListServiceSpecificCredentialsRequest& in);
+  Task<GetLoginProfileResponse> get_login_profile(kernel::Ctx& ctx, const GetLoginProfileRequest& in);
+
   // ops_simulate.cc
   Task<SimulatePolicyResponse> simulate_custom_policy(kernel::Ctx& ctx, const SimulateCustomPolicyRequest& in);
   Task<SimulatePolicyResponse> simulate_principal_policy(kernel::Ctx& ctx, const SimulatePrincipalPolicyRequest& in);
@@ -115,6 +128,7 @@ class IamService : public kernel::Service {
   template <class F>
   Task<Managed> change_policy(kernel::Ctx& ctx, std::string arn, F change);
   Task<Entity> read(kernel::Ctx& ctx, Kind kind, std::string name);
+  Task<void> need_user(kernel::Ctx& ctx, std::optional<std::string> name);
   // Fails unless the ARN is a managed policy's, AWS's or the account's.
   Task<void> need_attachable(kernel::Ctx& ctx, std::string policy_arn);
   Task<void> set_boundary(kernel::Ctx& ctx, Kind kind, std::string name, std::string policy_arn);
