@@ -27,16 +27,6 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-// The AWS SDK for JavaScript where an installation or a clone's build has it; AWS's own runtimes carry it too.
-std::string find_node_modules() {
-  std::error_code none;
-  const std::filesystem::path binary = std::filesystem::read_symlink("/proc/self/exe", none);
-  for (const std::filesystem::path& folder : {std::filesystem::path("/usr/lib/virga/node_modules"), binary.parent_path() / "../../node_modules"}) {
-    if (std::filesystem::exists(folder / "@aws-sdk", none)) return std::filesystem::canonical(folder).string();
-  }
-  return {};
-}
-
 Settings settings_of(const Arguments& arguments) {
   Settings settings;
   settings.data = arguments.get("--data", default_data());
@@ -47,7 +37,7 @@ Settings settings_of(const Arguments& arguments) {
   settings.tls_key = arguments.get("--tls-key");
   settings.root_access_key = environment("VIRGA_ROOT_ACCESS_KEY_ID");
   settings.root_secret_key = environment("VIRGA_ROOT_SECRET_ACCESS_KEY");
-  settings.node_modules = arguments.get("--node-modules", find_node_modules());
+  settings.node_modules = arguments.get("--node-modules", default_node_modules());
   const std::string iam = arguments.get("--iam", "enforce");
   if (iam != "enforce" && iam != "audit") throw UsageError(cat("--iam is enforce or audit, not '", iam, "'"));
   settings.iam = iam == "audit" ? kernel::IamMode::kAudit : kernel::IamMode::kEnforce;
@@ -142,6 +132,15 @@ int serve(const Arguments& arguments, SteadyClock::time_point began, int say_to)
 }
 
 }  // namespace
+
+std::string default_node_modules() {
+  std::error_code none;
+  const std::filesystem::path binary = std::filesystem::read_symlink("/proc/self/exe", none);
+  for (const std::filesystem::path& folder : {std::filesystem::path("/usr/lib/virga/node_modules"), binary.parent_path() / "../../node_modules"}) {
+    if (std::filesystem::exists(folder / "@aws-sdk", none)) return std::filesystem::canonical(folder).string();
+  }
+  return {};
+}
 
 std::string default_data() {
   const std::string home = environment("HOME");

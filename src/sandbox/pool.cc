@@ -75,7 +75,7 @@ struct Pool::Waiter {
 Pool::Pool(Options options)
     : options_(prepared(std::move(options))),
       python_(find_python()),
-      node_(find_node()),
+      node_(find_node(options_.node_modules)),
       keeper_(options_.state_directory, runtime_directory(options_), extra_mounts(options_, python_, node_)),
       backstage_{.loop = loop_, .keeper = keeper_, .processor_share = options_.processor_share, .forget = {}} {
   backstage_.forget = [this](uint32_t id) {

