@@ -103,7 +103,10 @@ Task<CreateChangeSetOutput> CloudFormationService::create_change_set(Ctx& ctx, c
     Store store(tx);
     const auto same = co_await store.find_change_set(stack.id, record.name);
     if (same && !record.token.empty() && same->token == record.token) co_return CreateChangeSetOutput{.id = same->id, .stack_id = stack.id};
-    if (same) co_return err::AlreadyExistsException(cat("ChangeSet ", record.name, " already exists"));
+    // A spent one gives its name up: the aws cli names its change sets by the second, and two deployments fit into one here.
+    const bool spent = same && (same->status == "FAILED" || same->execution == "EXECUTE_COMPLETE");
+    if (same && !spent) co_return err::AlreadyExistsException(cat("ChangeSet ", record.name, " already exists"));
+    if (same) store.drop_change_set(*same);
     const auto taken = co_await store.find_name(ctx.account, ctx.region, stack.name);
     if (taken && *taken != stack.id) co_return validation_error(cat("Stack [", stack.name, "] already exists"));
     if (!existing) {
