@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "sandbox/jail/error.h"
@@ -76,6 +77,20 @@ void drop_privileges(const std::vector<sock_filter>& filter) {
   // Cleared by the changes of identity above, so set last.
   must(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "end with the launcher");
   load_filter(filter);
+}
+
+// The launcher's other descriptors: its end of our own socket among them, which would hide its death from us.
+void close_inherited(const InitOptions& options) {
+  std::vector<unsigned> keep = {0, 1, 2};
+  for (const int fd : {options.control, options.channel, options.output}) keep.push_back(static_cast<unsigned>(fd));
+  for (const int fd : options.join) keep.push_back(static_cast<unsigned>(fd));
+  std::ranges::sort(keep);
+  unsigned from = 0;
+  for (const unsigned fd : keep) {
+    if (fd > from) ::close_range(from, fd - 1, 0);
+    from = fd + 1;
+  }
+  ::close_range(from, ~0u, 0);
 }
 
 void build(const InitOptions& options, int& control) {
@@ -173,6 +188,8 @@ pid_t launch(int control, const Message& order) {
 void run_init(const InitOptions& options) {
   int control = options.control;
   try {
+    must(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "end with the launcher");
+    close_inherited(options);
     bool closed = false;
     const auto go = receive(control, true, closed);
     if (!go || go->kind != Kind::kGo) ::_exit(1);
