@@ -317,7 +317,11 @@ std::string Scope::text() const { return cat(date, '/', region, '/', service, "/
 std::optional<Scope> peek_scope(const HttpRequest& request) {
   std::string_view rest;
   if (has_authorization(request, rest)) return parse_credential(parse_authorization(rest).credential);
-  if (!may_be_presigned(request)) return std::nullopt;
+  if (!may_be_presigned(request)) {
+    if (!is_version2(request)) return std::nullopt;
+    const auto old = parse_version2(request);
+    return old ? std::optional<Scope>(*old) : std::nullopt;
+  }
   const auto credential = query_value(request.query, "X-Amz-Credential");
   return credential ? parse_credential(*credential) : std::nullopt;
 }
@@ -336,10 +340,13 @@ std::optional<SignedRequest> find_signature(const HttpRequest& request, Flavour 
       }
       return from_header(request, rest, flavour);
     }
-    if (header->starts_with("AWS ")) refuse_algorithm(flavour);
+    if (header->starts_with("AWS ") && flavour != Flavour::kS3) refuse_algorithm(flavour);
   }
   if (by_query) return from_query(request, flavour);
-  return std::nullopt;
+  if (flavour != Flavour::kS3 || !is_version2(request)) return std::nullopt;
+  auto old = parse_version2(request);
+  if (!old) refuse_version2();
+  return old;
 }
 
 std::string canonical_uri(std::string_view path, Flavour flavour) {
@@ -392,6 +399,7 @@ std::string string_to_sign(std::string_view timestamp, const Scope& scope, std::
 }
 
 std::string derive_key(std::string_view secret, const Scope& scope) {
+  if (scope.version2()) return std::string(secret);
   return hmac_sha256(hmac_sha256(hmac_sha256(hmac_sha256(cat("AWS4", secret), scope.date), scope.region), scope.service),
                      "aws4_request");
 }
@@ -402,6 +410,7 @@ void check_body(const SignedRequest& s, std::string_view body_sha256, Flavour fl
 
 void verify(const SignedRequest& s, const HttpRequest& request, std::string_view body_sha256, std::string_view key, Time now,
             Flavour flavour) {
+  if (s.version2()) return verify_version2(s, request, key, now);
   check_coverage(s, request, flavour);
   check_time(s, now, flavour);
   const std::string_view hash = s.payload == Payload::kBodyHash ? (body_sha256.empty() ? kEmptyHash : body_sha256)
@@ -427,6 +436,7 @@ void verify(const SignedRequest& s, const HttpRequest& request, std::string_view
 }
 
 std::string KeyCache::derive(std::string_view secret, const Scope& scope) {
+  if (scope.version2()) return std::string(secret);
   std::string name = cat(scope.text(), '/', secret);
   {
     std::lock_guard lock(mutex_);

@@ -1,4 +1,5 @@
 // AWS Signature Version 4 on plain values: finding, checking and making signatures. No I/O, no clock, no key store.
+// For S3 also Version 2, which clients still presign with: its scope has neither date nor region, and its key is the secret.
 //
 // The door's use:
 //   auto scope = sigv4::peek_scope(request);                       // routing; never throws
@@ -51,6 +52,7 @@ inline bool is_chunked(Payload p) { return p >= Payload::kChunkSigned; }
 struct Scope {
   std::string access_key, date, region, service;
   std::string text() const;  // date/region/service/aws4_request
+  bool version2() const { return date.empty(); }
 };
 
 struct SignedRequest : Scope {
@@ -80,7 +82,7 @@ void verify(const SignedRequest& signature, const HttpRequest& request, std::str
 // Throws Error when a stated hash isn't the body's.
 void check_body(const SignedRequest& signature, std::string_view body_sha256, Flavour flavour);
 
-// kDate/kRegion/kService/kSigning: four HMACs, raw bytes.
+// kDate/kRegion/kService/kSigning: four HMACs, raw bytes. Of a Version 2 scope the secret.
 std::string derive_key(std::string_view secret, const Scope& scope);
 
 // Remembers derived keys. Safe from any thread; bounded.

@@ -145,6 +145,10 @@ void refuse_algorithm(Flavour flavour) {
   throw make(pick(kIncomplete, flavour), "Unsupported AWS 'algorithm': only 'AWS4-HMAC-SHA256' is served.");
 }
 
+void refuse_version2() {
+  throw make(kDenied, "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters");
+}
+
 void refuse_missing_hash() {
   throw make(kInvalidRequest, "Missing required header for this request: x-amz-content-sha256");
 }
@@ -188,11 +192,11 @@ void refuse_skew(Flavour flavour, const SignedRequest& s, Time now) {
 
 void refuse_expired(Flavour flavour, const SignedRequest& s, Time now) {
   const Time end = s.signed_at + std::chrono::seconds(s.expires);
-  if (flavour == Flavour::kS3)
-    throw make(kDenied, "Request has expired",
-               {{"X-Amz-Expires", std::to_string(s.expires)},
-                {"Expires", iso8601(end)},
-                {"ServerTime", iso8601(Time::from_seconds(now.seconds()))}});
+  if (flavour == Flavour::kS3) {
+    Json::Object members = {{"Expires", iso8601(end)}, {"ServerTime", iso8601(Time::from_seconds(now.seconds()))}};
+    if (!s.version2()) members.insert(members.begin(), {"X-Amz-Expires", std::to_string(s.expires)});
+    throw make(kDenied, "Request has expired", std::move(members));
+  }
   throw make(pick(kMismatch, flavour),
              cat("Signature expired: ", amz_date(end), " is now earlier than ", amz_date(now)));
 }

@@ -72,11 +72,12 @@ TEST(SigV4, AcceptsWhatBotocoreSigns) {
     other.path += "x";
     EXPECT_NE(refusal([&] { check(other, flavour, body); }), "accepted");
     other = r;
-    other.query += "&x=1";
+    other.query += other.query.empty() ? "acl" : "&acl=1";
     EXPECT_NE(refusal([&] { check(other, flavour, body); }), "accepted");
     other = r;
     other.headers.set("host", "evil.example.com");
-    EXPECT_NE(refusal([&] { check(other, flavour, body); }), "accepted");
+    // Version 2 signs no host but for the bucket in it.
+    if (!scope->version2()) EXPECT_NE(refusal([&] { check(other, flavour, body); }), "accepted");
     const auto s = find_signature(r, flavour);
     if (s->payload == Payload::kBodyHash || s->payload == Payload::kStatedHash) {
       EXPECT_NE(refusal([&] { check(r, flavour, body + "x"); }), "accepted");
@@ -144,7 +145,7 @@ TEST(SigV4, RefusalsInEachFamilysWords) {
     r.headers.set("authorization", authorization);
     return refusal([&] { check(r, f, "{}"); });
   };
-  EXPECT_EQ(broken(Flavour::kS3, "AWS AKID:sig"),
+  EXPECT_EQ(broken(Flavour::kS3, "AWS4-OTHER AKID:sig"),
             "InvalidRequest 400: The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.");
   EXPECT_EQ(broken(Flavour::kS3, "AWS4-HMAC-SHA256 Credential=a/b, SignedHeaders=host, Signature=0"),
             "AuthorizationHeaderMalformed 400: The authorization header is malformed; the Credential is mal-formed; expecting "

@@ -8,7 +8,7 @@ import pathlib
 from unittest import mock
 
 import botocore.auth
-from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
+from botocore.auth import HmacV1Auth, HmacV1QueryAuth, S3SigV4Auth, S3SigV4QueryAuth, SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
@@ -19,10 +19,13 @@ TOKEN = "FQoGZXIvYXdzE/+session==token"
 
 
 def case(name, method, url, service="dynamodb", region="us-east-1", headers=None, body=b"", token=None, query=None, s3=False,
-         unsigned=False):
+         unsigned=False, auth_path=None, version2=False):
     request = AWSRequest(method=method, url=url, headers=headers or {}, data=body)
     credentials = Credentials(KEY, SECRET, token)
-    if s3 and not query:
+    if version2:
+        request.auth_path = auth_path
+        auth = HmacV1QueryAuth(credentials, expires=query) if query else HmacV1Auth(credentials)
+    elif s3 and not query:
         auth = S3SigV4Auth(credentials, service, region)
         if unsigned:
             auth.payload = lambda _: "UNSIGNED-PAYLOAD"
@@ -32,7 +35,9 @@ def case(name, method, url, service="dynamodb", region="us-east-1", headers=None
         auth = SigV4QueryAuth(credentials, service, region, expires=query)
     else:
         auth = SigV4Auth(credentials, service, region)
-    with mock.patch.object(botocore.auth, "get_current_datetime", lambda: NOW, create=True):
+    with mock.patch.object(botocore.auth, "get_current_datetime", lambda: NOW, create=True), \
+            mock.patch("time.time", lambda: NOW.timestamp()), \
+            mock.patch.object(botocore.auth, "formatdate", lambda **_: "Wed, 01 May 2024 12:00:00 GMT"):
         auth.add_auth(request)
     prepared = request.prepare()
     rest = prepared.url.split("://", 1)[1]
@@ -43,7 +48,7 @@ def case(name, method, url, service="dynamodb", region="us-east-1", headers=None
             continue
         sent.append([key, value.decode() if isinstance(value, bytes) else value])
     return {"name": name, "method": method, "target": "/" + target, "s3": s3, "headers": sent,
-            "body": body.decode(), "service": service, "region": region}
+            "body": body.decode(), "service": service, "region": "" if version2 else region}
 
 
 def main():
@@ -75,6 +80,14 @@ def main():
         case("s3 presigned get", "GET", s3 + "/a%20b.txt?versionId=x%2Fy", service="s3", s3=True, query=3600),
         case("s3 presigned put with token", "PUT", s3 + "/k", service="s3", s3=True, query=60, token=TOKEN,
              headers={"Content-Type": "text/plain", "x-amz-acl": "private"}),
+        case("v2 get", "GET", s3 + "/a%20b?acl&x=1", service="s3", s3=True, version2=True, auth_path="/bucket/a%20b", token=TOKEN,
+             headers={"X-Amz-Meta-A": "1"}),
+        case("v2 put", "PUT", "http://localhost:4566/bucket/k%2B?tagging", service="s3", s3=True, version2=True,
+             headers={"Content-Type": "text/plain"}, body=b"x"),
+        case("v2 presigned", "GET", s3 + "/a%20b?versionId=x%2Fy&response-content-type=a%2Fb", service="s3", s3=True, version2=True,
+             query=60, auth_path="/bucket/a%20b"),
+        case("v2 presigned with token", "PUT", "http://localhost:4566/bucket/k", service="s3", s3=True, version2=True, query=60,
+             token=TOKEN, headers={"Content-Type": "text/plain"}),
         case("presigned sts", "GET", "https://sts.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15", service="sts",
              query=60, token=TOKEN),
     ]
