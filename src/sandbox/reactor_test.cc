@@ -1,0 +1,246 @@
+// The same on reactors, as in the server; and how long the steps take there (printed, and bounded loosely: the machine
+// that runs the tests is shared).
+#include "rt/reactor.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <thread>
+
+#include "base/str.h"
+#include "sandbox/testing.h"
+
+namespace virga::sandbox {
+namespace {
+
+using testing::call;
+using testing::Folder;
+using testing::node;
+using testing::python;
+using testing::sandboxes;
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+double micros_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+}
+
+struct Timing {
+  std::vector<double> cold, warm;
+};
+
+// One instance after another: its start with the first call, then warm calls.
+Task<void> measure(Spec spec, int rounds, Timing& out) {
+  for (int i = 0; i < rounds; ++i) {
+    co_await sleep_for(std::chrono::milliseconds(250));  // the pool fills up again
+    auto start = std::chrono::steady_clock::now();
+    auto instance = co_await sandboxes().start(spec, [](std::string_view, std::string_view) {});
+    Outcome first = co_await instance->invoke(call("{\"a\":1}"));
+    out.cold.push_back(micros_since(start));
+    EXPECT_EQ(first.status, Status::kOk) << first.payload;
+    for (int j = 0; j < 50; ++j) {
+      start = std::chrono::steady_clock::now();
+      Outcome next = co_await instance->invoke(call("{\"a\":1}"));
+      out.warm.push_back(micros_since(start));
+      EXPECT_EQ(next.status, Status::kOk);
+    }
+  }
+}
+
+TEST(Reactor, StartsAndCallsQuickly) {
+  rt::Reactors reactors(1);
+  reactors.start();
+  Folder python_code, node_code;
+  python_code.write("app.py", "def handler(event, context):\n  return event\n");
+  node_code.write("app.js", "exports.handler = async (event) => event;");
+  for (const Spec& spec : {python(python_code.path()), node(node_code.path())}) {
+    Timing timing;
+    Spec whole = spec;
+    whole.limits.memory_mb = 1769;
+    auto done = rt::run_on(reactors[0], measure(whole, 12, timing));
+    ASSERT_TRUE(done) << describe(done.error());
+    std::printf("%s: first call %.0f us, warm call %.0f us (medians)\n", spec.runtime.c_str(), median(timing.cold), median(timing.warm));
+    EXPECT_LT(median(timing.cold), 50'000);
+    EXPECT_LT(median(timing.warm), 5'000);
+  }
+}
+
+TEST(Reactor, MovesBetweenReactors) {
+  rt::Reactors reactors(2);
+  reactors.start();
+  Folder code;
+  code.write("app.py", "n = 0\ndef handler(event, context):\n  global n\n  n += 1\n  return n\n");
+  std::unique_ptr<Instance> instance;
+  auto started = rt::run_on(reactors[0], [](Spec spec, std::unique_ptr<Instance>& out) -> Task<void> {
+    out = co_await sandboxes().start(std::move(spec), [](std::string_view, std::string_view) {});
+  }(python(code.path()), instance));
+  ASSERT_TRUE(started) << describe(started.error());
+  for (int i = 1; i <= 6; ++i) {
+    auto outcome = rt::run_on(reactors[i % 2], instance->invoke(call("{}")));
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->payload, cat(i));
+  }
+  instance.reset();  // from a thread that is nobody's
+}
+
+TEST(Reactor, RunsManyAtOnce) {
+  rt::Reactors reactors(2);
+  reactors.start();
+  Folder code;
+  code.write("app.py", "import time\ndef handler(event, context):\n  time.sleep(0.05)\n  return event\n");
+  std::atomic<int> good = 0, left = 24;
+  for (int i = 0; i < 24; ++i) {
+    reactors[i % 2].post([&, i] {
+      start(
+          [](Spec spec, int i, std::atomic<int>& good) -> Task<void> {
+            auto instance = co_await sandboxes().start(std::move(spec), [](std::string_view, std::string_view) {});
+            for (int j = 0; j < 2; ++j) {
+              Outcome out = co_await instance->invoke(call(cat(i)));
+              if (out.payload == cat(i)) ++good;
+            }
+          }(python(code.path()), i, good),
+          [&](Result<void> result) {
+            EXPECT_TRUE(result) << describe(result.error());
+            --left;
+          });
+    });
+  }
+  for (int i = 0; i < 1500 && left > 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(left, 0);
+  EXPECT_EQ(good, 48);
+}
+
+// Which processes carry this command line part.
+std::vector<pid_t> processes_with(const std::string& text) {
+  std::vector<pid_t> out;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    const auto pid = parse_int(entry.path().filename().string());
+    if (!pid) continue;
+    char line[4096];
+    const int fd = ::open((entry.path() / "cmdline").c_str(), O_RDONLY | O_CLOEXEC);
+    const ssize_t n = fd < 0 ? 0 : ::read(fd, line, sizeof line);
+    if (fd >= 0) ::close(fd);
+    if (n > 0 && std::string_view(line, static_cast<size_t>(n)).find(text) != std::string_view::npos) {
+      out.push_back(static_cast<pid_t>(*pid));
+    }
+  }
+  return out;
+}
+
+TEST(Lifecycle, NothingOutlivesVirga) {
+  const std::string state = cat("/tmp/virga-lifecycle-test-", ::getpid());
+  const pid_t virga = ::fork();
+  if (virga == 0) {
+    // A Virga of its own, killed in the middle of its work.
+    Options options;
+    options.state_directory = state;
+    auto own = open(std::move(options));
+    Folder code;
+    code.write("app.py", "import time\ndef handler(event, context):\n  time.sleep(60)\n");
+    auto ran = run([](Sandboxes& own, Spec spec) -> Task<void> {
+      auto instance = co_await own.start(std::move(spec), [](std::string_view, std::string_view) {});
+      Outcome out = co_await instance->invoke(call("{}", Millis{60'000}));
+    }(*own, python(code.path())));
+    ::_exit(0);
+  }
+  for (int i = 0; i < 300 && processes_with(state).size() < 3; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_GE(processes_with(state).size(), 2u) << "the launcher and the first process of a sandbox";
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  ::kill(virga, SIGKILL);
+  ::waitpid(virga, nullptr, 0);
+  for (int i = 0; i < 300 && !processes_with(state).empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  EXPECT_TRUE(processes_with(state).empty());
+  std::filesystem::remove_all(state);
+}
+
+TEST(Lifecycle, EndsWithItsLauncher) {
+  const std::string state = cat("/tmp/virga-lifecycle-test-", ::getpid());
+  Options options;
+  options.state_directory = state;
+  auto own = open(std::move(options));
+  Folder code;
+  code.write("app.py", "import time\ndef handler(event, context):\n  time.sleep(60)\n");
+  std::thread killer([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    for (const pid_t pid : processes_with(state)) ::kill(pid, SIGKILL);
+  });
+  const auto begun = std::chrono::steady_clock::now();
+  auto ran = run([](Sandboxes& own, Spec spec) -> Task<Status> {
+    auto instance = co_await own.start(std::move(spec), [](std::string_view, std::string_view) {});
+    Outcome out = co_await instance->invoke(call("{}", Millis{30'000}));
+    co_return out.status;
+  }(*own, python(code.path())));
+  killer.join();
+  ASSERT_TRUE(ran) << describe(ran.error());
+  EXPECT_EQ(*ran, Status::kExited);
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(10));
+  auto again = run([](Sandboxes& own, Spec spec) -> Task<void> {
+    auto instance = co_await own.start(std::move(spec), [](std::string_view, std::string_view) {});
+  }(*own, python(code.path())));
+  EXPECT_FALSE(again);
+  own.reset();
+  // What it left is cleared at the next start.
+  Options next;
+  next.state_directory = state;
+  own = open(std::move(next));
+  own->capabilities();
+  EXPECT_EQ(std::system("find /sys/fs/cgroup -type d -name 'virga.*' 2>/dev/null | while read d; do kill -0 ${d##*.} 2>/dev/null || echo $d; done | grep . ") , 256);
+  own.reset();
+  std::filesystem::remove_all(state);
+}
+
+TEST(Door, IsReachedFromInside) {
+  const std::string state = cat("/tmp/virga-door-test-", ::getpid());
+  Options options;
+  options.state_directory = state;
+  options.api_port = 4599;
+  std::atomic<int> opened = 0, left = 0;
+  std::vector<std::thread> doors;
+  options.adopt_listener = [&](int fd) -> std::function<void()> {
+    ++opened;
+    const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    ::fcntl(own, F_SETFL, ::fcntl(own, F_GETFL) & ~O_NONBLOCK);
+    doors.emplace_back([own] {
+      const int peer = ::accept4(own, nullptr, nullptr, SOCK_CLOEXEC);
+      char request[4096];
+      if (peer >= 0 && ::read(peer, request, sizeof request) > 0) {
+        const std::string answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nvirga";
+        (void)!::write(peer, answer.data(), answer.size());
+      }
+      if (peer >= 0) ::close(peer);
+      ::close(own);
+    });
+    return [&left, own] {
+      ++left;
+      ::shutdown(own, SHUT_RDWR);
+    };
+  };
+  auto own = open(std::move(options));
+  Folder code;
+  code.write("app.py",
+             "import os, urllib.request\ndef handler(event, context):\n"
+             "  return [os.environ['AWS_ENDPOINT_URL'], urllib.request.urlopen(os.environ['AWS_ENDPOINT_URL']).read().decode()]\n");
+  auto ran = run([](Sandboxes& own, Spec spec) -> Task<std::string> {
+    auto instance = co_await own.start(std::move(spec), [](std::string_view, std::string_view) {});
+    Outcome out = co_await instance->invoke(call("{}"));
+    co_return out.payload;
+  }(*own, python(code.path())));
+  ASSERT_TRUE(ran);
+  EXPECT_EQ(*ran, R"(["http://127.0.0.1:4599", "virga"])");
+  own.reset();
+  for (std::thread& door : doors) door.join();
+  EXPECT_EQ(opened, left);
+  std::filesystem::remove_all(state);
+}
+
+}  // namespace
+}  // namespace virga::sandbox
