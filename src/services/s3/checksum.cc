@@ -25,17 +25,23 @@ uint64_t crc_value(Sum sum, const std::string& bytes) {
 
 uint64_t crc_of(Sum sum, std::string_view bytes, uint64_t seed) {
   switch (sum) {
-    case Sum::kCrc32: return crc32(bytes, static_cast<uint32_t>(seed));
-    case Sum::kCrc32c: return crc32c(bytes, static_cast<uint32_t>(seed));
-    default: return crc64nvme(bytes, seed);
+    case Sum::kCrc32:
+      return crc32(bytes, static_cast<uint32_t>(seed));
+    case Sum::kCrc32c:
+      return crc32c(bytes, static_cast<uint32_t>(seed));
+    default:
+      return crc64nvme(bytes, seed);
   }
 }
 
 uint64_t polynomial_of(Sum sum) {
   switch (sum) {
-    case Sum::kCrc32: return 0xEDB88320u;
-    case Sum::kCrc32c: return 0x82F63B78u;
-    default: return 0x9A6C9329AC4BC9B5u;
+    case Sum::kCrc32:
+      return 0xEDB88320u;
+    case Sum::kCrc32c:
+      return 0x82F63B78u;
+    default:
+      return 0x9A6C9329AC4BC9B5u;
   }
 }
 
@@ -66,22 +72,32 @@ struct Field {
 
 std::string_view name_of(Sum sum) {
   switch (sum) {
-    case Sum::kCrc32: return "CRC32";
-    case Sum::kCrc32c: return "CRC32C";
-    case Sum::kCrc64Nvme: return "CRC64NVME";
-    case Sum::kSha1: return "SHA1";
-    case Sum::kSha256: return "SHA256";
+    case Sum::kCrc32:
+      return "CRC32";
+    case Sum::kCrc32c:
+      return "CRC32C";
+    case Sum::kCrc64Nvme:
+      return "CRC64NVME";
+    case Sum::kSha1:
+      return "SHA1";
+    case Sum::kSha256:
+      return "SHA256";
   }
   return {};
 }
 
 std::string_view header_of(Sum sum) {
   switch (sum) {
-    case Sum::kCrc32: return "x-amz-checksum-crc32";
-    case Sum::kCrc32c: return "x-amz-checksum-crc32c";
-    case Sum::kCrc64Nvme: return "x-amz-checksum-crc64nvme";
-    case Sum::kSha1: return "x-amz-checksum-sha1";
-    case Sum::kSha256: return "x-amz-checksum-sha256";
+    case Sum::kCrc32:
+      return "x-amz-checksum-crc32";
+    case Sum::kCrc32c:
+      return "x-amz-checksum-crc32c";
+    case Sum::kCrc64Nvme:
+      return "x-amz-checksum-crc64nvme";
+    case Sum::kSha1:
+      return "x-amz-checksum-sha1";
+    case Sum::kSha256:
+      return "x-amz-checksum-sha256";
   }
   return {};
 }
@@ -89,10 +105,14 @@ std::string_view header_of(Sum sum) {
 size_t size_of(Sum sum) {
   switch (sum) {
     case Sum::kCrc32:
-    case Sum::kCrc32c: return 4;
-    case Sum::kCrc64Nvme: return 8;
-    case Sum::kSha1: return 20;
-    case Sum::kSha256: return 32;
+    case Sum::kCrc32c:
+      return 4;
+    case Sum::kCrc64Nvme:
+      return 8;
+    case Sum::kSha1:
+      return 20;
+    case Sum::kSha256:
+      return 32;
   }
   return 0;
 }

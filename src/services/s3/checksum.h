@@ -14,9 +14,9 @@ namespace virga::s3 {
 
 enum class Sum : uint8_t { kCrc32, kCrc32c, kCrc64Nvme, kSha1, kSha256 };
 
-std::string_view name_of(Sum sum);      // "CRC32"
-std::string_view header_of(Sum sum);    // "x-amz-checksum-crc32"
-size_t size_of(Sum sum);                // bytes
+std::string_view name_of(Sum sum);    // "CRC32"
+std::string_view header_of(Sum sum);  // "x-amz-checksum-crc32"
+size_t size_of(Sum sum);              // bytes
 bool is_crc(Sum sum);
 
 // A checksum as it is kept: its bytes, and over what it was made.

@@ -28,8 +28,8 @@ Task<S3Service::Received> S3Service::receive(Body body, Claims claims, std::vect
   co_return Received{std::move(content), std::move(digest)};
 }
 
-Task<void> S3Service::replace_object(kv::Txn& tx, std::string bucket, std::string key, ObjectRecord object, ObjectParts parts,
-                                     WriteConditions conditions) {
+Task<void> S3Service::replace_object(kv::Txn& tx, std::string bucket, std::string key, ObjectRecord object,
+                                     ObjectParts parts, WriteConditions conditions) {
   WriteStore store(tx);
   const auto current = co_await store.find_object(bucket, key);
   check_write(conditions, current ? &*current : nullptr, key);

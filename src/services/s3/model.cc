@@ -24,7 +24,8 @@ virga::Error no_such_key(std::string_view key) {
 }
 virga::Error no_such_upload(std::string_view upload) {
   return err::NoSuchUpload(
-      "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
+      "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "
+      "completed.",
       Json::object({{"UploadId", upload}}));
 }
 virga::Error invalid_argument(std::string message, std::string_view name, std::string_view value) {
@@ -48,7 +49,8 @@ void check_bucket_name(std::string_view name) {
   // Four numbers look like an address.
   const auto labels = split(name, '.');
   if (labels.size() == 4 && std::ranges::all_of(labels, [](std::string_view label) {
-        return !label.empty() && label.size() <= 3 && std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
+        return !label.empty() && label.size() <= 3 &&
+               std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; });
       })) {
     good = false;
   }
@@ -61,14 +63,16 @@ void check_bucket_name(std::string_view name) {
 
 void check_key(std::string_view key) {
   if (key.size() > kMaxKeyBytes) {
-    throw err::KeyTooLongError("Your key is too long", Json::object({{"Size", key.size()}, {"MaxSizeAllowed", kMaxKeyBytes}}));
+    throw err::KeyTooLongError("Your key is too long",
+                               Json::object({{"Size", key.size()}, {"MaxSizeAllowed", kMaxKeyBytes}}));
   }
   if (!is_utf8(key)) throw err::InvalidURI("Couldn't parse the specified URI.");
 }
 
 void check_part_number(int32_t number) {
   if (number >= 1 && number <= kMaxPartNumber) return;
-  throw invalid_argument(cat("Part number must be an integer between 1 and ", kMaxPartNumber, ", inclusive"), "partNumber", cat(number));
+  throw invalid_argument(cat("Part number must be an integer between 1 and ", kMaxPartNumber, ", inclusive"),
+                         "partNumber", cat(number));
 }
 
 void check_upload_id(std::string_view id) {
@@ -84,7 +88,8 @@ std::string bucket_region(std::string_view region, const std::optional<std::stri
   if (!constraint || constraint->empty()) {
     if (region == "us-east-1") return "us-east-1";
     throw err::IllegalLocationConstraintException(
-        "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.");
+        "The unspecified location constraint is incompatible for the region specific endpoint this request was sent "
+        "to.");
   }
   const std::string wanted = *constraint == "EU" ? "eu-west-1" : *constraint;
   // Regions are two letters or more, a direction and a digit: "eu-west-1", "us-gov-east-1".
@@ -98,18 +103,20 @@ std::string bucket_region(std::string_view region, const std::optional<std::stri
   // The first region's endpoint makes buckets anywhere.
   if (region != "us-east-1" && region != wanted) {
     throw err::IllegalLocationConstraintException(
-        cat("The ", *constraint, " location constraint is incompatible for the region specific endpoint this request was sent to."));
+        cat("The ", *constraint,
+            " location constraint is incompatible for the region specific endpoint this request was sent to."));
   }
   return wanted;
 }
 
 void check_storage_class(std::string_view name) {
-  static constexpr std::array kAtHand{"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING",
-                                      "GLACIER_IR"};
+  static constexpr std::array kAtHand{"STANDARD",   "REDUCED_REDUNDANCY",  "STANDARD_IA",
+                                      "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"};
   if (std::ranges::find(kAtHand, name) != kAtHand.end()) return;
   // Objects of these can't be read before they are restored.
   if (name == "GLACIER" || name == "DEEP_ARCHIVE") throw not_implemented(cat("x-amz-storage-class: ", name));
-  throw err::InvalidStorageClass("The storage class you specified is not valid", Json::object({{"StorageClassRequested", name}}));
+  throw err::InvalidStorageClass("The storage class you specified is not valid",
+                                 Json::object({{"StorageClassRequested", name}}));
 }
 
 std::string etag_header(std::string_view etag) { return cat('"', etag, '"'); }
@@ -143,8 +150,9 @@ bool is_unmodified(const Conditions& conditions, std::string_view etag, Time mod
 void check_write(const WriteConditions& conditions, const ObjectRecord* current, std::string_view key) {
   if (conditions.if_none_match) {
     if (bare_etag(*conditions.if_none_match) != "*") {
-      throw err::NotImplemented("A header you provided implies functionality that is not implemented: If-None-Match takes only *",
-                                Json::object({{"Header", "If-None-Match"}}));
+      throw err::NotImplemented(
+          "A header you provided implies functionality that is not implemented: If-None-Match takes only *",
+          Json::object({{"Header", "If-None-Match"}}));
     }
     if (current) throw precondition_failed("If-None-Match");
   }
@@ -192,23 +200,26 @@ std::optional<Slice> parse_range(std::string_view header, uint64_t size) {
 
 Slice parse_copy_range(std::string_view header, uint64_t size) {
   const auto bad = [&] {
-    return invalid_argument("The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
-                            "zero-based offsets of the first and last bytes to copy",
-                            "x-amz-copy-source-range", header);
+    return invalid_argument(
+        "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
+        "zero-based offsets of the first and last bytes to copy",
+        "x-amz-copy-source-range", header);
   };
   if (!header.starts_with("bytes=")) throw bad();
   const auto [first, last] = split_once(header.substr(6), '-');
   const auto from = digits(first), to = digits(last);
   if (!from || !to || *to < *from) throw bad();
   if (*to >= size) {
-    throw invalid_argument(cat("Range specified is not valid for source object of size: ", size), "x-amz-copy-source-range", header);
+    throw invalid_argument(cat("Range specified is not valid for source object of size: ", size),
+                           "x-amz-copy-source-range", header);
   }
   return {*from, *to - *from + 1};
 }
 
 CopySource parse_copy_source(std::string_view header) {
   const auto bad = [&] {
-    return invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey", "x-amz-copy-source", header);
+    return invalid_argument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+                            "x-amz-copy-source", header);
   };
   std::string_view path = header;
   if (const size_t mark = header.find('?'); mark != std::string_view::npos) {
@@ -222,8 +233,9 @@ CopySource parse_copy_source(std::string_view header) {
   if (!decoded) throw bad();
   std::string_view text = *decoded;
   if (text.starts_with("arn:")) {
-    throw err::NotImplemented("Copying from an access point is not implemented: x-amz-copy-source must name a bucket and a key",
-                              Json::object({{"Header", "x-amz-copy-source"}}));
+    throw err::NotImplemented(
+        "Copying from an access point is not implemented: x-amz-copy-source must name a bucket and a key",
+        Json::object({{"Header", "x-amz-copy-source"}}));
   }
   if (text.starts_with('/')) text.remove_prefix(1);
   const auto [bucket, key] = split_once(text, '/');
@@ -237,7 +249,8 @@ namespace {
 bool has_tag_characters(std::string_view text) {
   return std::ranges::all_of(text, [](char c) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    return plain || static_cast<unsigned char>(c) >= 0x80 || std::string_view(" +-=._:/@").find(c) != std::string_view::npos;
+    return plain || static_cast<unsigned char>(c) >= 0x80 ||
+           std::string_view(" +-=._:/@").find(c) != std::string_view::npos;
   });
 }
 
@@ -270,9 +283,10 @@ Tags parse_tagging(std::string_view header, size_t most) {
     const auto [key, value] = split_once(pair, '=');
     auto k = percent_decode(key, true), v = percent_decode(value, true);
     if (!k || !v) {
-      throw invalid_argument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag "
-                             "name duplicates.",
-                             "x-amz-tagging", header);
+      throw invalid_argument(
+          "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag "
+          "name duplicates.",
+          "x-amz-tagging", header);
     }
     out.emplace_back(std::move(*k), std::move(*v));
   }
@@ -312,7 +326,8 @@ std::string stored_encoding(std::string_view header) {
 
 void check_policy(std::string_view document, std::string_view bucket) {
   if (document.size() > kMaxPolicyBytes) {
-    throw err::MalformedPolicy(cat("Normalized policy document exceeds the maximum allowed size of ", kMaxPolicyBytes, " bytes"));
+    throw err::MalformedPolicy(
+        cat("Normalized policy document exceeds the maximum allowed size of ", kMaxPolicyBytes, " bytes"));
   }
   Json policy;
   try {
@@ -348,7 +363,8 @@ void check_policy(std::string_view document, std::string_view bucket) {
         // Of a bucket's policy, this bucket and what is in it.
         const auto [start, path] = split_once(std::string_view(resource), '/');
         const size_t colon = start.rfind(':');
-        if (!resource.starts_with("arn:") || colon == std::string_view::npos || !matches_wildcard(start.substr(colon + 1), bucket)) {
+        if (!resource.starts_with("arn:") || colon == std::string_view::npos ||
+            !matches_wildcard(start.substr(colon + 1), bucket)) {
           throw err::MalformedPolicy("Policy has invalid resource");
         }
       });
@@ -357,7 +373,11 @@ void check_policy(std::string_view document, std::string_view bucket) {
 }
 
 Listing::Listing(std::string prefix, std::string delimiter, std::string after, size_t most)
-    : prefix_(std::move(prefix)), delimiter_(std::move(delimiter)), most_(most), from_(prefix_), to_(kv::prefix_end(prefix_)) {
+    : prefix_(std::move(prefix)),
+      delimiter_(std::move(delimiter)),
+      most_(most),
+      from_(prefix_),
+      to_(kv::prefix_end(prefix_)) {
   if (after < prefix_) return;
   // Nothing inside a common prefix that was shown already is looked at again.
   const std::string roll = after.starts_with(prefix_) ? rolled(after) : std::string();
@@ -390,33 +410,45 @@ bool Listing::take(const std::string& key) {
 
 int32_t page_size(const std::optional<int32_t>& asked, std::string_view name, int32_t most) {
   if (!asked) return most;
-  if (*asked < 0) throw invalid_argument(cat("Argument ", name, " must be an integer between 0 and 2147483647"), name, cat(*asked));
+  if (*asked < 0)
+    throw invalid_argument(cat("Argument ", name, " must be an integer between 0 and 2147483647"), name, cat(*asked));
   return std::min(*asked, most);
 }
 
 std::optional<Sum> sum_of(ChecksumAlgorithm algorithm) {
   switch (algorithm) {
-    case ChecksumAlgorithm::CRC32: return Sum::kCrc32;
-    case ChecksumAlgorithm::CRC32C: return Sum::kCrc32c;
-    case ChecksumAlgorithm::CRC64NVME: return Sum::kCrc64Nvme;
-    case ChecksumAlgorithm::SHA1: return Sum::kSha1;
-    case ChecksumAlgorithm::SHA256: return Sum::kSha256;
+    case ChecksumAlgorithm::CRC32:
+      return Sum::kCrc32;
+    case ChecksumAlgorithm::CRC32C:
+      return Sum::kCrc32c;
+    case ChecksumAlgorithm::CRC64NVME:
+      return Sum::kCrc64Nvme;
+    case ChecksumAlgorithm::SHA1:
+      return Sum::kSha1;
+    case ChecksumAlgorithm::SHA256:
+      return Sum::kSha256;
     case ChecksumAlgorithm::SHA512:
     case ChecksumAlgorithm::MD5:
     case ChecksumAlgorithm::XXHASH64:
     case ChecksumAlgorithm::XXHASH3:
-    case ChecksumAlgorithm::XXHASH128: return std::nullopt;
+    case ChecksumAlgorithm::XXHASH128:
+      return std::nullopt;
   }
   return std::nullopt;
 }
 
 ChecksumAlgorithm algorithm_of(Sum sum) {
   switch (sum) {
-    case Sum::kCrc32: return ChecksumAlgorithm::CRC32;
-    case Sum::kCrc32c: return ChecksumAlgorithm::CRC32C;
-    case Sum::kCrc64Nvme: return ChecksumAlgorithm::CRC64NVME;
-    case Sum::kSha1: return ChecksumAlgorithm::SHA1;
-    case Sum::kSha256: return ChecksumAlgorithm::SHA256;
+    case Sum::kCrc32:
+      return ChecksumAlgorithm::CRC32;
+    case Sum::kCrc32c:
+      return ChecksumAlgorithm::CRC32C;
+    case Sum::kCrc64Nvme:
+      return ChecksumAlgorithm::CRC64NVME;
+    case Sum::kSha1:
+      return ChecksumAlgorithm::SHA1;
+    case Sum::kSha256:
+      return ChecksumAlgorithm::SHA256;
   }
   return ChecksumAlgorithm::CRC64NVME;
 }
@@ -437,7 +469,8 @@ void check_claims(const Claims& claims, const Digest& digest) {
                                        {"CalculatedDigest", base64_encode(digest.md5())}}));
   }
   if (claims.checksum && claims.checksum->bytes != digest.checksum(claims.checksum->sum).bytes) {
-    throw err::BadDigest(cat("The ", name_of(claims.checksum->sum), " you specified did not match the calculated checksum."));
+    throw err::BadDigest(
+        cat("The ", name_of(claims.checksum->sum), " you specified did not match the calculated checksum."));
   }
 }
 

@@ -13,7 +13,8 @@ std::optional<Checksum> claimed_checksum(const In& in) {
   std::optional<Checksum> out;
   const auto look = [&](Sum sum, const std::optional<std::string>& header) {
     if (!header) return;
-    if (out) throw err::InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
+    if (out)
+      throw err::InvalidRequest("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.");
     auto bytes = parse_checksum(sum, *header);
     if (!bytes) throw err::InvalidRequest(cat("Value for ", header_of(sum), " header is invalid."));
     out = Checksum{sum, std::move(*bytes), 0};
@@ -34,11 +35,21 @@ std::optional<Checksum> claimed_checksum(const In& in) {
 template <class Out>
 void show_checksum(Out& out, const Checksum& checksum) {
   switch (checksum.sum) {
-    case Sum::kCrc32: out.checksum_crc32 = text_of(checksum); break;
-    case Sum::kCrc32c: out.checksum_crc32c = text_of(checksum); break;
-    case Sum::kCrc64Nvme: out.checksum_crc64nvme = text_of(checksum); break;
-    case Sum::kSha1: out.checksum_sha1 = text_of(checksum); break;
-    case Sum::kSha256: out.checksum_sha256 = text_of(checksum); break;
+    case Sum::kCrc32:
+      out.checksum_crc32 = text_of(checksum);
+      break;
+    case Sum::kCrc32c:
+      out.checksum_crc32c = text_of(checksum);
+      break;
+    case Sum::kCrc64Nvme:
+      out.checksum_crc64nvme = text_of(checksum);
+      break;
+    case Sum::kSha1:
+      out.checksum_sha1 = text_of(checksum);
+      break;
+    case Sum::kSha256:
+      out.checksum_sha256 = text_of(checksum);
+      break;
   }
   if constexpr (requires { out.checksum_type; }) {
     out.checksum_type = checksum.composite_of ? ChecksumType::COMPOSITE : ChecksumType::FULL_OBJECT;
@@ -74,7 +85,8 @@ void refuse_unserved(const In& in) {
   if constexpr (requires { in.website_redirect_location; }) {
     refuse(in.website_redirect_location.has_value(), "x-amz-website-redirect-location");
   }
-  if constexpr (requires { in.write_offset_bytes; }) refuse(in.write_offset_bytes.has_value(), "x-amz-write-offset-bytes");
+  if constexpr (requires { in.write_offset_bytes; })
+    refuse(in.write_offset_bytes.has_value(), "x-amz-write-offset-bytes");
   if constexpr (requires { in.bypass_governance_retention; }) {
     refuse(in.bypass_governance_retention.value_or(false), "x-amz-bypass-governance-retention");
   }
@@ -93,14 +105,16 @@ void refuse_unserved(const In& in) {
     if (in.acl) plain = to_string(*in.acl) == "private" || to_string(*in.acl) == "bucket-owner-full-control";
     if (granted || !plain) {
       if constexpr (requires { in.object_ownership; }) {
-        throw err::InvalidBucketAclWithObjectOwnership("Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting");
+        throw err::InvalidBucketAclWithObjectOwnership(
+            "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting");
       } else {
         throw err::AccessControlListNotSupported("The bucket does not allow ACLs");
       }
     }
   }
   if constexpr (requires { in.optional_object_attributes; }) {
-    refuse(in.optional_object_attributes && !in.optional_object_attributes->empty(), "x-amz-optional-object-attributes");
+    refuse(in.optional_object_attributes && !in.optional_object_attributes->empty(),
+           "x-amz-optional-object-attributes");
   }
 }
 

@@ -24,7 +24,8 @@ TEST(BucketName, FollowsTheRules) {
   for (const char* good : {"abc", "my-bucket", "my.bucket.name", "0start", "1.2.3", "a-b.c9"}) {
     EXPECT_EQ(refusal([&] { check_bucket_name(good); }), "") << good;
   }
-  for (const char* bad : {"ab", "Upper", "under_score", "-start", "end-", "two..dots", "192.168.5.4", "xn--x", "name-s3alias", "a b c"}) {
+  for (const char* bad :
+       {"ab", "Upper", "under_score", "-start", "end-", "two..dots", "192.168.5.4", "xn--x", "name-s3alias", "a b c"}) {
     EXPECT_EQ(refusal([&] { check_bucket_name(bad); }), "InvalidBucketName") << bad;
   }
   EXPECT_EQ(refusal([] { check_bucket_name(std::string(64, 'a')); }), "InvalidBucketName");
@@ -98,7 +99,8 @@ TEST(TagRules, RefuseWhatS3Refuses) {
 }
 
 // Every page of a walk over `keys` in order, as the store would give them: entries joined by spaces, pages by bars.
-std::string pages(const std::vector<std::string>& keys, std::string prefix, std::string delimiter, std::string after, size_t most) {
+std::string pages(const std::vector<std::string>& keys, std::string prefix, std::string delimiter, std::string after,
+                  size_t most) {
   std::string out;
   for (int page = 0; page < 20; ++page) {
     Listing listing(prefix, delimiter, after, most);

@@ -14,7 +14,8 @@ void check_source(const In& in, const ObjectRecord& source) {
                               in.copy_source_if_unmodified_since};
   // A copy has nothing to answer "not modified" with.
   if (is_unmodified(conditions, source.etag, source.modified)) {
-    throw precondition_failed(in.copy_source_if_none_match ? "x-amz-copy-source-if-none-match" : "x-amz-copy-source-if-modified-since");
+    throw precondition_failed(in.copy_source_if_none_match ? "x-amz-copy-source-if-none-match"
+                                                           : "x-amz-copy-source-if-modified-since");
   }
 }
 
@@ -52,12 +53,14 @@ Task<CopyObjectOutput> S3Service::copy_object(Ctx& ctx, const CopyObjectRequest&
   const ObjectRecord source = co_await require_object(ctx, *reader, std::move(bucket), from.key);
   check_source(in, source);
   if (source.content.size > kMaxPut) {
-    co_return err::InvalidRequest(cat("The specified copy source is larger than the maximum allowable size for a copy source: ", kMaxPut));
+    co_return err::InvalidRequest(
+        cat("The specified copy source is larger than the maximum allowable size for a copy source: ", kMaxPut));
   }
   if (from.bucket == in.bucket && from.key == in.key && !replaces(in) &&
       in.storage_class.value_or(source.attributes.storage_class) == source.attributes.storage_class && !sum) {
     co_return err::InvalidRequest(
-        "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage "
+        "This copy request is illegal because it is trying to copy an object to itself without changing the object's "
+        "metadata, storage "
         "class, website redirect location or encryption attributes.");
   }
 
@@ -84,7 +87,8 @@ Task<CopyObjectOutput> S3Service::copy_object(Ctx& ctx, const CopyObjectRequest&
     // While the source holds its blob, the copy can join it.
     const auto still = co_await Store(tx).find_object(from.bucket, from.key);
     if (!still || still->content.id != source.content.id || still->etag != source.etag) {
-      co_await fail(err::ConditionalRequestConflict("The copy source changed while it was being copied. Please try again."));
+      co_await fail(
+          err::ConditionalRequestConflict("The copy source changed while it was being copied. Please try again."));
     }
     co_await replace_object(tx, in.bucket, in.key, object, {}, conditions);
   });
@@ -113,11 +117,13 @@ Task<UploadPartCopyOutput> S3Service::upload_part_copy(Ctx& ctx, const UploadPar
   Slice slice{0, source.content.size};
   if (in.copy_source_range) slice = parse_copy_range(*in.copy_source_range, source.content.size);
   if (slice.length > kMaxPut) {
-    co_return err::InvalidRequest(cat("The specified copy source is larger than the maximum allowable size for a copy source: ", kMaxPut));
+    co_return err::InvalidRequest(
+        cat("The specified copy source is larger than the maximum allowable size for a copy source: ", kMaxPut));
   }
 
   Received received = co_await receive(deps_.blobs.read(source.content, slice.offset, slice.length), {}, {upload->sum});
-  const PartRecord part = co_await put_part(ctx, in.bucket, in.key, in.upload_id, static_cast<uint32_t>(in.part_number), std::move(received));
+  const PartRecord part = co_await put_part(ctx, in.bucket, in.key, in.upload_id, static_cast<uint32_t>(in.part_number),
+                                            std::move(received));
 
   UploadPartCopyOutput out;
   CopyPartResult& result = out.copy_part_result.emplace();

@@ -15,7 +15,8 @@ namespace {
 // read of it is for nothing.
 constexpr size_t kFirstStep = 16;
 
-Task<std::vector<ObjectEntry>> walk(const Store& store, std::string bucket, Listing& listing, bool rolls_up, size_t most) {
+Task<std::vector<ObjectEntry>> walk(const Store& store, std::string bucket, Listing& listing, bool rolls_up,
+                                    size_t most) {
   std::vector<ObjectEntry> found;
   size_t step = rolls_up ? kFirstStep : most + 1;
   while (!listing.is_full() && (listing.to().empty() || listing.from() < listing.to())) {
@@ -60,8 +61,8 @@ class Spelling {
 };
 
 template <class Out>
-void fill(Out& out, const Listing& listing, const std::vector<ObjectEntry>& found, const Spelling& spelled, bool with_owner,
-          const std::string& account) {
+void fill(Out& out, const Listing& listing, const std::vector<ObjectEntry>& found, const Spelling& spelled,
+          bool with_owner, const std::string& account) {
   out.contents.emplace();
   for (const ObjectEntry& entry : found) {
     out.contents->push_back(listed(entry, with_owner, account));
@@ -100,7 +101,8 @@ Task<ListObjectsOutput> S3Service::list_objects(Ctx& ctx, const ListObjectsReque
   const std::string delimiter = in.delimiter.value_or("");
   Listing listing(in.prefix.value_or(""), delimiter, in.marker.value_or(""), static_cast<size_t>(most));
   std::vector<ObjectEntry> found;
-  if (most > 0) found = co_await walk(Store(*reader), in.bucket, listing, !delimiter.empty(), static_cast<size_t>(most));
+  if (most > 0)
+    found = co_await walk(Store(*reader), in.bucket, listing, !delimiter.empty(), static_cast<size_t>(most));
 
   const Spelling spelled(in.encoding_type);
   ListObjectsOutput out;
@@ -120,8 +122,8 @@ Task<ListObjectsV2Output> S3Service::list_objects_v2(Ctx& ctx, const ListObjects
   check_listing(in);
   if (in.start_after) check_key(*in.start_after);
   const int32_t most = page_size(in.max_keys, "max-keys", kMaxPage);
-  const virga::Error bad_token =
-      invalid_argument("The continuation token provided is incorrect", "continuation-token", in.continuation_token.value_or(""));
+  const virga::Error bad_token = invalid_argument("The continuation token provided is incorrect", "continuation-token",
+                                                  in.continuation_token.value_or(""));
   if (in.continuation_token && in.continuation_token->empty()) co_return bad_token;
   const auto after = kernel::open_page<After>(deps_.tokens, ctx, kListObjects, in.continuation_token, bad_token);
   if (after && after->bucket != in.bucket) co_return bad_token;
@@ -129,9 +131,11 @@ Task<ListObjectsV2Output> S3Service::list_objects_v2(Ctx& ctx, const ListObjects
   const BucketRecord bucket = co_await require_bucket(ctx, *reader, in.bucket, in.expected_bucket_owner);
 
   const std::string delimiter = in.delimiter.value_or("");
-  Listing listing(in.prefix.value_or(""), delimiter, after ? after->entry : in.start_after.value_or(""), static_cast<size_t>(most));
+  Listing listing(in.prefix.value_or(""), delimiter, after ? after->entry : in.start_after.value_or(""),
+                  static_cast<size_t>(most));
   std::vector<ObjectEntry> found;
-  if (most > 0) found = co_await walk(Store(*reader), in.bucket, listing, !delimiter.empty(), static_cast<size_t>(most));
+  if (most > 0)
+    found = co_await walk(Store(*reader), in.bucket, listing, !delimiter.empty(), static_cast<size_t>(most));
 
   const Spelling spelled(in.encoding_type);
   ListObjectsV2Output out;
@@ -144,7 +148,8 @@ Task<ListObjectsV2Output> S3Service::list_objects_v2(Ctx& ctx, const ListObjects
   out.key_count = static_cast<int32_t>(found.size() + listing.prefixes().size());
   out.encoding_type = in.encoding_type;
   out.continuation_token = in.continuation_token;
-  if (listing.is_full()) out.next_continuation_token = kernel::seal_page(deps_.tokens, ctx, kListObjects, After{in.bucket, listing.last()});
+  if (listing.is_full())
+    out.next_continuation_token = kernel::seal_page(deps_.tokens, ctx, kListObjects, After{in.bucket, listing.last()});
   co_return out;
 }
 

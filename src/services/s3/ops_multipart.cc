@@ -19,7 +19,8 @@ void choose_checksum(UploadRecord& upload, const CreateMultipartUploadRequest& i
     upload.sum = *sum;
     upload.sum_named = true;
   } else if (in.checksum_type) {
-    throw err::InvalidRequest("The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.");
+    throw err::InvalidRequest(
+        "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.");
   }
   upload.composite = upload.sum != Sum::kCrc64Nvme;
   if (!in.checksum_type) return;
@@ -30,7 +31,9 @@ void choose_checksum(UploadRecord& upload, const CreateMultipartUploadRequest& i
   }
 }
 
-ChecksumType type_of(const UploadRecord& upload) { return upload.composite ? ChecksumType::COMPOSITE : ChecksumType::FULL_OBJECT; }
+ChecksumType type_of(const UploadRecord& upload) {
+  return upload.composite ? ChecksumType::COMPOSITE : ChecksumType::FULL_OBJECT;
+}
 
 }  // namespace
 
@@ -74,8 +77,9 @@ Task<UploadPartOutput> S3Service::upload_part(Ctx& ctx, const UploadPartRequest&
   if (claims.checksum) stated = claims.checksum->sum;
   if (!stated && in.checksum_algorithm) stated = sum_of(*in.checksum_algorithm);
   if (upload->sum_named && stated && *stated != upload->sum) {
-    co_return err::InvalidRequest(cat("Checksum Type mismatch occurred, expected checksum Type: ", lower(name_of(upload->sum)),
-                                      ", actual checksum Type: ", lower(name_of(*stated))));
+    co_return err::InvalidRequest(
+        cat("Checksum Type mismatch occurred, expected checksum Type: ", lower(name_of(upload->sum)),
+            ", actual checksum Type: ", lower(name_of(*stated))));
   }
   std::vector<Sum> sums{upload->sum};
   if (stated) sums.push_back(*stated);
@@ -92,9 +96,12 @@ namespace {
 
 virga::Error invalid_part(const CompleteMultipartUploadRequest& in, const CompletedPart& part) {
   return err::InvalidPart(
-      "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not "
+      "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified "
+      "entity tag may not "
       "match the part's entity tag.",
-      Json::object({{"UploadId", in.upload_id}, {"PartNumber", part.part_number.value_or(0)}, {"ETag", part.etag.value_or("")}}));
+      Json::object({{"UploadId", in.upload_id},
+                    {"PartNumber", part.part_number.value_or(0)},
+                    {"ETag", part.etag.value_or("")}}));
 }
 
 // What an upload becomes, decided from what is stored of it.
@@ -105,17 +112,20 @@ struct Assembly {
   ObjectParts parts;
   bool operator==(const Assembly& other) const {
     return etag == other.etag && checksum == other.checksum &&
-           std::ranges::equal(contents, other.contents, [](const blob::Ref& a, const blob::Ref& b) { return a.id == b.id && a.size == b.size; });
+           std::ranges::equal(contents, other.contents,
+                              [](const blob::Ref& a, const blob::Ref& b) { return a.id == b.id && a.size == b.size; });
   }
 };
 
 // Throws MalformedXML, InvalidPartOrder, InvalidPart, EntityTooSmall, InvalidRequest.
-Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& upload, const std::vector<PartEntry>& stored) {
+Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& upload,
+                  const std::vector<PartEntry>& stored) {
   Assembly out;
   const std::vector<CompletedPart> none;
   const auto& wanted = in.multipart_upload && in.multipart_upload->parts ? *in.multipart_upload->parts : none;
   if (wanted.empty() || wanted.size() > static_cast<size_t>(kMaxPartNumber)) {
-    throw err::MalformedXML("The XML you provided was not well-formed or did not validate against our published schema");
+    throw err::MalformedXML(
+        "The XML you provided was not well-formed or did not validate against our published schema");
   }
   std::string digests;
   std::vector<PartSum> sums;
@@ -123,7 +133,8 @@ Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& 
   int32_t before = 0;
   for (const CompletedPart& part : wanted) {
     if (!part.part_number || !part.etag) {
-      throw err::MalformedXML("The XML you provided was not well-formed or did not validate against our published schema");
+      throw err::MalformedXML(
+          "The XML you provided was not well-formed or did not validate against our published schema");
     }
     if (*part.part_number <= before) {
       throw err::InvalidPartOrder("The list of parts was not in ascending order. Parts must be ordered by part number.",
@@ -135,7 +146,8 @@ Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& 
     const PartRecord& record = found->part;
     if (bare_etag(*part.etag) != hex_encode(record.md5)) throw invalid_part(in, part);
     const auto claimed = claimed_checksum(part);
-    if (claimed && claimed->sum == record.checksum.sum && claimed->bytes != record.checksum.bytes) throw invalid_part(in, part);
+    if (claimed && claimed->sum == record.checksum.sum && claimed->bytes != record.checksum.bytes)
+      throw invalid_part(in, part);
     if (&part != &wanted.back() && record.content.size < kMinPart) {
       throw err::EntityTooSmall("Your proposed upload is smaller than the minimum allowed size",
                                 Json::object({{"ProposedSize", record.content.size},
@@ -176,11 +188,13 @@ void check_stated(const CompleteMultipartUploadRequest& in, const UploadRecord& 
   plain.checksum_sha256 = bare(in.checksum_sha256);
   const auto claimed = claimed_checksum(plain);
   if (claimed && (claimed->sum != checksum.sum || claimed->bytes != checksum.bytes)) {
-    throw err::BadDigest(cat("The ", lower(name_of(claimed->sum)), " you specified did not match the calculated checksum."));
+    throw err::BadDigest(
+        cat("The ", lower(name_of(claimed->sum)), " you specified did not match the calculated checksum."));
   }
 }
 
-CompleteMultipartUploadOutput completed(const Ctx& ctx, const CompleteMultipartUploadRequest& in, const ObjectRecord& object) {
+CompleteMultipartUploadOutput completed(const Ctx& ctx, const CompleteMultipartUploadRequest& in,
+                                        const ObjectRecord& object) {
   CompleteMultipartUploadOutput out;
   out.location = cat(ctx.base_url, "/", in.bucket, "/", percent_encode(in.key, true));
   out.bucket = in.bucket;
@@ -192,7 +206,8 @@ CompleteMultipartUploadOutput completed(const Ctx& ctx, const CompleteMultipartU
 
 }  // namespace
 
-Task<CompleteMultipartUploadOutput> S3Service::complete_multipart_upload(Ctx& ctx, const CompleteMultipartUploadRequest& in) {
+Task<CompleteMultipartUploadOutput> S3Service::complete_multipart_upload(Ctx& ctx,
+                                                                         const CompleteMultipartUploadRequest& in) {
   refuse_unserved(in);
   check_upload_id(in.upload_id);
   std::optional<UploadRecord> upload;
@@ -253,14 +268,15 @@ Task<ListPartsOutput> S3Service::list_parts(Ctx& ctx, const ListPartsRequest& in
   refuse_unserved(in);
   check_upload_id(in.upload_id);
   const int32_t most = page_size(in.max_parts, "max-parts", kMaxPage);
-  const int32_t after = std::min(page_size(in.part_number_marker, "part-number-marker", kMaxPartNumber), kMaxPartNumber);
+  const int32_t after =
+      std::min(page_size(in.part_number_marker, "part-number-marker", kMaxPartNumber), kMaxPartNumber);
   const auto reader = deps_.db.snapshot();
   const Store store(*reader);
   const BucketRecord bucket = co_await require_bucket(ctx, *reader, in.bucket, in.expected_bucket_owner);
   const auto upload = co_await store.find_upload(in.bucket, in.key, in.upload_id);
   if (!upload) co_return no_such_upload(in.upload_id);
-  auto parts = co_await store.list_parts(in.bucket, in.upload_id, in.part_number_marker ? static_cast<uint32_t>(after) : 0,
-                                         static_cast<size_t>(most) + 1);
+  auto parts = co_await store.list_parts(
+      in.bucket, in.upload_id, in.part_number_marker ? static_cast<uint32_t>(after) : 0, static_cast<size_t>(most) + 1);
   ListPartsOutput out;
   out.is_truncated = parts.size() > static_cast<size_t>(most);
   if (*out.is_truncated) parts.pop_back();

@@ -55,7 +55,8 @@ View view_of(const In& in, const ObjectRecord& object, const ObjectParts& parts)
   const uint64_t size = object.content.size;
   const Conditions conditions{in.if_match, in.if_none_match, in.if_modified_since, in.if_unmodified_since};
   if (is_unmodified(conditions, object.etag, object.modified)) {
-    throw err::NotModified("Not Modified", Json::object({{"ETag", etag_header(object.etag)}, {"Last-Modified", http_date(object.modified)}}));
+    throw err::NotModified("Not Modified", Json::object({{"ETag", etag_header(object.etag)},
+                                                         {"Last-Modified", http_date(object.modified)}}));
   }
   View view{{0, size}, false, object.checksum};
   if (in.part_number) {
@@ -64,8 +65,9 @@ View view_of(const In& in, const ObjectRecord& object, const ObjectParts& parts)
     const size_t count = std::max<size_t>(parts.parts.size(), 1);
     const auto index = static_cast<size_t>(*in.part_number - 1);
     if (index >= count) {
-      throw err::InvalidPartNumber("The requested partnumber is not satisfiable",
-                                   Json::object({{"PartNumberRequested", *in.part_number}, {"ActualPartCount", count}}));
+      throw err::InvalidPartNumber(
+          "The requested partnumber is not satisfiable",
+          Json::object({{"PartNumberRequested", *in.part_number}, {"ActualPartCount", count}}));
     }
     view.partial = size > 0;
     if (parts.parts.empty()) return view;
@@ -184,7 +186,8 @@ Task<DeleteObjectsOutput> S3Service::delete_objects(Ctx& ctx, const DeleteObject
   refuse_unserved(in);
   const auto& objects = in.delete_.objects;
   if (objects.empty() || objects.size() > kMaxDeletes) {
-    co_return err::MalformedXML("The XML you provided was not well-formed or did not validate against our published schema");
+    co_return err::MalformedXML(
+        "The XML you provided was not well-formed or did not validate against our published schema");
   }
   // Nothing was asked yet about the bucket itself: this finds its owner and its policy.
   const auto policy = co_await resource_policy(ctx, bucket_arn(ctx, in.bucket));
@@ -219,7 +222,10 @@ Task<DeleteObjectsOutput> S3Service::delete_objects(Ctx& ctx, const DeleteObject
       if (object) co_await remove_object(tx, in.bucket, objects[i].key, std::move(*object));
       if (in.delete_.quiet.value_or(false)) continue;
       if (!out.deleted) out.deleted.emplace();
-      out.deleted->push_back({.key = objects[i].key, .version_id = objects[i].version_id, .delete_marker = {}, .delete_marker_version_id = {}});
+      out.deleted->push_back({.key = objects[i].key,
+                              .version_id = objects[i].version_id,
+                              .delete_marker = {},
+                              .delete_marker_version_id = {}});
     }
     co_return out;
   });

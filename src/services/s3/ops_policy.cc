@@ -6,7 +6,8 @@ namespace virga::s3 {
 
 Task<op::PutBucketPolicy::Output> S3Service::put_bucket_policy(Ctx& ctx, const PutBucketPolicyRequest& in) {
   check_policy(in.policy, in.bucket);
-  co_await edit_bucket(ctx, in.bucket, in.expected_bucket_owner, [&](BucketRecord& bucket) { bucket.policy = in.policy; });
+  co_await edit_bucket(ctx, in.bucket, in.expected_bucket_owner,
+                       [&](BucketRecord& bucket) { bucket.policy = in.policy; });
   co_return op::PutBucketPolicy::Output{};
 }
 

@@ -14,7 +14,8 @@ Task<op::PutBucketTagging::Output> S3Service::put_bucket_tagging(Ctx& ctx, const
 Task<GetBucketTaggingOutput> S3Service::get_bucket_tagging(Ctx& ctx, const GetBucketTaggingRequest& in) {
   const auto reader = deps_.db.snapshot();
   const BucketRecord bucket = co_await require_bucket(ctx, *reader, in.bucket, in.expected_bucket_owner);
-  if (bucket.tags.empty()) co_return err::NoSuchTagSet("The TagSet does not exist", Json::object({{"BucketName", in.bucket}}));
+  if (bucket.tags.empty())
+    co_return err::NoSuchTagSet("The TagSet does not exist", Json::object({{"BucketName", in.bucket}}));
   co_return GetBucketTaggingOutput{.tag_set = tag_list(bucket.tags)};
 }
 

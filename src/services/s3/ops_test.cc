@@ -114,14 +114,16 @@ class S3 : public testing::Test {
     kv::get(blobs->sweep());
     size_t count = 0;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(dir / "blobs")) {
-      count += entry.is_regular_file() && entry.path().extension() != ".crc" && entry.path().filename().string().size() >= 32;
+      count += entry.is_regular_file() && entry.path().extension() != ".crc" &&
+               entry.path().filename().string().size() >= 32;
     }
     return count;
   }
 
   kv::TempDir dir;
   std::unique_ptr<kv::Db> db = kv::open_mem();
-  std::unique_ptr<blob::Store> blobs = blob::open_files(dir / "blobs", *db, {.unkept_grace = Micros(0), .dropped_grace = Micros(0)});
+  std::unique_ptr<blob::Store> blobs =
+      blob::open_files(dir / "blobs", *db, {.unkept_grace = Micros(0), .dropped_grace = Micros(0)});
   ManualClock clock;
   kernel::Authorizer authorizer{kernel::IamMode::kEnforce};
   kernel::Audit audit{*db, clock};
@@ -382,7 +384,8 @@ TEST_F(S3, DeletesManyAndSaysWhichNot) {
   EXPECT_EQ(list({}), "");
   // Another account's root may delete nothing here, and the bucket is still found.
   put("a", "1");
-  const auto denied = call<op::DeleteObjects>(root("111111111111"), {.bucket = "bucket", .delete_ = {.objects = {{.key = "a"}}}});
+  const auto denied =
+      call<op::DeleteObjects>(root("111111111111"), {.bucket = "bucket", .delete_ = {.objects = {{.key = "a"}}}});
   ASSERT_TRUE(denied);
   EXPECT_EQ(*denied->errors->at(0).code, "AccessDenied");
 }

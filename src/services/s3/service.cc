@@ -105,7 +105,8 @@ std::vector<Access> tagging(const Ctx& ctx, const PutObjectTaggingRequest& in) {
 
 std::vector<Access> creating(const Ctx& ctx, const CreateBucketRequest& in) {
   Access access = about("s3:CreateBucket", bucket_arn(ctx, in.bucket));
-  if (in.create_bucket_configuration) condition(access, "s3:locationconstraint", in.create_bucket_configuration->location_constraint);
+  if (in.create_bucket_configuration)
+    condition(access, "s3:locationconstraint", in.create_bucket_configuration->location_constraint);
   return {access};
 }
 
@@ -117,15 +118,27 @@ const wire::ServiceModel& S3Service::model() const { return kModel; }
 void S3Service::operations(kernel::OpTable& t) {
   t.add<op::CreateBucket>(this, &S3Service::create_bucket).access(creating);
   t.add<op::DeleteBucket>(this, &S3Service::delete_bucket).resource(by_bucket<DeleteBucketRequest>).guarded();
-  t.add<op::HeadBucket>(this, &S3Service::head_bucket).action("s3:ListBucket").resource(by_bucket<HeadBucketRequest>).guarded().data_plane();
+  t.add<op::HeadBucket>(this, &S3Service::head_bucket)
+      .action("s3:ListBucket")
+      .resource(by_bucket<HeadBucketRequest>)
+      .guarded()
+      .data_plane();
   t.add<op::ListBuckets>(this, &S3Service::list_buckets).action("s3:ListAllMyBuckets");
-  t.add<op::GetBucketLocation>(this, &S3Service::get_bucket_location).resource(by_bucket<GetBucketLocationRequest>).guarded();
+  t.add<op::GetBucketLocation>(this, &S3Service::get_bucket_location)
+      .resource(by_bucket<GetBucketLocationRequest>)
+      .guarded();
 
   t.add<op::PutBucketPolicy>(this, &S3Service::put_bucket_policy).resource(by_bucket<PutBucketPolicyRequest>).guarded();
   t.add<op::GetBucketPolicy>(this, &S3Service::get_bucket_policy).resource(by_bucket<GetBucketPolicyRequest>).guarded();
-  t.add<op::DeleteBucketPolicy>(this, &S3Service::delete_bucket_policy).resource(by_bucket<DeleteBucketPolicyRequest>).guarded();
-  t.add<op::PutBucketTagging>(this, &S3Service::put_bucket_tagging).resource(by_bucket<PutBucketTaggingRequest>).guarded();
-  t.add<op::GetBucketTagging>(this, &S3Service::get_bucket_tagging).resource(by_bucket<GetBucketTaggingRequest>).guarded();
+  t.add<op::DeleteBucketPolicy>(this, &S3Service::delete_bucket_policy)
+      .resource(by_bucket<DeleteBucketPolicyRequest>)
+      .guarded();
+  t.add<op::PutBucketTagging>(this, &S3Service::put_bucket_tagging)
+      .resource(by_bucket<PutBucketTaggingRequest>)
+      .guarded();
+  t.add<op::GetBucketTagging>(this, &S3Service::get_bucket_tagging)
+      .resource(by_bucket<GetBucketTaggingRequest>)
+      .guarded();
   t.add<op::DeleteBucketTagging>(this, &S3Service::delete_bucket_tagging)
       .action("s3:PutBucketTagging")
       .resource(by_bucket<DeleteBucketTaggingRequest>)
@@ -133,8 +146,15 @@ void S3Service::operations(kernel::OpTable& t) {
 
   t.add<op::PutObject>(this, &S3Service::put_object).access(writing<PutObjectRequest>).guarded().data_plane();
   t.add<op::GetObject>(this, &S3Service::get_object).resource(by_object<GetObjectRequest>).guarded().data_plane();
-  t.add<op::HeadObject>(this, &S3Service::head_object).action("s3:GetObject").resource(by_object<HeadObjectRequest>).guarded().data_plane();
-  t.add<op::DeleteObject>(this, &S3Service::delete_object).resource(by_object<DeleteObjectRequest>).guarded().data_plane();
+  t.add<op::HeadObject>(this, &S3Service::head_object)
+      .action("s3:GetObject")
+      .resource(by_object<HeadObjectRequest>)
+      .guarded()
+      .data_plane();
+  t.add<op::DeleteObject>(this, &S3Service::delete_object)
+      .resource(by_object<DeleteObjectRequest>)
+      .guarded()
+      .data_plane();
   // Each key is asked about by the operation itself: a key that may not be deleted fails alone.
   t.add<op::DeleteObjects>(this, &S3Service::delete_objects)
       .access([](const Ctx&, const DeleteObjectsRequest&) { return std::vector<Access>{}; })
@@ -142,13 +162,19 @@ void S3Service::operations(kernel::OpTable& t) {
       .data_plane();
   t.add<op::CopyObject>(this, &S3Service::copy_object).access(copying).guarded().data_plane();
   t.add<op::PutObjectTagging>(this, &S3Service::put_object_tagging).access(tagging).guarded().data_plane();
-  t.add<op::GetObjectTagging>(this, &S3Service::get_object_tagging).resource(by_object<GetObjectTaggingRequest>).guarded().data_plane();
+  t.add<op::GetObjectTagging>(this, &S3Service::get_object_tagging)
+      .resource(by_object<GetObjectTaggingRequest>)
+      .guarded()
+      .data_plane();
   t.add<op::DeleteObjectTagging>(this, &S3Service::delete_object_tagging)
       .resource(by_object<DeleteObjectTaggingRequest>)
       .guarded()
       .data_plane();
   t.add<op::ListObjects>(this, &S3Service::list_objects).access(listing<ListObjectsRequest>).guarded().data_plane();
-  t.add<op::ListObjectsV2>(this, &S3Service::list_objects_v2).access(listing<ListObjectsV2Request>).guarded().data_plane();
+  t.add<op::ListObjectsV2>(this, &S3Service::list_objects_v2)
+      .access(listing<ListObjectsV2Request>)
+      .guarded()
+      .data_plane();
 
   t.add<op::CreateMultipartUpload>(this, &S3Service::create_multipart_upload)
       .access(writing<CreateMultipartUploadRequest>)
@@ -192,15 +218,16 @@ Task<std::optional<std::string>> S3Service::resource_policy(Ctx& ctx, std::strin
   co_return bucket->policy;
 }
 
-Task<BucketRecord> S3Service::require_bucket(Ctx& ctx, kv::Reader& reader, std::string name, std::optional<std::string> expected_owner) {
+Task<BucketRecord> S3Service::require_bucket(Ctx& ctx, kv::Reader& reader, std::string name,
+                                             std::optional<std::string> expected_owner) {
   auto bucket = co_await Store(reader).find_bucket(name);
   if (!bucket) co_return no_such_bucket(name);
   if (expected_owner && *expected_owner != bucket->account) co_return err::AccessDenied("Access Denied");
   // A signature names the region it was made for; callers inside and those without one reach every bucket.
   if (!ctx.principal.access_key.empty() && ctx.region != bucket->region) {
-    co_return err::AuthorizationHeaderMalformed(
-        cat("The authorization header is malformed; the region '", ctx.region, "' is wrong; expecting '", bucket->region, "'"),
-        Json::object({{"Region", bucket->region}}));
+    co_return err::AuthorizationHeaderMalformed(cat("The authorization header is malformed; the region '", ctx.region,
+                                                    "' is wrong; expecting '", bucket->region, "'"),
+                                                Json::object({{"Region", bucket->region}}));
   }
   co_return std::move(*bucket);
 }
@@ -217,7 +244,8 @@ Task<void> S3Service::edit_bucket(Ctx& ctx, std::string name, std::optional<std:
 Task<ObjectRecord> S3Service::require_object(Ctx& ctx, kv::Reader& reader, BucketRecord bucket, std::string key) {
   auto object = co_await Store(reader).find_object(bucket.name, key);
   if (object) co_return std::move(*object);
-  auto why = co_await deps_.cloud.authorizer().why_denied(ctx, about("s3:ListBucket", bucket_arn(ctx, bucket.name)), bucket.policy);
+  auto why = co_await deps_.cloud.authorizer().why_denied(ctx, about("s3:ListBucket", bucket_arn(ctx, bucket.name)),
+                                                          bucket.policy);
   if (why) co_return err::AccessDenied(std::move(*why));
   co_return no_such_key(key);
 }

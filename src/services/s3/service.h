@@ -82,14 +82,17 @@ class S3Service final : public kernel::Service {
   // The blobs and rows of an upload, finished or given up.
   Task<void> remove_upload(kv::Txn& tx, std::string bucket, std::string key, std::string id);
   // Stores a part of an upload in progress.
-  Task<PartRecord> put_part(Ctx& ctx, std::string bucket, std::string key, std::string upload, uint32_t number, Received received);
+  Task<PartRecord> put_part(Ctx& ctx, std::string bucket, std::string key, std::string upload, uint32_t number,
+                            Received received);
 
   // The bucket of a request. Fails with NoSuchBucket, or AccessDenied when another account owns it than expected.
-  Task<BucketRecord> require_bucket(Ctx& ctx, kv::Reader& reader, std::string bucket, std::optional<std::string> expected_owner);
+  Task<BucketRecord> require_bucket(Ctx& ctx, kv::Reader& reader, std::string bucket,
+                                    std::optional<std::string> expected_owner);
   // Changes a bucket's record in a transaction of its own.
   Task<void> edit_bucket(Ctx& ctx, std::string bucket, std::optional<std::string> expected_owner,
                          std::function<void(BucketRecord&)> edit);
-  // The object, or what the caller may know about its absence: NoSuchKey for who may list the bucket, else AccessDenied.
+  // The object, or what the caller may know about its absence: NoSuchKey for who may list the bucket, else
+  // AccessDenied.
   Task<ObjectRecord> require_object(Ctx& ctx, kv::Reader& reader, BucketRecord bucket, std::string key);
 
   kernel::Deps& deps_;

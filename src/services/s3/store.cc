@@ -47,12 +47,14 @@ Task<std::optional<BucketRecord>> Store::find_bucket(std::string bucket) const {
   co_return decoded<BucketRecord>(co_await reader_.get(bucket_key(bucket)));
 }
 
-Task<std::vector<BucketRecord>> Store::list_buckets(std::string account, std::string prefix, std::string after, size_t limit) const {
+Task<std::vector<BucketRecord>> Store::list_buckets(std::string account, std::string prefix, std::string after,
+                                                    size_t limit) const {
   const std::string all = owner_prefix(account);
   kv::Range range = kv::prefix_range(all + prefix);
   if (!after.empty()) range.begin = std::max(range.begin, all + after + '\0');
   std::vector<BucketRecord> out;
-  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit})) out.push_back(kv::decode<BucketRecord>(entry.value));
+  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit}))
+    out.push_back(kv::decode<BucketRecord>(entry.value));
   co_return out;
 }
 
@@ -64,7 +66,8 @@ Task<ObjectParts> Store::find_object_parts(std::string bucket, std::string key) 
   co_return decoded<ObjectParts>(co_await reader_.get(parts_key(bucket, key))).value_or(ObjectParts{});
 }
 
-Task<std::vector<ObjectEntry>> Store::list_objects(std::string bucket, std::string from, std::string to, size_t limit) const {
+Task<std::vector<ObjectEntry>> Store::list_objects(std::string bucket, std::string from, std::string to,
+                                                   size_t limit) const {
   const std::string all = object_prefix(bucket);
   const kv::Range range{all + from, to.empty() ? kv::prefix_end(all) : all + to};
   std::vector<ObjectEntry> out;
@@ -82,13 +85,15 @@ Task<std::optional<UploadRecord>> Store::find_upload(std::string bucket, std::st
   co_return decoded<UploadRecord>(co_await reader_.get(upload_key(bucket, key, id)));
 }
 
-Task<std::vector<UploadEntry>> Store::list_uploads(std::string bucket, std::string key, std::string id, size_t limit) const {
+Task<std::vector<UploadEntry>> Store::list_uploads(std::string bucket, std::string key, std::string id,
+                                                   size_t limit) const {
   const std::string all = uploads_prefix(bucket);
   std::string begin = upload_key(bucket, key, id);
   // From a key alone: without the delimiter, so that keys which go on after it are not passed over.
   if (id.empty()) begin.resize(begin.size() - 2);
   std::vector<UploadEntry> out;
-  for (const kv::Entry& entry : co_await reader_.scan({begin, kv::prefix_end(all)}, {.limit = limit, .byte_limit = kScanBytes})) {
+  for (const kv::Entry& entry :
+       co_await reader_.scan({begin, kv::prefix_end(all)}, {.limit = limit, .byte_limit = kScanBytes})) {
     kv::KeyReader reader(std::string_view(entry.key).substr(all.size()));
     UploadEntry upload;
     upload.key = reader.text();
@@ -103,11 +108,14 @@ Task<std::optional<PartRecord>> Store::find_part(std::string bucket, std::string
   co_return decoded<PartRecord>(co_await reader_.get(part_key(bucket, upload, number)));
 }
 
-Task<std::vector<PartEntry>> Store::list_parts(std::string bucket, std::string upload, uint32_t after, size_t limit) const {
+Task<std::vector<PartEntry>> Store::list_parts(std::string bucket, std::string upload, uint32_t after,
+                                               size_t limit) const {
   const std::string all = part_prefix(bucket, upload);
   std::vector<PartEntry> out;
-  for (const kv::Entry& entry : co_await reader_.scan({part_key(bucket, upload, after + 1), kv::prefix_end(all)}, {.limit = limit})) {
-    out.push_back({kv::KeyReader(std::string_view(entry.key).substr(all.size())).u32(), kv::decode<PartRecord>(entry.value)});
+  for (const kv::Entry& entry :
+       co_await reader_.scan({part_key(bucket, upload, after + 1), kv::prefix_end(all)}, {.limit = limit})) {
+    out.push_back(
+        {kv::KeyReader(std::string_view(entry.key).substr(all.size())).u32(), kv::decode<PartRecord>(entry.value)});
   }
   co_return out;
 }
@@ -127,16 +135,22 @@ void WriteStore::put_object(const std::string& bucket, const std::string& key, c
 void WriteStore::put_object_parts(const std::string& bucket, const std::string& key, const ObjectParts& parts) {
   tx_.put(parts_key(bucket, key), kv::encode(parts));
 }
-void WriteStore::erase_object_parts(const std::string& bucket, const std::string& key) { tx_.erase(parts_key(bucket, key)); }
-void WriteStore::erase_object(const std::string& bucket, const std::string& key) { tx_.erase(object_prefix(bucket) + key); }
-void WriteStore::put_upload(const std::string& bucket, const std::string& key, const std::string& id, const UploadRecord& upload) {
+void WriteStore::erase_object_parts(const std::string& bucket, const std::string& key) {
+  tx_.erase(parts_key(bucket, key));
+}
+void WriteStore::erase_object(const std::string& bucket, const std::string& key) {
+  tx_.erase(object_prefix(bucket) + key);
+}
+void WriteStore::put_upload(const std::string& bucket, const std::string& key, const std::string& id,
+                            const UploadRecord& upload) {
   tx_.put(upload_key(bucket, key, id), kv::encode(upload));
 }
 void WriteStore::erase_upload(const std::string& bucket, const std::string& key, const std::string& id) {
   tx_.erase(upload_key(bucket, key, id));
   tx_.erase_range(kv::prefix_range(part_prefix(bucket, id)));
 }
-void WriteStore::put_part(const std::string& bucket, const std::string& upload, uint32_t number, const PartRecord& part) {
+void WriteStore::put_part(const std::string& bucket, const std::string& upload, uint32_t number,
+                          const PartRecord& part) {
   tx_.put(part_key(bucket, upload, number), kv::encode(part));
 }
 void WriteStore::erase_part(const std::string& bucket, const std::string& upload, uint32_t number) {

@@ -51,7 +51,8 @@ struct ObjectRecord {
   std::string upload_id;  // of that upload, so that completing it again finds it done
   template <class A>
   void fields(A& a) {
-    a(1, content), a(2, etag), a(3, modified), a(4, attributes), a(5, tags), a(6, checksum), a(7, parts), a(8, upload_id);
+    a(1, content), a(2, etag), a(3, modified), a(4, attributes), a(5, tags), a(6, checksum), a(7, parts),
+        a(8, upload_id);
   }
 };
 
@@ -117,7 +118,8 @@ class Store {
 
   Task<std::optional<BucketRecord>> find_bucket(std::string bucket) const;
   // An account's buckets by name, after `after`.
-  Task<std::vector<BucketRecord>> list_buckets(std::string account, std::string prefix, std::string after, size_t limit) const;
+  Task<std::vector<BucketRecord>> list_buckets(std::string account, std::string prefix, std::string after,
+                                               size_t limit) const;
   Task<std::optional<ObjectRecord>> find_object(std::string bucket, std::string key) const;
   Task<ObjectParts> find_object_parts(std::string bucket, std::string key) const;
   // Objects with keys in [from, to), in order; an empty `to` is the end of the bucket.

@@ -1,0 +1,171 @@
+import base64
+import datetime
+import hashlib
+import io
+import urllib.error
+import urllib.request
+import zlib
+
+import pytest
+
+from s3_helpers import code_of, status_of
+
+
+@pytest.mark.parametrize("key", ["plain", "dir/file.txt", "trailing/", "sp ace+plus&amp=?#%", "ünï/cødé", "//double", "a~b'(c)!*", "..dots/../x"])
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_keys_survive(virga, name, key, style):
+    # Virtual hosts need names that resolve: *.localhost does.
+    s3 = virga.client("s3", s3={"addressing_style": style})
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key=key, Body=b"v")
+    assert s3.get_object(Bucket=name, Key=key)["Body"].read() == b"v"
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=name)["Contents"]] == [key]
+    s3.copy_object(Bucket=name, Key="copy", CopySource={"Bucket": name, "Key": key})
+    s3.delete_object(Bucket=name, Key=key)
+    assert code_of(lambda: s3.get_object(Bucket=name, Key=key)) == "NoSuchKey"
+
+
+def test_what_is_said_comes_back(s3, bucket):
+    body = b"hello world"
+    expires = datetime.datetime(2030, 1, 1, tzinfo=datetime.timezone.utc)
+    put = s3.put_object(Bucket=bucket, Key="k", Body=body, ContentType="text/plain", CacheControl="no-cache",
+                        ContentDisposition="inline", ContentEncoding="gzip", ContentLanguage="de", Expires=expires,
+                        Metadata={"Color": "blue"}, Tagging="a=1&b=2", StorageClass="STANDARD_IA")
+    assert put["ETag"] == f'"{hashlib.md5(body).hexdigest()}"'
+    for got in (s3.get_object(Bucket=bucket, Key="k"), s3.head_object(Bucket=bucket, Key="k")):
+        assert got["ContentType"] == "text/plain" and got["CacheControl"] == "no-cache"
+        assert got["ContentDisposition"] == "inline" and got["ContentEncoding"] == "gzip"
+        assert got["ContentLanguage"] == "de" and got["Metadata"] == {"color": "blue"}
+        assert got["ContentLength"] == 11 and got["StorageClass"] == "STANDARD_IA"
+        assert got["ETag"] == put["ETag"] and got["AcceptRanges"] == "bytes"
+        assert "2030" in got["ExpiresString"] if "ExpiresString" in got else got["Expires"] == expires
+    assert s3.get_object(Bucket=bucket, Key="k")["TagCount"] == 2
+
+
+@pytest.mark.parametrize("algorithm", ["CRC32", "SHA1", "SHA256"])
+def test_checksums(s3, bucket, algorithm):
+    body = b"x" * 100_000
+    put = s3.put_object(Bucket=bucket, Key="k", Body=body, ChecksumAlgorithm=algorithm)
+    field = "Checksum" + algorithm
+    expected = {"CRC32": lambda: zlib.crc32(body).to_bytes(4, "big"), "SHA1": lambda: hashlib.sha1(body).digest(),
+                "SHA256": lambda: hashlib.sha256(body).digest()}[algorithm]()
+    assert base64.b64decode(put[field]) == expected
+    got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
+    assert got[field] == put[field] and got["ChecksumType"] == "FULL_OBJECT"
+    assert got["Body"].read() == body
+    assert s3.list_objects_v2(Bucket=bucket)["Contents"][0]["ChecksumAlgorithm"] == [algorithm]
+
+
+# The body streams, and its checksum comes after it.
+def test_trailing_checksum(virga, s3, bucket):
+    body = bytes(range(256)) * 4096
+    put = s3.put_object(Bucket=bucket, Key="k", Body=io.BytesIO(body), ChecksumAlgorithm="CRC32")
+    assert base64.b64decode(put["ChecksumCRC32"]) == zlib.crc32(body).to_bytes(4, "big")
+    head = s3.head_object(Bucket=bucket, Key="k")
+    assert head["ContentLength"] == len(body) and "ContentEncoding" not in head
+
+
+def test_wrong_digests(s3, bucket):
+    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", ContentMD5=base64.b64encode(b"0" * 16).decode())) == "BadDigest"
+    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", ContentMD5="nonsense")) == "InvalidDigest"
+    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", ChecksumCRC32="AAAAAA==")) == "BadDigest"
+    assert code_of(lambda: s3.head_object(Bucket=bucket, Key="k")) == "404"
+
+
+def test_ranges(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"0123456789")
+    part = s3.get_object(Bucket=bucket, Key="k", Range="bytes=2-4")
+    assert part["Body"].read() == b"234" and part["ContentRange"] == "bytes 2-4/10"
+    assert part["ResponseMetadata"]["HTTPStatusCode"] == 206
+    assert s3.get_object(Bucket=bucket, Key="k", Range="bytes=-3")["Body"].read() == b"789"
+    assert s3.get_object(Bucket=bucket, Key="k", Range="bytes=8-100")["Body"].read() == b"89"
+    assert code_of(lambda: s3.get_object(Bucket=bucket, Key="k", Range="bytes=10-")) == "InvalidRange"
+    assert s3.head_object(Bucket=bucket, Key="k", Range="bytes=2-4")["ContentLength"] == 3
+
+
+def test_conditions(s3, bucket):
+    put = s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    etag, get = put["ETag"], lambda **more: s3.get_object(Bucket=bucket, Key="k", **more)
+    later = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+    earlier = later - datetime.timedelta(days=1)
+    assert status_of(lambda: get(IfMatch=etag)) == 200
+    assert code_of(lambda: get(IfMatch='"no"')) == "PreconditionFailed"
+    assert code_of(lambda: get(IfNoneMatch=etag)) == "304"
+    assert status_of(lambda: get(IfModifiedSince=earlier)) == 200
+    assert status_of(lambda: get(IfModifiedSince=later)) == 304
+    assert code_of(lambda: get(IfUnmodifiedSince=earlier)) == "PreconditionFailed"
+    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", IfNoneMatch="*")) == "PreconditionFailed"
+    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", IfMatch='"no"')) == "PreconditionFailed"
+    s3.put_object(Bucket=bucket, Key="k", Body=b"y", IfMatch=etag)
+    assert get()["Body"].read() == b"y"
+
+
+def test_presigned_urls(virga, s3, bucket):
+    put = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
+    assert urllib.request.urlopen(urllib.request.Request(put, data=b"signed", method="PUT")).status == 200
+    get = s3.generate_presigned_url("get_object", Params={
+        "Bucket": bucket, "Key": "k", "ResponseContentType": "text/html", "ResponseContentDisposition": "attachment"})
+    with urllib.request.urlopen(get) as answer:
+        assert answer.read() == b"signed" and answer.headers["Content-Type"] == "text/html"
+        assert answer.headers["Content-Disposition"] == "attachment"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(get.replace("/k?", "/other?"))
+    assert refused.value.code == 403
+
+
+def test_what_is_not_built_is_named(s3, bucket):
+    for more, header in [({"ServerSideEncryption": "aws:kms"}, "x-amz-server-side-encryption"),
+                         ({"WebsiteRedirectLocation": "/x"}, "x-amz-website-redirect-location"),
+                         ({"ObjectLockLegalHoldStatus": "ON"}, "x-amz-object-lock-legal-hold")]:
+        with pytest.raises(s3.exceptions.ClientError) as refused:
+            s3.put_object(Bucket=bucket, Key="k", Body=b"x", **more)
+        error = refused.value.response["Error"]
+        assert error["Code"] == "NotImplemented" and header in error["Message"]
+    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"x", ACL="public-read")) == "AccessControlListNotSupported"
+    assert code_of(lambda: s3.get_object(Bucket=bucket, Key="k", VersionId="v1")) == "NotImplemented"
+
+
+def test_tags(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    s3.put_object_tagging(Bucket=bucket, Key="k", Tagging={"TagSet": [{"Key": "a", "Value": "1"}]})
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "a", "Value": "1"}]
+    s3.delete_object_tagging(Bucket=bucket, Key="k")
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == []
+    assert code_of(lambda: s3.get_object_tagging(Bucket=bucket, Key="no")) == "NoSuchKey"
+
+
+def test_copies(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"a": "1"}, ContentType="text/plain")
+    copy = s3.copy_object(Bucket=bucket, Key="c", CopySource=f"{bucket}/k")
+    assert copy["CopyObjectResult"]["ETag"] == s3.head_object(Bucket=bucket, Key="k")["ETag"]
+    assert s3.head_object(Bucket=bucket, Key="c")["Metadata"] == {"a": "1"}
+    s3.copy_object(Bucket=bucket, Key="c", CopySource=f"{bucket}/k", MetadataDirective="REPLACE", Metadata={"b": "2"})
+    head = s3.head_object(Bucket=bucket, Key="c")
+    assert head["Metadata"] == {"b": "2"} and head["ContentType"] == "binary/octet-stream"
+    assert code_of(lambda: s3.copy_object(Bucket=bucket, Key="k", CopySource=f"{bucket}/k")) == "InvalidRequest"
+    assert code_of(lambda: s3.copy_object(Bucket=bucket, Key="c", CopySource=f"{bucket}/no")) == "NoSuchKey"
+
+
+def test_delete_many(s3, bucket):
+    for i in range(3):
+        s3.put_object(Bucket=bucket, Key=f"k{i}", Body=b"x")
+    gone = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k0"}, {"Key": "no"}]})
+    assert sorted(d["Key"] for d in gone["Deleted"]) == ["k0", "no"] and "Errors" not in gone
+    quiet = s3.delete_objects(Bucket=bucket, Delete={"Quiet": True, "Objects": [{"Key": "k1"}, {"Key": "k2", "VersionId": "v"}]})
+    assert "Deleted" not in quiet and quiet["Errors"][0]["Code"] == "NotImplemented"
+    assert [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["k2"]
+
+
+# What was acknowledged outlives SIGKILL: small content in the record, large content in a blob.
+def test_kill(own_virga):
+    s3 = own_virga.client("s3")
+    s3.create_bucket(Bucket="bucket")
+    contents = {"small": b"s", "large": b"l" * 3_000_000, "replaced": b"new"}
+    s3.put_object(Bucket="bucket", Key="replaced", Body=b"o" * 100_000)
+    for key, content in contents.items():
+        s3.put_object(Bucket="bucket", Key=key, Body=content)
+    own_virga.kill()
+    own_virga.start()
+    s3 = own_virga.client("s3")
+    for key, content in contents.items():
+        assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == content
