@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "wire/aws_chunked.h"
+#include "wire/presigned.h"
 #include "wire/protocol.h"
 
 namespace virga::front {
@@ -77,7 +78,8 @@ class CheckedBody final : public ByteSource {
 // Fails once more than `most` bytes have passed.
 class LimitedBody final : public ByteSource {
  public:
-  LimitedBody(Body inner, uint64_t most, Error too_large) : inner_(std::move(inner)), most_(most), too_large_(std::move(too_large)) {}
+  LimitedBody(Body inner, uint64_t most, Error too_large)
+      : inner_(std::move(inner)), most_(most), too_large_(std::move(too_large)) {}
   std::optional<uint64_t> size() const override { return inner_->size(); }
   Task<std::optional<std::string>> next() override {
     auto chunk = co_await inner_->next();
@@ -100,6 +102,7 @@ struct Door::Call {
   kernel::Ctx ctx;
   std::optional<sigv4::Scope> scope;
   std::optional<sigv4::SignedRequest> signature;
+  std::optional<wire::sigv2::Presigned> presigned;  // by the version before; S3 only
   sigv4::Flavour flavour = sigv4::Flavour::kRest;
   std::string signing_key;
   std::string body;
@@ -125,7 +128,8 @@ Task<HttpResponse> Door::serve(HttpRequest& request) {
   if (result) co_return std::move(*result);
   const Error* error = error_of(result);
   if (!error) {
-    log_error("front", "a request failed unexpectedly", {{"request", call.ctx.request_id}, {"error", describe(result.error())}});
+    log_error("front", "a request failed unexpectedly",
+              {{"request", call.ctx.request_id}, {"error", describe(result.error())}});
   }
   co_return wire::write_error(call.route.protocol, call.route.service, call.route.operation,
                               error ? *error : door::internal_failure(), call.ctx.request_id, request.path);
@@ -152,6 +156,10 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   if (is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
   call.flavour = sigv4::flavour_of(call.route.service->id, call.route.protocol);
   call.signature = sigv4::find_signature(request, call.flavour);
+  if (!call.signature && is_s3(call.route.service)) {
+    call.presigned = wire::sigv2::find(request);
+    if (call.presigned) ctx.region.clear();  // its signature is of no region
+  }
   co_return co_await serve_operation(request, call);
 }
 
@@ -201,6 +209,19 @@ void Door::require_served(Call& call) {
 
 // Who is calling. `body_sha256` is empty when the body is not read yet.
 Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body_sha256) {
+  if (call.presigned) {
+    const auto credential =
+        co_await cloud_.authorizer().find_credential(call.presigned->access_key, call.presigned->session_token);
+    if (!credential) co_await fail(sigv4::unknown_key(call.flavour, call.presigned->access_key));
+    if (credential->expires.micros && credential->expires < cloud_.clock().now()) {
+      co_await fail(sigv4::expired_token(call.flavour, call.presigned->session_token));
+    }
+    wire::sigv2::verify(*call.presigned, request, credential->secret, machine_clock_.now());
+    wire::take_headers_from_query(request);
+    call.ctx.principal = credential->principal;
+    call.ctx.account = credential->principal.account;
+    co_return;
+  }
   if (!call.signature) co_return;  // anonymous: the policies decide
   const sigv4::SignedRequest& signature = *call.signature;
   const auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
@@ -210,6 +231,7 @@ Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body
   }
   call.signing_key = keys_.derive(credential->secret, signature);
   sigv4::verify(signature, request, body_sha256, call.signing_key, machine_clock_.now(), call.flavour);
+  if (signature.presigned && is_s3(call.route.service)) wire::take_headers_from_query(request);
   call.ctx.principal = credential->principal;
   call.ctx.account = credential->principal.account;
 }
@@ -227,8 +249,12 @@ Body Door::unchunked(HttpRequest& request, Call& call) {
   }
   if (options.is_signed) {
     auto verifier = std::make_shared<sigv4::ChunkVerifier>(*call.signature, call.signing_key);
-    options.verify_chunk = [verifier](std::string_view hash, std::string_view signature) { return verifier->verify_chunk(hash, signature); };
-    options.verify_trailer = [verifier](std::string_view text, std::string_view signature) { return verifier->verify_trailer(text, signature); };
+    options.verify_chunk = [verifier](std::string_view hash, std::string_view signature) {
+      return verifier->verify_chunk(hash, signature);
+    };
+    options.verify_trailer = [verifier](std::string_view text, std::string_view signature) {
+      return verifier->verify_trailer(text, signature);
+    };
   }
   return std::make_shared<wire::AwsChunkedSource>(request.body, std::move(options));
 }

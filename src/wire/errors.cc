@@ -184,6 +184,18 @@ void write_s3_body(std::string& body, const Error& error, std::string_view reque
   out.end("Error");
 }
 
+// What S3 says in headers too, for answers that have no body.
+void add_s3_headers(HttpResponse& response, const Error& error) {
+  if (!error.members) return;
+  constexpr std::pair<std::string_view, std::string_view> kHeaders[] = {
+      {"ETag", "ETag"}, {"Last-Modified", "Last-Modified"}, {"Region", "x-amz-bucket-region"}};
+  for (const auto& [member, header] : kHeaders) {
+    if (member != "Region" && response.status != 304) continue;
+    const std::string value = error.members->string_or(member);
+    if (!value.empty()) response.headers.add(header, value);
+  }
+}
+
 void write_wrapped_body(std::string& body, const ServiceModel* service, const Error& error, std::string_view code,
                         std::string_view request_id) {
   XmlWriter out(body);
@@ -317,6 +329,7 @@ HttpResponse write_error(Protocol protocol, const ServiceModel* service, const O
       if (is_s3(service)) {
         const Error spelled = for_s3(error);
         response.status = spelled.shape->status;
+        add_s3_headers(response, spelled);
         // 304 and HEAD have headers alone.
         if (!head && response.status != 304)
           write_s3_body(response.body, spelled, request_id, request_id, resource_path);
@@ -342,10 +355,11 @@ Error unknown_operation(const ServiceModel* service, Protocol protocol, std::str
     case Protocol::kQuery:
     case Protocol::kEc2Query:
       return refusal(kInvalidAction, service
-                                      ? cat("Could not find operation ", name, " for version ", service->api_version)
-                                      : cat("The action ", name, " is not valid for this web service."));
+                                         ? cat("Could not find operation ", name, " for version ", service->api_version)
+                                         : cat("The action ", name, " is not valid for this web service."));
     case Protocol::kRestXml:
-      if (is_s3(service)) return refusal(kMethodNotAllowed, "The specified method is not allowed against this resource.");
+      if (is_s3(service))
+        return refusal(kMethodNotAllowed, "The specified method is not allowed against this resource.");
       return refusal(kUnknownPath, cat("No operation answers to ", name));
   }
   return refusal(kUnknownOperation, {});
@@ -373,13 +387,14 @@ Error malformed(const ServiceModel& service, Protocol protocol, std::string mess
   }
   if (is_s3(&service)) {
     return refusal(kMalformedXml,
-                "The XML you provided was not well-formed or did not validate against our published schema");
+                   "The XML you provided was not well-formed or did not validate against our published schema");
   }
   return refusal(kMalformedInput, std::move(message));
 }
 
 Error internal_failure() {
-  return refusal(kInternalFailure, "The request processing has failed because of an unknown error, exception or failure.");
+  return refusal(kInternalFailure,
+                 "The request processing has failed because of an unknown error, exception or failure.");
 }
 
 Error access_denied(const ServiceModel& service, std::string message) {

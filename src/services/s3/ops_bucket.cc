@@ -20,8 +20,12 @@ Task<CreateBucketOutput> S3Service::create_bucket(Ctx& ctx, const CreateBucketRe
   if (configuration.bucket || configuration.location)
     co_return err::NotImplemented("Directory buckets are not implemented");
 
-  BucketRecord bucket{in.bucket, ctx.account, bucket_region(ctx.region, configuration.location_constraint),
-                      ctx.now(), {},          {}};
+  BucketRecord bucket{in.bucket,
+                      ctx.account,
+                      bucket_region(ctx.region.empty() ? "us-east-1" : ctx.region, configuration.location_constraint),
+                      ctx.now(),
+                      {},
+                      {}};
   if (configuration.tags) bucket.tags = tags_of(*configuration.tags, kMaxBucketTags);
 
   const auto reader = deps_.db.snapshot();

@@ -127,9 +127,6 @@ Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& 
     throw err::MalformedXML(
         "The XML you provided was not well-formed or did not validate against our published schema");
   }
-  std::string digests;
-  std::vector<PartSum> sums;
-  uint64_t size = 0;
   int32_t before = 0;
   for (const CompletedPart& part : wanted) {
     if (!part.part_number || !part.etag) {
@@ -141,8 +138,15 @@ Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& 
                                   Json::object({{"UploadId", in.upload_id}}));
     }
     before = *part.part_number;
-    const auto found = std::ranges::lower_bound(stored, static_cast<uint32_t>(before), {}, &PartEntry::number);
-    if (found == stored.end() || found->number != static_cast<uint32_t>(before)) throw invalid_part(in, part);
+  }
+
+  std::string digests;
+  std::vector<PartSum> sums;
+  uint64_t size = 0;
+  for (const CompletedPart& part : wanted) {
+    const auto number = static_cast<uint32_t>(*part.part_number);
+    const auto found = std::ranges::lower_bound(stored, number, {}, &PartEntry::number);
+    if (found == stored.end() || found->number != number) throw invalid_part(in, part);
     const PartRecord& record = found->part;
     if (bare_etag(*part.etag) != hex_encode(record.md5)) throw invalid_part(in, part);
     const auto claimed = claimed_checksum(part);
@@ -152,7 +156,7 @@ Assembly assemble(const CompleteMultipartUploadRequest& in, const UploadRecord& 
       throw err::EntityTooSmall("Your proposed upload is smaller than the minimum allowed size",
                                 Json::object({{"ProposedSize", record.content.size},
                                               {"MinSizeAllowed", kMinPart},
-                                              {"PartNumber", before},
+                                              {"PartNumber", *part.part_number},
                                               {"ETag", hex_encode(record.md5)}}));
     }
     out.contents.push_back(record.content);

@@ -223,8 +223,8 @@ Task<BucketRecord> S3Service::require_bucket(Ctx& ctx, kv::Reader& reader, std::
   auto bucket = co_await Store(reader).find_bucket(name);
   if (!bucket) co_return no_such_bucket(name);
   if (expected_owner && *expected_owner != bucket->account) co_return err::AccessDenied("Access Denied");
-  // A signature names the region it was made for; callers inside and those without one reach every bucket.
-  if (!ctx.principal.access_key.empty() && ctx.region != bucket->region) {
+  // A signature names the region it was made for; callers inside and those whose names none reach every bucket.
+  if (!ctx.principal.access_key.empty() && !ctx.region.empty() && ctx.region != bucket->region) {
     co_return err::AuthorizationHeaderMalformed(cat("The authorization header is malformed; the region '", ctx.region,
                                                     "' is wrong; expecting '", bucket->region, "'"),
                                                 Json::object({{"Region", bucket->region}}));

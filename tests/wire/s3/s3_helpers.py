@@ -17,3 +17,28 @@ def status_of(call):
         return call()["ResponseMetadata"]["HTTPStatusCode"]
     except botocore.exceptions.ClientError as error:
         return error.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def with_headers(client, operation, headers):
+    """Sends `headers` with each call of `operation` inside a `with`, for options that older SDKs don't know."""
+    import contextlib
+
+    def add(request, **_):
+        for name, value in headers.items():
+            request.headers[name] = value
+
+    @contextlib.contextmanager
+    def adding():
+        event = f"before-sign.s3.{operation}"
+        client.meta.events.register(event, add)
+        try:
+            yield
+        finally:
+            client.meta.events.unregister(event, add)
+
+    return adding()
+
+
+def knows(client, operation, member):
+    shape = client.meta.service_model.operation_model(operation).input_shape
+    return shape is not None and member in shape.members

@@ -1,7 +1,7 @@
 import botocore.exceptions
 import pytest
 
-from s3_helpers import code_of
+from s3_helpers import code_of, knows
 
 
 # The rules of where a bucket is made differ by endpoint; clients rely on each.
@@ -47,7 +47,6 @@ def test_errors_name_the_bucket(s3, bucket):
 
 
 def test_names(virga):
-    import urllib.request
     # boto3 itself refuses most bad names before sending.
     s3 = virga.client("s3")
     for bad in ["Upper-Case", "ab", "two..dots", "192.168.1.1"]:
@@ -55,6 +54,8 @@ def test_names(virga):
 
 
 def test_list_pages(s3, name):
+    if not knows(s3, "ListBuckets", "MaxBuckets"):
+        pytest.skip("this SDK does not page buckets")
     for i in range(3):
         s3.create_bucket(Bucket=f"{name}-{i}")
     first = s3.list_buckets(Prefix=name, MaxBuckets=2)

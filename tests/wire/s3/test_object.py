@@ -2,13 +2,15 @@ import base64
 import datetime
 import hashlib
 import io
+import time
 import urllib.error
 import urllib.request
 import zlib
 
 import pytest
+import requests
 
-from s3_helpers import code_of, status_of
+from s3_helpers import code_of, knows, status_of, with_headers
 
 
 @pytest.mark.parametrize("key", ["plain", "dir/file.txt", "trailing/", "sp ace+plus&amp=?#%", "ünï/cødé", "//double", "a~b'(c)!*", "..dots/../x"])
@@ -51,7 +53,8 @@ def test_checksums(s3, bucket, algorithm):
                 "SHA256": lambda: hashlib.sha256(body).digest()}[algorithm]()
     assert base64.b64decode(put[field]) == expected
     got = s3.get_object(Bucket=bucket, Key="k", ChecksumMode="ENABLED")
-    assert got[field] == put[field] and got["ChecksumType"] == "FULL_OBJECT"
+    assert got[field] == put[field]
+    assert got["ResponseMetadata"]["HTTPHeaders"]["x-amz-checksum-type"] == "FULL_OBJECT"
     assert got["Body"].read() == body
     assert s3.list_objects_v2(Bucket=bucket)["Contents"][0]["ChecksumAlgorithm"] == [algorithm]
 
@@ -94,15 +97,23 @@ def test_conditions(s3, bucket):
     assert status_of(lambda: get(IfModifiedSince=earlier)) == 200
     assert status_of(lambda: get(IfModifiedSince=later)) == 304
     assert code_of(lambda: get(IfUnmodifiedSince=earlier)) == "PreconditionFailed"
-    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", IfNoneMatch="*")) == "PreconditionFailed"
-    assert code_of(lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y", IfMatch='"no"')) == "PreconditionFailed"
-    s3.put_object(Bucket=bucket, Key="k", Body=b"y", IfMatch=etag)
+    put = lambda: s3.put_object(Bucket=bucket, Key="k", Body=b"y")
+    with with_headers(s3, "PutObject", {"If-None-Match": "*"}):
+        assert code_of(put) == "PreconditionFailed"
+    with with_headers(s3, "PutObject", {"If-Match": '"no"'}):
+        assert code_of(put) == "PreconditionFailed"
+    with with_headers(s3, "PutObject", {"If-Match": etag}):
+        put()
     assert get()["Body"].read() == b"y"
 
 
-def test_presigned_urls(virga, s3, bucket):
+# Signature Version 2 is what boto3 signs URLs with unless told otherwise.
+@pytest.mark.parametrize("version", [None, "s3v4"])
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_presigned_urls(virga, bucket, version, style):
+    s3 = virga.client("s3", signature_version=version, s3={"addressing_style": style})
     put = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "k"})
-    assert urllib.request.urlopen(urllib.request.Request(put, data=b"signed", method="PUT")).status == 200
+    assert requests.put(put, data=b"signed").status_code == 200
     get = s3.generate_presigned_url("get_object", Params={
         "Bucket": bucket, "Key": "k", "ResponseContentType": "text/html", "ResponseContentDisposition": "attachment"})
     with urllib.request.urlopen(get) as answer:
@@ -110,7 +121,17 @@ def test_presigned_urls(virga, s3, bucket):
         assert answer.headers["Content-Disposition"] == "attachment"
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(get.replace("/k?", "/other?"))
-    assert refused.value.code == 403
+    assert refused.value.code == 403 and b"SignatureDoesNotMatch" in refused.value.read()
+    described = s3.generate_presigned_url("put_object", Params={
+        "Bucket": bucket, "Key": "d", "ContentType": "text/plain", "Metadata": {"a": "1"}})
+    said = {"Content-Type": "text/plain", "x-amz-meta-a": "1"}
+    assert requests.put(described, data=b"x", headers=said).status_code == 200
+    head = s3.head_object(Bucket=bucket, Key="d")
+    assert head["ContentType"] == "text/plain" and head["Metadata"] == {"a": "1"}
+    expired = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"}, ExpiresIn=-1 if version is None else 1)
+    if version:
+        time.sleep(2.1)
+    assert "Request has expired" in requests.get(expired).text
 
 
 def test_what_is_not_built_is_named(s3, bucket):
