@@ -11,6 +11,8 @@ namespace virga::dynamodb {
 
 namespace {
 
+constexpr ErrorShape kSerialization{"SerializationException", 400, Fault::kSender, ""};
+
 // What the two wire formats have in common, so that the rules about values are written once.
 class JsonSource {
  public:
@@ -20,22 +22,74 @@ class JsonSource {
     in_.read_null();
     return true;
   }
-  void begin_map() { in_.begin_object(); }
+  // `scalar` and `list` are what AWS says when one of those is found in place of the map.
+  void begin_map(std::string_view scalar, std::string_view list) {
+    const auto token = in_.peek();
+    if (token == JsonReader::Token::kArray) refuse(cat("Unrecognized collection type ", list));
+    if (token != JsonReader::Token::kObject) refuse(scalar);
+    in_.begin_object();
+  }
   bool next_key(std::string& key) { return in_.next_key(key); }
-  void begin_array() { in_.begin_array(); }
+  void begin_array() {
+    const auto token = in_.peek();
+    if (token == JsonReader::Token::kObject) refuse("Start of structure or map found where not expected");
+    if (token != JsonReader::Token::kArray) refuse("Unexpected field type");
+    in_.begin_array();
+  }
   bool next_element() { return in_.next_element(); }
-  void string(std::string& out) { in_.read_string(out); }
-  bool boolean() { return in_.read_bool(); }
+  void string(std::string& out) {
+    if (in_.peek() != JsonReader::Token::kString) mismatch("String");
+    in_.read_string(out);
+  }
+  // AWS takes a few words for a boolean, too.
+  bool boolean() {
+    if (in_.peek() == JsonReader::Token::kString) {
+      std::string text;
+      in_.read_string(text);
+      text = upper(text);
+      if (text == "TRUE" || text == "1" || text == "YES") return true;
+      if (text == "FALSE" || text == "0" || text == "NO") return false;
+      refuse("Unexpected token received from parser");
+    }
+    if (in_.peek() != JsonReader::Token::kBool) mismatch("Boolean");
+    return in_.read_bool();
+  }
   void skip() { in_.skip_value(); }
   void binary(std::string& out) {
     std::string text;
-    in_.read_string(text);
+    string(text);
     auto bytes = base64_decode(text);
-    if (!bytes) throw JsonError("Invalid base64 input", in_.offset());
+    if (!bytes)
+      refuse(
+          cat("'", text,
+              "' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes but found: ",
+              text.size()));
     out = std::move(*bytes);
   }
 
  private:
+  [[noreturn]] static void refuse(std::string_view what) {
+    throw Error{&kSerialization, std::string(what), nullptr, {}};
+  }
+  [[noreturn]] void mismatch(std::string_view type) {
+    switch (in_.peek()) {
+      case JsonReader::Token::kArray:
+        refuse(cat("Unrecognized collection type class java.lang.", type));
+      case JsonReader::Token::kObject:
+        refuse("Start of structure or map found where not expected");
+      case JsonReader::Token::kBool:
+        refuse(cat(in_.read_bool() ? "TRUE" : "FALSE", "_VALUE cannot be converted to ", type));
+      case JsonReader::Token::kNumber: {
+        const bool whole = in_.read_number().find_first_of(".eE") == std::string_view::npos;
+        refuse(cat(whole ? "NUMBER" : "DECIMAL", "_VALUE cannot be converted to ", type));
+      }
+      case JsonReader::Token::kString:
+      case JsonReader::Token::kNull:
+        break;
+    }
+    refuse(cat("STRING_VALUE cannot be converted to ", type));
+  }
+
   JsonReader& in_;
 };
 
@@ -47,7 +101,7 @@ class CborSource {
     in_.read_null();
     return true;
   }
-  void begin_map() { in_.begin_map(); }
+  void begin_map(std::string_view, std::string_view) { in_.begin_map(); }
   bool next_key(std::string& key) { return in_.next_key(key); }
   void begin_array() { in_.begin_array(); }
   bool next_element() { return in_.next_element(); }
@@ -69,7 +123,8 @@ class ValueReader {
   void value(std::string& out, int depth) {
     const size_t start = out.size();
     int members = 0;
-    in_.begin_map();
+    in_.begin_map(depth > 1 || in_map_ ? "Unexpected value type in payload" : "Unexpected field type",
+                  "class com.amazonaws.dynamodb.v20120810.AttributeValue");
     std::string name;
     while (in_.next_key(name)) {
       const auto type = type_named(name);
@@ -102,7 +157,9 @@ class ValueReader {
     std::string scratch;
     std::string name;
     bool sorted = true;
-    in_.begin_map();
+    in_map_ = true;
+    in_.begin_map("Unexpected field type",
+                  "java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>");
     while (in_.next_key(name)) {
       if (in_.take_null()) continue;
       const size_t begin = scratch.size();
@@ -241,6 +298,7 @@ class ValueReader {
   std::string text_;
   std::string fault_;
   std::string fault_name_;
+  bool in_map_ = false;
 };
 
 template <class Source>
@@ -261,8 +319,8 @@ std::string read_item(Source source) {
   std::string bytes;
   reader.map(bytes, 0);
   if (!reader.fault().empty()) {
-    bytes.clear();
-    append_malformed(bytes, reader.fault(), reader.fault_name());
+    const std::string names = std::exchange(bytes, {});
+    append_malformed(bytes, reader.fault(), reader.fault_name(), View(names));
   }
   return bytes;
 }

@@ -15,7 +15,7 @@ extern const wire::CustomInfo kItemInfo;            // of an Item
 
 void write_json(JsonWriter& out, View value);      // {"S":"…"}
 void write_json_item(JsonWriter& out, View item);  // {"name":{"S":"…"},…}
-// Throws JsonError on what is no JSON or of the wrong JSON type.
+// Throws JsonError on what is no JSON, and SerializationException on a value of the wrong JSON type.
 AttributeValue read_json_value(JsonReader& in);
 Item read_json_item(JsonReader& in);
 

@@ -150,9 +150,10 @@ std::string_view View::malformed() const {
   return bytes_.substr(1, bytes_.find('\0', 1) - 1);
 }
 std::string_view View::malformed_name() const {
-  const size_t end = bytes_.find('\0', 1);
-  return end == std::string_view::npos ? std::string_view{} : bytes_.substr(end + 1);
+  const size_t begin = bytes_.find('\0', 1) + 1;
+  return bytes_.substr(begin, bytes_.find('\0', begin) - begin);
 }
+View View::malformed_names() const { return View(bytes_.substr(bytes_.find('\0', bytes_.find('\0', 1) + 1) + 1)); }
 
 size_t View::size() const { return Layout(*this).count(); }
 std::string_view View::name_at(size_t index) const { return Layout(*this).entry(index).first; }
@@ -342,11 +343,13 @@ void append_set(std::string& out, Type type, std::vector<std::string_view> conte
   builder.finish(type == Type::kSS ? 's' : type == Type::kNS ? 'n' : 'b', out);
 }
 
-void append_malformed(std::string& out, std::string_view message, std::string_view name) {
+void append_malformed(std::string& out, std::string_view message, std::string_view name, View names) {
   out += 'X';
   out += message;
   out += '\0';
   out += name;
+  out += '\0';
+  out += names.bytes();
 }
 
 AttributeValue AttributeValue::of_bytes(std::string bytes) {

@@ -3,7 +3,7 @@
 //
 // Encoding: a tag byte, then
 //   S B            the content                      N   the number's key form (number.h)
-//   T F 0          nothing (true, false, null)      X   a message, 0x00, an attribute's name: malformed
+//   T F 0          nothing (true, false, null)      X   malformed: a message, a name, the names, 0x00 between
 //   L M s n b      a container (list, map, and the sets): width w (1, 2 or 4), count, the end offset of each element,
 //                  all little-endian in w bytes, then the elements. Elements of L are values, of sets contents, of M
 //                  a two-byte big-endian name length, the name and a value.
@@ -42,6 +42,7 @@ class View {
   // The message of a malformed value, else empty; and of a malformed item which attribute it was.
   std::string_view malformed() const;
   std::string_view malformed_name() const;
+  View malformed_names() const;  // a map with the names of the malformed item
 
   std::string_view content() const { return bytes_.substr(1); }  // of S and B; of N its key form
   bool boolean() const { return bytes_[0] == 'T'; }
@@ -95,7 +96,7 @@ void append_boolean(std::string& out, bool value);
 void append_null(std::string& out);
 // A set of `type` from contents in any order, without repetitions.
 void append_set(std::string& out, Type type, std::vector<std::string_view> contents);
-void append_malformed(std::string& out, std::string_view message, std::string_view name = {});
+void append_malformed(std::string& out, std::string_view message, std::string_view name = {}, View names = {});
 
 // An owned value.
 class AttributeValue {

@@ -73,9 +73,12 @@ TEST(AttributeValue, KeepsMalformedValuesWithAwsWords) {
 }
 
 TEST(AttributeValue, ThrowsOnWrongJsonTypes) {
-  EXPECT_THROW(item_of("{'a':{'S':1}}"), JsonError);
-  EXPECT_THROW(item_of("{'a':{'B':'!'}}"), JsonError);
-  EXPECT_THROW(item_of("{'a':'x'}"), JsonError);
+  const auto said = [](std::string json) { return refusal([&] { item_of(json); }); };
+  EXPECT_EQ(said("{'a':{'S':1}}"), "NUMBER_VALUE cannot be converted to String");
+  EXPECT_EQ(said("{'a':{'S':true}}"), "TRUE_VALUE cannot be converted to String");
+  EXPECT_EQ(said("{'a':'x'}"), "Unexpected value type in payload");
+  EXPECT_TRUE(said("{'a':{'B':'!'}}").starts_with("'!' can not be converted to a Blob"));
+  EXPECT_THROW(item_of("{'a':"), JsonError);
 }
 
 TEST(AttributeValue, CountsSizes) {

@@ -256,6 +256,11 @@ class Checker {
 
 }  // namespace
 
+std::optional<Type> known_type(const Node& node) {
+  if (node.kind == NodeKind::kFunction && node.function == Function::kIfNotExists) return known_type(node.children[1]);
+  return static_type(node);
+}
+
 std::string_view spelling(NodeKind kind) {
   switch (kind) {
     case NodeKind::kPlus:
@@ -308,6 +313,18 @@ std::string_view name_of(ExpressionKind kind) {
   return "";
 }
 
+namespace {
+void check_value_names(View all) {
+  if (all.size() == 0) throw validation("ExpressionAttributeValues must not be empty");
+  for (size_t i = 0; i < all.size(); ++i) {
+    if (!is_placeholder(all.name_at(i), ':')) {
+      throw validation(
+          cat("ExpressionAttributeValues contains invalid key: Syntax error; key: \"", all.name_at(i), "\""));
+    }
+  }
+}
+}  // namespace
+
 Placeholders::Placeholders(const std::map<std::string, std::string>* names, const Item* values)
     : names_(names), values_(values) {
   if (names_) {
@@ -320,16 +337,11 @@ Placeholders::Placeholders(const std::map<std::string, std::string>* names, cons
   }
   if (!values_) return;
   const View all = values_->view();
-  if (!all.malformed().empty()) {
+  const bool malformed = !all.malformed().empty();
+  check_value_names(malformed ? all.malformed_names() : all);
+  if (malformed) {
     throw validation(
         cat("ExpressionAttributeValues contains invalid value: ", all.malformed(), " for key ", all.malformed_name()));
-  }
-  if (all.size() == 0) throw validation("ExpressionAttributeValues must not be empty");
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (!is_placeholder(all.name_at(i), ':')) {
-      throw validation(
-          cat("ExpressionAttributeValues contains invalid key: Syntax error; key: \"", all.name_at(i), "\""));
-    }
   }
   used_values_.resize(all.size());
 }

@@ -89,6 +89,9 @@ struct UpdateAction {
 };
 std::vector<UpdateAction> parse_update(std::string_view text, Placeholders& placeholders);
 
+// The type an operand has whatever the item; nothing when that depends on the item.
+std::optional<Type> known_type(const Node& node);
+
 // Every path that a tree mentions.
 void collect_paths(const Node& node, std::vector<const Path*>& out);
 

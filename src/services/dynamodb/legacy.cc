@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/str.h"
+#include "services/dynamodb/condition.h"
 #include "services/dynamodb/errors.h"
 
 namespace virga::dynamodb {
@@ -306,6 +307,14 @@ void add_key_condition(const Node& node, std::vector<KeyCondition>& out) {
 
 }  // namespace
 
+bool satisfies(View value, const KeyCondition& condition) {
+  if (condition.comparison == NodeKind::kFunction) return begins_with(value, condition.values[0]);
+  Node node{.kind = condition.comparison};
+  node.children.push_back(value_node(value));
+  for (const View v : condition.values) node.children.push_back(value_node(v));
+  return holds(node, Item().view());
+}
+
 std::vector<KeyCondition> key_conditions_of(const Node& expression) {
   std::vector<KeyCondition> out;
   add_key_condition(expression, out);
@@ -345,7 +354,8 @@ std::vector<KeyCondition> key_conditions_of(const std::map<std::string, Conditio
       case ComparisonOperator::NULL_:
       case ComparisonOperator::CONTAINS:
       case ComparisonOperator::NOT_CONTAINS:
-        throw validation("Attempted conditional constraint is not an indexable operation");
+        c.comparison = NodeKind::kNot;
+        break;
     }
     out.push_back(std::move(c));
   }

@@ -21,12 +21,14 @@ std::optional<Node> condition_of(const std::map<std::string, Condition>& filter,
 std::vector<UpdateAction> actions_of(const std::map<std::string, AttributeValueUpdate>& updates);
 std::vector<Path> paths_of(const std::vector<std::string>& attributes_to_get);
 
-// What a query asks of one key attribute: kEq, kLt, kLe, kGt, kGe, kBetween, or kFunction for begins_with.
+// What a query asks of one key attribute: kEq, kLt, kLe, kGt, kGe, kBetween, or kFunction for begins_with; kNot for
+// what no index can answer, which is refused once the key is known.
 struct KeyCondition {
   std::string attribute;
   NodeKind comparison = NodeKind::kEq;
   std::vector<View> values;
 };
+bool satisfies(View value, const KeyCondition& condition);
 std::vector<KeyCondition> key_conditions_of(const Node& expression);
 std::vector<KeyCondition> key_conditions_of(const std::map<std::string, Condition>& conditions);
 

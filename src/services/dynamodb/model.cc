@@ -28,8 +28,6 @@ void for_each_key(const KeyNames& key, F visit) {
   if (!key.range.empty()) visit(key.range, false);
 }
 
-bool is_empty_index_key(View value) { return is_empty_text(value); }
-
 }  // namespace
 
 Type Table::type_of(std::string_view attribute) const {
@@ -63,17 +61,26 @@ bool Table::updating() const {
 std::string Table::arn() const { return cat("arn:aws:dynamodb:", region, ":", account, ":table/", name); }
 
 void check_key(const Table& table, View key) {
-  const auto mismatch = [] { return validation("The provided key element does not match the schema"); };
-  if (key.size() != (table.key.range.empty() ? 1u : 2u)) throw mismatch();
-  for_each_key(table.key, [&](const std::string& name, bool hash) {
-    const View value = key.find(name);
-    if (!value.present() || value.type() != table.type_of(name)) throw mismatch();
-    if (is_empty_text(value)) {
-      throw invalid_parameter(cat("The AttributeValue for a key attribute cannot contain an empty ",
-                                  value.is(Type::kS) ? "string" : "binary", " value. Key: ", name));
-    }
-    check_key_size(value, hash);
-  });
+  if (key.size() != (table.key.range.empty() ? 1u : 2u)) {
+    throw validation("The provided key element does not match the schema");
+  }
+  check_key_values(table, key);
+}
+
+void check_key_values(const Table& table, View item) {
+  for_each_key(table.key, [&](const std::string& name, bool hash) { check_key_value(table, item, name, hash); });
+}
+
+void check_key_value(const Table& table, View item, const std::string& name, bool hash) {
+  const View value = item.find(name);
+  if (!value.present() || value.type() != table.type_of(name)) {
+    throw validation("The provided key element does not match the schema");
+  }
+  if (is_empty_text(value)) {
+    throw invalid_parameter(cat("The AttributeValue for a key attribute cannot contain an empty ",
+                                value.is(Type::kS) ? "string" : "binary", " value. Key: ", name));
+  }
+  check_key_size(value, hash);
 }
 
 void check_item(const Table& table, View item) {
@@ -103,7 +110,7 @@ void check_index_keys(const Table& table, View item) {
         throw invalid_parameter(cat("Type mismatch for Index Key ", name, " Expected: ", name_of(table.type_of(name)),
                                     " Actual: ", name_of(value.type()), " IndexName: ", index.name));
       }
-      if (is_empty_index_key(value)) {
+      if (is_empty_text(value)) {
         throw validation(cat(
             "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
             "The AttributeValue for a key attribute cannot contain an empty ",
@@ -122,8 +129,22 @@ void check_update_targets(const Table& table, const std::vector<UpdateAction>& a
       }
     }
   });
+  for (const Index& index : table.indexes) {
+    for_each_key(index.key, [&](const std::string& name, bool) {
+      for (const UpdateAction& action : actions) {
+        if (action.path.size() > 1 || action.path[0].name != name || action.kind == UpdateKind::kRemove) continue;
+        const auto type = known_type(action.value);
+        if (!type || *type == table.type_of(name)) continue;
+        throw invalid_parameter(cat("Type mismatch for Index Key ", name, " Expected: ", name_of(table.type_of(name)),
+                                    " Actual: ", name_of(*type), " IndexName: ", index.name));
+      }
+    });
+  }
   std::vector<const Path*> paths;
-  for (const UpdateAction& action : actions) paths.push_back(&action.path);
+  for (const UpdateAction& action : actions) {
+    paths.push_back(&action.path);
+    collect_paths(action.value, paths);
+  }
   check_key_paths(table, paths);
 }
 

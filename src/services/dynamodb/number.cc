@@ -139,6 +139,25 @@ void Number::append_key(std::string& out) const {
   if (negative_) out += static_cast<char>(kNegativeEnd);
 }
 
+void Number::append_hash_form(std::string& out) const {
+  if (count_ == 0) {
+    out += '\x80';
+    return;
+  }
+  const bool odd = exponent_ % 2 != 0;
+  // Halved towards zero's side, so that an odd exponent begins with half a pair.
+  const int half = (exponent_ + (odd ? 1 : 0)) / 2 - 64;
+  out += static_cast<char>(negative_ ? ~half : half);
+  const int length = (count_ + (odd ? 1 : 0) + 1) / 2;
+  for (int i = 0; i < length; ++i) {
+    const auto digit = [&](int at) { return at >= 0 && at < count_ ? digits_[at] : 0; };
+    const int first = 2 * i - (odd ? 1 : 0);
+    const int pair = digit(first) * 10 + digit(first + 1);
+    out += static_cast<char>(negative_ ? 101 - pair : pair + 1);
+  }
+  if (negative_ && length < 20) out += static_cast<char>(kNegativeEnd);
+}
+
 Number Number::from_key(std::string_view key) {
   const auto damaged = [] { return std::runtime_error("damaged number"); };
   if (key.empty()) throw damaged();

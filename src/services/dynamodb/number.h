@@ -28,6 +28,8 @@ class Number {
 
   // The key form: equal numbers have equal bytes, and byte order is numeric order.
   void append_key(std::string& out) const;
+  // The bytes that AWS hashes when the number is a partition key: two digits a byte around the decimal point.
+  void append_hash_form(std::string& out) const;
   static Number from_key(std::string_view key);  // throws std::runtime_error on damage
 
   // Exact, or the fault that the sum can't be held.

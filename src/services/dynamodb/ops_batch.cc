@@ -111,6 +111,8 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
     for (const Write& write : writes) {
       const TablePtr table = co_await store.require_table(write.table);
       if (write.kind == WriteKind::kPut) {
+        // A batch has one sentence for every fault of a key.
+        check_key_values(*table, write.subject);
         check_item(*table, write.subject);
       } else {
         check_key(*table, write.subject);

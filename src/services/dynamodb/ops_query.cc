@@ -151,35 +151,48 @@ void check_start_key_values(const std::optional<Item>& key) {
   throw validation(cat("The provided starting key is invalid: ", fault));
 }
 
-void check_start_key(const Table& table, const Index* index, View key) {
-  const auto names = start_key_names(table, index);
-  const std::string invalid = "The provided starting key is invalid";
-  if (key.size() != names.size()) {
-    throw validation(index ? invalid : cat(invalid, ": The provided key element does not match the schema"));
-  }
-  for (const std::string_view name : names) {
-    const View value = key.find(name);
-    if (!value.present()) throw validation(invalid);
-    if (value.type() != table.type_of(name)) {
-      throw validation(index ? "The provided key element does not match the schema"
-                             : cat(invalid, ": The provided key element does not match the schema"));
+const std::string kBadStart = "The provided starting key is invalid";
+
+// The table's own key within a start key, which says of every fault the same.
+void check_own_start_key(const Table& table, View start) {
+  for (const std::string& name : {table.key.hash, table.key.range}) {
+    if (name.empty()) continue;
+    const View value = start.find(name);
+    if (!value.present() || value.type() != table.type_of(name)) {
+      throw validation(cat(kBadStart, ": The provided key element does not match the schema"));
     }
   }
 }
 
-void check_filter_paths(const Table& table, const KeyNames& key, const Node& filter, std::string_view label,
-                        bool of_query) {
+void check_start_key_part(const Table& table, View start, const std::string& name, bool hash) {
+  if (!start.find(name).present()) throw validation(kBadStart);
+  check_key_value(table, start, name, hash);
+}
+
+void check_scan_start(const Table& table, const Index* index, View start) {
+  if (start.size() != start_key_names(table, index).size()) {
+    throw validation(index ? kBadStart : cat(kBadStart, ": The provided key element does not match the schema"));
+  }
+  if (!index) return;
+  check_start_key_part(table, start, index->key.hash, true);
+  if (!index->key.range.empty()) check_start_key_part(table, start, index->key.range, false);
+}
+
+void check_no_key_filter(const KeyNames& key, const Node& filter, std::string_view label) {
   std::vector<const Path*> paths;
   collect_paths(filter, paths);
-  if (of_query) {
-    for (const std::string& name : {key.hash, key.range}) {
-      for (const Path* path : paths) {
-        if (!name.empty() && (*path)[0].name == name) {
-          throw validation(cat(label, " can only contain non-primary key attributes: Primary key attribute: ", name));
-        }
+  for (const std::string& name : {key.hash, key.range}) {
+    for (const Path* path : paths) {
+      if (!name.empty() && (*path)[0].name == name) {
+        throw validation(cat(label, " can only contain non-primary key attributes: Primary key attribute: ", name));
       }
     }
   }
+}
+
+void check_filter_paths(const Table& table, const Node& filter) {
+  std::vector<const Path*> paths;
+  collect_paths(filter, paths);
   check_key_paths(table, paths);
 }
 
@@ -208,36 +221,61 @@ void answer(Out& out, Page page, bool count_only) {
   if (!count_only) out.items = std::move(page.items);
 }
 
-// The sort key's condition among `conditions`, all of which are checked against the key. Throws.
-const KeyCondition* check_key_conditions(const Table& table, const KeyNames& key,
-                                         const std::vector<KeyCondition>& conditions) {
-  const auto find = [&](const std::string& name) -> const KeyCondition* {
-    for (const KeyCondition& c : conditions) {
-      if (c.attribute == name) return &c;
+// A query's conditions on the key it reads by, and where it starts, judged attribute by attribute as AWS does.
+struct KeyQuestion {
+  const KeyCondition* hash = nullptr;
+  const KeyCondition* sort = nullptr;
+};
+
+void check_condition_values(const Table& table, const KeyCondition& condition) {
+  for (const View value : condition.values) {
+    if (value.type() != table.type_of(condition.attribute)) {
+      throw invalid_parameter("Condition parameter type does not match schema type");
     }
-    return nullptr;
-  };
-  const auto check_types = [&](const KeyCondition& c) {
-    for (const View value : c.values) {
-      if (value.type() != table.type_of(c.attribute))
-        throw invalid_parameter("Condition parameter type does not match schema type");
-      if ((value.is(Type::kS) || value.is(Type::kB)) && value.content().empty()) {
-        throw validation(
-            cat("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an "
-                "empty ",
-                value.is(Type::kS) ? "string" : "binary", " value. Key: ", c.attribute));
-      }
+    if ((value.is(Type::kS) || value.is(Type::kB)) && value.content().empty()) {
+      throw validation(cat(
+          "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty ",
+          value.is(Type::kS) ? "string" : "binary", " value. Key: ", condition.attribute));
     }
-  };
-  if (key.range.empty() && conditions.size() > 1) throw validation("Query key condition not supported");
-  const KeyCondition* hash = find(key.hash);
-  if (!hash) throw validation(cat("Query condition missed key schema element: ", key.hash));
-  check_types(*hash);
-  if (hash->comparison != NodeKind::kEq) throw validation("Query key condition not supported");
-  const KeyCondition* sort = key.range.empty() ? nullptr : find(key.range);
-  if (!sort && conditions.size() > 1) throw validation(cat("Query condition missed key schema element: ", key.range));
-  if (sort) check_types(*sort);
-  return sort;
+  }
+}
+
+KeyQuestion check_key_conditions(const Table& table, const Index* index, const std::vector<KeyCondition>& conditions,
+                                 const std::optional<Item>& start) {
+  const KeyNames& key = index ? index->key : table.key;
+  if (start && start->size() != start_key_names(table, index).size()) throw validation(kBadStart);
+  KeyQuestion out;
+  for (const bool hash : {true, false}) {
+    const std::string& name = hash ? key.hash : key.range;
+    if (name.empty()) continue;
+    if (start) check_start_key_part(table, *start, name, hash);
+    if (hash && key.range.empty() && conditions.size() > 1) throw validation("Query key condition not supported");
+    const auto condition =
+        std::find_if(conditions.begin(), conditions.end(), [&](const auto& c) { return c.attribute == name; });
+    if (condition == conditions.end()) {
+      if (hash || conditions.size() > 1) throw validation(cat("Query condition missed key schema element: ", name));
+      continue;
+    }
+    if (condition->comparison == NodeKind::kNot) {
+      throw validation("Attempted conditional constraint is not an indexable operation");
+    }
+    check_condition_values(table, *condition);
+    if (hash && condition->comparison != NodeKind::kEq) throw validation("Query key condition not supported");
+    (hash ? out.hash : out.sort) = &*condition;
+  }
+  if (!start) return out;
+  check_own_start_key(table, *start);
+  const bool same_partition = start->find(key.hash) == out.hash->values[0];
+  if (!out.sort) {
+    if (!same_partition)
+      throw validation("The provided starting key is outside query boundaries based on provided conditions");
+    return out;
+  }
+  if (!satisfies(start->find(key.range), *out.sort)) {
+    throw validation("The provided starting key does not match the range key predicate");
+  }
+  if (!same_partition) throw validation("The query can return at most one row and cannot be restarted");
+  return out;
 }
 
 }  // namespace
@@ -280,21 +318,11 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
   const Table& table = *request.table;
   request.index = index_in(in, table);
   const KeyNames& key = request.index ? request.index->key : table.key;
-  if (in.exclusive_start_key) check_start_key(table, request.index, *in.exclusive_start_key);
-  const KeyCondition* sort = check_key_conditions(table, key, conditions);
-  const View hash = std::find_if(conditions.begin(), conditions.end(), [&](const auto& c) {
-                      return c.attribute == key.hash;
-                    })->values[0];
-  request.range = partition_range(table, request.index, hash, sort);
+  const KeyQuestion question = check_key_conditions(table, request.index, conditions, in.exclusive_start_key);
+  request.range = partition_range(table, request.index, question.hash->values[0], question.sort);
   request.reverse = !in.scan_index_forward.value_or(true);
   if (in.exclusive_start_key) {
     std::string start = row_key(table, request.index, *in.exclusive_start_key);
-    if (start < request.range.begin || (!request.range.end.empty() && start >= request.range.end)) {
-      const bool other_partition = !(in.exclusive_start_key->find(key.hash) == hash);
-      if (!sort) throw validation("The provided starting key is outside query boundaries based on provided conditions");
-      throw validation(other_partition ? "The query can return at most one row and cannot be restarted"
-                                       : "The provided starting key does not match the range key predicate");
-    }
     if (request.reverse) {
       request.range.end = std::move(start);
     } else {
@@ -302,11 +330,13 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
     }
   }
   check_key_paths(table, pointers_to(selection.paths));
+  if (selection.filter)
+    check_no_key_filter(key, *selection.filter, in.query_filter ? "QueryFilter" : "Filter Expression");
+  request.fetch = needs_fetch(in, table, request.index, selection);
   if (selection.filter) {
-    check_filter_paths(table, key, *selection.filter, in.query_filter ? "QueryFilter" : "Filter Expression", true);
+    check_filter_paths(table, *selection.filter);
     request.filter = &*selection.filter;
   }
-  request.fetch = needs_fetch(in, table, request.index, selection);
   if (in.limit) request.limit = static_cast<size_t>(*in.limit);
   if (selection.projection) request.projection = &*selection.projection;
   request.count_only = in.select == Select::COUNT;
@@ -357,12 +387,12 @@ Task<ScanOutput> DynamoService::scan(Ctx& ctx, const ScanInput& in) {
   request.table = co_await store.require_table(name);
   const Table& table = *request.table;
   request.index = index_in(in, table);
-  const KeyNames& key = request.index ? request.index->key : table.key;
+  if (in.exclusive_start_key) check_scan_start(table, request.index, *in.exclusive_start_key);
   request.fetch = needs_fetch(in, table, request.index, selection);
   request.range = segment_range(table, request.index, static_cast<uint32_t>(in.segment.value_or(0)),
                                 static_cast<uint32_t>(in.total_segments.value_or(1)));
   if (in.exclusive_start_key) {
-    check_start_key(table, request.index, *in.exclusive_start_key);
+    check_own_start_key(table, *in.exclusive_start_key);
     const std::string start = row_key(table, request.index, *in.exclusive_start_key);
     if (start < request.range.begin || (!request.range.end.empty() && start >= request.range.end)) {
       throw validation(cat(
@@ -374,7 +404,7 @@ Task<ScanOutput> DynamoService::scan(Ctx& ctx, const ScanInput& in) {
   }
   check_key_paths(table, pointers_to(selection.paths));
   if (selection.filter) {
-    check_filter_paths(table, key, *selection.filter, "Filter Expression", false);
+    check_filter_paths(table, *selection.filter);
     request.filter = &*selection.filter;
   }
   if (in.limit) request.limit = static_cast<size_t>(*in.limit);

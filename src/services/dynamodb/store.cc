@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/crypto.h"
 #include "base/encoding.h"
 #include "kv/key.h"
 #include "kv/record.h"
@@ -17,14 +18,19 @@ namespace {
 
 kv::KeyWriter key(char kind) { return std::move(kv::KeyWriter("ddb").u8(static_cast<uint8_t>(kind))); }
 
-// Spreads partitions evenly: the checksum alone keeps similar keys near each other.
-uint32_t partition_hash(std::string_view partition) {
-  uint32_t h = crc32c(partition);
-  h ^= h >> 16;
-  h *= 0x85EBCA6Bu;
-  h ^= h >> 13;
-  h *= 0xC2B2AE35u;
-  return h ^ (h >> 16);
+// The order in which AWS keeps partitions, as its scans show: by MD5 over a fixed word and the key.
+void append_hash_form(std::string& out, View value) {
+  if (value.is(Type::kN)) {
+    value.number().append_hash_form(out);
+  } else {
+    out += value.content();
+  }
+}
+uint32_t partition_hash(View hash, View range = {}) {
+  std::string text = "Outliers";
+  append_hash_form(text, hash);
+  if (range.present()) append_hash_form(text, range);
+  return read_be32(md5(text).data());
 }
 
 void write_partition(kv::KeyWriter& w, std::string_view partition) {
@@ -33,9 +39,9 @@ void write_partition(kv::KeyWriter& w, std::string_view partition) {
   w.raw(length).raw(partition);
 }
 
-void write_hash_and_partition(kv::KeyWriter& w, std::string_view partition) {
+void write_hash_and_partition(kv::KeyWriter& w, View partition) {
   w.u32(partition_hash(partition));
-  write_partition(w, partition);
+  write_partition(w, partition.content());
 }
 
 // The item's own part of a row: what follows the prefix in the table itself, without the hash.
@@ -56,7 +62,7 @@ std::string escaped(std::string_view text) {
 std::string expiry_key(const Table& table, int64_t seconds, View item) {
   kv::KeyWriter w = key('e');
   w.u64(table.number).u64(static_cast<uint64_t>(seconds));
-  write_hash_and_partition(w, item.find(table.key.hash).content());
+  write_hash_and_partition(w, item.find(table.key.hash));
   if (!table.key.range.empty()) w.raw(item.find(table.key.range).content());
   return std::move(w).take();
 }
@@ -114,11 +120,13 @@ std::string row_key(const Table& table, const Index* index, View item) {
   kv::KeyWriter w = key('r');
   w.u64(table.number).u32(index ? index->number : 0);
   if (!index) {
-    w.u32(partition_hash(item.find(table.key.hash).content()));
+    w.u32(partition_hash(item.find(table.key.hash)));
     write_own_key(w, table, item);
   } else {
-    write_hash_and_partition(w, item.find(index->key.hash).content());
+    write_hash_and_partition(w, item.find(index->key.hash));
     if (!index->key.range.empty()) w.text(item.find(index->key.range).content());
+    // Items with the same index key stand in the order of their own keys' hash.
+    w.u32(partition_hash(item.find(table.key.hash), table.key.range.empty() ? View() : item.find(table.key.range)));
     write_own_key(w, table, item);
   }
   return std::move(w).take();
@@ -127,7 +135,7 @@ std::string row_key(const Table& table, const Index* index, View item) {
 kv::Range partition_range(const Table& table, const Index* index, View hash, const KeyCondition* sort) {
   kv::KeyWriter w = key('r');
   w.u64(table.number).u32(index ? index->number : 0);
-  write_hash_and_partition(w, hash.content());
+  write_hash_and_partition(w, hash);
   const std::string prefix = std::move(w).take();
   kv::Range range = kv::prefix_range(prefix);
   if (!sort) return range;

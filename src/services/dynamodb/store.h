@@ -8,8 +8,8 @@
 //   c  table number u64                             Counts of a large table
 //   i  account, region, token                       an IdempotencyRecord of TransactWriteItems
 // A row is u32 hash, u16 length and bytes of the partition key, then of the table itself the sort key's bytes; of an
-// index the index's sort key (delimited) and the item's own partition (u16 length, bytes) and sort key. Hash first:
-// segments of a parallel scan are ranges of it. Numbers are in their key form (number.h).
+// index the index's sort key (delimited), u32 hash of the item's own key, its partition key (u16 length, bytes) and
+// sort key. Hash first: segments of a parallel scan are ranges of it. Numbers are in their key form (number.h).
 #pragma once
 
 #include <map>
