@@ -15,8 +15,11 @@ namespace {
 
 // The table that a ResourceArn of the tag operations means.
 TableName tagged_table(const Ctx& ctx, const std::string& arn) {
-  if (!arn.starts_with("arn:")) throw validation("Invalid TableArn: Invalid ResourceArn provided as input ");
-  return table_named(ctx, arn);
+  const auto refuse = [&] { throw validation(cat("Invalid TableArn: Invalid ResourceArn provided as input ", arn)); };
+  if (!arn.starts_with("arn:")) refuse();
+  TableName name = table_named(ctx, arn);
+  if (name.name.size() < 3) refuse();
+  return name;
 }
 
 Error no_such_resource(const std::string& arn) {
@@ -85,6 +88,7 @@ Task<UpdateTimeToLiveOutput> DynamoService::update_time_to_live(Ctx& ctx, const 
 
 Task<TagResourceOutput> DynamoService::tag_resource(Ctx& ctx, const TagResourceInput& in) {
   const TableName name = tagged_table(ctx, in.resource_arn);
+  if (in.tags.empty()) co_return validation("Atleast one Tag needs to be provided as Input.");
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
     const TablePtr found = co_await store.find_table(name);
@@ -99,10 +103,11 @@ Task<TagResourceOutput> DynamoService::tag_resource(Ctx& ctx, const TagResourceI
 
 Task<UntagResourceOutput> DynamoService::untag_resource(Ctx& ctx, const UntagResourceInput& in) {
   const TableName name = tagged_table(ctx, in.resource_arn);
+  if (in.tag_keys.empty()) co_return validation("Atleast one Tag Key needs to be provided as Input.");
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
     const TablePtr found = co_await store.find_table(name);
-    if (!found) co_await fail(no_such_resource(in.resource_arn));
+    if (!found) co_await fail(err::ResourceNotFoundException("Requested resource not found"));
     Table table = *found;
     for (const std::string& key : in.tag_keys) table.tags.erase(key);
     store.put_table(table);

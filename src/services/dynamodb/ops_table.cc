@@ -138,6 +138,7 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
   CreateTableOutput out;
   out.table_description = description_of(table);
   mark_status(*out.table_description, TableStatus::CREATING);
+  if (table.on_demand) out.table_description->billing_mode_summary->last_update_to_pay_per_request_date_time.reset();
   if (out.table_description->global_secondary_indexes) {
     for (auto& index : *out.table_description->global_secondary_indexes) index.index_status = IndexStatus::CREATING;
   }
