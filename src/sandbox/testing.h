@@ -38,6 +38,9 @@ Invocation call(const std::string& payload, Millis timeout = Millis{10'000});
 Outcome invoke(Spec spec, Log& log, std::vector<Invocation> calls);
 Outcome invoke(Spec spec, Log& log, const std::string& payload = "{}");
 
+// Whether the machine enforces this, by its name in Sandboxes::capabilities.
+bool enforced(const std::string& capability);
+
 // The one launcher of the test binary.
 Sandboxes& sandboxes();
 

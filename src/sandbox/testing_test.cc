@@ -51,6 +51,13 @@ Sandboxes& sandboxes() {
   return *holder();
 }
 
+bool enforced(const std::string& capability) {
+  for (const Capability& c : sandboxes().capabilities()) {
+    if (c.name == capability) return c.enforced;
+  }
+  return false;
+}
+
 Folder::Folder() : path_(cat("/tmp/virga-function-", random_lower_alnum(12))) { ::mkdir(path_.c_str(), 0700); }
 
 Folder::~Folder() {

@@ -120,6 +120,7 @@ void build(const InitOptions& options, int& control) {
   arguments.push_back(nullptr);
   environment.push_back(nullptr);
   if (order.number(1)) limit(RLIMIT_NOFILE, order.number(1));
+  if (order.number(2)) limit(RLIMIT_DATA, order.number(2));
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -162,6 +162,7 @@ TEST(Jail, LimitsTmp) {
 }
 
 TEST(Jail, SurvivesAChildThatIsKilledForMemory) {
+  if (!testing::enforced("memory limit")) GTEST_SKIP() << "no control group for memory";
   Escape escape("limits");
   const Outcome out = escape.run(R"({"what":"child memory"})");
   // The kernel takes the largest process; when that is not the runtime, the runtime goes on.
@@ -170,11 +171,7 @@ TEST(Jail, SurvivesAChildThatIsKilledForMemory) {
 }
 
 TEST(Jail, SharesTheProcessorByMemory) {
-  bool enforced = false;
-  for (const Capability& c : sandboxes().capabilities()) {
-    if (c.name == "processor share") enforced = c.enforced;
-  }
-  if (!enforced) GTEST_SKIP() << "no control group for the processor";
+  if (!testing::enforced("processor share")) GTEST_SKIP() << "no control group for the processor";
   Escape escape("limits");
   escape.spec().limits.memory_mb = 177;  // a tenth of a processor
   const Outcome out = escape.run(R"({"what":"burn","seconds":1.0})");

@@ -94,7 +94,8 @@ void Launcher::say_hello() {
             : "all run as this user, apart only by namespaces; start Virga as root for a user each");
   const char* version = cgroups_->version() == CgroupVersion::kV2 ? "cgroup v2" : "cgroup v1";
   const std::string without = cat("no: ", cgroups_->why_not(), "; start Virga as root or delegate a control group");
-  add("memory limit", cgroups_->limits_memory(), cgroups_->limits_memory() ? cat(version, " memory") : without);
+  add("memory limit", cgroups_->limits_memory(),
+      cgroups_->limits_memory() ? cat(version, " memory") : cat("only for each process, by RLIMIT_DATA; ", without));
   add("process limit", true, cgroups_->limits_processes() ? cat(version, " pids") : std::string("RLIMIT_NPROC"));
   add("processor share", cgroups_->limits_processor(), cgroups_->limits_processor() ? cat(version, " cpu") : without);
   add("network", true, "loopback only: the Runtime API and Virga's own door; no way out");

@@ -61,6 +61,8 @@ class Launcher {
   int id_map(int slot);
   void assign(Sandbox& sandbox, const Message& order);
   int take_slot();
+  uint64_t data_limit(const Message& order) const;
+  void limit_program(const Sandbox& sandbox, const Message& order);
 
   LauncherOptions options_;
   bool root_ = false;  // real root, not only in a namespace of our own

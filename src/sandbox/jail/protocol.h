@@ -24,7 +24,7 @@ enum class Kind : uint8_t {
   kExited,   // numbers: see Exited. Everything of the sandbox is gone
   // Launcher to the first process
   kGo,       // its ids are mapped; it may build the rest of its jail
-  kExecute,  // numbers: argc, open files (0: unchanged); strings: argv, then environment
+  kExecute,  // numbers: argc, open files, bytes of data (0: unchanged); strings: argv, then environment
   // First process to launcher
   kReady,  // jailed and waiting for kExecute
   kEnded,  // numbers: wait status, peak resident KB of the program

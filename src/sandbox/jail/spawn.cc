@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "base/str.h"
@@ -129,7 +130,7 @@ void Launcher::create(const Message& order) {
     for (const Fd& fd : join) init.join.push_back(fd.get());
     init.filter = &filter_;
     init.many_users = root_;
-    init.processes = cgroups_->limits_processes() ? 0 : 1024;
+    init.processes = cgroups_->limits_processes() ? 0 : 1025;  // one is the sandbox's first
     Fd process;
     Network network;
     {
@@ -171,6 +172,28 @@ void Launcher::create(const Message& order) {
   send(options_.socket, created, true);
 }
 
+// Without a control group for memory each process is limited for itself. Node.js does not start with less than this.
+uint64_t Launcher::data_limit(const Message& order) const {
+  if (cgroups_->limits_memory()) return 0;
+  return std::max<uint64_t>(order.number(Assign::kMemoryMb), 256) << 20;
+}
+
+// Limits of a program that runs already: its descriptors, and what control groups don't limit here.
+void Launcher::limit_program(const Sandbox& sandbox, const Message& order) {
+  const uint64_t open_files = order.number(Assign::kOpenFiles);
+  if (open_files == 1024 && cgroups_->limits_memory() && cgroups_->limits_processes()) return;
+  const std::string children = read_text(cat("/proc/", sandbox.first, "/task/", sandbox.first, "/children"));
+  const auto program = parse_int(trim(split_once(children, ' ').first));
+  if (!program) return;
+  const auto limit = [&](enum __rlimit_resource resource, uint64_t value) {
+    const rlimit both{value, value};
+    if (::prlimit(static_cast<pid_t>(*program), resource, &both, nullptr) != 0) throw SystemError("limit a program", errno);
+  };
+  if (open_files && open_files < 1024) limit(RLIMIT_NOFILE, open_files);
+  if (!cgroups_->limits_processes()) limit(RLIMIT_NPROC, std::min<uint64_t>(order.number(Assign::kProcesses), 1024) + 1);
+  if (const uint64_t bytes = data_limit(order)) limit(RLIMIT_DATA, bytes);
+}
+
 void Launcher::assign(Sandbox& sandbox, const Message& order) {
   if (!sandbox.ready) {
     sandbox.waiting = Message{.kind = order.kind, .id = order.id, .numbers = order.numbers, .strings = order.strings};
@@ -197,9 +220,11 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     const uint64_t open_files = order.number(Assign::kOpenFiles);
     const size_t argc = order.number(Assign::kArguments);
     if (argc) {
-      Message execute{.kind = Kind::kExecute, .numbers = {argc, open_files}};
+      Message execute{.kind = Kind::kExecute, .numbers = {argc, open_files, data_limit(order)}};
       execute.strings.assign(order.strings.begin() + Assign::kStrings + static_cast<long>(layers), order.strings.end());
       send(sandbox.control.get(), execute, true);
+    } else {
+      limit_program(sandbox, order);
     }
     const std::string& frame = order.strings.at(Assign::kFirstFrame);
     if (!frame.empty() &&
