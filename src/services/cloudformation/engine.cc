@@ -1,7 +1,7 @@
 #include "services/cloudformation/engine.h"
 
 #include <algorithm>
-#include <atomic>
+#include <variant>
 
 #include "base/id.h"
 #include "base/log.h"
@@ -20,7 +20,16 @@ PseudoParameters pseudo_parameters(const StackRecord& stack) {
 
 std::string reason_of(const Failure& failure, const std::string& token) {
   const Error* error = error_of(failure);
-  if (!error) return cat("Internal failure: ", describe(failure));
+  if (!error) {
+    const auto* unexpected = std::get_if<std::exception_ptr>(&failure);
+    try {
+      if (unexpected) std::rethrow_exception(*unexpected);
+    } catch (const std::bad_variant_access&) {
+      return "Properties validation failed: a property is of another type than the resource expects";
+    } catch (...) {
+    }
+    return cat("Internal failure: ", describe(failure));
+  }
   if (error->shape->code == "ValidationError" && error->internal.empty()) return error->message;
   return cat("Resource handler returned message: \"", error->message, " (Service error: ", error->shape->code, ", Status Code: ", error->shape->status,
              ")\" (RequestToken: ", token, ", HandlerErrorCode: ", error->shape->status == 403 ? "AccessDenied" : error->shape->status == 404 ? "NotFound"

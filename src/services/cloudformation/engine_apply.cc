@@ -165,6 +165,7 @@ Task<void> Engine::finish_apply(Work& work) {
   const Json outputs = live_outputs(work.prepared, work.resolver);
   std::vector<OutputRecord> records;
   for (const auto& [key, output] : outputs.as_object()) {
+    if (!output.find("Value")) co_await fail(template_error(cat("Output ", key, " is null")));
     OutputRecord record{.key = key, .value = scalar_text(*output.find("Value")), .description = output.string_or("Description")};
     if (const Json* exported = output.find("Export"); exported && exported->find("Name")) record.export_name = scalar_text(*exported->find("Name"));
     records.push_back(std::move(record));

@@ -1,6 +1,7 @@
 #include "services/cloudformation/prepare.h"
 
 #include <algorithm>
+#include <variant>
 
 #include "base/str.h"
 #include "services/cloudformation/references.h"
@@ -77,8 +78,10 @@ void finish(Prepared& out, PseudoParameters pseudo, const std::map<std::string, 
 
 }  // namespace
 
-void prepare(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given, PseudoParameters pseudo,
-             const std::map<std::string, std::string>* exports) {
+namespace {
+
+void prepare_checked(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given, PseudoParameters pseudo,
+                     const std::map<std::string, std::string>* exports) {
   out.root = parse_template(text);
   out.transforms = transforms_of(out.root);
   out.declared = declared_parameters(out.root);
@@ -97,6 +100,17 @@ void prepare(Prepared& out, std::string_view text, const std::map<std::string, s
   rules.parameters = parameter_values(out.declared, out.bound);
   rules.check_rules(out.root);
   finish(out, std::move(pseudo), exports);
+}
+
+}  // namespace
+
+void prepare(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given, PseudoParameters pseudo,
+             const std::map<std::string, std::string>* exports) {
+  try {
+    prepare_checked(out, text, given, std::move(pseudo), exports);
+  } catch (const std::bad_variant_access&) {
+    throw format_error("a value is of another type than its place in the template asks for.");
+  }
 }
 
 void prepare_again(Prepared& out, std::string_view processed, const std::map<std::string, std::string>& bound, PseudoParameters pseudo,

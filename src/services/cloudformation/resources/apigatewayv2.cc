@@ -44,9 +44,8 @@ Json api_input(const Call& call, const std::optional<OpenApi>& definition) {
 }
 
 // Every item of a listing operation, whatever its pages.
-Task<std::vector<Json>> list_all(Call& call, std::string operation) {
+Task<std::vector<Json>> list_all(Call& call, std::string operation, Json input) {
   std::vector<Json> out;
-  Json input = Json::object({{"ApiId", call.physical_id}});
   for (;;) {
     const Json page = co_await call.api(std::string(kApi), operation, input);
     if (const Json* items = page.find("Items")) out.insert(out.end(), items->as_array().begin(), items->as_array().end());
@@ -60,7 +59,7 @@ Task<std::vector<Json>> list_all(Call& call, std::string operation) {
 Task<std::map<std::string, std::string>> set_authorizers(Call& call, const OpenApi& definition) {
   std::map<std::string, std::string> ids;
   if (definition.authorizers.empty()) co_return ids;
-  for (const Json& existing : co_await list_all(call, "GetAuthorizers")) ids[existing.string_or("Name")] = existing.string_or("AuthorizerId");
+  for (const Json& existing : co_await list_all(call, "GetAuthorizers", api_id(call))) ids[existing.string_or("Name")] = existing.string_or("AuthorizerId");
   for (const auto& [name, authorizer] : definition.authorizers) {
     Json input = authorizer;
     input["ApiId"] = call.physical_id;
@@ -78,7 +77,7 @@ Task<std::map<std::string, std::string>> set_authorizers(Call& call, const OpenA
 Task<void> set_routes(Call& call, const OpenApi& definition) {
   const auto authorizers = co_await set_authorizers(call, definition);
   std::map<std::string, Json> existing;
-  for (Json& route : co_await list_all(call, "GetRoutes")) existing[route.string_or("RouteKey")] = std::move(route);
+  for (Json& route : co_await list_all(call, "GetRoutes", api_id(call))) existing[route.string_or("RouteKey")] = std::move(route);
   const std::string service(kApi);
   for (const OpenApiRoute& route : definition.routes) {
     const auto found = existing.find(route.key);
@@ -118,21 +117,54 @@ Task<void> set_routes(Call& call, const OpenApi& definition) {
   }
 }
 
+// With AWS's own tags, by which a repeated creation finds what it made: an API's id is not ours to choose.
 Json api_tags(const Call& call, const std::optional<OpenApi>& definition) {
   Json tags = definition ? definition->tags : Json::object();
+  tags["aws:cloudformation:stack-name"] = call.stack_name;
+  tags["aws:cloudformation:stack-id"] = call.stack_id;
+  tags["aws:cloudformation:logical-id"] = call.logical_id;
   const Json own = call.tag_map();
   for (const auto& [key, value] : own.as_object()) tags[key] = value;
   return tags;
 }
 
+Task<std::optional<Json>> find_made(Call& call) {
+  for (Json& api : co_await list_all(call, "GetApis", Json::object())) {
+    const Json* tags = api.find("Tags");
+    if (tags && tags->string_or("aws:cloudformation:stack-id") == call.stack_id && tags->string_or("aws:cloudformation:logical-id") == call.logical_id)
+      co_return std::optional<Json>(std::move(api));
+  }
+  co_return std::optional<Json>();
+}
+
 Task<Made> create_api(Call& call) {
   const auto definition = co_await definition_of(call);
   Json input = api_input(call, definition);
-  if (Json tags = api_tags(call, definition); !tags.as_object().empty()) input["Tags"] = std::move(tags);
-  const Json api = co_await call.api(std::string(kApi), "CreateApi", std::move(input));
+  input["Tags"] = api_tags(call, definition);
+  Json api;
+  if (call.repeated) {
+    if (auto made = co_await find_made(call)) api = std::move(*made);
+  }
+  if (api.is_null()) api = co_await call.api(std::string(kApi), "CreateApi", std::move(input));
   call.created = call.physical_id = api.string_or("ApiId");
   if (definition) co_await set_routes(call, *definition);
   co_return api_made(api);
+}
+
+// Makes the tags of an API or stage those given; AWS's own stay.
+Task<void> set_tags(Call& call, std::string arn, Json tags) {
+  const size_t account = arn.find(call.ctx.account);
+  if (account != std::string::npos) arn.erase(account, call.ctx.account.size());
+  const Json now = co_await call.api(std::string(kApi), "GetTags", Json::object({{"ResourceArn", arn}}));
+  Json gone = Json::array();
+  if (const Json* all = now.find("Tags")) {
+    if (*all == tags) co_return;
+    for (const auto& [key, value] : all->as_object()) {
+      if (!tags.find(key)) gone.push_back(key);
+    }
+  }
+  if (!gone.as_array().empty()) co_await call.api(std::string(kApi), "UntagResource", Json::object({{"ResourceArn", arn}, {"TagKeys", gone}}));
+  if (!tags.as_object().empty()) co_await call.api(std::string(kApi), "TagResource", Json::object({{"ResourceArn", arn}, {"Tags", tags}}));
 }
 
 Task<Made> update_api(Call& call) {
@@ -140,6 +172,7 @@ Task<Made> update_api(Call& call) {
   Json input = without(api_input(call, definition), "ProtocolType");
   input["ApiId"] = call.physical_id;
   const Json api = co_await call.api(std::string(kApi), "UpdateApi", std::move(input));
+  co_await set_tags(call, kernel::arn(call.ctx, "apigateway", cat("/apis/", call.physical_id)), api_tags(call, definition));
   if (definition) co_await set_routes(call, *definition);
   co_return api_made(api);
 }
@@ -161,6 +194,8 @@ Task<Made> create_stage(Call& call) {
 
 Task<Made> update_stage(Call& call) {
   co_await call.api(std::string(kApi), "UpdateStage", stage_input(call));
+  if (call.changed("Tags"))
+    co_await set_tags(call, kernel::arn(call.ctx, "apigateway", cat("/apis/", call.text("ApiId"), "/stages/", call.physical_id)), call.tag_map());
   co_return Made{call.physical_id};
 }
 
@@ -190,7 +225,7 @@ Task<Made> create_route(Call& call) {
   if (call.repeated) {
     const std::string mine = call.physical_id;
     call.physical_id = call.text("ApiId");
-    for (const Json& route : co_await list_all(call, "GetRoutes")) {
+    for (const Json& route : co_await list_all(call, "GetRoutes", api_id(call))) {
       if (route.string_or("RouteKey") == call.text("RouteKey")) co_return Made{route.string_or("RouteId"), Json::object({{"RouteId", route.string_or("RouteId")}})};
     }
     call.physical_id = mine;

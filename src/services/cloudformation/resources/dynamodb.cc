@@ -83,14 +83,14 @@ Task<void> update_indexes(Call& call) {
   if (before && before->is_array()) {
     for (const Json& index : before->as_array()) {
       const Json* kept = index_named(now, index.string_or("IndexName"));
-      const bool same_keys = kept && (kept->find("KeySchema") ? *kept->find("KeySchema") == *index.find("KeySchema") : false);
+      const bool same_keys = kept && need(*kept, "KeySchema") == need(index, "KeySchema");
       if (!same_keys) changes.push_back(Json::object({{"Delete", only(index, "IndexName")}}));
     }
   }
   if (now && now->is_array()) {
     for (const Json& index : now->as_array()) {
       const Json* old = index_named(before, index.string_or("IndexName"));
-      const bool same_keys = old && old->find("KeySchema") && *old->find("KeySchema") == *index.find("KeySchema");
+      const bool same_keys = old && need(*old, "KeySchema") == need(index, "KeySchema");
       if (!same_keys) changes.push_back(Json::object({{"Create", index}}));
       else if (index.find("ProvisionedThroughput") && *old != index)
         changes.push_back(Json::object({{"Update", only(index, "IndexName ProvisionedThroughput")}}));

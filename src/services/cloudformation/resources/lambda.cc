@@ -157,7 +157,7 @@ Json alias_input(const Call& call) {
   if (const Json* routing = call.find("RoutingConfig")) {
     Json weights = Json::object();
     if (const Json* all = routing->find("AdditionalVersionWeights"); all && all->is_array()) {
-      for (const Json& one : all->as_array()) weights[one.string_or("FunctionVersion")] = *one.find("FunctionWeight");
+      for (const Json& one : all->as_array()) weights[one.string_or("FunctionVersion")] = need(one, "FunctionWeight");
     }
     input["RoutingConfig"] = Json::object({{"AdditionalVersionWeights", weights}});
   }

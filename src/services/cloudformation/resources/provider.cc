@@ -101,6 +101,12 @@ Json Call::tag_list() const {
   return out;
 }
 
+const Json& need(const Json& from, std::string_view key) {
+  const Json* found = from.find(key);
+  if (!found) throw validation_error(cat("Properties validation failed with message: #: required key [", key, "] not found"));
+  return *found;
+}
+
 Json without(Json value, std::string_view excluded) {
   Json out = Json::object();
   for (auto& [key, member] : value.as_object()) {

@@ -55,6 +55,8 @@ struct Call {
   Json tag_map() const;
 };
 
+// The member `key`; throws what AWS says of a property that lacks it.
+const Json& need(const Json& from, std::string_view key);
 // `value` without the members named (separated by spaces).
 Json without(Json value, std::string_view names);
 // Only the members named.

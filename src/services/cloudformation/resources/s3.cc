@@ -43,7 +43,7 @@ Json notifications(const Json& configuration) {
     const Json* all = configuration.find(list);
     if (!all || !all->is_array()) continue;
     for (const Json& one : all->as_array()) {
-      Json entry = Json::object({{"Events", Json(Json::Array{*one.find("Event")})}, {api_target, *one.find(target)}});
+      Json entry = Json::object({{"Events", Json(Json::Array{need(one, "Event")})}, {api_target, need(one, target)}});
       if (const Json* filter = one.find("Filter")) {
         const Json* key = filter->find("S3Key");
         entry["Filter"] = Json::object({{"Key", Json::object({{"FilterRules", key && key->find("Rules") ? *key->find("Rules") : Json::array()}})}});
