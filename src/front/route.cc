@@ -34,9 +34,11 @@ std::string_view without_port(std::string_view host) {
 }
 
 // "bucket" of bucket.s3.amazonaws.com, bucket.s3.us-east-1.localhost, bucket.s3-website…; buckets may contain dots.
-std::string_view bucket_of_host(std::string_view host) {
+// Of what is signed for S3 also bucket.localhost: what SDKs make of a bucket and the endpoint http://localhost.
+std::string_view bucket_of_host(std::string_view host, bool for_s3) {
   for (size_t dot = host.find('.'); dot != std::string_view::npos; dot = host.find('.', dot + 1)) {
     const std::string_view rest = host.substr(dot + 1);
+    if (for_s3 && rest == "localhost") return host.substr(0, dot);
     if (rest == "s3" || rest.starts_with("s3.") || rest.starts_with("s3-")) return host.substr(0, dot);
   }
   return {};
@@ -67,7 +69,8 @@ Route Router::find(HttpRequest& request, std::string_view signing_name) const {
   Route route;
   if (find_endpoint(request, route) || find_target(request, route) || find_cbor(request, route)) return route;
 
-  const std::string_view bucket = s3_ ? bucket_of_host(without_port(request.host())) : std::string_view();
+  const bool for_s3 = signing_name == "s3" || request.query.find("AWSAccessKeyId=") != std::string::npos;
+  const std::string_view bucket = s3_ ? bucket_of_host(without_port(request.host()), for_s3) : std::string_view();
   if (!bucket.empty() && (signing_name.empty() || signing_name == "s3")) {
     request.path = cat("/", bucket, request.path);
     route.service = s3_;

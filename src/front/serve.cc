@@ -102,7 +102,6 @@ struct Door::Call {
   kernel::Ctx ctx;
   std::optional<sigv4::Scope> scope;
   std::optional<sigv4::SignedRequest> signature;
-  std::optional<wire::sigv2::Presigned> presigned;  // by the version before; S3 only
   sigv4::Flavour flavour = sigv4::Flavour::kRest;
   std::string signing_key;
   std::string body;
@@ -156,10 +155,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   if (is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
   call.flavour = sigv4::flavour_of(call.route.service->id, call.route.protocol);
   call.signature = sigv4::find_signature(request, call.flavour);
-  if (!call.signature && is_s3(call.route.service)) {
-    call.presigned = wire::sigv2::find(request);
-    if (call.presigned) ctx.region.clear();  // its signature is of no region
-  }
+  if (call.signature && call.signature->version2()) ctx.region.clear();  // its signatures are of no region
   co_return co_await serve_operation(request, call);
 }
 
@@ -209,19 +205,6 @@ void Door::require_served(Call& call) {
 
 // Who is calling. `body_sha256` is empty when the body is not read yet.
 Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body_sha256) {
-  if (call.presigned) {
-    const auto credential =
-        co_await cloud_.authorizer().find_credential(call.presigned->access_key, call.presigned->session_token);
-    if (!credential) co_await fail(sigv4::unknown_key(call.flavour, call.presigned->access_key));
-    if (credential->expires.micros && credential->expires < cloud_.clock().now()) {
-      co_await fail(sigv4::expired_token(call.flavour, call.presigned->session_token));
-    }
-    wire::sigv2::verify(*call.presigned, request, credential->secret, machine_clock_.now());
-    wire::take_headers_from_query(request);
-    call.ctx.principal = credential->principal;
-    call.ctx.account = credential->principal.account;
-    co_return;
-  }
   if (!call.signature) co_return;  // anonymous: the policies decide
   const sigv4::SignedRequest& signature = *call.signature;
   const auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);

@@ -17,36 +17,6 @@ HttpRequest request_of(std::string method, std::string target) {
   return out;
 }
 
-// Made by botocore's HmacV1QueryAuth for access key "test" and secret "test".
-TEST(SignatureVersion2, OfAUrlThatBotocoreSigned) {
-  const HttpRequest get =
-      request_of("GET", "/b/k?AWSAccessKeyId=test&Signature=jjEZyIOKQMRE4XT%2BC8JQnWcQA7Q%3D&Expires=1795222981");
-  const auto presigned = sigv2::find(get);
-  ASSERT_TRUE(presigned);
-  EXPECT_EQ(presigned->access_key, "test");
-  EXPECT_NO_THROW(sigv2::verify(*presigned, get, "test", Time::from_seconds(1795222981)));
-  EXPECT_THROW(sigv2::verify(*presigned, get, "test", Time::from_seconds(1795222982)), Error);
-  EXPECT_THROW(sigv2::verify(*presigned, get, "other", Time::from_seconds(1795222981)), Error);
-  HttpRequest other = get;
-  other.path = "/b/other";
-  EXPECT_THROW(sigv2::verify(*presigned, other, "test", Time::from_seconds(1795222981)), Error);
-}
-
-TEST(SignatureVersion2, SignsHeadersAndWhatIsAddressed) {
-  HttpRequest put = request_of(
-      "PUT", "/b/k%20x?uploadId=a%2Fb&AWSAccessKeyId=k&x-amz-meta-b=2&content-type=text%2Fplain&partNumber=1&acl");
-  put.headers.add("X-Amz-Meta-A", " 1 ");
-  put.headers.add("Content-Type", "text/plain");
-  EXPECT_EQ(sigv2::string_to_sign(put, "99"),
-            "PUT\n\ntext/plain\n99\nx-amz-meta-a:1\nx-amz-meta-b:2\n/b/k%20x?acl&partNumber=1&uploadId=a/b");
-}
-
-TEST(SignatureVersion2, NeedsAllItsParameters) {
-  EXPECT_FALSE(sigv2::find(request_of("GET", "/b/k?x=y")));
-  EXPECT_THROW(sigv2::find(request_of("GET", "/b/k?AWSAccessKeyId=k&Signature=s")), Error);
-  EXPECT_THROW(sigv2::find(request_of("GET", "/b/k?AWSAccessKeyId=k&Signature=s&Expires=soon")), Error);
-}
-
 TEST(PresignedQuery, BecomesHeaders) {
   HttpRequest put = request_of(
       "PUT", "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=now&x-amz-meta-a=1&x-amz-acl=private&x-id=PutObject");

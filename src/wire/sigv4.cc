@@ -408,6 +408,12 @@ void check_body(const SignedRequest& s, std::string_view body_sha256, Flavour fl
   if (s.payload == Payload::kStatedHash && !equals_ignoring_case(s.payload_hash, body_sha256)) refuse_body(flavour, s, body_sha256);
 }
 
+// The path as the client sent and signed it: routing puts the bucket that a host names in front of request.path.
+static std::string_view signed_path(const HttpRequest& request) {
+  if (!request.target.starts_with('/')) return request.path;
+  return std::string_view(request.target).substr(0, request.target.find('?'));
+}
+
 void verify(const SignedRequest& s, const HttpRequest& request, std::string_view body_sha256, std::string_view key, Time now,
             Flavour flavour) {
   if (s.version2()) return verify_version2(s, request, key, now);
@@ -415,7 +421,8 @@ void verify(const SignedRequest& s, const HttpRequest& request, std::string_view
   check_time(s, now, flavour);
   const std::string_view hash = s.payload == Payload::kBodyHash ? (body_sha256.empty() ? kEmptyHash : body_sha256)
                                                                 : std::string_view(s.payload_hash);
-  const std::string uri = canonical_uri(request.path, flavour);
+  const std::string_view path = signed_path(request);
+  const std::string uri = canonical_uri(path, flavour);
   const std::string query = canonical_query(request.query);
   const auto attempt = [&](std::string_view with_uri, std::string_view with_query, std::string* text, std::string* canonical) {
     std::string c = canonical_request(request, s.signed_headers, hash, with_uri, with_query);
@@ -429,7 +436,7 @@ void verify(const SignedRequest& s, const HttpRequest& request, std::string_view
   bool good = attempt(uri, query, &to_sign, &canonical);
   // Some clients sign the path of an object exactly as they send it, and some send a blank in a query as '+'. Either text
   // names the same thing, so accepting both loses nothing.
-  if (!good && flavour == Flavour::kS3 && request.path != uri) good = attempt(request.path, query, nullptr, nullptr);
+  if (!good && flavour == Flavour::kS3 && path != uri) good = attempt(std::string(path), query, nullptr, nullptr);
   if (!good && request.query.find('+') != std::string::npos) good = attempt(uri, canonical_query(request.query, true), nullptr, nullptr);
   if (!good) refuse_signature(flavour, s, to_sign, canonical);
   if (!body_sha256.empty()) check_body(s, body_sha256, flavour);

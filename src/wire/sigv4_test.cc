@@ -70,6 +70,7 @@ TEST(SigV4, AcceptsWhatBotocoreSigns) {
     EXPECT_NE(refusal([&] { check(other, flavour, body); }), "accepted");
     other = r;
     other.path += "x";
+    other.target = cat(other.path, "?", other.query);
     EXPECT_NE(refusal([&] { check(other, flavour, body); }), "accepted");
     other = r;
     other.query += other.query.empty() ? "acl" : "&acl=1";

@@ -4,9 +4,12 @@ import hashlib
 import io
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zlib
 
+import boto3
+import botocore.config
 import pytest
 import requests
 
@@ -16,7 +19,6 @@ from s3_helpers import code_of, knows, status_of, with_headers
 @pytest.mark.parametrize("key", ["plain", "dir/file.txt", "trailing/", "sp ace+plus&amp=?#%", "ünï/cødé", "//double", "a~b'(c)!*", "..dots/../x"])
 @pytest.mark.parametrize("style", ["path", "virtual"])
 def test_keys_survive(virga, name, key, style):
-    # Virtual hosts need names that resolve: *.localhost does.
     s3 = virga.client("s3", s3={"addressing_style": style})
     s3.create_bucket(Bucket=name)
     s3.put_object(Bucket=name, Key=key, Body=b"v")
@@ -132,6 +134,24 @@ def test_presigned_urls(virga, bucket, version, style):
     if version:
         time.sleep(2.1)
     assert "Request has expired" in requests.get(expired).text
+
+
+# Hosts that name the bucket. Their names need not resolve for this: the request says its host itself.
+@pytest.mark.parametrize("endpoint", ["localhost", "s3.localhost", "s3.us-east-1.amazonaws.com"])
+@pytest.mark.parametrize("version", ["s3", "s3v4"])
+def test_hosts_that_name_the_bucket(virga, bucket, endpoint, version):
+    config = botocore.config.Config(signature_version=version, s3={"addressing_style": "virtual"})
+    client = boto3.client("s3", endpoint_url=f"http://{endpoint}:{virga.port}", region_name="us-east-1",
+                          aws_access_key_id="test", aws_secret_access_key="test", config=config)
+
+    def send(method, operation, body=None):
+        url = urllib.parse.urlsplit(client.generate_presigned_url(operation, Params={"Bucket": bucket, "Key": "a/b c"}))
+        assert url.netloc == f"{bucket}.{endpoint}:{virga.port}"
+        return requests.request(method, f"{virga.url}{url.path}?{url.query}", headers={"Host": url.netloc}, data=body)
+
+    assert send("PUT", "put_object", b"x").status_code == 200
+    assert send("GET", "get_object").content == b"x"
+    assert virga.client("s3").get_object(Bucket=bucket, Key="a/b c")["Body"].read() == b"x"
 
 
 def test_what_is_not_built_is_named(s3, bucket):
