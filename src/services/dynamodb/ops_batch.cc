@@ -104,7 +104,7 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
   if (writes.size() > kBatchWriteItems) throw validation("Too many items requested for the BatchWriteItem call");
 
   // One transaction: AWS promises less, and one commit is cheaper than twenty-five.
-  std::map<std::string, Written> sums = co_await db_.transact([&](kv::Txn& tx) -> Task<std::map<std::string, Written>> {
+  std::map<std::string, Written> sums = co_await transact([&](kv::Txn& tx) -> Task<std::map<std::string, Written>> {
     Store store(tx, cache_);
     std::map<std::string, Written> by_table;
     std::set<std::string> rows;

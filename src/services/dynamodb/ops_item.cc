@@ -109,7 +109,7 @@ Task<PutItemOutput> DynamoService::put_item(Ctx& ctx, const PutItemInput& in) {
   const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
   write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
 
-  Written done = co_await db_.transact([&](kv::Txn& tx) -> Task<Written> {
+  Written done = co_await transact([&](kv::Txn& tx) -> Task<Written> {
     Store store(tx, cache_);
     Written written = co_await store.write(write);
     if (written.refused) {
@@ -137,7 +137,7 @@ Task<DeleteItemOutput> DynamoService::delete_item(Ctx& ctx, const DeleteItemInpu
   const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
   write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
 
-  Written done = co_await db_.transact([&](kv::Txn& tx) -> Task<Written> {
+  Written done = co_await transact([&](kv::Txn& tx) -> Task<Written> {
     Store store(tx, cache_);
     Written written = co_await store.write(write);
     if (written.refused) {
@@ -167,7 +167,7 @@ Task<UpdateItemOutput> DynamoService::update_item(Ctx& ctx, const UpdateItemInpu
   if (auto condition = condition_in(in, placeholders)) write.condition = std::move(condition);
   placeholders.check_all_used();
 
-  Written done = co_await db_.transact([&](kv::Txn& tx) -> Task<Written> {
+  Written done = co_await transact([&](kv::Txn& tx) -> Task<Written> {
     Store store(tx, cache_);
     Written written = co_await store.write(write);
     if (written.refused) {

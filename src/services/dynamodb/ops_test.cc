@@ -242,6 +242,37 @@ TEST(Scan, SegmentsCoverTheTableOnce) {
   EXPECT_EQ(paged, 60);
 }
 
+// The orders in which AWS was seen to scan these keys.
+TEST(Scan, ComesInTheOrderOfAws) {
+  World w;
+  w.call("CreateTable", kSimple);
+  w.call("CreateTable",
+         "{'TableName':'num','BillingMode':'PAY_PER_REQUEST','AttributeDefinitions':[{'AttributeName':'p','"
+         "AttributeType':'N'}],"
+         "'KeySchema':[{'AttributeName':'p','KeyType':'HASH'}]}");
+  const auto order = [&](const std::string& table, const std::string& type, const std::vector<std::string>& keys) {
+    for (const std::string& key : keys) w.call("PutItem", put(table, "{'p':{'" + type + "':'" + key + "'}}"));
+    std::vector<std::string> out;
+    for (const Json& item : w.call("Scan", "{'TableName':'" + table + "'}")["Items"].as_array()) {
+      out.push_back(item.find("p")->find(type)->as_string());
+    }
+    return out;
+  };
+  const std::vector<std::string> texts = {"2", "8", "9",    "1",       "6", "hello", "0",
+                                          "5", "4", "äáöü", "aardman", "7", "3",     "zapf"};
+  EXPECT_EQ(order("tab", "S", texts), texts);
+  const std::vector<std::string> numbers = {"7", "999.9", "8", "3", "2", "-999.9",   "9",
+                                            "4", "-0.09", "6", "1", "0", "0.012345", "5"};
+  EXPECT_EQ(order("num", "N", numbers), numbers);
+}
+
+TEST(Items, EndlessConflictsAreRefused) {
+  World w;
+  w.call("CreateTable", kSimple);
+  kv::inject_conflicts(*w.db, 1000);
+  EXPECT_EQ(w.call("PutItem", put("tab", "{'p':{'S':'a'}}")).string_or("error"), "TransactionConflictException");
+}
+
 TEST(Indexes, FollowTheItem) {
   World w;
   w.call("CreateTable", kRich);

@@ -140,7 +140,7 @@ Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, con
   if (bytes > kTransactBytes) throw validation("Transaction request cannot exceed the 4 MB size limit");
   const std::string digest = in.client_request_token ? digest_of(in) : std::string();
 
-  Outcome outcome = co_await db_.transact([&](kv::Txn& tx) -> Task<Outcome> {
+  Outcome outcome = co_await transact([&](kv::Txn& tx) -> Task<Outcome> {
     Store store(tx, cache_);
     Outcome out;
     if (in.client_request_token) {

@@ -1,6 +1,7 @@
 // DynamoDB: its operations and its background work.
 #pragma once
 
+#include <aws/dynamodb/errors.h>
 #include <aws/dynamodb/types.h>
 
 #include <atomic>
@@ -65,6 +66,19 @@ class DynamoService : public kernel::Service {
   Task<TransactWriteItemsOutput> transact_write_items(Ctx& ctx, const TransactWriteItemsInput& in);
 
  private:
+  // A transaction whose conflicts, when they never end, are refused in DynamoDB's words.
+  template <class F>
+  auto transact(F body) -> decltype(body(std::declval<kv::Txn&>())) {
+    auto result = co_await as_result(db_.transact(body));
+    if (!result) {
+      if (kv::is_conflict(result.error())) {
+        co_await fail(err::TransactionConflictException("Transaction is ongoing for the item"));
+      }
+      co_await fail_with(std::move(result.error()));
+    }
+    co_return std::move(*result);
+  }
+
   // The items and bytes of each index: counted now when the table is small, else as last counted.
   Task<Counts> count(TablePtr table);
   Task<TableDescription> describe(TablePtr table, bool with_counts);
