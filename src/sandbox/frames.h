@@ -19,6 +19,7 @@ enum class FromRuntime : uint8_t {
   kStreamChunk,
   kStreamEnd,
   kStreamError,  // an error document
+  kFatal,        // an error document, the runtime's last word: the instance takes no other invocation
 };
 
 std::string frame(ToRuntime type, std::string_view body);

@@ -65,6 +65,8 @@ class Core : public std::enable_shared_from_this<Core> {
   void end_stream(Status status, std::string document);
   void drain_output();
   void channel_ended();
+  // At home: no invocation is taken from now on, and the program is killed.
+  void die();
   bool running() const { return running_; }
   bool ready() const { return ready_; }
   const std::string& request_id() const { return request_id_; }
@@ -79,7 +81,6 @@ class Core : public std::enable_shared_from_this<Core> {
   void ended(const Event& event);
   uint32_t max_memory_mb();
   std::string exit_text(const Event& event) const;
-  void die();
 
   Backstage& backstage_;
   Executor& home_;

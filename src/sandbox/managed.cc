@@ -138,6 +138,15 @@ class Managed final : public Core {
         out.status = Status::kError;
         out.payload = std::move(frame.body);
         return complete(std::move(out));
+      case FromRuntime::kFatal:
+        die();
+        if (const auto stream = std::exchange(stream_, nullptr)) {
+          end_stream(Status::kError, std::move(frame.body));
+          return stream->end("the function failed while it was answering");
+        }
+        out.status = Status::kError;
+        out.payload = std::move(frame.body);
+        return complete(std::move(out));
       case FromRuntime::kStreamBegin:
         if (!running() || stream_) return;
         stream_ = std::make_shared<AnswerPipe>(home(), [weak = weak_from_this()] {

@@ -40,6 +40,7 @@ std::optional<Candidate> try_route(const RouteRecord& route, std::string_view me
       const std::string_view rest(path[i].data(), static_cast<size_t>(end - path[i].data()));
       candidate.match.parameters.emplace(part.substr(1, part.size() - 3), percent_decode(rest).value_or(std::string(rest)));
       candidate.rank.insert(0, "g");  // any full match comes first
+      candidate.rank += 'c';            // and a longer prefix before a shorter one
       candidate.rank += route_method == "ANY" ? 'b' : 'a';
       return candidate;
     }

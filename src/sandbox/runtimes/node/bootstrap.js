@@ -13,7 +13,8 @@ const { Writable } = require('stream');
 const Module = require('module');
 
 const INIT = 1, INVOKE = 2;
-const READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, STREAM_BEGIN = 5, STREAM_CHUNK = 6, STREAM_END = 7, STREAM_ERROR = 8;
+const READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, STREAM_BEGIN = 5, STREAM_CHUNK = 6, STREAM_END = 7, STREAM_ERROR = 8,
+  FATAL = 9;
 
 const TASK = '/var/task';
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
@@ -409,7 +410,7 @@ function failUnhandled(error) {
     logFailure(error.name === 'Runtime.UnhandledPromiseRejection' ? 'Unhandled Promise Rejection' : 'Uncaught Exception', error);
     const document = JSON.stringify(errorDocument(error));
     invocation.done = true;
-    send(ERROR, document, () => process.exit(129));
+    send(FATAL, document, () => process.exit(129));
     return;
   }
   if (!handler) {

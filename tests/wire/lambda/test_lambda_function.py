@@ -1,0 +1,203 @@
+"""Functions as things that are made, changed, listed and described."""
+
+import base64
+import hashlib
+import urllib.request
+
+import pytest
+
+from support import error_code, zipped
+
+HELLO = "def handler(event, context): return 'hello'"
+
+
+# What create answers is what get and the configuration say later: tools compare them.
+def test_create_and_get(functions, virga):
+    package = zipped({"index.py": HELLO})
+    name = functions.make(HELLO)
+    client = functions.client
+    described = client.get_function(FunctionName=name)
+    configuration = described["Configuration"]
+    assert configuration["FunctionArn"] == f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    assert configuration["State"] == "Active" and configuration["LastUpdateStatus"] == "Successful"
+    assert configuration["Version"] == "$LATEST" and configuration["Timeout"] == 10 and configuration["MemorySize"] == 128
+    assert configuration["CodeSize"] == len(package) and configuration["PackageType"] == "Zip"
+    alone = client.get_function_configuration(FunctionName=name)
+    assert {k: alone[k] for k in configuration} == configuration
+
+
+# The hash is how deployment tools find out whether code has changed: it is of the package as it was sent.
+def test_code_hash_is_of_the_package(functions):
+    package = zipped({"index.py": HELLO})
+    name = functions.make(HELLO)
+    answer = functions.client.update_function_code(FunctionName=name, ZipFile=package)
+    assert answer["CodeSha256"] == base64.b64encode(hashlib.sha256(package).digest()).decode()
+
+
+# The location is a link that works without signing anything: consoles and `sam` download packages from it.
+def test_code_can_be_downloaded(functions):
+    name = functions.make(HELLO)
+    location = functions.client.get_function(FunctionName=name)["Code"]["Location"]
+    assert urllib.request.urlopen(location).read()[:2] == b"PK"
+
+
+# A name, a partial ARN and an ARN mean the same function.
+@pytest.mark.parametrize("form", ["{}", "function:{}", "000000000000:function:{}", "arn:aws:lambda:us-east-1:000000000000:function:{}"])
+def test_forms_of_a_name(functions, form):
+    name = functions.make(HELLO)
+    assert functions.client.get_function_configuration(FunctionName=form.format(name))["FunctionName"] == name
+
+
+# Pages hold no more than asked for and together hold everything once.
+def test_list_pages(functions):
+    names = {functions.make(HELLO) for _ in range(5)}
+    seen = []
+    for page in functions.client.get_paginator("list_functions").paginate(PaginationConfig={"PageSize": 2}):
+        assert len(page["Functions"]) <= 2
+        seen += [f["FunctionName"] for f in page["Functions"]]
+    assert names <= set(seen) and len(seen) == len(set(seen))
+
+
+# A marker is not a key that callers can make up.
+def test_list_refuses_a_made_up_marker(functions):
+    assert error_code(functions.client.list_functions, Marker="nonsense")[0] == "InvalidParameterValueException"
+
+
+def test_create_twice_conflicts(functions):
+    name = functions.make(HELLO)
+    assert error_code(functions.make, HELLO, FunctionName=name)[0] == "ResourceConflictException"
+
+
+def test_unknown_function(functions, name):
+    for call in (functions.client.get_function, functions.client.delete_function, functions.client.get_function_configuration):
+        code, message = error_code(call, FunctionName=name)
+        assert code == "ResourceNotFoundException" and f"function:{name}" in message
+
+
+# Deleted means gone for calls too, and the name is free again.
+def test_delete(functions):
+    name = functions.make(HELLO)
+    assert functions.call(name) == "hello"
+    functions.client.delete_function(FunctionName=name)
+    assert error_code(functions.client.invoke, FunctionName=name)[0] == "ResourceNotFoundException"
+    functions.make("def handler(event, context): return 'second'", FunctionName=name)
+    assert functions.call(name) == "second"
+
+
+# The first call after an update runs the new code, however warm an instance of the old one is.
+def test_updated_code_is_used_at_once(functions):
+    name = functions.make("def handler(event, context): return 0")
+    for n in range(1, 6):
+        assert functions.call(name) == n - 1
+        functions.client.update_function_code(FunctionName=name, ZipFile=zipped({"index.py": f"def handler(event, context): return {n}"}))
+    assert functions.call(name) == 5
+
+
+# A dry run validates and changes nothing.
+def test_dry_run_of_an_update(functions):
+    name = functions.make(HELLO)
+    functions.client.update_function_code(FunctionName=name, DryRun=True, ZipFile=zipped({"index.py": HELLO.replace("hello", "other")}))
+    assert functions.call(name) == "hello"
+
+
+# Settings reach the code: environment, handler, memory.
+def test_updated_configuration_is_used(functions):
+    name = functions.make("import os\ndef handler(event, context): return os.environ.get('COLOUR')\n"
+                          "def other(event, context): return int(context.memory_limit_in_mb)",
+                          Environment={"Variables": {"COLOUR": "red"}})
+    assert functions.call(name) == "red"
+    answer = functions.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"COLOUR": "blue"}})
+    assert answer["Environment"]["Variables"] == {"COLOUR": "blue"}
+    assert functions.call(name) == "blue"
+    functions.client.update_function_configuration(FunctionName=name, Handler="index.other", MemorySize=256)
+    assert functions.call(name) == 256
+
+
+# Two writers with the same revision: the second is told, and overwrites nothing.
+def test_revision_guards_an_update(functions):
+    name = functions.make(HELLO)
+    first = functions.client.get_function_configuration(FunctionName=name)["RevisionId"]
+    functions.client.update_function_configuration(FunctionName=name, Description="one", RevisionId=first)
+    code, _ = error_code(functions.client.update_function_configuration, FunctionName=name, Description="two", RevisionId=first)
+    assert code == "PreconditionFailedException"
+    assert functions.client.get_function_configuration(FunctionName=name)["Description"] == "one"
+
+
+# What AWS documents as reserved stays the runtime's.
+def test_reserved_variables_are_refused(functions):
+    code, message = error_code(functions.make, HELLO, Environment={"Variables": {"AWS_LAMBDA_FUNCTION_NAME": "x"}})
+    assert code == "InvalidParameterValueException" and "AWS_LAMBDA_FUNCTION_NAME" in message
+
+
+# The limit of 4 KB is on names and values together.
+def test_environment_has_a_limit(functions):
+    assert error_code(functions.make, HELLO, Environment={"Variables": {"AA": "x" * 4096}})[0] == "InvalidParameterValueException"
+
+
+# An option that would be ignored is refused, and the refusal names it.
+@pytest.mark.parametrize("option, named", [
+    ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "VpcConfig"),
+    ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"}}, "DeadLetterConfig"),
+    ({"Architectures": ["arm64"]}, "arm64"),
+    ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}, "KMSKeyArn"),
+    ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "SnapStart"),
+    ({"FileSystemConfigs": [{"Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000", "LocalMountPath": "/mnt/x"}]},
+     "FileSystemConfigs"),
+])
+def test_options_that_are_not_served(functions, option, named):
+    code, message = error_code(functions.make, HELLO, **option)
+    assert code == "InvalidParameterValueException" and named in message and "not served" in message
+
+
+def test_container_images_are_not_served(functions, name):
+    code, message = error_code(functions.client.create_function, FunctionName=name, Role=functions.role, PackageType="Image",
+                               Code={"ImageUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1"})
+    assert code == "InvalidParameterValueException" and "Image" in message
+
+
+# A runtime AWS has and this machine has not: said when the function is made, not when it is called.
+def test_runtime_that_cannot_run_here(functions):
+    code, message = error_code(functions.make, HELLO, runtime="java21")
+    assert code == "InvalidParameterValueException" and "java21" in message
+
+
+# Constraints are checked before anything is stored, also those that AWS has and its public model has not.
+def test_constraints(functions):
+    code, message = error_code(functions.make, HELLO, Timeout=901)
+    assert code == "ValidationException" and "'timeout'" in message and "less than or equal to 900" in message
+
+
+# A role that isn't there or doesn't trust Lambda fails the creation, as on AWS.
+def test_role_must_be_assumable(functions, name, virga):
+    code, message = error_code(functions.make, HELLO, Role="arn:aws:iam::000000000000:role/" + name)
+    assert code == "InvalidParameterValueException" and "role" in message
+
+
+# Something that is no zip file is refused when it is sent.
+def test_package_must_be_a_zip_file(functions, name):
+    code, message = error_code(functions.client.create_function, FunctionName=name, Role=functions.role, Runtime="python3.11",
+                               Handler="index.handler", Code={"ZipFile": b"this is no archive"})
+    assert code == "InvalidParameterValueException" and "zip" in message
+
+
+# A package must not write outside its folder.
+def test_package_must_not_climb_out(functions):
+    code, _ = error_code(functions.make, {"../../evil.py": "x = 1"})
+    assert code == "InvalidParameterValueException"
+
+
+def test_tags(functions):
+    name = functions.make(HELLO, Tags={"team": "one", "stage": "test"})
+    arn = functions.client.get_function_configuration(FunctionName=name)["FunctionArn"]
+    functions.client.tag_resource(Resource=arn, Tags={"team": "two", "more": "yes"})
+    functions.client.untag_resource(Resource=arn, TagKeys=["stage"])
+    assert functions.client.list_tags(Resource=arn)["Tags"] == {"team": "two", "more": "yes"}
+    assert functions.client.get_function(FunctionName=name)["Tags"] == {"team": "two", "more": "yes"}
+
+
+# Other regions are other places: a function of one is not seen from another.
+def test_regions_are_apart(functions, virga):
+    name = functions.make(HELLO)
+    elsewhere = virga.client("lambda", region="eu-west-1")
+    assert error_code(elsewhere.get_function, FunctionName=name)[0] == "ResourceNotFoundException"
+    assert name not in [f["FunctionName"] for f in elsewhere.list_functions()["Functions"]]

@@ -1,0 +1,114 @@
+"""Who may call a function, and what a function may call."""
+
+import json
+import uuid
+
+import pytest
+
+from support import error_code, zipped
+
+CALLS = """
+import boto3
+lambdas, logs, sts = boto3.client('lambda'), boto3.client('logs'), boto3.client('sts')
+def handler(event, context):
+    try:
+        if event['do'] == 'whoami': return sts.get_caller_identity()['Arn']
+        if event['do'] == 'list': return len(lambdas.list_functions()['Functions'])
+        if event['do'] == 'group': return logs.create_log_group(logGroupName=event['group'])['ResponseMetadata']['HTTPStatusCode']
+        if event['do'] == 'invoke': return lambdas.invoke(FunctionName=event['name'])['Payload'].read().decode()
+    except Exception as e:
+        return e.response['Error']['Code'] + ' ' + e.response['Error']['Message']
+"""
+
+
+# The SDK inside a function finds Virga and its role's credentials without a word of configuration.
+def test_function_is_its_role(functions):
+    name = functions.make(CALLS, MemorySize=512)
+    role = functions.role.rsplit("/", 1)[1]
+    assert functions.call(name, {"do": "whoami"}) == f"arn:aws:sts::000000000000:assumed-role/{role}/{name}"
+
+
+# The role's policy is enforced: allowed calls pass, every other is denied with AWS's sentence.
+def test_role_is_enforced(functions):
+    role = functions.make_role([{"Effect": "Allow", "Action": "lambda:ListFunctions", "Resource": "*"}])
+    name = functions.make(CALLS, Role=role, MemorySize=512)
+    assert functions.call(name, {"do": "list"}) >= 1
+    denied = functions.call(name, {"do": "invoke", "name": name})
+    assert denied.startswith("AccessDenied") and "lambda:InvokeFunction" in denied and "is not authorized to perform" in denied
+
+
+# Resources count: the same action on one function and not on another.
+def test_role_is_enforced_by_resource(functions):
+    target = functions.make("def handler(event, context): return 'reached'")
+    other = functions.make("def handler(event, context): return 'reached'")
+    role = functions.make_role([{"Effect": "Allow", "Action": "lambda:InvokeFunction", "Resource": f"arn:aws:lambda:*:*:function:{target}"}])
+    name = functions.make(CALLS, Role=role, MemorySize=512)
+    assert functions.call(name, {"do": "invoke", "name": target}) == '"reached"'
+    assert functions.call(name, {"do": "invoke", "name": other}).startswith("AccessDenied")
+
+
+# A policy that changes is in force for instances that run already.
+def test_change_of_policy_reaches_warm_instances(functions, virga):
+    name = functions.make(CALLS, Role=functions.make_role(), MemorySize=512)
+    role = functions.client.get_function_configuration(FunctionName=name)["Role"].rsplit("/", 1)[1]
+    assert str(functions.call(name, {"do": "list"})).startswith("AccessDenied")
+    virga.client("iam").put_role_policy(RoleName=role, PolicyName="list", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "lambda:List*", "Resource": "*"}}))
+    assert functions.call(name, {"do": "list"}) >= 1
+
+
+@pytest.fixture
+def user(virga):
+    """A user without permissions, and a client of theirs."""
+    iam = virga.client("iam")
+    name = "u-" + uuid.uuid4().hex[:12]
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+
+    def client(service):
+        return virga.client(service, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+    return arn, client
+
+
+# Without a policy nothing is allowed; the error names who, what and which function.
+def test_user_without_permission(functions, user):
+    name = functions.make("def handler(event, context): return 1")
+    arn, client = user
+    code, message = error_code(client("lambda").invoke, FunctionName=name)
+    assert code == "AccessDeniedException"
+    assert arn in message and "lambda:InvokeFunction" in message and name in message
+
+
+# A permission on the function is enough within the account; its removal takes it back.
+def test_resource_policy(functions, user):
+    name = functions.make("def handler(event, context): return 'in'")
+    arn, client = user
+    statement = functions.client.add_permission(FunctionName=name, StatementId="let", Action="lambda:InvokeFunction", Principal=arn)
+    assert json.loads(statement["Statement"])["Principal"] == {"AWS": arn}
+    assert json.loads(client("lambda").invoke(FunctionName=name)["Payload"].read()) == "in"
+    policy = json.loads(functions.client.get_policy(FunctionName=name)["Policy"])
+    assert [s["Sid"] for s in policy["Statement"]] == ["let"]
+    assert error_code(functions.client.add_permission, FunctionName=name, StatementId="let", Action="lambda:InvokeFunction",
+                      Principal=arn)[0] == "ResourceConflictException"
+    functions.client.remove_permission(FunctionName=name, StatementId="let")
+    assert error_code(client("lambda").invoke, FunctionName=name)[0] == "AccessDeniedException"
+    assert error_code(functions.client.get_policy, FunctionName=name)[0] == "ResourceNotFoundException"
+
+
+# Passing a role to a function is a right of its own: else anybody who may create functions has every role.
+def test_pass_role(functions, user, virga):
+    _, client = user
+    iam = virga.client("iam")
+    name = user[0].rsplit("/", 1)[1]
+
+    def allow(*actions):
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": list(actions), "Resource": "*"}}))
+    allow("lambda:*")
+    code, message = error_code(client("lambda").create_function, FunctionName=name, Runtime="python3.11", Role=functions.role,
+                               Handler="index.handler", Code={"ZipFile": zipped({"index.py": "def handler(event, context): return 1"})})
+    assert code == "AccessDeniedException" and "iam:PassRole" in message and functions.role in message
+    own = functions.make("def handler(event, context): return 1")
+    assert error_code(client("lambda").update_function_configuration, FunctionName=own, Role=functions.role)[0] == "AccessDeniedException"
+    allow("lambda:*", "iam:PassRole")
+    client("lambda").update_function_configuration(FunctionName=own, Role=functions.role)

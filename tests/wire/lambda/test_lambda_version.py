@@ -1,0 +1,117 @@
+"""Versions, aliases and layers."""
+
+import collections
+
+from support import error_code, zipped
+
+
+def numbered(n):
+    return f"def handler(event, context): return [{n}, context.function_version]"
+
+
+# A published version keeps its code and settings whatever happens to $LATEST.
+def test_version_is_frozen(functions):
+    name = functions.make(numbered(1), Description="first")
+    published = functions.client.publish_version(FunctionName=name)
+    assert published["Version"] == "1" and published["FunctionArn"].endswith(":1")
+    functions.client.update_function_code(FunctionName=name, ZipFile=zipped({"index.py": numbered(2)}))
+    functions.client.update_function_configuration(FunctionName=name, Description="second")
+    assert functions.call(name, Qualifier="1") == [1, "1"]
+    assert functions.call(name) == [2, "$LATEST"]
+    assert functions.client.get_function_configuration(FunctionName=name, Qualifier="1")["Description"] == "first"
+    assert functions.client.get_function_configuration(FunctionName=name + ":1")["Version"] == "1"
+
+
+# Publishing what hasn't changed since gives the same version, so that deployments can be repeated.
+def test_publish_without_a_change(functions):
+    name = functions.make(numbered(1))
+    publish = functions.client.publish_version
+    assert publish(FunctionName=name)["Version"] == publish(FunctionName=name)["Version"] == "1"
+    functions.client.update_function_configuration(FunctionName=name, Timeout=5)
+    assert publish(FunctionName=name)["Version"] == "2"
+    versions = functions.client.list_versions_by_function(FunctionName=name)["Versions"]
+    assert [v["Version"] for v in versions] == ["$LATEST", "1", "2"]
+
+
+def test_publish_guards_the_code(functions):
+    name = functions.make(numbered(1))
+    code, _ = error_code(functions.client.publish_version, FunctionName=name, CodeSha256="bm8=")
+    assert code == "InvalidParameterValueException"
+
+
+# Numbers are not used again: an alias must never mean other code than it did.
+def test_version_numbers_go_up(functions):
+    name = functions.make(numbered(1))
+    functions.client.publish_version(FunctionName=name)
+    functions.client.delete_function(FunctionName=name, Qualifier="1")
+    assert error_code(functions.client.invoke, FunctionName=name, Qualifier="1")[0] == "ResourceNotFoundException"
+    functions.client.update_function_configuration(FunctionName=name, Timeout=5)
+    assert functions.client.publish_version(FunctionName=name)["Version"] == "2"
+
+
+# An alias moves from version to version; callers keep its name.
+def test_alias(functions):
+    name = functions.make(numbered(1), Publish=True)
+    made = functions.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    assert made["AliasArn"].endswith(f":{name}:live")
+    assert functions.call(name, Qualifier="live") == [1, "1"]
+    functions.client.update_function_code(FunctionName=name, ZipFile=zipped({"index.py": numbered(2)}), Publish=True)
+    assert functions.call(name + ":live") == [1, "1"]
+    functions.client.update_alias(FunctionName=name, Name="live", FunctionVersion="2")
+    assert functions.call(name, Qualifier="live") == [2, "2"]
+    assert [a["Name"] for a in functions.client.list_aliases(FunctionName=name)["Aliases"]] == ["live"]
+    assert error_code(functions.client.create_alias, FunctionName=name, Name="live", FunctionVersion="1")[0] == "ResourceConflictException"
+    assert error_code(functions.client.delete_function, FunctionName=name, Qualifier="2")[0] == "ResourceConflictException"
+    functions.client.delete_alias(FunctionName=name, Name="live")
+    assert error_code(functions.client.get_alias, FunctionName=name, Name="live")[0] == "ResourceNotFoundException"
+
+
+# The arn a function sees is the one it was called by.
+def test_invoked_arn_has_the_alias(functions):
+    name = functions.make("def handler(event, context): return context.invoked_function_arn", Publish=True)
+    functions.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    assert functions.call(name).endswith(":" + name)
+    assert functions.call(name, Qualifier="live").endswith(f":{name}:live")
+
+
+# Weights send a share of calls to the second version; the executed version is said in the answer.
+def test_alias_weights(functions):
+    name = functions.make(numbered(1), Publish=True)
+    functions.client.update_function_code(FunctionName=name, ZipFile=zipped({"index.py": numbered(2)}), Publish=True)
+    functions.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1", RoutingConfig={"AdditionalVersionWeights": {"2": 0.5}})
+    counts = collections.Counter()
+    for _ in range(60):
+        answer = functions.client.invoke(FunctionName=name, Qualifier="live")
+        counts[answer["ExecutedVersion"]] += 1
+    assert counts["1"] > 10 and counts["2"] > 10, counts
+
+
+# A layer's Python modules can be imported, from the function's own imports too; a later layer lies over an earlier one.
+def test_layers(functions, name):
+    publish = functions.client.publish_layer_version
+    one = publish(LayerName=name, Content={"ZipFile": zipped({"python/shared.py": "value = 'one'", "data.txt": "first"})}, CompatibleRuntimes=["python3.11"])
+    two = publish(LayerName=name, Content={"ZipFile": zipped({"python/extra.py": "value = 'two'", "data.txt": "second"})})
+    assert one["Version"] == 1 and two["Version"] == 2 and one["LayerVersionArn"].endswith(":1")
+    function = functions.make("import shared, extra\ndef handler(event, context): return [shared.value, extra.value, open('/opt/data.txt').read()]",
+                              Layers=[one["LayerVersionArn"], two["LayerVersionArn"]])
+    assert functions.call(function) == ["one", "two", "second"]
+    layers = functions.client.get_function_configuration(FunctionName=function)["Layers"]
+    assert [layer["Arn"] for layer in layers] == [one["LayerVersionArn"], two["LayerVersionArn"]]
+    listed = functions.client.list_layer_versions(LayerName=name)["LayerVersions"]
+    assert [v["Version"] for v in listed] == [2, 1]
+    assert name in [layer["LayerName"] for layer in functions.client.list_layers()["Layers"]]
+    assert functions.client.get_layer_version_by_arn(Arn=one["LayerVersionArn"])["CompatibleRuntimes"] == ["python3.11"]
+
+
+# A function keeps a layer that is deleted after it was made: AWS says so, and code must not vanish.
+def test_deleted_layer_stays_in_use(functions, name):
+    arn = functions.client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"python/shared.py": "value = 1"})})["LayerVersionArn"]
+    function = functions.make("import shared\ndef handler(event, context): return shared.value", Layers=[arn])
+    functions.client.delete_layer_version(LayerName=name, VersionNumber=1)
+    assert functions.call(function) == 1
+    assert error_code(functions.make, "", Layers=[arn])[0] == "InvalidParameterValueException"
+
+
+def test_unknown_layer(functions, name):
+    code, message = error_code(functions.make, "", Layers=[f"arn:aws:lambda:us-east-1:000000000000:layer:{name}:1"])
+    assert code == "InvalidParameterValueException" and name in message
