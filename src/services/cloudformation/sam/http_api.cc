@@ -103,6 +103,7 @@ void Transform::prepare_http_apis() {
     api.resource = resource;
     const Json* p = resource.find("Properties");
     const Json* body = p ? p->find("DefinitionBody") : nullptr;
+    if (body && !body->is_object()) refuse(id, "'DefinitionBody' must be a map.");
     if (body) {
       if (p->find("DefinitionUri")) refuse(id, "Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.");
       api.body = *body;
