@@ -65,7 +65,9 @@ void refuse_unserved(const In& in) {
   if constexpr (requires { in.version_id; }) check_version(in.version_id);
   // Content is not encrypted at rest: to accept the header would claim that it is.
   if constexpr (requires { in.server_side_encryption; }) {
-    refuse(in.server_side_encryption.has_value(), "x-amz-server-side-encryption");
+    // AES256 is what AWS does to every object, so tools ask for it always (aws cloudformation package). It is taken and
+    // not claimed: answers don't say that Virga encrypted.
+    refuse(in.server_side_encryption && *in.server_side_encryption != ServerSideEncryption::AES256, "x-amz-server-side-encryption");
     refuse(in.sse_kms_key_id.has_value(), "x-amz-server-side-encryption-aws-kms-key-id");
     refuse(in.bucket_key_enabled.value_or(false), "x-amz-server-side-encryption-bucket-key-enabled");
   }
