@@ -175,7 +175,7 @@ bool from_string(std::string_view text, Colour& value) { return wire::enum_value
 namespace error_shapes {
 namespace {
 constexpr virga::ErrorShape Broken = {.code = "Broken", .status = 500, .fault = virga::Fault::kReceiver};
-constexpr virga::ErrorShape ThingMissing = {.code = "ThingMissing", .status = 404, .fault = virga::Fault::kSender, .query_code = "Golden.NoThing"};
+constexpr virga::ErrorShape ThingMissing = {.code = "ThingMissing", .status = 404, .fault = virga::Fault::kSender, .query_code = "Golden.NoThing", .message_name = "Message"};
 constexpr virga::ErrorShape ValidationException = {.code = "ValidationException", .status = 400, .fault = virga::Fault::kSender};
 }
 }  // namespace error_shapes

@@ -46,7 +46,7 @@ constexpr wire::StructInfo Events_info = {.members = Events_members, .size = siz
 constinit const wire::Shape Events = {.kind = wire::Kind::kUnion, .name = "Events", .structure = &Events_info};
 
 namespace {
-constexpr wire::EventStreamInfo EventsStream_info = {.events = &shapes::Events, .next = &wire::EventStreamOps<restjson::Events>::next};
+constexpr wire::EventStreamInfo EventsStream_info = {.events = &shapes::Events, .next = &wire::EventStreamOps<restjson::Events>::next, .keep = &wire::EventStreamOps<restjson::Events>::keep};
 }
 constinit const wire::Shape EventsStream = {.kind = wire::Kind::kEventStream, .name = "Events", .events = &EventsStream_info};
 
