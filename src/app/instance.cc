@@ -117,11 +117,12 @@ struct Instance::Parts {
     front::ServerOptions server_options;
     server_options.clock = &clock;
     server.emplace(reactors, server_options);
-    handlers.request = [this](wire::HttpRequest& request) { return door->serve(request); };
+    handlers.request = [this](wire::HttpRequest& request) { return door->serve(request, front::Door::From::kOutside); };
+    function_handlers.request = [this](wire::HttpRequest& request) { return door->serve(request, front::Door::From::kFunction); };
   }
 
   std::function<void()> adopt(int fd) {
-    const auto id = server->add_listener(fd, reactors.next(), handlers);
+    const auto id = server->add_listener(fd, reactors.next(), function_handlers);
     return [this, id] { server->remove_listener(id); };
   }
 
@@ -143,7 +144,7 @@ struct Instance::Parts {
   kernel::Deps deps;
   std::optional<front::Door> door;
   std::optional<front::Server> server;
-  front::Handlers handlers;
+  front::Handlers handlers, function_handlers;
   bool started = false;
 };
 

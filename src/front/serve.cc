@@ -98,6 +98,7 @@ class LimitedBody final : public ByteSource {
 
 // One API call on its way: what is known of it so far, so that an error at any stop is rendered rightly.
 struct Door::Call {
+  From from = From::kOutside;
   Route route;
   kernel::Ctx ctx;
   std::optional<sigv4::Scope> scope;
@@ -113,10 +114,12 @@ Door::Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits)
 
 void Door::add_local(std::string path, Local handler) { locals_.emplace(std::move(path), std::move(handler)); }
 
-Task<HttpResponse> Door::serve(HttpRequest& request) {
-  if (const auto local = locals_.find(request.path); local != locals_.end()) co_return local->second(request);
-
+Task<HttpResponse> Door::serve(HttpRequest& request, From from) {
+  if (const auto local = locals_.find(request.path); local != locals_.end() && from == From::kOutside) {
+    co_return local->second(request);
+  }
   Call call;
+  call.from = from;
   struct Running {
     std::atomic<uint32_t>& count;
     explicit Running(std::atomic<uint32_t>& c) : count(c) { ++count; }
@@ -208,7 +211,8 @@ Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body
   if (!call.signature) co_return;  // anonymous: the policies decide
   const sigv4::SignedRequest& signature = *call.signature;
   const auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
-  if (!credential) co_await fail(sigv4::unknown_key(call.flavour, signature.access_key));
+  const bool refused = credential && call.from == From::kFunction && credential->principal.kind == kernel::Principal::Kind::kRoot;
+  if (!credential || refused) co_await fail(sigv4::unknown_key(call.flavour, signature.access_key));
   if (credential->expires.micros && credential->expires < cloud_.clock().now()) {
     co_await fail(sigv4::expired_token(call.flavour, signature.session_token));
   }

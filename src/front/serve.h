@@ -26,12 +26,15 @@ class Door {
   // `machine_clock` judges signatures: clients know nothing of a cloud whose own clock was moved.
   Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits);
 
-  // A path of Virga's own (/_virga/health): answered before any routing, unsigned.
+  // A path of Virga's own (/_virga/health): answered before any routing, unsigned, to those outside.
   using Local = std::function<wire::HttpResponse(const wire::HttpRequest&)>;
   void add_local(std::string path, Local handler);
 
+  // Where a request came in. Functions are other people's code: through their own loopback they reach the APIs and
+  // endpoints with the credentials they were given, but no path of Virga's own, and no account's root key.
+  enum class From : uint8_t { kOutside, kFunction };
   // Never fails: whatever happens becomes a response.
-  Task<wire::HttpResponse> serve(wire::HttpRequest& request);
+  Task<wire::HttpResponse> serve(wire::HttpRequest& request, From from);
 
  private:
   struct Call;
