@@ -22,6 +22,7 @@ inline constexpr size_t kMaxBucketTags = 50;
 inline constexpr size_t kMaxTagKey = 128;  // characters
 inline constexpr size_t kMaxTagValue = 256;
 inline constexpr size_t kMaxPolicyBytes = 20 * 1024;
+inline constexpr int kCopyAttempts = 16;       // of a copy whose source keeps changing
 inline constexpr size_t kScanBytes = 4 << 20;  // read from the store at a time by lists
 
 }  // namespace virga::s3

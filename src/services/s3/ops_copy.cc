@@ -37,6 +37,20 @@ ObjectRecord copied(const CopyObjectRequest& in, const ObjectRecord& source, Tim
 
 }  // namespace
 
+// Both let go of the snapshot that they look at: what follows may take long.
+Task<ObjectRecord> S3Service::find_source(Ctx& ctx, CopySource from, std::optional<std::string> expected_owner) {
+  const auto reader = deps_.db.snapshot();
+  BucketRecord bucket = co_await require_bucket(ctx, *reader, from.bucket, std::move(expected_owner));
+  co_return co_await require_object(ctx, *reader, std::move(bucket), from.key);
+}
+
+Task<std::optional<UploadRecord>> S3Service::find_upload(Ctx& ctx, std::string bucket, std::string key, std::string id,
+                                                         std::optional<std::string> expected_owner) {
+  const auto reader = deps_.db.snapshot();
+  co_await require_bucket(ctx, *reader, bucket, std::move(expected_owner));
+  co_return co_await Store(*reader).find_upload(bucket, key, id);
+}
+
 Task<CopyObjectOutput> S3Service::copy_object(Ctx& ctx, const CopyObjectRequest& in) {
   refuse_unserved(in);
   const CopySource from = parse_copy_source(in.copy_source);
@@ -46,11 +60,19 @@ Task<CopyObjectOutput> S3Service::copy_object(Ctx& ctx, const CopyObjectRequest&
     sum = sum_of(*in.checksum_algorithm);
     if (!sum) co_return not_implemented(cat("x-amz-checksum-algorithm: ", to_string(*in.checksum_algorithm)));
   }
+  // The source may change between being looked at and being copied: then it is looked at again.
+  for (int attempt = 0; attempt < kCopyAttempts; ++attempt) {
+    auto out = co_await copy_once(ctx, in, from, sum);
+    if (out) co_return std::move(*out);
+  }
+  co_return err::ConditionalRequestConflict("The copy source changed while it was being copied. Please try again.");
+}
+
+Task<std::optional<CopyObjectOutput>> S3Service::copy_once(Ctx& ctx, const CopyObjectRequest& in, CopySource from,
+                                                           std::optional<Sum> sum) {
   const Time now = whole_seconds(ctx.now());
 
-  const auto reader = deps_.db.snapshot();
-  BucketRecord bucket = co_await require_bucket(ctx, *reader, from.bucket, in.expected_source_bucket_owner);
-  const ObjectRecord source = co_await require_object(ctx, *reader, std::move(bucket), from.key);
+  const ObjectRecord source = co_await find_source(ctx, from, in.expected_source_bucket_owner);
   check_source(in, source);
   if (source.content.size > kMaxPut) {
     co_return err::InvalidRequest(
@@ -82,16 +104,15 @@ Task<CopyObjectOutput> S3Service::copy_object(Ctx& ctx, const CopyObjectRequest&
   }
 
   const WriteConditions conditions{in.if_match, in.if_none_match};
-  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+  const bool copied_it = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<bool> {
     co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
     // While the source holds its blob, the copy can join it.
     const auto still = co_await Store(tx).find_object(from.bucket, from.key);
-    if (!still || still->content.id != source.content.id || still->etag != source.etag) {
-      co_await fail(
-          err::ConditionalRequestConflict("The copy source changed while it was being copied. Please try again."));
-    }
+    if (!still || still->content.id != source.content.id || still->etag != source.etag) co_return false;
     co_await replace_object(tx, in.bucket, in.key, object, {}, conditions);
+    co_return true;
   });
+  if (!copied_it) co_return std::nullopt;
 
   CopyObjectOutput out;
   CopyObjectResult& result = out.copy_object_result.emplace();
@@ -107,12 +128,9 @@ Task<UploadPartCopyOutput> S3Service::upload_part_copy(Ctx& ctx, const UploadPar
   check_upload_id(in.upload_id);
   const CopySource from = parse_copy_source(in.copy_source);
 
-  const auto reader = deps_.db.snapshot();
-  BucketRecord bucket = co_await require_bucket(ctx, *reader, from.bucket, in.expected_source_bucket_owner);
-  co_await require_bucket(ctx, *reader, in.bucket, in.expected_bucket_owner);
-  const ObjectRecord source = co_await require_object(ctx, *reader, std::move(bucket), from.key);
+  const ObjectRecord source = co_await find_source(ctx, from, in.expected_source_bucket_owner);
   check_source(in, source);
-  const auto upload = co_await Store(*reader).find_upload(in.bucket, in.key, in.upload_id);
+  const auto upload = co_await find_upload(ctx, in.bucket, in.key, in.upload_id, in.expected_bucket_owner);
   if (!upload) co_return no_such_upload(in.upload_id);
   Slice slice{0, source.content.size};
   if (in.copy_source_range) slice = parse_copy_range(*in.copy_source_range, source.content.size);

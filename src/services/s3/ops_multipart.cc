@@ -66,12 +66,7 @@ Task<UploadPartOutput> S3Service::upload_part(Ctx& ctx, const UploadPartRequest&
   check_part_number(in.part_number);
   check_upload_id(in.upload_id);
   Claims claims{parse_content_md5(in.content_md5), claimed_checksum(in)};
-  std::optional<UploadRecord> upload;
-  {
-    const auto reader = deps_.db.snapshot();
-    co_await require_bucket(ctx, *reader, in.bucket, in.expected_bucket_owner);
-    upload = co_await Store(*reader).find_upload(in.bucket, in.key, in.upload_id);
-  }
+  const auto upload = co_await find_upload(ctx, in.bucket, in.key, in.upload_id, in.expected_bucket_owner);
   if (!upload) co_return no_such_upload(in.upload_id);
   std::optional<Sum> stated;
   if (claims.checksum) stated = claims.checksum->sum;

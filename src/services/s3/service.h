@@ -39,6 +39,12 @@ class S3Service final : public kernel::Service {
 
   // ops_copy.cc
   Task<CopyObjectOutput> copy_object(Ctx& ctx, const CopyObjectRequest& in);
+  Task<ObjectRecord> find_source(Ctx& ctx, CopySource from, std::optional<std::string> expected_owner);
+  Task<std::optional<UploadRecord>> find_upload(Ctx& ctx, std::string bucket, std::string key, std::string id,
+                                                std::optional<std::string> expected_owner);
+  // Nothing when the source changed meanwhile.
+  Task<std::optional<CopyObjectOutput>> copy_once(Ctx& ctx, const CopyObjectRequest& in, CopySource from,
+                                                  std::optional<Sum> sum);
   Task<UploadPartCopyOutput> upload_part_copy(Ctx& ctx, const UploadPartCopyRequest& in);
 
   // ops_list.cc

@@ -1,4 +1,5 @@
 import base64
+import concurrent.futures
 import datetime
 import hashlib
 import io
@@ -210,3 +211,19 @@ def test_kill(own_virga):
     s3 = own_virga.client("s3")
     for key, content in contents.items():
         assert s3.get_object(Bucket="bucket", Key=key)["Body"].read() == content
+
+
+# Writers of one key leave one of their contents whole, and its blob where readers find it.
+def test_many_on_one_key(s3, bucket):
+    contents = [bytes([i]) * (100_000 if i % 2 else 900) for i in range(8)]
+    s3.put_object(Bucket=bucket, Key="k", Body=contents[0])
+
+    def work(i):
+        if i % 4 == 3:
+            s3.copy_object(Bucket=bucket, Key="copy", CopySource=f"{bucket}/k")
+        s3.put_object(Bucket=bucket, Key="k", Body=contents[i % 8])
+        assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() in contents
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(100)))
+    assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() in contents
