@@ -97,12 +97,7 @@ TEST(Node, EndsAfterAnErrorThatNobodyHandles) {
   out = invoke(node(code.path()), log);
   EXPECT_EQ(out.status, Status::kError);
   EXPECT_EQ(Json::parse(out.payload).string_or("errorMessage"), "thrown");
-  std::vector<Invocation> twice;
-  twice.push_back(call("{}"));
-  twice.push_back(call("{}"));
-  out = invoke(node(code.path()), log, std::move(twice));
-  EXPECT_EQ(out.status, Status::kExited);
-  EXPECT_EQ(out.exit, "exit status 129");
+  EXPECT_FALSE(out.reusable);  // the process is about to exit: a next call must not meet it
 }
 
 TEST(Node, TellsWhyItCannotStart) {
