@@ -19,7 +19,7 @@ import botocore.exceptions
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("VIRGA_BINARY", str(ROOT / "build/dev/virga"))
-READY = re.compile(r"(http://\S+?)[\s,]")
+READY = re.compile(r"(https?://\S+?)[\s,]")
 
 
 class Virga:
