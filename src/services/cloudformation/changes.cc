@@ -17,24 +17,27 @@ struct State {
   std::map<std::string, Recreation> changed;  // logical ids that change, and whether they are made anew
 };
 
-Json detail(std::string_view attribute, std::string_view property, Recreation recreation, std::string_view evaluation, std::string_view source,
-            std::string_view cause) {
+Json detail(std::string_view attribute, std::string_view property, Recreation recreation, std::string_view evaluation,
+            std::string_view source, std::string_view cause) {
   Json target = Json::object({{"Attribute", Json(attribute)}});
   if (!property.empty()) target["Name"] = Json(property);
   target["RequiresRecreation"] = Json(kNames[static_cast<int>(recreation)]);
-  Json out = Json::object({{"Target", std::move(target)}, {"Evaluation", Json(evaluation)}, {"ChangeSource", Json(source)}});
+  Json out =
+      Json::object({{"Target", std::move(target)}, {"Evaluation", Json(evaluation)}, {"ChangeSource", Json(source)}});
   if (!cause.empty()) out["CausingEntity"] = Json(cause);
   return out;
 }
 
 // Changes that a property's references bring though its text is the same.
-void add_dynamic(const State& state, const std::string& property, const Json& value, Recreation rule, Json& details, Recreation& worst) {
+void add_dynamic(const State& state, const std::string& property, const Json& value, Recreation rule, Json& details,
+                 Recreation& worst) {
   for (const Reference& reference : references_in(value)) {
     const auto found = state.changed.find(reference.name);
     if (found == state.changed.end()) continue;
     const bool attribute = reference.kind == Reference::Kind::kGetAtt;
     if (!attribute && found->second == Recreation::kNever) continue;  // Ref changes only with a new resource
-    details.push_back(detail("Properties", property, rule, "Dynamic", attribute ? "ResourceAttribute" : "ResourceReference",
+    details.push_back(detail("Properties", property, rule, "Dynamic",
+                             attribute ? "ResourceAttribute" : "ResourceReference",
                              attribute ? cat(reference.name, ".", reference.attribute) : reference.name));
     if (rule != Recreation::kNever) worst = std::max(worst, Recreation::kConditionally);
   }
@@ -58,8 +61,11 @@ Json plan_changes(const std::vector<LiveResource>& before, const std::vector<Liv
   for (const LiveResource& r : after) {
     const auto old = find(before, r.name);
     if (old == before.end()) {
-      out.push_back(entry(Json::object({{"Action", "Add"}, {"LogicalResourceId", r.name}, {"ResourceType", r.type},
-                                        {"Scope", Json::array()}, {"Details", Json::array()}})));
+      out.push_back(entry(Json::object({{"Action", "Add"},
+                                        {"LogicalResourceId", r.name},
+                                        {"ResourceType", r.type},
+                                        {"Scope", Json::array()},
+                                        {"Details", Json::array()}})));
       continue;
     }
     Json details = Json::array();
@@ -95,17 +101,25 @@ Json plan_changes(const std::vector<LiveResource>& before, const std::vector<Liv
     if (scope.empty() && old->type == r.type) continue;
     state.changed[r.name] = worst;
     constexpr std::string_view kReplacement[] = {"False", "Conditional", "True"};
-    Json change = Json::object({{"Action", "Modify"}, {"LogicalResourceId", r.name}, {"PhysicalResourceId", physical(r.name)},
-                                {"ResourceType", r.type}, {"Replacement", Json(kReplacement[static_cast<int>(worst)])}});
+    Json change = Json::object({{"Action", "Modify"},
+                                {"LogicalResourceId", r.name},
+                                {"PhysicalResourceId", physical(r.name)},
+                                {"ResourceType", r.type},
+                                {"Replacement", Json(kReplacement[static_cast<int>(worst)])}});
     change["Scope"] = Json(Json::Array(scope.begin(), scope.end()));
     change["Details"] = std::move(details);
     out.push_back(entry(std::move(change)));
   }
   for (auto old = before.rbegin(); old != before.rend(); ++old) {
     if (find(after, old->name) != after.end()) continue;
-    Json change = Json::object({{"Action", "Remove"}, {"LogicalResourceId", old->name}, {"PhysicalResourceId", physical(old->name)},
-                                {"ResourceType", old->type}, {"Scope", Json::array()}, {"Details", Json::array()}});
-    change["PolicyAction"] = old->deletion_policy == "Retain" || old->deletion_policy == "RetainExceptOnCreate" ? "Retain" : "Delete";
+    Json change = Json::object({{"Action", "Remove"},
+                                {"LogicalResourceId", old->name},
+                                {"PhysicalResourceId", physical(old->name)},
+                                {"ResourceType", old->type},
+                                {"Scope", Json::array()},
+                                {"Details", Json::array()}});
+    change["PolicyAction"] =
+        old->deletion_policy == "Retain" || old->deletion_policy == "RetainExceptOnCreate" ? "Retain" : "Delete";
     out.push_back(entry(std::move(change)));
   }
   return out;

@@ -16,8 +16,8 @@ namespace virga::cloudformation {
 enum class Recreation { kNever, kConditionally, kAlways };
 using RecreationRule = std::function<Recreation(std::string_view type, std::string_view property)>;
 
-// A list of {"Type": "Resource", "ResourceChange": {…}}, additions and modifications in order of creation, then removals.
-// `physical_ids` are those of the existing resources.
+// A list of {"Type": "Resource", "ResourceChange": {…}}, additions and modifications in order of creation, then
+// removals. `physical_ids` are those of the existing resources.
 Json plan_changes(const std::vector<LiveResource>& before, const std::vector<LiveResource>& after,
                   const std::map<std::string, std::string>& physical_ids, const RecreationRule& rule);
 

@@ -1,5 +1,7 @@
 #include "services/cloudformation/engine.h"
 
+#include <aws/sts/ops.h>
+
 #include <algorithm>
 #include <variant>
 
@@ -31,9 +33,13 @@ std::string reason_of(const Failure& failure, const std::string& token) {
     return cat("Internal failure: ", describe(failure));
   }
   if (error->shape->code == "ValidationError" && error->internal.empty()) return error->message;
-  return cat("Resource handler returned message: \"", error->message, " (Service error: ", error->shape->code, ", Status Code: ", error->shape->status,
-             ")\" (RequestToken: ", token, ", HandlerErrorCode: ", error->shape->status == 403 ? "AccessDenied" : error->shape->status == 404 ? "NotFound"
-             : error->shape->status >= 500 ? "ServiceInternalError" : "InvalidRequest", ")");
+  return cat("Resource handler returned message: \"", error->message, " (Service error: ", error->shape->code,
+             ", Status Code: ", error->shape->status, ")\" (RequestToken: ", token, ", HandlerErrorCode: ",
+             error->shape->status == 403   ? "AccessDenied"
+             : error->shape->status == 404 ? "NotFound"
+             : error->shape->status >= 500 ? "ServiceInternalError"
+                                           : "InvalidRequest",
+             ")");
 }
 
 Task<void> Engine::start() {
@@ -76,7 +82,8 @@ Task<void> Engine::operate(std::string account, std::string region, std::string 
     if (result && !work->stack.running()) break;
     if (result) result = co_await as_result(step(*work));
     if (!result) {
-      log_error("cloudformation", "a step of a stack operation failed; it is taken again", {{"stack", stack_id}, {"why", describe(result.error())}});
+      log_error("cloudformation", "a step of a stack operation failed; it is taken again",
+                {{"stack", stack_id}, {"why", describe(result.error())}});
       co_await sleep_for(kPauseAfterFault);
     }
   }
@@ -93,12 +100,14 @@ Task<void> Engine::load(Work& work, std::string account, std::string region, std
     const std::string name = resource.logical_id;
     work.resources.emplace(name, std::move(resource));
   }
-  for (const ExportRecord& record : co_await store.exports(account, region, "", SIZE_MAX)) work.exports[record.name] = record.value;
+  for (const ExportRecord& record : co_await store.exports(account, region, "", SIZE_MAX))
+    work.exports[record.name] = record.value;
 }
 
 // What the definition says there should be, and a resolver over what there is.
 Task<void> Engine::prepare_work(Work& work) {
-  prepare_again(work.prepared, work.stack.now.processed, work.stack.now.parameters, pseudo_parameters(work.stack), &work.exports);
+  prepare_again(work.prepared, work.stack.now.processed, work.stack.now.parameters, pseudo_parameters(work.stack),
+                &work.exports);
   work.resolver = work.prepared.resolver;
   work.resolver.unknown = Resolver::Unknown::kRefuse;
   Work* w = &work;
@@ -112,47 +121,64 @@ Task<void> Engine::prepare_work(Work& work) {
     if (found == w->resources.end() || !found->second.exists()) return std::nullopt;
     const Json attributes = Json::parse(found->second.made.attributes.empty() ? "{}" : found->second.made.attributes);
     const Json* value = attributes.find(attribute);
-    if (!value) throw template_error(cat("resource ", name, " does not support attribute type ", attribute, " in Fn::GetAtt"));
+    if (!value)
+      throw template_error(cat("resource ", name, " does not support attribute type ", attribute, " in Fn::GetAtt"));
     return *value;
   };
   co_return;
 }
 
 Task<void> Engine::step(Work& work) {
+  co_await set_actor(work);
   switch (work.stack.phase) {
-    case Phase::kNone: co_return;
+    case Phase::kNone:
+      co_return;
     case Phase::kApply: {
       auto result = co_await as_result(apply(work));
       if (!result) co_await turn_back(work, reason_of(result.error(), work.stack.operation));
       co_return;
     }
     case Phase::kCleanup:
-    case Phase::kRollbackCleanup: co_return co_await clean_up(work);
+    case Phase::kRollbackCleanup:
+      co_return co_await clean_up(work);
     case Phase::kRollback:
       if (work.stack.creating) co_return co_await roll_back_creation(work);
       co_return co_await roll_back_update(work);
-    case Phase::kDelete: co_return co_await remove_stack(work);
+    case Phase::kDelete:
+      co_return co_await remove_stack(work);
   }
 }
 
-kernel::Ctx Engine::context_for(const StackRecord& stack) const {
-  kernel::Principal principal = principal_of(stack.actor);
-  if (!stack.now.role_arn.empty()) {
-    const auto arn = kernel::parse_arn(stack.now.role_arn);
-    const std::string path = arn ? arn->resource : "";
-    const size_t slash = path.rfind('/');
-    principal = {};
-    principal.kind = kernel::Principal::Kind::kRoleSession;
-    principal.account = stack.account;
-    principal.role_arn = stack.now.role_arn;
-    principal.arn = cat("arn:aws:sts::", stack.account, ":assumed-role/", slash == std::string::npos ? path : path.substr(slash + 1), "/AWSCloudFormation");
-    principal.issued = clock_.now();
+Task<kernel::Principal> assume(kernel::Cloud& cloud, std::string role_arn, std::string account, std::string region) {
+  kernel::Ctx ctx = cloud.internal_context(kernel::service_principal("cloudformation.amazonaws.com", account), account, region);
+  sts::AssumeRoleRequest request;
+  request.role_arn = role_arn;
+  request.role_session_name = "AWSCloudFormation";
+  auto session = co_await as_result(cloud.call<sts::op::AssumeRole>(ctx, std::move(request)));
+  if (session && session->credentials) {
+    const auto& keys = *session->credentials;
+    const auto credential = co_await cloud.authorizer().find_credential(keys.access_key_id, keys.session_token);
+    if (credential) co_return credential->principal;
   }
-  kernel::Ctx ctx = cloud_.internal_context(std::move(principal), stack.account, stack.region);
+  co_return validation_error(cat("Role ", role_arn, " is invalid or cannot be assumed"));
+}
+
+Task<void> Engine::set_actor(Work& work) {
+  if (work.stack.now.role_arn.empty()) {
+    work.actor = principal_of(work.stack.actor);
+    co_return;
+  }
+  auto session = co_await as_result(assume(cloud_, work.stack.now.role_arn, work.stack.account, work.stack.region));
+  // Without its role a stack acts as nobody: each step is refused, and says so.
+  if (session) work.actor = std::move(*session);
+}
+
+kernel::Ctx Engine::context_for(const Work& work) const {
+  kernel::Ctx ctx = cloud_.internal_context(work.actor, work.stack.account, work.stack.region);
   ctx.via = "cloudformation.amazonaws.com";
-  ctx.base_url = stack.actor.base_url;
-  ctx.source_arn = stack.id;
-  ctx.source_account = stack.account;
+  ctx.base_url = work.stack.actor.base_url;
+  ctx.source_arn = work.stack.id;
+  ctx.source_account = work.stack.account;
   return ctx;
 }
 
@@ -173,11 +199,19 @@ Call Engine::call_for(Work& work, kernel::Ctx& ctx, const std::string& logical_i
 void Engine::set_status(Store& store, StackRecord& stack, std::string status, std::string reason) const {
   stack.status = std::move(status);
   stack.reason = std::move(reason);
-  store.add_event(stack, {.event_id = uuid(), .logical_id = stack.name, .physical_id = stack.id, .type = "AWS::CloudFormation::Stack",
-                          .status = stack.status, .reason = stack.reason, .token = stack.token, .operation = stack.operation, .at = clock_.now()});
+  store.add_event(stack, {.event_id = uuid(),
+                          .logical_id = stack.name,
+                          .physical_id = stack.id,
+                          .type = "AWS::CloudFormation::Stack",
+                          .status = stack.status,
+                          .reason = stack.reason,
+                          .token = stack.token,
+                          .operation = stack.operation,
+                          .at = clock_.now()});
 }
 
-Task<void> Engine::record(Work& work, ResourceRecord resource, std::string status, std::string reason, std::string physical_id) {
+Task<void> Engine::record(Work& work, ResourceRecord resource, std::string status, std::string reason,
+                          std::string physical_id) {
   resource.status = std::move(status);
   resource.reason = std::move(reason);
   resource.updated = clock_.now();
@@ -186,10 +220,17 @@ Task<void> Engine::record(Work& work, ResourceRecord resource, std::string statu
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
     store.put_resource(stack->id, resource);
-    store.add_event(*stack, {.event_id = cat(resource.logical_id, "-", resource.status, "-", iso8601_millis(resource.updated)),
-                             .logical_id = resource.logical_id, .physical_id = physical_id, .type = resource.made.type, .status = resource.status,
-                             .reason = resource.reason, .properties = resource.made.properties, .token = stack->token,
-                             .operation = stack->operation, .at = resource.updated});
+    store.add_event(*stack,
+                    {.event_id = cat(resource.logical_id, "-", resource.status, "-", iso8601_millis(resource.updated)),
+                     .logical_id = resource.logical_id,
+                     .physical_id = physical_id,
+                     .type = resource.made.type,
+                     .status = resource.status,
+                     .reason = resource.reason,
+                     .properties = resource.made.properties,
+                     .token = stack->token,
+                     .operation = stack->operation,
+                     .at = resource.updated});
     store.put_stack(*stack);
     co_return std::move(*stack);
   });

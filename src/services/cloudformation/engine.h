@@ -39,6 +39,7 @@ class Engine {
   // What one run through the resources works with.
   struct Work {
     StackRecord stack;
+    kernel::Principal actor;  // the caller, or the session of the stack's role; nobody until set
     std::map<std::string, ResourceRecord> resources;
     std::map<std::string, std::string> exports;
     Prepared prepared;
@@ -68,9 +69,11 @@ class Engine {
   Task<bool> remove_resource(Work& work, std::string logical_id, bool retain);
 
   Call call_for(Work& work, kernel::Ctx& ctx, const std::string& logical_id, const MadeRecord& made) const;
-  kernel::Ctx context_for(const StackRecord& stack) const;
+  kernel::Ctx context_for(const Work& work) const;
+  Task<void> set_actor(Work& work);
   // Writes the record and its event.
-  Task<void> record(Work& work, ResourceRecord resource, std::string status, std::string reason, std::string physical_id);
+  Task<void> record(Work& work, ResourceRecord resource, std::string status, std::string reason,
+                    std::string physical_id);
   Task<void> end(Work& work, std::string status, std::string reason);
 
   kv::Db& db_;
@@ -79,6 +82,9 @@ class Engine {
   bool stopping_ = false;
   int active_ = 0;
 };
+
+// A session of `role_arn` for CloudFormation; fails when the role does not exist or does not trust it.
+Task<kernel::Principal> assume(kernel::Cloud& cloud, std::string role_arn, std::string account, std::string region);
 
 // A refusal as the reason of a resource's failure.
 std::string reason_of(const Failure& failure, const std::string& token);

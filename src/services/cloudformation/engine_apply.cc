@@ -26,7 +26,8 @@ bool needs_replacement(const MadeRecord& made, const Json& properties) {
   return differs(former, properties) || differs(properties, former);
 }
 
-std::vector<std::string> failed_resources(const std::map<std::string, ResourceRecord>& all, const std::string& operation) {
+std::vector<std::string> failed_resources(const std::map<std::string, ResourceRecord>& all,
+                                          const std::string& operation) {
   std::vector<std::string> out;
   for (const auto& [name, resource] : all) {
     if (resource.operation == operation && resource.status.ends_with("_FAILED")) out.push_back(name);
@@ -50,11 +51,13 @@ Task<void> Engine::apply_resource(Work& work, const LiveResource& live) {
   if (found != work.resources.end() && is_done(found->second, work.stack)) co_return;
   Json properties = work.resolver.resolve(live.properties);
   if (!properties.is_object()) properties = Json::object();
-  if (found == work.resources.end() || !found->second.exists()) co_return co_await make(work, live, std::move(properties), false);
+  if (found == work.resources.end() || !found->second.exists())
+    co_return co_await make(work, live, std::move(properties), false);
   ResourceRecord& resource = found->second;
   const bool same = resource.made.type == live.type && Json::parse(resource.made.properties) == properties;
   if (!same) {
-    if (resource.made.type != live.type || needs_replacement(resource.made, properties)) co_return co_await make(work, live, std::move(properties), true);
+    if (resource.made.type != live.type || needs_replacement(resource.made, properties))
+      co_return co_await make(work, live, std::move(properties), true);
     co_return co_await change(work, live, std::move(properties));
   }
   // Only what CloudFormation itself keeps may have changed.
@@ -76,7 +79,10 @@ Task<void> Engine::make(Work& work, const LiveResource& live, Json properties, b
   const bool repeated = !resource.started.empty() && resource.operation == work.stack.operation;
   const std::string verb = replacement ? "UPDATE" : "CREATE";
   const Provider* provider = find_provider(live.type);
-  MadeRecord next{.type = live.type, .properties = properties.dump(), .deletion_policy = live.deletion_policy, .update_replace_policy = live.update_replace_policy};
+  MadeRecord next{.type = live.type,
+                  .properties = properties.dump(),
+                  .deletion_policy = live.deletion_policy,
+                  .update_replace_policy = live.update_replace_policy};
   const MadeRecord former = resource.made;
   if (!replacement) resource.made = next;
   resource.logical_id = live.name;
@@ -87,8 +93,10 @@ Task<void> Engine::make(Work& work, const LiveResource& live, Json properties, b
     resource.former.reset();
     if (replacement) resource.former = former;
     resource.started = provider ? plan_name(*provider, work.stack.name, live.name, properties) : "";
-    co_await record(work, resource, cat(verb, "_IN_PROGRESS"),
-                    replacement ? "Requested update requires the creation of a new physical resource; hence creating one." : "", replacement ? former.physical_id : "");
+    co_await record(
+        work, resource, cat(verb, "_IN_PROGRESS"),
+        replacement ? "Requested update requires the creation of a new physical resource; hence creating one." : "",
+        replacement ? former.physical_id : "");
     resource = work.resources.at(live.name);
   }
   if (!provider) {
@@ -97,14 +105,16 @@ Task<void> Engine::make(Work& work, const LiveResource& live, Json properties, b
     co_await record(work, resource, cat(verb, "_FAILED"), why, "");
     co_await fail(validation_error(why));
   }
-  if (replacement && provider->name_property.size() && properties.find(provider->name_property) && resource.started == former.physical_id) {
-    const std::string why = cat("CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename ", resource.started,
-                                " and update the stack again.");
+  if (replacement && provider->name_property.size() && properties.find(provider->name_property) &&
+      resource.started == former.physical_id) {
+    const std::string why =
+        cat("CloudFormation cannot update a stack when a custom-named resource requires replacing. Rename ",
+            resource.started, " and update the stack again.");
     resource.started.clear();
     co_await record(work, resource, cat(verb, "_FAILED"), why, former.physical_id);
     co_await fail(validation_error(why));
   }
-  kernel::Ctx ctx = context_for(work.stack);
+  kernel::Ctx ctx = context_for(work);
   MadeRecord planned = next;
   planned.physical_id = resource.started;
   Call call = call_for(work, ctx, live.name, planned);
@@ -126,7 +136,8 @@ Task<void> Engine::make(Work& work, const LiveResource& live, Json properties, b
   resource.made.physical_id = result->physical_id;
   resource.made.attributes = result->attributes.dump();
   resource.order = ++work.stack.next_order;
-  if (!replacement) co_await record(work, resource, "CREATE_IN_PROGRESS", "Resource creation Initiated", result->physical_id);
+  if (!replacement)
+    co_await record(work, resource, "CREATE_IN_PROGRESS", "Resource creation Initiated", result->physical_id);
   co_await record(work, resource, cat(verb, "_COMPLETE"), "", result->physical_id);
 }
 
@@ -139,7 +150,7 @@ Task<void> Engine::change(Work& work, const LiveResource& live, Json properties)
     resource.added = false;
     co_await record(work, resource, "UPDATE_IN_PROGRESS", "", resource.made.physical_id);
   }
-  kernel::Ctx ctx = context_for(work.stack);
+  kernel::Ctx ctx = context_for(work);
   Call call = call_for(work, ctx, live.name, resource.made);
   call.former = Json::parse(resource.former->properties.empty() ? "{}" : resource.former->properties);
   call.properties = properties;
@@ -166,8 +177,10 @@ Task<void> Engine::finish_apply(Work& work) {
   std::vector<OutputRecord> records;
   for (const auto& [key, output] : outputs.as_object()) {
     if (!output.find("Value")) co_await fail(template_error(cat("Output ", key, " is null")));
-    OutputRecord record{.key = key, .value = scalar_text(*output.find("Value")), .description = output.string_or("Description")};
-    if (const Json* exported = output.find("Export"); exported && exported->find("Name")) record.export_name = scalar_text(*exported->find("Name"));
+    OutputRecord record{
+        .key = key, .value = scalar_text(*output.find("Value")), .description = output.string_or("Description")};
+    if (const Json* exported = output.find("Export"); exported && exported->find("Name"))
+      record.export_name = scalar_text(*exported->find("Name"));
     records.push_back(std::move(record));
   }
   std::vector<std::string> imported = work.resolver.imported;
@@ -180,12 +193,14 @@ Task<void> Engine::finish_apply(Work& work) {
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
     for (const OutputRecord& old : stack->outputs) {
       if (old.export_name.empty()) continue;
-      const auto kept = std::find_if(records.begin(), records.end(), [&](const OutputRecord& r) { return r.export_name == old.export_name; });
+      const auto kept = std::find_if(records.begin(), records.end(),
+                                     [&](const OutputRecord& r) { return r.export_name == old.export_name; });
       if (kept != records.end() && kept->value == old.value) continue;
       const auto users = co_await store.importers(stack->account, stack->region, old.export_name);
       if (!users.empty()) {
         const auto parts = split(users.front(), '/');
-        co_await fail(validation_error(cat("Export ", old.export_name, " cannot be ", kept == records.end() ? "deleted" : "updated", " as it is in use by ",
+        co_await fail(validation_error(cat("Export ", old.export_name, " cannot be ",
+                                           kept == records.end() ? "deleted" : "updated", " as it is in use by ",
                                            parts.size() > 1 ? parts[1] : users.front())));
       }
       store.drop_export(*stack, old.export_name);
@@ -194,7 +209,8 @@ Task<void> Engine::finish_apply(Work& work) {
       if (output.export_name.empty()) continue;
       const auto taken = co_await store.find_export(stack->account, stack->region, output.export_name);
       if (taken && taken->stack_id != stack->id)
-        co_await fail(validation_error(cat("Export with name ", output.export_name, " is already exported by stack ", split(taken->stack_id, '/')[1],
+        co_await fail(validation_error(cat("Export with name ", output.export_name, " is already exported by stack ",
+                                           split(taken->stack_id, '/')[1],
                                            ". Export names must be unique across a given account and region.")));
       store.put_export(*stack, {output.export_name, output.value, stack->id});
     }
@@ -237,7 +253,8 @@ Task<void> Engine::finish_apply(Work& work) {
 Task<void> Engine::turn_back(Work& work, std::string reason) {
   const std::vector<std::string> failed = failed_resources(work.resources, work.stack.operation);
   const std::string_view verb = work.stack.creating ? "create" : "update";
-  const std::string why = failed.empty() ? reason : cat("The following resource(s) failed to ", verb, ": [", join(failed, ", "), "]. ");
+  const std::string why =
+      failed.empty() ? reason : cat("The following resource(s) failed to ", verb, ": [", join(failed, ", "), "]. ");
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);

@@ -9,7 +9,9 @@ namespace virga::cloudformation {
 
 namespace {
 
-bool keeps(const std::string& policy) { return policy == "Retain" || policy == "RetainExceptOnCreate" || policy == "Snapshot"; }
+bool keeps(const std::string& policy) {
+  return policy == "Retain" || policy == "RetainExceptOnCreate" || policy == "Snapshot";
+}
 
 // Dependents first.
 std::vector<std::string> removal_order(const std::map<std::string, ResourceRecord>& all) {
@@ -22,7 +24,8 @@ std::vector<std::string> removal_order(const std::map<std::string, ResourceRecor
       if (all.contains(other) && other != name) needs.insert(other);
     }
   }
-  std::sort(names.begin(), names.end(), [&](const auto& a, const auto& b) { return all.at(a).order < all.at(b).order; });
+  std::sort(names.begin(), names.end(),
+            [&](const auto& a, const auto& b) { return all.at(a).order < all.at(b).order; });
   std::vector<std::string> out = dependency_order(names, graph);
   std::reverse(out.begin(), out.end());
   return out;
@@ -46,7 +49,7 @@ Task<bool> Engine::remove_resource(Work& work, std::string logical_id, bool reta
     co_await record(work, resource, "DELETE_IN_PROGRESS", "", physical_id);
   const Provider* provider = find_provider(resource.made.type);
   if (provider) {
-    kernel::Ctx ctx = context_for(work.stack);
+    kernel::Ctx ctx = context_for(work);
     Call call = call_for(work, ctx, logical_id, resource.made);
     auto result = co_await as_result(provider->remove(call));
     if (!result) {
@@ -72,8 +75,9 @@ Task<std::vector<std::string>> Engine::remove_all(Work& work, bool deletion) {
       continue;
     }
     const bool listed = deletion && std::find(asked.begin(), asked.end(), name) != asked.end();
-    const bool policy = keeps(resource.made.deletion_policy) &&
-                        (deletion || (resource.made.deletion_policy != "RetainExceptOnCreate" && !work.stack.retain_except_on_create));
+    const bool policy =
+        keeps(resource.made.deletion_policy) &&
+        (deletion || (resource.made.deletion_policy != "RetainExceptOnCreate" && !work.stack.retain_except_on_create));
     // A creation that failed half-way has nothing worth keeping.
     const bool half_made = resource.status == "CREATE_FAILED";
     if (!co_await remove_resource(work, name, listed || (policy && !half_made))) stuck.push_back(name);
@@ -85,7 +89,8 @@ Task<void> Engine::roll_back_creation(Work& work) {
   const auto stuck = co_await remove_all(work, false);
   if (stopping_) co_return;
   if (!stuck.empty()) {
-    co_await end(work, "ROLLBACK_FAILED", cat("The following resource(s) failed to delete: [", join(stuck, ", "), "]. "));
+    co_await end(work, "ROLLBACK_FAILED",
+                 cat("The following resource(s) failed to delete: [", join(stuck, ", "), "]. "));
   } else {
     co_await end(work, "ROLLBACK_COMPLETE", "");
   }
@@ -102,14 +107,15 @@ Task<void> Engine::restore(Work& work, std::string logical_id) {
     co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
       Store store(tx);
       const auto trash = co_await store.trash(work.stack.id);
-      store.put_trash(work.stack.id, trash.empty() ? 0 : trash.back().first + 1, {resource.logical_id, replacement, true});
+      store.put_trash(work.stack.id, trash.empty() ? 0 : trash.back().first + 1,
+                      {resource.logical_id, replacement, true});
       store.put_resource(work.stack.id, resource);
     });
     co_return co_await record(work, resource, "UPDATE_COMPLETE", "", former.physical_id);
   }
   co_await record(work, resource, "UPDATE_IN_PROGRESS", "", former.physical_id);
   const Provider* provider = find_provider(former.type);
-  kernel::Ctx ctx = context_for(work.stack);
+  kernel::Ctx ctx = context_for(work);
   Call call = call_for(work, ctx, logical_id, resource.made);
   call.former = call.properties;
   // A failed update may have got anywhere: what it wanted counts as what there is.
@@ -139,7 +145,9 @@ Task<void> Engine::roll_back_update(Work& work) {
   for (const auto& [name, resource] : work.resources) {
     if (resource.operation == work.stack.operation && resource.status == "UPDATE_FAILED") stuck.push_back(name);
   }
-  if (!stuck.empty()) co_return co_await end(work, "UPDATE_ROLLBACK_FAILED", cat("The following resource(s) failed to update: [", join(stuck, ", "), "]. "));
+  if (!stuck.empty())
+    co_return co_await end(work, "UPDATE_ROLLBACK_FAILED",
+                           cat("The following resource(s) failed to update: [", join(stuck, ", "), "]. "));
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
@@ -159,7 +167,8 @@ Task<void> Engine::roll_back_update(Work& work) {
   });
 }
 
-// Deletes what the update replaced or dropped. What will not go stays behind, as AWS leaves it, with an event that says so.
+// Deletes what the update replaced or dropped. What will not go stays behind, as AWS leaves it, with an event that says
+// so.
 Task<void> Engine::clean_up(Work& work) {
   const bool back = work.stack.phase == Phase::kRollbackCleanup;
   std::vector<std::pair<uint32_t, TrashRecord>> all;
@@ -177,9 +186,15 @@ Task<void> Engine::clean_up(Work& work) {
         Store store(tx);
         auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
         const Time now = clock_.now();
-        store.add_event(*stack, {.event_id = cat(trash.logical_id, "-", what, "-", iso8601_millis(now)), .logical_id = trash.logical_id,
-                                 .physical_id = trash.made.physical_id, .type = trash.made.type, .status = what, .reason = why,
-                                 .token = stack->token, .operation = stack->operation, .at = now});
+        store.add_event(*stack, {.event_id = cat(trash.logical_id, "-", what, "-", iso8601_millis(now)),
+                                 .logical_id = trash.logical_id,
+                                 .physical_id = trash.made.physical_id,
+                                 .type = trash.made.type,
+                                 .status = what,
+                                 .reason = why,
+                                 .token = stack->token,
+                                 .operation = stack->operation,
+                                 .at = now});
         if (done) store.drop_trash(stack->id, order);
         store.put_stack(*stack);
       });
@@ -190,7 +205,7 @@ Task<void> Engine::clean_up(Work& work) {
     }
     co_await note("DELETE_IN_PROGRESS", "", false);
     if (provider) {
-      kernel::Ctx ctx = context_for(work.stack);
+      kernel::Ctx ctx = context_for(work);
       Call call = call_for(work, ctx, trash.logical_id, trash.made);
       auto result = co_await as_result(provider->remove(call));
       if (!result) {
@@ -213,12 +228,16 @@ Task<void> Engine::remove_stack(Work& work) {
       const auto users = co_await store.importers(work.stack.account, work.stack.region, output.export_name);
       if (users.empty()) continue;
       const auto parts = split(users.front(), '/');
-      co_return co_await end(work, "DELETE_FAILED", cat("Export ", output.export_name, " cannot be deleted as it is in use by ", parts.size() > 1 ? parts[1] : users.front()));
+      co_return co_await end(work, "DELETE_FAILED",
+                             cat("Export ", output.export_name, " cannot be deleted as it is in use by ",
+                                 parts.size() > 1 ? parts[1] : users.front()));
     }
   }
   const auto stuck = co_await remove_all(work, true);
   if (stopping_) co_return;
-  if (!stuck.empty()) co_return co_await end(work, "DELETE_FAILED", cat("The following resource(s) failed to delete: [", join(stuck, ", "), "]. "));
+  if (!stuck.empty())
+    co_return co_await end(work, "DELETE_FAILED",
+                           cat("The following resource(s) failed to delete: [", join(stuck, ", "), "]. "));
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);

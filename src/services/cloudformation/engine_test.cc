@@ -38,8 +38,12 @@ G: !Cidr [10.0.0.0/16, 2, 8]
 }
 
 TEST(Template, ScalarsKeepWhatWouldBeLost) {
-  const Json t = parse_template("a: 012345678901\nb: 1.10\nc: 1.5\nd: 42\ne: yes\nf: 'yes'\ng: 2012-10-17\nh: ''\ni: -7\nj: 1e3\nk: TRUE\nl: tRue");
-  EXPECT_EQ(t.dump(), R"({"a":"012345678901","b":"1.10","c":1.5,"d":42,"e":true,"f":"yes","g":"2012-10-17","h":"","i":-7,"j":"1e3","k":true,"l":"tRue"})");
+  const Json t = parse_template(
+      "a: 012345678901\nb: 1.10\nc: 1.5\nd: 42\ne: yes\nf: 'yes'\ng: 2012-10-17\nh: ''\ni: -7\nj: 1e3\nk: TRUE\nl: "
+      "tRue");
+  EXPECT_EQ(
+      t.dump(),
+      R"({"a":"012345678901","b":"1.10","c":1.5,"d":42,"e":true,"f":"yes","g":"2012-10-17","h":"","i":-7,"j":"1e3","k":true,"l":"tRue"})");
 }
 
 TEST(Template, BillionLaughsAreRefused) {
@@ -56,7 +60,8 @@ TEST(Template, BillionLaughsAreRefused) {
 
 TEST(Template, MalformedTextNamesThePlace) {
   EXPECT_EQ(refusal([] { parse_template("{\"a\": }"); }).substr(0, 44), "Template format error: JSON not well-formed.");
-  EXPECT_EQ(refusal([] { parse_template("a: [1\nb: 2"); }).substr(0, 44), "Template format error: YAML not well-formed.");
+  EXPECT_EQ(refusal([] { parse_template("a: [1\nb: 2"); }).substr(0, 44),
+            "Template format error: YAML not well-formed.");
   EXPECT_EQ(refusal([] { parse_template("just text"); }), "Template format error: unsupported structure.");
 }
 
@@ -74,14 +79,17 @@ TEST(Template, StructureIsChecked) {
             "Template format error: Unresolved resource dependencies [Z] in the Outputs block of the template");
   EXPECT_EQ(check("Resources: {A: {Type: T, Properties: {X: !GetAtt B.Arn}}}"),
             "Template error: instance of Fn::GetAtt references undefined resource B");
-  EXPECT_EQ(check("Resources: {A: {Type: T, Properties: {X: !Ref B}}, B: {Type: T, DependsOn: A}, C: {Type: T, DependsOn: A}}"),
-            "Circular dependency between resources: [A, B]");
+  EXPECT_EQ(
+      check(
+          "Resources: {A: {Type: T, Properties: {X: !Ref B}}, B: {Type: T, DependsOn: A}, C: {Type: T, DependsOn: A}}"),
+      "Circular dependency between resources: [A, B]");
   EXPECT_EQ(check("Resources: {A: {Type: T, Properties: {X: null}}}"),
             "Template format error: [/Resources/A/Properties/X] 'null' values are not allowed in templates");
   EXPECT_EQ(check("Resources: {A: {Type: T, Condition: C}}"),
             "Template format error: Unresolved condition dependency C in the Resources block of the template");
   EXPECT_EQ(check("Conditions: {C: !Equals [!Ref A, x]}\nResources: {A: {Type: T}}"),
-            "Template format error: Unresolved dependencies [A]. Cannot reference resources in the Conditions block of the template");
+            "Template format error: Unresolved dependencies [A]. Cannot reference resources in the Conditions block of "
+            "the template");
   EXPECT_EQ(check("Resources: {A: {Type: T, DeletionPolicy: Retain}}"), "no refusal");
 }
 
@@ -89,7 +97,9 @@ Resolver example() {
   Resolver r;
   r.pseudo = {"000000000000", "eu-west-1", "aws", "arn:stack", "demo", {}};
   r.parameters = {{"Env", "prod"}, {"List", Json(Json::Array{"a", "b"})}};
-  r.ref = [](const std::string& name) -> std::optional<Json> { return name == "Table" ? std::optional<Json>("tbl") : std::nullopt; };
+  r.ref = [](const std::string& name) -> std::optional<Json> {
+    return name == "Table" ? std::optional<Json>("tbl") : std::nullopt;
+  };
   r.get_att = [](const std::string& name, const std::string& a) -> std::optional<Json> {
     return name == "Table" ? std::optional<Json>(cat("att-", a)) : std::nullopt;
   };
@@ -105,12 +115,18 @@ TEST(Intrinsics, Evaluate) {
   r.exports = &exports;
   EXPECT_EQ(resolved(r, "a: !Ref Table\nb: !GetAtt Table.Arn\nc: !Ref List\nd: !Ref AWS::Region\ne: !Ref AWS::NoValue"),
             R"({"a":"tbl","b":"att-Arn","c":["a","b"],"d":"eu-west-1"})");
-  EXPECT_EQ(resolved(r, "a: !Sub '${Env}-${Table.Arn}-${!Lit}-${AWS::StackName}'\nb: !Sub ['${X}${Env}', {X: !Ref Table}]"),
-            R"({"a":"prod-att-Arn-${Lit}-demo","b":"tblprod"})");
-  EXPECT_EQ(resolved(r, "a: !Join ['-', [x, !Ref Env, 3]]\nb: !Select [1, !Ref List]\nc: !Split [',', 'p,q']\nd: !Base64 hi\ne: !FindInMap [M, !Ref Env, Size]"),
+  EXPECT_EQ(
+      resolved(r, "a: !Sub '${Env}-${Table.Arn}-${!Lit}-${AWS::StackName}'\nb: !Sub ['${X}${Env}', {X: !Ref Table}]"),
+      R"({"a":"prod-att-Arn-${Lit}-demo","b":"tblprod"})");
+  EXPECT_EQ(resolved(r,
+                     "a: !Join ['-', [x, !Ref Env, 3]]\nb: !Select [1, !Ref List]\nc: !Split [',', 'p,q']\nd: !Base64 "
+                     "hi\ne: !FindInMap [M, !Ref Env, Size]"),
             R"({"a":"x-prod-3","b":"b","c":["p","q"],"d":"aGk=","e":3})");
-  EXPECT_EQ(resolved(r, "a: !GetAZs ''\nb: !Cidr [10.0.0.0/16, 2, 8]\nc: !ImportValue shared\nd: {Fn::Length: !Ref List}\ne: {Fn::ToJsonString: {k: !Ref Env}}"),
-            R"({"a":["eu-west-1a","eu-west-1b","eu-west-1c"],"b":["10.0.0.0/24","10.0.1.0/24"],"c":"value","d":2,"e":"{\"k\":\"prod\"}"})");
+  EXPECT_EQ(
+      resolved(r,
+               "a: !GetAZs ''\nb: !Cidr [10.0.0.0/16, 2, 8]\nc: !ImportValue shared\nd: {Fn::Length: !Ref List}\ne: "
+               "{Fn::ToJsonString: {k: !Ref Env}}"),
+      R"({"a":["eu-west-1a","eu-west-1b","eu-west-1c"],"b":["10.0.0.0/24","10.0.1.0/24"],"c":"value","d":2,"e":"{\"k\":\"prod\"}"})");
   EXPECT_EQ(r.imported, std::vector<std::string>{"shared"});
 }
 
@@ -118,7 +134,8 @@ TEST(Intrinsics, Refuse) {
   const Resolver r = example();
   const auto why = [&](std::string_view yaml) { return refusal([&] { resolved(r, yaml); }); };
   EXPECT_EQ(why("a: !Select [5, [x]]"), "Template error: Fn::Select  cannot select nonexistent value at index 5");
-  EXPECT_EQ(why("a: !FindInMap [M, k, v]"), "Template error: Mapping named 'M' is not present in the 'Mappings' section of template.");
+  EXPECT_EQ(why("a: !FindInMap [M, k, v]"),
+            "Template error: Mapping named 'M' is not present in the 'Mappings' section of template.");
   EXPECT_EQ(why("a: !ImportValue nothing"), "No export named nothing found.");
   EXPECT_EQ(why("a: !Sub '${a-b}'").substr(0, 53), "Template error: variable names in Fn::Sub syntax must");
   EXPECT_EQ(why("a: '{{resolve:ssm:/x:1}}'"), "The dynamic reference {{resolve:ssm:/x:1}} is not served by Virga");
@@ -147,7 +164,8 @@ Rules:
 )");
   r.evaluate_conditions(t);
   EXPECT_EQ(r.conditions, (std::map<std::string, bool>{{"Both", true}, {"Prod", true}, {"Dev", false}}));
-  EXPECT_EQ(resolved(r, "a: !If [Dev, x, !Ref AWS::NoValue]\nb: [!If [Prod, 1, 2], !If [Dev, 3, !Ref AWS::NoValue]]"), R"({"b":[1]})");
+  EXPECT_EQ(resolved(r, "a: !If [Dev, x, !Ref AWS::NoValue]\nb: [!If [Prod, 1, 2], !If [Dev, 3, !Ref AWS::NoValue]]"),
+            R"({"b":[1]})");
   EXPECT_EQ(refusal([&] { r.check_rules(t); }), "Template rule OnlyKnown failed: no prod here");
 }
 
@@ -162,7 +180,9 @@ Parameters:
   const auto declared = declared_parameters(t);
   const auto bound = bind_parameters(declared, {{"Name", "abc"}});
   EXPECT_EQ(parameter_values(declared, bound).at("Names").dump(), R"(["a","b"])");
-  const auto why = [&](std::map<std::string, std::string> given) { return refusal([&] { bind_parameters(declared, given); }); };
+  const auto why = [&](std::map<std::string, std::string> given) {
+    return refusal([&] { bind_parameters(declared, given); });
+  };
   EXPECT_EQ(why({}), "Parameters: [Name] must have values");
   EXPECT_EQ(why({{"Name", "ab"}, {"Zzz", "1"}}), "Parameters: [Zzz] do not exist in the template");
   EXPECT_EQ(why({{"Name", "ab"}, {"Env", "x"}}), "Parameter 'Env' must be one of AllowedValues");
@@ -172,12 +192,15 @@ Parameters:
 }
 
 TEST(Order, DependenciesFirstThenAsWritten) {
-  const Json t = parse_template("Resources: {C: {Type: T, Properties: {X: !Ref A}}, B: {Type: T}, A: {Type: T, DependsOn: [B]}}");
-  EXPECT_EQ(dependency_order({"C", "B", "A"}, resource_graph(section(t, "Resources"))), (std::vector<std::string>{"B", "A", "C"}));
+  const Json t =
+      parse_template("Resources: {C: {Type: T, Properties: {X: !Ref A}}, B: {Type: T}, A: {Type: T, DependsOn: [B]}}");
+  EXPECT_EQ(dependency_order({"C", "B", "A"}, resource_graph(section(t, "Resources"))),
+            (std::vector<std::string>{"B", "A", "C"}));
 }
 
 TEST(Cidr, Divides) {
-  EXPECT_EQ(cidr_blocks("192.168.0.0/24", 3, 5), (std::vector<std::string>{"192.168.0.0/27", "192.168.0.32/27", "192.168.0.64/27"}));
+  EXPECT_EQ(cidr_blocks("192.168.0.0/24", 3, 5),
+            (std::vector<std::string>{"192.168.0.0/27", "192.168.0.32/27", "192.168.0.64/27"}));
   EXPECT_FALSE(cidr_blocks("192.168.0.0/24", 9, 5));
 }
 

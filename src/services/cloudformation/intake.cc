@@ -43,7 +43,10 @@ std::vector<Parameter> shown_parameters(const DefinitionRecord& definition) {
   if (definition.processed.empty()) return out;
   for (const DeclaredParameter& p : declared_parameters(Json::parse(definition.processed))) {
     const auto found = definition.parameters.find(p.name);
-    out.push_back(Parameter{.parameter_key = p.name, .parameter_value = p.no_echo ? "****" : found == definition.parameters.end() ? "" : found->second});
+    out.push_back(Parameter{.parameter_key = p.name,
+                            .parameter_value = p.no_echo                              ? "****"
+                                               : found == definition.parameters.end() ? ""
+                                                                                      : found->second});
   }
   return out;
 }
@@ -56,20 +59,23 @@ std::vector<Tag> shown_tags(const TagList& tags) {
 
 void check_name(const std::string& name, std::string_view member) {
   const auto fits = [](unsigned char c) { return std::isalnum(c) || c == '-'; };
-  const bool good = !name.empty() && std::isalpha(static_cast<unsigned char>(name[0])) && std::all_of(name.begin(), name.end(), fits);
+  const bool good =
+      !name.empty() && std::isalpha(static_cast<unsigned char>(name[0])) && std::all_of(name.begin(), name.end(), fits);
   if (!good) {
-    throw validation_error(cat("1 validation error detected: Value '", name, "' at '", member,
-                               "' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"));
+    throw validation_error(
+        cat("1 validation error detected: Value '", name, "' at '", member,
+            "' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z][-a-zA-Z0-9]*"));
   }
   if (name.size() > kStackNameMost) {
     throw validation_error(cat("1 validation error detected: Value '", name, "' at '", member,
-                               "' failed to satisfy constraint: Member must have length less than or equal to ", kStackNameMost));
+                               "' failed to satisfy constraint: Member must have length less than or equal to ",
+                               kStackNameMost));
   }
 }
 
 bool can_update(const std::string& status) {
-  return status == "CREATE_COMPLETE" || status == "UPDATE_COMPLETE" || status == "UPDATE_ROLLBACK_COMPLETE" || status == "CREATE_FAILED" ||
-         status == "UPDATE_FAILED";
+  return status == "CREATE_COMPLETE" || status == "UPDATE_COMPLETE" || status == "UPDATE_ROLLBACK_COMPLETE" ||
+         status == "CREATE_FAILED" || status == "UPDATE_FAILED";
 }
 
 Task<std::optional<StackRecord>> CloudFormationService::find_stack(Ctx& ctx, std::string name_or_id) {
@@ -92,21 +98,27 @@ Task<StackRecord> CloudFormationService::need_stack(Ctx& ctx, std::string name_o
 Task<std::map<std::string, std::string>> CloudFormationService::exports(Ctx& ctx) {
   std::map<std::string, std::string> out;
   auto snapshot = deps_.db.snapshot();
-  for (const ExportRecord& record : co_await Store(*snapshot).exports(ctx.account, ctx.region, "", SIZE_MAX)) out[record.name] = record.value;
+  for (const ExportRecord& record : co_await Store(*snapshot).exports(ctx.account, ctx.region, "", SIZE_MAX))
+    out[record.name] = record.value;
   co_return std::move(out);
 }
 
 Task<void> CloudFormationService::check_role(Ctx& ctx, const std::string& role_arn) {
   if (role_arn.empty()) co_return;
   const auto arn = kernel::parse_arn(role_arn);
-  if (!arn || arn->service != "iam" || !arn->resource.starts_with("role/")) co_await fail(validation_error(cat("Role ", role_arn, " is invalid or cannot be assumed")));
+  if (!arn || arn->service != "iam" || !arn->resource.starts_with("role/"))
+    co_await fail(validation_error(cat("Role ", role_arn, " is invalid or cannot be assumed")));
   const bool allowed = co_await deps_.cloud.authorizer().allowed(
       ctx, {"iam:PassRole", role_arn, {{"iam:PassedToService", {"cloudformation.amazonaws.com"}}}}, std::nullopt);
-  if (!allowed) co_await fail(validation_error(cat("User: ", ctx.principal.arn, " is not authorized to perform: iam:PassRole on resource: ", role_arn)));
+  if (!allowed)
+    co_await fail(validation_error(
+        cat("User: ", ctx.principal.arn, " is not authorized to perform: iam:PassRole on resource: ", role_arn)));
+  co_await assume(deps_.cloud, role_arn, ctx.account, ctx.region);
 }
 
-Task<DefinitionRecord> CloudFormationService::define(Ctx& ctx, const Wanted& wanted, const std::string& stack_id, const StackRecord* before,
-                                                     bool needs_auto_expand, Prepared& prepared,
+Task<DefinitionRecord> CloudFormationService::define(Ctx& ctx, const Wanted& wanted, const std::string& stack_id,
+                                                     const StackRecord* before, bool needs_auto_expand,
+                                                     Prepared& prepared,
                                                      const std::map<std::string, std::string>& exports) {
   std::map<std::string, std::string> given;
   for (const Parameter& p : wanted.parameters) {
@@ -114,7 +126,9 @@ Task<DefinitionRecord> CloudFormationService::define(Ctx& ctx, const Wanted& wan
     if (!p.use_previous_value.value_or(false)) {
       given[key] = p.parameter_value.value_or("");
     } else if (!before || !before->now.parameters.contains(key)) {
-      co_return validation_error(cat("Invalid input for parameter key ", key, ". Cannot specify usePreviousValue as true for a parameter key not in the previous template"));
+      co_return validation_error(
+          cat("Invalid input for parameter key ", key,
+              ". Cannot specify usePreviousValue as true for a parameter key not in the previous template"));
     } else {
       given[key] = before->now.parameters.at(key);
     }
@@ -122,13 +136,17 @@ Task<DefinitionRecord> CloudFormationService::define(Ctx& ctx, const Wanted& wan
   PseudoParameters pseudo{ctx.account, ctx.region, ctx.partition, stack_id, wanted.stack_name, {}};
   prepare(prepared, wanted.text, given, std::move(pseudo), &exports);
 
-  const auto has = [&](std::string_view name) { return std::find(wanted.capabilities.begin(), wanted.capabilities.end(), name) != wanted.capabilities.end(); };
+  const auto has = [&](std::string_view name) {
+    return std::find(wanted.capabilities.begin(), wanted.capabilities.end(), name) != wanted.capabilities.end();
+  };
   std::vector<std::string> missing;
   for (const std::string& needed : needed_capabilities(prepared.root)) {
     if (!has(needed) && !(needed == "CAPABILITY_IAM" && has("CAPABILITY_NAMED_IAM"))) missing.push_back(needed);
   }
-  if (needs_auto_expand && !prepared.transforms.empty() && !has("CAPABILITY_AUTO_EXPAND")) missing.push_back("CAPABILITY_AUTO_EXPAND");
-  if (!missing.empty()) co_return err::InsufficientCapabilitiesException(cat("Requires capabilities : [", join(missing, ", "), "]"));
+  if (needs_auto_expand && !prepared.transforms.empty() && !has("CAPABILITY_AUTO_EXPAND"))
+    missing.push_back("CAPABILITY_AUTO_EXPAND");
+  if (!missing.empty())
+    co_return err::InsufficientCapabilitiesException(cat("Requires capabilities : [", join(missing, ", "), "]"));
   co_await check_role(ctx, wanted.role_arn);
 
   DefinitionRecord out;
@@ -141,12 +159,14 @@ Task<DefinitionRecord> CloudFormationService::define(Ctx& ctx, const Wanted& wan
   co_return std::move(out);
 }
 
-Task<std::optional<Json>> CloudFormationService::planned(const StackRecord& before, const DefinitionRecord& definition, const Prepared& prepared) {
+Task<std::optional<Json>> CloudFormationService::planned(const StackRecord& before, const DefinitionRecord& definition,
+                                                         const Prepared& prepared) {
   std::map<std::string, std::string> physical_ids;
   std::vector<LiveResource> existing;
   auto was = std::make_unique<Prepared>();
   if (!before.now.processed.empty()) {
-    prepare_again(*was, before.now.processed, before.now.parameters, pseudo_parameters(before), prepared.resolver.exports);
+    prepare_again(*was, before.now.processed, before.now.parameters, pseudo_parameters(before),
+                  prepared.resolver.exports);
     auto snapshot = deps_.db.snapshot();
     for (const ResourceRecord& resource : co_await Store(*snapshot).resources(before.id)) {
       if (resource.exists()) physical_ids[resource.logical_id] = resource.made.physical_id;
@@ -157,13 +177,15 @@ Task<std::optional<Json>> CloudFormationService::planned(const StackRecord& befo
     }
   }
   Json changes = plan_changes(existing, prepared.resources, physical_ids, recreation_of);
-  const bool same_rest = !before.now.processed.empty() && live_outputs(*was, was->resolver) == live_outputs(prepared, prepared.resolver) &&
+  const bool same_rest = !before.now.processed.empty() &&
+                         live_outputs(*was, was->resolver) == live_outputs(prepared, prepared.resolver) &&
                          before.now.tags == definition.tags;
   if (changes.as_array().empty() && same_rest) co_return std::optional<Json>();
   co_return std::optional<Json>(std::move(changes));
 }
 
-void CloudFormationService::begin(kv::Txn& tx, StackRecord& stack, Phase phase, std::string status, std::string reason) {
+void CloudFormationService::begin(kv::Txn& tx, StackRecord& stack, Phase phase, std::string status,
+                                  std::string reason) {
   Store store(tx);
   stack.phase = phase;
   stack.failure.clear();
@@ -171,7 +193,8 @@ void CloudFormationService::begin(kv::Txn& tx, StackRecord& stack, Phase phase, 
   store.put_name(stack);
   store.put_stack(stack);
   store.set_running(stack, true);
-  tx.on_commit([this, account = stack.account, region = stack.region, id = stack.id] { engine_.run(account, region, id); });
+  tx.on_commit(
+      [this, account = stack.account, region = stack.region, id = stack.id] { engine_.run(account, region, id); });
 }
 
 }  // namespace virga::cloudformation

@@ -15,7 +15,8 @@ namespace {
 
 // The elements of a function's list argument, which must be `least` to `most` long; otherwise what AWS says.
 const Json::Array& arguments(const Json& value, size_t least, size_t most, std::string_view complaint) {
-  if (!value.is_array() || value.as_array().size() < least || value.as_array().size() > most) throw template_error(complaint);
+  if (!value.is_array() || value.as_array().size() < least || value.as_array().size() > most)
+    throw template_error(complaint);
   return value.as_array();
 }
 
@@ -27,7 +28,8 @@ Json get_azs(const PseudoParameters& pseudo, const Json& argument) {
 
 Json join_list(const Json& argument) {
   constexpr std::string_view kComplaint =
-      "every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings to be joined or a "
+      "every Fn::Join object requires two parameters, (1) a string delimiter and (2) a list of strings to be joined or "
+      "a "
       "function that returns a list of strings (such as Fn::GetAZs) to be joined.";
   const Json::Array& a = arguments(argument, 2, 2, kComplaint);
   if (!a[0].is_string() || !a[1].is_array()) throw template_error(kComplaint);
@@ -50,7 +52,8 @@ Json select(const Json& argument) {
 
 Json split_text(const Json& argument) {
   constexpr std::string_view kComplaint =
-      "every Fn::Split object requires two parameters, (1) a string delimiter and (2) a string to be split or a function that "
+      "every Fn::Split object requires two parameters, (1) a string delimiter and (2) a string to be split or a "
+      "function that "
       "returns a string to be split.";
   const Json::Array& a = arguments(argument, 2, 2, kComplaint);
   if (!a[0].is_string() || a[0].as_string().empty() || !a[1].is_string()) throw template_error(kComplaint);
@@ -73,7 +76,8 @@ bool is_condition_function(std::string_view name) {
 std::string scalar_text(const Json& value) {
   if (value.is_string()) return value.as_string();
   if (value.is_bool() || value.is_number()) return value.dump();
-  throw template_error(cat("a string was expected where the template has ", value.is_array() ? "a list" : "a map", "."));
+  throw template_error(
+      cat("a string was expected where the template has ", value.is_array() ? "a list" : "a map", "."));
 }
 
 Json Resolver::resolve(const Json& value) const { return value_of(value).value_or(Json()); }
@@ -110,9 +114,11 @@ std::optional<Json> Resolver::value_of(const Json& value) const {
 bool Resolver::pending(const Json& value) const {
   if (unknown == Unknown::kRefuse) return false;
   if (is_intrinsic(value)) return true;
-  if (value.is_array()) return std::any_of(value.as_array().begin(), value.as_array().end(), [&](const Json& v) { return pending(v); });
+  if (value.is_array())
+    return std::any_of(value.as_array().begin(), value.as_array().end(), [&](const Json& v) { return pending(v); });
   if (value.is_object())
-    return std::any_of(value.as_object().begin(), value.as_object().end(), [&](const auto& m) { return pending(m.second); });
+    return std::any_of(value.as_object().begin(), value.as_object().end(),
+                       [&](const auto& m) { return pending(m.second); });
   return false;
 }
 
@@ -126,7 +132,8 @@ std::optional<Json> Resolver::function(const std::string& name, const Json& argu
   }
   if (name == "Fn::If") {
     const Json::Array& a = arguments(argument, 3, 3, "Fn::If requires a list argument with three elements");
-    if (!a[0].is_string()) throw template_error("Fn::If requires a list argument with the first element being a condition");
+    if (!a[0].is_string())
+      throw template_error("Fn::If requires a list argument with the first element being a condition");
     return value_of(a[holds(Json::object({{"Condition", a[0]}})) ? 1 : 2]);
   }
   if (is_condition_function(name)) return holds(Json::object({{name, argument}}));
@@ -144,7 +151,9 @@ std::optional<Json> Resolver::function(const std::string& name, const Json& argu
     return static_cast<int64_t>(resolved.as_array().size());
   }
   if (name == "Fn::Cidr") {
-    const Json::Array& a = arguments(resolved, 2, 3, "every Fn::Cidr object requires two or three parameters, (1) an ipBlock, (2) a count and (3) cidrBits");
+    const Json::Array& a = arguments(
+        resolved, 2, 3,
+        "every Fn::Cidr object requires two or three parameters, (1) an ipBlock, (2) a count and (3) cidrBits");
     const auto count = parse_int(scalar_text(a[1]));
     const auto bits = a.size() == 3 ? parse_int(scalar_text(a[2])) : std::optional<int64_t>(8);
     const auto blocks = count && bits ? cidr_blocks(scalar_text(a[0]), *count, *bits) : std::nullopt;
@@ -158,10 +167,11 @@ std::optional<Json> Resolver::function(const std::string& name, const Json& argu
     imported.push_back(wanted);
     return Json(found->second);
   }
-  throw template_error(cat("encountered unsupported function: ", name,
-                           " Supported functions are: [Fn::Base64, Fn::GetAtt, Fn::GetAZs, Fn::ImportValue, Fn::Join, Fn::Split, "
-                           "Fn::FindInMap, Fn::Select, Ref, Fn::Equals, Fn::If, Fn::Not, Condition, Fn::And, Fn::Or, Fn::Contains, "
-                           "Fn::EachMemberEquals, Fn::EachMemberIn, Fn::ValueOf, Fn::ValueOfAll, Fn::RefAll, Fn::Sub, Fn::Cidr]"));
+  throw template_error(
+      cat("encountered unsupported function: ", name,
+          " Supported functions are: [Fn::Base64, Fn::GetAtt, Fn::GetAZs, Fn::ImportValue, Fn::Join, Fn::Split, "
+          "Fn::FindInMap, Fn::Select, Ref, Fn::Equals, Fn::If, Fn::Not, Condition, Fn::And, Fn::Or, Fn::Contains, "
+          "Fn::EachMemberEquals, Fn::EachMemberIn, Fn::ValueOf, Fn::ValueOfAll, Fn::RefAll, Fn::Sub, Fn::Cidr]"));
 }
 
 std::optional<Json> Resolver::reference(const Json& argument) const {
@@ -174,7 +184,8 @@ std::optional<Json> Resolver::reference(const Json& argument) const {
   if (name == "AWS::URLSuffix") return Json("amazonaws.com");
   if (name == "AWS::StackId") return Json(pseudo.stack_id);
   if (name == "AWS::StackName") return Json(pseudo.stack_name);
-  if (name == "AWS::NotificationARNs") return Json(Json::Array(pseudo.notification_arns.begin(), pseudo.notification_arns.end()));
+  if (name == "AWS::NotificationARNs")
+    return Json(Json::Array(pseudo.notification_arns.begin(), pseudo.notification_arns.end()));
   if (const auto found = parameters.find(name); found != parameters.end()) return found->second;
   if (ref) {
     if (auto value = ref(name)) return value;
@@ -194,7 +205,8 @@ std::optional<Json> Resolver::attribute(const Json& argument) const {
     key = scalar_text(resolve(argument.as_array()[1]));
   }
   if (name.empty() || key.empty())
-    throw template_error("every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute");
+    throw template_error(
+        "every Fn::GetAtt object requires two non-empty parameters, the resource name and the resource attribute");
   if (get_att) {
     if (auto value = get_att(name, key)) return value;
   }
@@ -203,11 +215,13 @@ std::optional<Json> Resolver::attribute(const Json& argument) const {
 }
 
 Json Resolver::find_in_map(const Json& argument) const {
-  const Json::Array& a = arguments(argument, 3, 4,
+  const Json::Array& a = arguments(
+      argument, 3, 4,
       "every Fn::FindInMap object requires three parameters, the map name, map key and the attribute for return value");
   const std::string map = scalar_text(a[0]), key = scalar_text(a[1]), attribute = scalar_text(a[2]);
   const Json* at = mappings ? mappings->find(map) : nullptr;
-  if (!at && a.size() < 4) throw template_error(cat("Mapping named '", map, "' is not present in the 'Mappings' section of template."));
+  if (!at && a.size() < 4)
+    throw template_error(cat("Mapping named '", map, "' is not present in the 'Mappings' section of template."));
   at = at ? at->find(key) : nullptr;
   at = at ? at->find(attribute) : nullptr;
   if (at) return *at;
@@ -219,7 +233,8 @@ Json Resolver::find_in_map(const Json& argument) const {
 
 Json Resolver::substitute(const Json& argument) const {
   constexpr std::string_view kComplaint =
-      "One or more Fn::Sub intrinsic functions don't specify expected arguments. Specify a string as first argument, and an "
+      "One or more Fn::Sub intrinsic functions don't specify expected arguments. Specify a string as first argument, "
+      "and an "
       "optional second argument to specify a mapping of values to replace in the string";
   const Json* text = &argument;
   Json variables = Json::object();
@@ -269,14 +284,16 @@ Json Resolver::substitute(const Json& argument) const {
 
 bool Resolver::holds(const Json& condition) const {
   if (condition.is_bool()) return condition.as_bool();
-  if (condition.is_string() && (condition.as_string() == "true" || condition.as_string() == "false")) return condition.as_string() == "true";
+  if (condition.is_string() && (condition.as_string() == "true" || condition.as_string() == "false"))
+    return condition.as_string() == "true";
   if (!condition.is_object() || condition.as_object().size() != 1)
     throw format_error("Every Conditions member must be a condition function.");
   const auto& [name, argument] = condition.as_object()[0];
   if (name == "Condition") {
     const auto found = argument.is_string() ? conditions.find(argument.as_string()) : conditions.end();
     if (found == conditions.end())
-      throw format_error(cat("Unresolved condition dependency ", argument.is_string() ? argument.as_string() : argument.dump()));
+      throw format_error(
+          cat("Unresolved condition dependency ", argument.is_string() ? argument.as_string() : argument.dump()));
     return found->second;
   }
   if (name == "Fn::Equals") {
@@ -285,7 +302,8 @@ bool Resolver::holds(const Json& condition) const {
     const auto plain = [](const Json& v) { return v.is_string() || v.is_bool() || v.is_number(); };
     return plain(left) && plain(right) ? scalar_text(left) == scalar_text(right) : left == right;
   }
-  if (name == "Fn::Not") return !holds(arguments(argument, 1, 1, "Fn::Not requires a list argument with one element")[0]);
+  if (name == "Fn::Not")
+    return !holds(arguments(argument, 1, 1, "Fn::Not requires a list argument with one element")[0]);
   if (name == "Fn::And" || name == "Fn::Or") {
     const Json::Array& a = arguments(argument, 2, 10, cat(name, " requires a list argument with two to ten elements"));
     const auto each = [&](const Json& c) { return holds(c); };
@@ -302,7 +320,8 @@ void Resolver::evaluate_conditions(const Json& root) {
     names.push_back(name);
     graph[name] = conditions_in(condition);
   }
-  for (const std::string& name : dependency_order(names, graph)) conditions[name] = holds(*root.find("Conditions")->find(name));
+  for (const std::string& name : dependency_order(names, graph))
+    conditions[name] = holds(*root.find("Conditions")->find(name));
 }
 
 bool Resolver::rule_holds(const Json& expression) const {
@@ -313,23 +332,28 @@ bool Resolver::rule_holds(const Json& expression) const {
       const Json all = resolve(a[name == "Fn::Contains" ? 0 : 1]);
       const Json wanted = resolve(a[name == "Fn::Contains" ? 1 : 0]);
       if (!all.is_array()) throw template_error(cat(name, " requires a list of strings"));
-      const auto contains = [&](const Json& v) { return std::find(all.as_array().begin(), all.as_array().end(), v) != all.as_array().end(); };
+      const auto contains = [&](const Json& v) {
+        return std::find(all.as_array().begin(), all.as_array().end(), v) != all.as_array().end();
+      };
       if (!wanted.is_array()) return contains(wanted);
       return std::all_of(wanted.as_array().begin(), wanted.as_array().end(), contains);
     }
     if (name == "Fn::EachMemberEquals") {
-      const Json::Array& a = arguments(argument, 2, 2, "Fn::EachMemberEquals requires a list argument with two elements");
+      const Json::Array& a =
+          arguments(argument, 2, 2, "Fn::EachMemberEquals requires a list argument with two elements");
       const Json all = resolve(a[0]), wanted = resolve(a[1]);
       if (!all.is_array()) throw template_error("Fn::EachMemberEquals requires a list of strings");
       return std::all_of(all.as_array().begin(), all.as_array().end(), [&](const Json& v) { return v == wanted; });
     }
-    if (name == "Fn::Not" && argument.is_array() && argument.as_array().size() == 1) return !rule_holds(argument.as_array()[0]);
+    if (name == "Fn::Not" && argument.is_array() && argument.as_array().size() == 1)
+      return !rule_holds(argument.as_array()[0]);
     if ((name == "Fn::And" || name == "Fn::Or") && argument.is_array()) {
       const auto each = [&](const Json& c) { return rule_holds(c); };
       const auto& a = argument.as_array();
       return name == "Fn::And" ? std::all_of(a.begin(), a.end(), each) : std::any_of(a.begin(), a.end(), each);
     }
-    if (name == "Fn::RefAll" || name == "Fn::ValueOf" || name == "Fn::ValueOfAll") throw not_served(cat("The rule function ", name));
+    if (name == "Fn::RefAll" || name == "Fn::ValueOf" || name == "Fn::ValueOfAll")
+      throw not_served(cat("The rule function ", name));
   }
   return holds(expression);
 }
@@ -339,7 +363,8 @@ void Resolver::check_rules(const Json& root) const {
     const Json* when = rule.find("RuleCondition");
     if (when && !rule_holds(*when)) continue;
     const Json* assertions = rule.find("Assertions");
-    if (!assertions || !assertions->is_array()) throw format_error(cat("[/Rules/", name, "] must contain a list of Assertions."));
+    if (!assertions || !assertions->is_array())
+      throw format_error(cat("[/Rules/", name, "] must contain a list of Assertions."));
     for (const Json& assertion : assertions->as_array()) {
       const Json* test = assertion.find("Assert");
       if (!test) throw format_error(cat("[/Rules/", name, "] every assertion must contain an Assert member."));

@@ -26,9 +26,9 @@ class Resolver {
   enum class Unknown { kRefuse, kKeep };  // kKeep: the function stays in the result, its other arguments resolved
 
   PseudoParameters pseudo;
-  std::map<std::string, Json> parameters;              // text, or a list of text
+  std::map<std::string, Json> parameters;  // text, or a list of text
   std::map<std::string, bool> conditions;
-  const Json* mappings = nullptr;                      // the Mappings section; may be null
+  const Json* mappings = nullptr;  // the Mappings section; may be null
   const std::map<std::string, std::string>* exports = nullptr;
   Unknown unknown = Unknown::kRefuse;
   // Values of resources; nothing when there is none (yet).

@@ -15,12 +15,15 @@ namespace virga::cloudformation {
 
 namespace {
 
-constexpr std::string_view kNoChanges = "The submitted information didn't contain changes. Submit different information to create a change set.";
+constexpr std::string_view kNoChanges =
+    "The submitted information didn't contain changes. Submit different information to create a change set.";
 
 // The stack of a change set named by its ARN alone.
-Task<std::optional<std::string>> stack_of(Store& store, const Ctx& ctx, std::string change_set, const std::optional<std::string>& stack_name) {
+Task<std::optional<std::string>> stack_of(Store& store, const Ctx& ctx, std::string change_set,
+                                          const std::optional<std::string>& stack_name) {
   if (!stack_name) {
-    if (!change_set.starts_with("arn:")) co_await fail(validation_error("StackName must be specified if ChangeSetName is not specified as an ARN."));
+    if (!change_set.starts_with("arn:"))
+      co_await fail(validation_error("StackName must be specified if ChangeSetName is not specified as an ARN."));
     co_return co_await store.find_change_set_stack(std::move(change_set));
   }
   if (stack_name->starts_with("arn:")) co_return std::optional<std::string>(*stack_name);
@@ -33,11 +36,13 @@ std::string bare_name(const std::string& change_set) {
   return parts.size() > 1 ? std::string(parts[1]) : change_set;
 }
 
-Task<ChangeSetRecord> need_change_set(Store& store, const Ctx& ctx, std::string name, std::optional<std::string> stack_name) {
+Task<ChangeSetRecord> need_change_set(Store& store, const Ctx& ctx, std::string name,
+                                      std::optional<std::string> stack_name) {
   const auto stack_id = co_await stack_of(store, ctx, name, stack_name);
   if (!stack_id && stack_name) co_return validation_error(cat("Stack [", *stack_name, "] does not exist"));
   auto found = stack_id ? co_await store.find_change_set(*stack_id, bare_name(name)) : std::optional<ChangeSetRecord>();
-  if (!found || (name.starts_with("arn:") && found->id != name)) co_return err::ChangeSetNotFoundException(cat("ChangeSet [", name, "] does not exist"));
+  if (!found || (name.starts_with("arn:") && found->id != name))
+    co_return err::ChangeSetNotFoundException(cat("ChangeSet [", name, "] does not exist"));
   co_return std::move(*found);
 }
 
@@ -55,14 +60,20 @@ Task<CreateChangeSetOutput> CloudFormationService::create_change_set(Ctx& ctx, c
   check_name(in.change_set_name, "changeSetName");
   if (in.notification_arns && !in.notification_arns->empty()) co_return not_served("NotificationARNs");
   if (in.resources_to_import && !in.resources_to_import->empty()) co_return not_served("Importing resources");
-  if (in.change_set_type && *in.change_set_type == ChangeSetType::IMPORT) co_return not_served("A change set of type IMPORT");
+  if (in.change_set_type && *in.change_set_type == ChangeSetType::IMPORT)
+    co_return not_served("A change set of type IMPORT");
   if (in.import_existing_resources.value_or(false)) co_return not_served("ImportExistingResources");
   if (in.deployment_mode) co_return not_served("DeploymentMode");
   const bool creates = in.change_set_type && *in.change_set_type == ChangeSetType::CREATE;
   auto existing = co_await find_stack(ctx, in.stack_name);
   if (!creates && !existing) co_return validation_error(cat("Stack [", in.stack_name, "] does not exist"));
-  if (creates && existing && existing->status != "REVIEW_IN_PROGRESS") co_return validation_error(cat("Stack [", in.stack_name, "] already exists and cannot be created again with the changeSet [", in.change_set_name, "]."));
-  if (!creates && !can_update(existing->status)) co_return validation_error(cat("Stack:", existing->id, " is in ", existing->status, " state and can not be updated."));
+  if (creates && existing && existing->status != "REVIEW_IN_PROGRESS")
+    co_return validation_error(cat("Stack [", in.stack_name,
+                                   "] already exists and cannot be created again with the changeSet [",
+                                   in.change_set_name, "]."));
+  if (!creates && !can_update(existing->status))
+    co_return validation_error(
+        cat("Stack:", existing->id, " is in ", existing->status, " state and can not be updated."));
   auto text = co_await template_text(ctx, in.template_body, in.template_url);
   if (!text && in.use_previous_template.value_or(false) && existing) text = existing->now.text;
   if (!text) co_return validation_error("Either Template URL or Template Body must be specified.");
@@ -78,12 +89,17 @@ Task<CreateChangeSetOutput> CloudFormationService::create_change_set(Ctx& ctx, c
     stack.created = ctx.now();
     stack.actor = actor_of(ctx);
   }
-  const Wanted wanted{stack.name, *text, in.parameters.value_or(std::vector<Parameter>{}), capabilities_of(in.capabilities),
-                      in.tags ? tags_of(in.tags) : stack.now.tags, in.role_arn.value_or("")};
+  const Wanted wanted{stack.name,
+                      *text,
+                      in.parameters.value_or(std::vector<Parameter>{}),
+                      capabilities_of(in.capabilities),
+                      in.tags ? tags_of(in.tags) : stack.now.tags,
+                      in.role_arn.value_or("")};
   const auto known_exports = co_await exports(ctx);
   auto prepared = std::make_unique<Prepared>();
   ChangeSetRecord record;
-  record.definition = co_await define(ctx, wanted, stack.id, creates ? nullptr : &stack, false, *prepared, known_exports);
+  record.definition =
+      co_await define(ctx, wanted, stack.id, creates ? nullptr : &stack, false, *prepared, known_exports);
   const auto changes = co_await planned(stack, record.definition, *prepared);
   record.id = kernel::arn(ctx, "cloudformation", cat("changeSet/", in.change_set_name, "/", uuid()));
   record.name = in.change_set_name;
@@ -102,8 +118,10 @@ Task<CreateChangeSetOutput> CloudFormationService::create_change_set(Ctx& ctx, c
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<CreateChangeSetOutput> {
     Store store(tx);
     const auto same = co_await store.find_change_set(stack.id, record.name);
-    if (same && !record.token.empty() && same->token == record.token) co_return CreateChangeSetOutput{.id = same->id, .stack_id = stack.id};
-    // A spent one gives its name up: the aws cli names its change sets by the second, and two deployments fit into one here.
+    if (same && !record.token.empty() && same->token == record.token)
+      co_return CreateChangeSetOutput{.id = same->id, .stack_id = stack.id};
+    // A spent one gives its name up: the aws cli names its change sets by the second, and two deployments fit into one
+    // here.
     const bool spent = same && (same->status == "FAILED" || same->execution == "EXECUTE_COMPLETE");
     if (same && !spent) co_return err::AlreadyExistsException(cat("ChangeSet ", record.name, " already exists"));
     if (same) store.drop_change_set(*same);
@@ -164,12 +182,17 @@ Task<ExecuteChangeSetOutput> CloudFormationService::execute_change_set(Ctx& ctx,
     ChangeSetRecord record = co_await need_change_set(store, ctx, in.change_set_name, in.stack_name);
     auto stack = co_await store.find_stack(ctx.account, ctx.region, record.stack_id);
     stack_id = record.stack_id;
-    if (in.client_request_token && stack && !stack->token.empty() && stack->token == *in.client_request_token && stack->change_set_id == record.id) co_return;
+    if (in.client_request_token && stack && !stack->token.empty() && stack->token == *in.client_request_token &&
+        stack->change_set_id == record.id)
+      co_return;
     if (record.status != "CREATE_COMPLETE" || record.execution != "AVAILABLE" || !stack)
-      co_await fail(err::InvalidChangeSetStatusException(cat("ChangeSet [", record.id, "] cannot be executed in its current execution status of [", record.execution, "]")));
+      co_await fail(err::InvalidChangeSetStatusException(
+          cat("ChangeSet [", record.id, "] cannot be executed in its current execution status of [", record.execution,
+              "]")));
     const bool creates = record.type == "CREATE" && stack->status == "REVIEW_IN_PROGRESS";
     if (stack->running() || (!creates && !can_update(stack->status)))
-      co_await fail(validation_error(cat("Stack:", stack->id, " is in ", stack->status, " state and can not be updated.")));
+      co_await fail(
+          validation_error(cat("Stack:", stack->id, " is in ", stack->status, " state and can not be updated.")));
     for (const ChangeSetRecord& other : co_await store.change_sets(stack->id)) {
       if (other.id != record.id) store.drop_change_set(other);
     }
@@ -197,7 +220,8 @@ Task<DeleteChangeSetOutput> CloudFormationService::delete_change_set(Ctx& ctx, c
     Store store(tx);
     const auto stack_id = co_await stack_of(store, ctx, in.change_set_name, in.stack_name);
     if (!stack_id && in.stack_name) co_return validation_error(cat("Stack [", *in.stack_name, "] does not exist"));
-    const auto found = stack_id ? co_await store.find_change_set(*stack_id, bare_name(in.change_set_name)) : std::optional<ChangeSetRecord>();
+    const auto found = stack_id ? co_await store.find_change_set(*stack_id, bare_name(in.change_set_name))
+                                : std::optional<ChangeSetRecord>();
     if (found) store.drop_change_set(*found);
     co_return DeleteChangeSetOutput{};
   });

@@ -17,7 +17,10 @@ struct After {
   std::string last;
   uint64_t number = 0;
   template <class A>
-  void fields(A& a) { a(1, last); a(2, number); }
+  void fields(A& a) {
+    a(1, last);
+    a(2, number);
+  }
 };
 
 Error bad_token() { return validation_error("NextToken is invalid"); }
@@ -28,7 +31,9 @@ E value_of(const std::string& text) {
   from_string(text, value);
   return value;
 }
-std::optional<std::string> unless_empty(const std::string& text) { return text.empty() ? std::nullopt : std::optional<std::string>(text); }
+std::optional<std::string> unless_empty(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional<std::string>(text);
+}
 std::optional<Time> unless_zero(Time t) { return t == Time{} ? std::nullopt : std::optional<Time>(t); }
 
 std::string description_of(const StackRecord& stack) {
@@ -53,7 +58,9 @@ Stack shown(const StackRecord& stack) {
   out.capabilities = capability_values(stack.now.capabilities);
   for (const OutputRecord& output : stack.outputs) {
     if (!out.outputs) out.outputs.emplace();
-    out.outputs->push_back(Output{.output_key = output.key, .output_value = output.value, .description = unless_empty(output.description),
+    out.outputs->push_back(Output{.output_key = output.key,
+                                  .output_value = output.value,
+                                  .description = unless_empty(output.description),
                                   .export_name = unless_empty(output.export_name)});
   }
   out.role_arn = unless_empty(stack.now.role_arn);
@@ -80,7 +87,8 @@ Task<DescribeStacksOutput> CloudFormationService::describe_stacks(Ctx& ctx, cons
     out.stacks->push_back(shown(co_await need_stack(ctx, *in.stack_name)));
     co_return std::move(out);
   }
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:DescribeStacks", in.next_token, bad_token());
+  const auto after =
+      kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:DescribeStacks", in.next_token, bad_token());
   std::string last = after ? after->last : "";
   auto snapshot = deps_.db.snapshot();
   Store store(*snapshot);
@@ -101,7 +109,8 @@ Task<DescribeStacksOutput> CloudFormationService::describe_stacks(Ctx& ctx, cons
 Task<ListStacksOutput> CloudFormationService::list_stacks(Ctx& ctx, const ListStacksInput& in) {
   ListStacksOutput out;
   out.stack_summaries.emplace();
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:ListStacks", in.next_token, bad_token());
+  const auto after =
+      kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:ListStacks", in.next_token, bad_token());
   std::string last = after ? after->last : "";
   auto snapshot = deps_.db.snapshot();
   Store store(*snapshot);
@@ -132,9 +141,11 @@ Task<ListStacksOutput> CloudFormationService::list_stacks(Ctx& ctx, const ListSt
   }
 }
 
-Task<DescribeStackEventsOutput> CloudFormationService::describe_stack_events(Ctx& ctx, const DescribeStackEventsInput& in) {
+Task<DescribeStackEventsOutput> CloudFormationService::describe_stack_events(Ctx& ctx,
+                                                                             const DescribeStackEventsInput& in) {
   const StackRecord stack = co_await need_stack(ctx, in.stack_name, "Stack [%s] does not exist");
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:DescribeStackEvents", in.next_token, bad_token());
+  const auto after =
+      kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:DescribeStackEvents", in.next_token, bad_token());
   if (after && after->last != stack.id) co_return bad_token();
   auto snapshot = deps_.db.snapshot();
   const auto page = co_await Store(*snapshot).events(stack.id, after ? after->number : UINT64_MAX, kPageMost + 1);
@@ -143,7 +154,8 @@ Task<DescribeStackEventsOutput> CloudFormationService::describe_stack_events(Ctx
   uint64_t last = 0;
   for (const auto& [number, record] : page) {
     if (out.stack_events->size() == kPageMost) {
-      out.next_token = kernel::seal_page(deps_.tokens, ctx, "cloudformation:DescribeStackEvents", After{stack.id, last});
+      out.next_token =
+          kernel::seal_page(deps_.tokens, ctx, "cloudformation:DescribeStackEvents", After{stack.id, last});
       break;
     }
     last = number;
@@ -165,11 +177,13 @@ Task<DescribeStackEventsOutput> CloudFormationService::describe_stack_events(Ctx
   co_return std::move(out);
 }
 
-Task<DescribeStackResourceOutput> CloudFormationService::describe_stack_resource(Ctx& ctx, const DescribeStackResourceInput& in) {
+Task<DescribeStackResourceOutput> CloudFormationService::describe_stack_resource(Ctx& ctx,
+                                                                                 const DescribeStackResourceInput& in) {
   const StackRecord stack = co_await need_stack(ctx, in.stack_name, "Stack '%s' does not exist");
   auto snapshot = deps_.db.snapshot();
   const auto r = co_await Store(*snapshot).find_resource(stack.id, in.logical_resource_id);
-  if (!r) co_return validation_error(cat("Resource ", in.logical_resource_id, " does not exist for stack ", stack.name));
+  if (!r)
+    co_return validation_error(cat("Resource ", in.logical_resource_id, " does not exist for stack ", stack.name));
   StackResourceDetail detail;
   detail.stack_name = stack.name;
   detail.stack_id = stack.id;
@@ -180,14 +194,18 @@ Task<DescribeStackResourceOutput> CloudFormationService::describe_stack_resource
   detail.resource_status = value_of<ResourceStatus>(r->status);
   detail.resource_status_reason = unless_empty(r->reason);
   detail.metadata = r->metadata.empty() ? "{}" : r->metadata;
-  detail.drift_information = StackResourceDriftInformation{.stack_resource_drift_status = StackResourceDriftStatus::NOT_CHECKED};
+  detail.drift_information =
+      StackResourceDriftInformation{.stack_resource_drift_status = StackResourceDriftStatus::NOT_CHECKED};
   DescribeStackResourceOutput out;
   out.stack_resource_detail = std::move(detail);
   co_return std::move(out);
 }
 
-Task<DescribeStackResourcesOutput> CloudFormationService::describe_stack_resources(Ctx& ctx, const DescribeStackResourcesInput& in) {
-  if (!in.stack_name) co_return in.physical_resource_id ? not_served("Finding a stack by PhysicalResourceId") : validation_error("StackName or PhysicalResourceId must be specified");
+Task<DescribeStackResourcesOutput> CloudFormationService::describe_stack_resources(
+    Ctx& ctx, const DescribeStackResourcesInput& in) {
+  if (!in.stack_name)
+    co_return in.physical_resource_id ? not_served("Finding a stack by PhysicalResourceId")
+                                      : validation_error("StackName or PhysicalResourceId must be specified");
   const StackRecord stack = co_await need_stack(ctx, *in.stack_name);
   auto snapshot = deps_.db.snapshot();
   DescribeStackResourcesOutput out;
@@ -204,22 +222,26 @@ Task<DescribeStackResourcesOutput> CloudFormationService::describe_stack_resourc
     one.timestamp = r.updated;
     one.resource_status = value_of<ResourceStatus>(r.status);
     one.resource_status_reason = unless_empty(r.reason);
-    one.drift_information = StackResourceDriftInformation{.stack_resource_drift_status = StackResourceDriftStatus::NOT_CHECKED};
+    one.drift_information =
+        StackResourceDriftInformation{.stack_resource_drift_status = StackResourceDriftStatus::NOT_CHECKED};
     out.stack_resources->push_back(std::move(one));
   }
   co_return std::move(out);
 }
 
-Task<ListStackResourcesOutput> CloudFormationService::list_stack_resources(Ctx& ctx, const ListStackResourcesInput& in) {
+Task<ListStackResourcesOutput> CloudFormationService::list_stack_resources(Ctx& ctx,
+                                                                           const ListStackResourcesInput& in) {
   const StackRecord stack = co_await need_stack(ctx, in.stack_name);
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:ListStackResources", in.next_token, bad_token());
+  const auto after =
+      kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:ListStackResources", in.next_token, bad_token());
   auto snapshot = deps_.db.snapshot();
   ListStackResourcesOutput out;
   out.stack_resource_summaries.emplace();
   for (const ResourceRecord& r : ordered(co_await Store(*snapshot).resources(stack.id))) {
     if (after && r.logical_id <= after->last) continue;
     if (out.stack_resource_summaries->size() == kPageMost) {
-      out.next_token = kernel::seal_page(deps_.tokens, ctx, "cloudformation:ListStackResources", After{out.stack_resource_summaries->back().logical_resource_id});
+      out.next_token = kernel::seal_page(deps_.tokens, ctx, "cloudformation:ListStackResources",
+                                         After{out.stack_resource_summaries->back().logical_resource_id});
       break;
     }
     StackResourceSummary one;
@@ -229,20 +251,24 @@ Task<ListStackResourcesOutput> CloudFormationService::list_stack_resources(Ctx& 
     one.last_updated_timestamp = r.updated;
     one.resource_status = value_of<ResourceStatus>(r.status);
     one.resource_status_reason = unless_empty(r.reason);
-    one.drift_information = StackResourceDriftInformationSummary{.stack_resource_drift_status = StackResourceDriftStatus::NOT_CHECKED};
+    one.drift_information =
+        StackResourceDriftInformationSummary{.stack_resource_drift_status = StackResourceDriftStatus::NOT_CHECKED};
     out.stack_resource_summaries->push_back(std::move(one));
   }
   co_return std::move(out);
 }
 
 Task<ListExportsOutput> CloudFormationService::list_exports(Ctx& ctx, const ListExportsInput& in) {
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:ListExports", in.next_token, bad_token());
+  const auto after =
+      kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:ListExports", in.next_token, bad_token());
   auto snapshot = deps_.db.snapshot();
   ListExportsOutput out;
   out.exports.emplace();
-  for (const ExportRecord& record : co_await Store(*snapshot).exports(ctx.account, ctx.region, after ? after->last : "", kPageMost + 1)) {
+  for (const ExportRecord& record :
+       co_await Store(*snapshot).exports(ctx.account, ctx.region, after ? after->last : "", kPageMost + 1)) {
     if (out.exports->size() == kPageMost) {
-      out.next_token = kernel::seal_page(deps_.tokens, ctx, "cloudformation:ListExports", After{*out.exports->back().name});
+      out.next_token =
+          kernel::seal_page(deps_.tokens, ctx, "cloudformation:ListExports", After{*out.exports->back().name});
       break;
     }
     out.exports->push_back(Export{.exporting_stack_id = record.stack_id, .name = record.name, .value = record.value});
@@ -258,7 +284,8 @@ Task<ListImportsOutput> CloudFormationService::list_imports(Ctx& ctx, const List
     const auto parts = split(id, '/');
     out.imports->push_back(std::string(parts.size() > 1 ? parts[1] : id));
   }
-  if (out.imports->empty()) co_return validation_error(cat("Export '", in.export_name, "' is not imported by any stack."));
+  if (out.imports->empty())
+    co_return validation_error(cat("Export '", in.export_name, "' is not imported by any stack."));
   co_return std::move(out);
 }
 

@@ -16,7 +16,8 @@ void refuse_unserved(const In& in) {
   if (in.notification_arns && !in.notification_arns->empty()) throw not_served("NotificationARNs");
   if (in.stack_policy_body || in.stack_policy_url) throw not_served("A stack policy");
   if (in.resource_types && !in.resource_types->empty()) throw not_served("ResourceTypes");
-  if (in.rollback_configuration && in.rollback_configuration->rollback_triggers && !in.rollback_configuration->rollback_triggers->empty())
+  if (in.rollback_configuration && in.rollback_configuration->rollback_triggers &&
+      !in.rollback_configuration->rollback_triggers->empty())
     throw not_served("RollbackConfiguration with triggers");
 }
 
@@ -26,20 +27,26 @@ Task<CreateStackOutput> CloudFormationService::create_stack(Ctx& ctx, const Crea
   check_name(in.stack_name, "stackName");
   refuse_unserved(in);
   if (in.timeout_in_minutes) co_return not_served("TimeoutInMinutes");
-  if (in.disable_rollback && in.on_failure) co_return validation_error("You may only specify one of DisableRollback or OnFailure");
+  if (in.disable_rollback && in.on_failure)
+    co_return validation_error("You may only specify one of DisableRollback or OnFailure");
   const auto text = co_await template_text(ctx, in.template_body, in.template_url);
   if (!text) co_return validation_error("Either Template URL or Template Body must be specified.");
   const auto existing = co_await find_stack(ctx, in.stack_name);
   if (existing && in.client_request_token && existing->token == *in.client_request_token)
     co_return CreateStackOutput{.stack_id = existing->id, .operation_id = existing->operation};
-  if (existing && existing->status != "REVIEW_IN_PROGRESS") co_return err::AlreadyExistsException(cat("Stack [", in.stack_name, "] already exists"));
+  if (existing && existing->status != "REVIEW_IN_PROGRESS")
+    co_return err::AlreadyExistsException(cat("Stack [", in.stack_name, "] already exists"));
 
   StackRecord stack;
   stack.id = existing ? existing->id : kernel::arn(ctx, "cloudformation", cat("stack/", in.stack_name, "/", uuid()));
   stack.name = in.stack_name;
   stack.account = ctx.account;
   stack.region = ctx.region;
-  const Wanted wanted{in.stack_name, *text, in.parameters.value_or(std::vector<Parameter>{}), capabilities_of(in.capabilities), tags_of(in.tags),
+  const Wanted wanted{in.stack_name,
+                      *text,
+                      in.parameters.value_or(std::vector<Parameter>{}),
+                      capabilities_of(in.capabilities),
+                      tags_of(in.tags),
                       in.role_arn.value_or("")};
   const auto known_exports = co_await exports(ctx);
   auto prepared = std::make_unique<Prepared>();
@@ -57,7 +64,8 @@ Task<CreateStackOutput> CloudFormationService::create_stack(Ctx& ctx, const Crea
 
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     const auto taken = co_await Store(tx).find_name(ctx.account, ctx.region, in.stack_name);
-    if (taken && (!existing || *taken != existing->id)) co_await fail(err::AlreadyExistsException(cat("Stack [", in.stack_name, "] already exists")));
+    if (taken && (!existing || *taken != existing->id))
+      co_await fail(err::AlreadyExistsException(cat("Stack [", in.stack_name, "] already exists")));
     StackRecord fresh = stack;
     begin(tx, fresh, Phase::kApply, "CREATE_IN_PROGRESS", "User Initiated");
   });
@@ -74,10 +82,15 @@ Task<UpdateStackOutput> CloudFormationService::update_stack(Ctx& ctx, const Upda
   auto text = co_await template_text(ctx, in.template_body, in.template_url);
   if (!text && in.use_previous_template.value_or(false)) text = before.now.text;
   if (!text) co_return validation_error("Either Template URL or Template Body must be specified.");
-  if (!can_update(before.status)) co_return validation_error(cat("Stack:", before.id, " is in ", before.status, " state and can not be updated."));
+  if (!can_update(before.status))
+    co_return validation_error(cat("Stack:", before.id, " is in ", before.status, " state and can not be updated."));
 
-  Wanted wanted{before.name, *text, in.parameters.value_or(std::vector<Parameter>{}), capabilities_of(in.capabilities),
-                in.tags ? tags_of(in.tags) : before.now.tags, in.role_arn.value_or("")};
+  Wanted wanted{before.name,
+                *text,
+                in.parameters.value_or(std::vector<Parameter>{}),
+                capabilities_of(in.capabilities),
+                in.tags ? tags_of(in.tags) : before.now.tags,
+                in.role_arn.value_or("")};
   const auto known_exports = co_await exports(ctx);
   auto prepared = std::make_unique<Prepared>();
   const DefinitionRecord definition = co_await define(ctx, wanted, before.id, &before, true, *prepared, known_exports);
@@ -87,7 +100,8 @@ Task<UpdateStackOutput> CloudFormationService::update_stack(Ctx& ctx, const Upda
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     auto stack = co_await Store(tx).find_stack(ctx.account, ctx.region, before.id);
     if (!stack || stack->running() || !can_update(stack->status))
-      co_await fail(validation_error(cat("Stack:", before.id, " is in ", stack ? stack->status : "DELETE_COMPLETE", " state and can not be updated.")));
+      co_await fail(validation_error(cat("Stack:", before.id, " is in ", stack ? stack->status : "DELETE_COMPLETE",
+                                         " state and can not be updated.")));
     stack->former = stack->now;
     stack->now = definition;
     stack->updated = ctx.now();
@@ -106,16 +120,21 @@ Task<op::DeleteStack::Output> CloudFormationService::delete_stack(Ctx& ctx, cons
   const auto found = co_await find_stack(ctx, in.stack_name);
   // Deleting what is not there succeeds.
   if (!found || found->status == "DELETE_COMPLETE") co_return op::DeleteStack::Output{};
-  if (in.deletion_mode && *in.deletion_mode == DeletionMode::FORCE_DELETE_STACK) co_return not_served("The deletion mode FORCE_DELETE_STACK");
+  if (in.deletion_mode && *in.deletion_mode == DeletionMode::FORCE_DELETE_STACK)
+    co_return not_served("The deletion mode FORCE_DELETE_STACK");
   if (in.retain_resources && !in.retain_resources->empty() && found->status != "DELETE_FAILED")
-    co_return validation_error(cat("Invalid operation on stack [", found->id, "]. RetainResources is only for stacks in the DELETE_FAILED state."));
+    co_return validation_error(cat("Invalid operation on stack [", found->id,
+                                   "]. RetainResources is only for stacks in the DELETE_FAILED state."));
   co_await check_role(ctx, in.role_arn.value_or(""));
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     auto stack = co_await Store(tx).find_stack(ctx.account, ctx.region, found->id);
     if (!stack || stack->status == "DELETE_COMPLETE" || stack->phase == Phase::kDelete) co_return;
     if (stack->termination_protection)
-      co_await fail(validation_error(cat("Stack [", stack->name, "] cannot be deleted while TerminationProtection is enabled")));
-    if (stack->running()) co_await fail(validation_error(cat("Stack [", stack->name, "] cannot be deleted while in status ", stack->status)));
+      co_await fail(
+          validation_error(cat("Stack [", stack->name, "] cannot be deleted while TerminationProtection is enabled")));
+    if (stack->running())
+      co_await fail(
+          validation_error(cat("Stack [", stack->name, "] cannot be deleted while in status ", stack->status)));
     stack->retain = in.retain_resources.value_or(std::vector<std::string>{});
     if (in.role_arn) stack->now.role_arn = *in.role_arn;
     stack->token = in.client_request_token.value_or("");
@@ -128,7 +147,8 @@ Task<op::DeleteStack::Output> CloudFormationService::delete_stack(Ctx& ctx, cons
   co_return op::DeleteStack::Output{};
 }
 
-Task<UpdateTerminationProtectionOutput> CloudFormationService::update_termination_protection(Ctx& ctx, const UpdateTerminationProtectionInput& in) {
+Task<UpdateTerminationProtectionOutput> CloudFormationService::update_termination_protection(
+    Ctx& ctx, const UpdateTerminationProtectionInput& in) {
   const StackRecord found = co_await need_stack(ctx, in.stack_name, "Stack [%s] does not exist");
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<UpdateTerminationProtectionOutput> {
     Store store(tx);

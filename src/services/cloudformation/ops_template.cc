@@ -37,7 +37,8 @@ Looked look(const std::string& text) {
       if (type.starts_with("AWS::IAM::") && std::find(iam.begin(), iam.end(), type) == iam.end()) iam.push_back(type);
     }
     out.capabilities = needed_capabilities(out.root);
-    if (!out.capabilities.empty()) out.capabilities_reason = cat("The following resource(s) require capabilities: [", join(iam, ", "), "]");
+    if (!out.capabilities.empty())
+      out.capabilities_reason = cat("The following resource(s) require capabilities: [", join(iam, ", "), "]");
   } else {
     if (section(out.root, "Resources").empty()) throw format_error("At least one Resources member must be defined.");
     out.capabilities = {"CAPABILITY_AUTO_EXPAND"};
@@ -50,12 +51,15 @@ Looked look(const std::string& text) {
 
 }  // namespace
 
-Task<std::optional<std::string>> CloudFormationService::template_text(Ctx& ctx, std::optional<std::string> body, std::optional<std::string> url) {
+Task<std::optional<std::string>> CloudFormationService::template_text(Ctx& ctx, std::optional<std::string> body,
+                                                                      std::optional<std::string> url) {
   if (body && url) co_return validation_error("Specify only one of TemplateBody or TemplateURL");
   if (body) {
     if (body->size() > kTemplateBodyMost) {
-      co_return validation_error(cat("1 validation error detected: Value '", body->substr(0, 64), "…' at 'templateBody' failed to satisfy constraint: "
-                                     "Member must have length less than or equal to ", kTemplateBodyMost));
+      co_return validation_error(cat("1 validation error detected: Value '", body->substr(0, 64),
+                                     "…' at 'templateBody' failed to satisfy constraint: "
+                                     "Member must have length less than or equal to ",
+                                     kTemplateBodyMost));
     }
     co_return body;
   }
@@ -67,7 +71,9 @@ Task<std::optional<std::string>> CloudFormationService::template_text(Ctx& ctx, 
   if (!text) {
     const Error* error = error_of(text);
     if (!error) co_await fail_with(std::move(text.error()));
-    co_return validation_error(cat("S3 error: ", error->message, "\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"));
+    co_return validation_error(
+        cat("S3 error: ", error->message,
+            "\nFor more information check http://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html"));
   }
   co_return std::optional<std::string>(std::move(*text));
 }
@@ -100,7 +106,8 @@ Task<GetTemplateOutput> CloudFormationService::get_template(Ctx& ctx, const GetT
   co_return std::move(out);
 }
 
-Task<GetTemplateSummaryOutput> CloudFormationService::get_template_summary(Ctx& ctx, const GetTemplateSummaryInput& in) {
+Task<GetTemplateSummaryOutput> CloudFormationService::get_template_summary(Ctx& ctx,
+                                                                           const GetTemplateSummaryInput& in) {
   if (in.stack_set_name) co_return not_served("StackSetName");
   auto text = co_await template_text(ctx, in.template_body, in.template_url);
   if (!text && in.stack_name) text = (co_await need_stack(ctx, *in.stack_name)).now.text;
@@ -109,13 +116,15 @@ Task<GetTemplateSummaryOutput> CloudFormationService::get_template_summary(Ctx& 
   GetTemplateSummaryOutput out;
   out.parameters.emplace();
   for (const DeclaredParameter& p : looked.declared) {
-    ParameterDeclaration one{.parameter_key = p.name, .default_value = p.default_value, .parameter_type = p.type, .no_echo = p.no_echo};
+    ParameterDeclaration one{
+        .parameter_key = p.name, .default_value = p.default_value, .parameter_type = p.type, .no_echo = p.no_echo};
     if (!p.description.empty()) one.description = p.description;
     one.parameter_constraints.emplace();
     if (!p.allowed_values.empty()) one.parameter_constraints->allowed_values = p.allowed_values;
     out.parameters->push_back(std::move(one));
   }
-  if (const std::string description = looked.root.string_or("Description"); !description.empty()) out.description = description;
+  if (const std::string description = looked.root.string_or("Description"); !description.empty())
+    out.description = description;
   if (!looked.capabilities.empty()) {
     out.capabilities = capability_values(looked.capabilities);
     out.capabilities_reason = looked.capabilities_reason;
@@ -126,7 +135,8 @@ Task<GetTemplateSummaryOutput> CloudFormationService::get_template_summary(Ctx& 
     const std::string type = resource.string_or("Type");
     if (seen.insert(type).second) out.resource_types->push_back(type);
   }
-  if (const std::string version = looked.root.string_or("AWSTemplateFormatVersion"); !version.empty()) out.version = version;
+  if (const std::string version = looked.root.string_or("AWSTemplateFormatVersion"); !version.empty())
+    out.version = version;
   if (const Json* metadata = looked.root.find("Metadata")) out.metadata = metadata->dump();
   out.declared_transforms = looked.transforms;
   co_return std::move(out);
@@ -143,7 +153,8 @@ Task<ValidateTemplateOutput> CloudFormationService::validate_template(Ctx& ctx, 
     if (!p.description.empty()) one.description = p.description;
     out.parameters->push_back(std::move(one));
   }
-  if (const std::string description = looked.root.string_or("Description"); !description.empty()) out.description = description;
+  if (const std::string description = looked.root.string_or("Description"); !description.empty())
+    out.description = description;
   if (!looked.capabilities.empty()) {
     out.capabilities = capability_values(looked.capabilities);
     out.capabilities_reason = looked.capabilities_reason;

@@ -26,7 +26,9 @@ std::optional<double> real(const Json* value) {
 }
 
 bool known_type(std::string_view type) {
-  if (type == "String" || type == "Number" || type == "CommaDelimitedList" || type == "List<Number>" || type == "List<String>") return true;
+  if (type == "String" || type == "Number" || type == "CommaDelimitedList" || type == "List<Number>" ||
+      type == "List<String>")
+    return true;
   if (type.starts_with("List<AWS::")) return type.ends_with(">");
   return type.starts_with("AWS::");
 }
@@ -55,11 +57,13 @@ void check_value(const DeclaredParameter& p, const std::string& text) {
     throw validation_error(cat("Parameter '", p.name, "' must be no more than ", kParameterValueMost, " characters"));
   const std::vector<std::string> each = p.is_list() ? items(text) : std::vector<std::string>{text};
   for (const std::string& value : each) {
-    if (!p.allowed_values.empty() && std::find(p.allowed_values.begin(), p.allowed_values.end(), value) == p.allowed_values.end())
+    if (!p.allowed_values.empty() &&
+        std::find(p.allowed_values.begin(), p.allowed_values.end(), value) == p.allowed_values.end())
       violated(p, "must be one of AllowedValues");
     if (p.type == "Number" || p.type == "List<Number>") check_number(p, value);
   }
-  if (!p.allowed_pattern.empty() && !matches_pattern(p.allowed_pattern, text)) violated(p, cat("must match pattern ", p.allowed_pattern));
+  if (!p.allowed_pattern.empty() && !matches_pattern(p.allowed_pattern, text))
+    violated(p, cat("must match pattern ", p.allowed_pattern));
   const auto length = static_cast<int64_t>(count_characters(text));
   if (p.min_length && length < *p.min_length) violated(p, cat("must contain at least ", *p.min_length, " characters"));
   if (p.max_length && length > *p.max_length) violated(p, cat("must contain at most ", *p.max_length, " characters"));
@@ -71,11 +75,13 @@ std::vector<DeclaredParameter> declared_parameters(const Json& root) {
   std::vector<DeclaredParameter> out;
   const Json::Object& all = section(root, "Parameters");
   if (all.size() > kParametersMost)
-    throw format_error(cat("Number of parameters, ", all.size(), ", is greater than maximum allowed, ", kParametersMost));
+    throw format_error(
+        cat("Number of parameters, ", all.size(), ", is greater than maximum allowed, ", kParametersMost));
   for (const auto& [name, declaration] : all) {
     if (!std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c); }) || name.empty())
       throw format_error(cat("Parameter name ", name, " is non alphanumeric."));
-    if (!declaration.is_object() || !declaration.find("Type")) throw format_error("Every Parameters object must contain a Type member.");
+    if (!declaration.is_object() || !declaration.find("Type"))
+      throw format_error("Every Parameters object must contain a Type member.");
     DeclaredParameter p;
     p.name = name;
     p.type = declaration.string_or("Type");
@@ -103,9 +109,11 @@ std::map<std::string, std::string> bind_parameters(const std::vector<DeclaredPar
                                                    const std::map<std::string, std::string>& given) {
   std::vector<std::string> unknown, missing;
   for (const auto& [name, value] : given) {
-    if (std::none_of(declared.begin(), declared.end(), [&](const auto& p) { return p.name == name; })) unknown.push_back(name);
+    if (std::none_of(declared.begin(), declared.end(), [&](const auto& p) { return p.name == name; }))
+      unknown.push_back(name);
   }
-  if (!unknown.empty()) throw validation_error(cat("Parameters: [", join(unknown, ", "), "] do not exist in the template"));
+  if (!unknown.empty())
+    throw validation_error(cat("Parameters: [", join(unknown, ", "), "] do not exist in the template"));
   std::map<std::string, std::string> out;
   for (const DeclaredParameter& p : declared) {
     if (const auto found = given.find(p.name); found != given.end()) {
@@ -143,17 +151,18 @@ bool matches_pattern(std::string_view pattern, std::string_view text) {
   int code = 0;
   PCRE2_SIZE at = 0;
   const std::unique_ptr<pcre2_code, decltype(&pcre2_code_free)> compiled(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code,
-                    &at, nullptr),
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                    PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ENDANCHORED, &code, &at, nullptr),
       &pcre2_code_free);
   if (!compiled) return false;
-  const std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> context(pcre2_match_context_create(nullptr),
-                                                                                          &pcre2_match_context_free);
+  const std::unique_ptr<pcre2_match_context, decltype(&pcre2_match_context_free)> context(
+      pcre2_match_context_create(nullptr), &pcre2_match_context_free);
   pcre2_set_match_limit(context.get(), kMatchSteps);
   pcre2_set_depth_limit(context.get(), 10'000);
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> data(
       pcre2_match_data_create_from_pattern(compiled.get(), nullptr), &pcre2_match_data_free);
-  return pcre2_match(compiled.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0, data.get(), context.get()) >= 0;
+  return pcre2_match(compiled.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, 0, data.get(),
+                     context.get()) >= 0;
 }
 
 }  // namespace virga::cloudformation

@@ -34,8 +34,8 @@ std::map<std::string, std::string> bind_parameters(const std::vector<DeclaredPar
 std::map<std::string, Json> parameter_values(const std::vector<DeclaredParameter>& declared,
                                              const std::map<std::string, std::string>& bound);
 
-// Whether all of `text` matches `pattern` (Java's regular expressions as far as PCRE agrees). A pattern that is malformed or takes
-// too long to decide does not match.
+// Whether all of `text` matches `pattern` (Java's regular expressions as far as PCRE agrees). A pattern that is
+// malformed or takes too long to decide does not match.
 bool matches_pattern(std::string_view pattern, std::string_view text);
 
 }  // namespace virga::cloudformation

@@ -48,12 +48,15 @@ std::vector<LiveResource> live_resources(const Prepared& p) {
       if (live.contains(other)) all.insert(other);
     }
     for (const Reference& reference : references_in(live.at(name).properties)) {
-      if (live.contains(reference.name)) all.insert(reference.name);
-      else missing.insert(reference.name);
+      if (live.contains(reference.name))
+        all.insert(reference.name);
+      else
+        missing.insert(reference.name);
     }
   }
   if (!missing.empty()) {
-    throw format_error(cat("Unresolved resource dependencies [", join(std::vector<std::string>(missing.begin(), missing.end()), ", "),
+    throw format_error(cat("Unresolved resource dependencies [",
+                           join(std::vector<std::string>(missing.begin(), missing.end()), ", "),
                            "] in the Resources block of the template"));
   }
   std::vector<LiveResource> out;
@@ -80,8 +83,8 @@ void finish(Prepared& out, PseudoParameters pseudo, const std::map<std::string, 
 
 namespace {
 
-void prepare_checked(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given, PseudoParameters pseudo,
-                     const std::map<std::string, std::string>* exports) {
+void prepare_checked(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given,
+                     PseudoParameters pseudo, const std::map<std::string, std::string>* exports) {
   out.root = parse_template(text);
   out.transforms = transforms_of(out.root);
   out.declared = declared_parameters(out.root);
@@ -104,8 +107,8 @@ void prepare_checked(Prepared& out, std::string_view text, const std::map<std::s
 
 }  // namespace
 
-void prepare(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given, PseudoParameters pseudo,
-             const std::map<std::string, std::string>* exports) {
+void prepare(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given,
+             PseudoParameters pseudo, const std::map<std::string, std::string>* exports) {
   try {
     prepare_checked(out, text, given, std::move(pseudo), exports);
   } catch (const std::bad_variant_access&) {
@@ -113,8 +116,8 @@ void prepare(Prepared& out, std::string_view text, const std::map<std::string, s
   }
 }
 
-void prepare_again(Prepared& out, std::string_view processed, const std::map<std::string, std::string>& bound, PseudoParameters pseudo,
-                   const std::map<std::string, std::string>* exports) {
+void prepare_again(Prepared& out, std::string_view processed, const std::map<std::string, std::string>& bound,
+                   PseudoParameters pseudo, const std::map<std::string, std::string>* exports) {
   out.root = Json::parse(processed);
   out.declared = declared_parameters(out.root);
   out.bound = bound;
@@ -123,10 +126,14 @@ void prepare_again(Prepared& out, std::string_view processed, const std::map<std
 
 std::vector<std::string> needed_capabilities(const Json& processed) {
   static constexpr std::pair<std::string_view, std::string_view> kNamed[] = {
-      {"AWS::IAM::Role", "RoleName"}, {"AWS::IAM::User", "UserName"}, {"AWS::IAM::Group", "GroupName"},
-      {"AWS::IAM::ManagedPolicy", "ManagedPolicyName"}, {"AWS::IAM::InstanceProfile", "InstanceProfileName"}};
-  static constexpr std::string_view kTypes[] = {"AWS::IAM::AccessKey", "AWS::IAM::Group", "AWS::IAM::InstanceProfile", "AWS::IAM::Policy",
-                                                "AWS::IAM::Role", "AWS::IAM::User", "AWS::IAM::UserToGroupAddition", "AWS::IAM::ManagedPolicy"};
+      {"AWS::IAM::Role", "RoleName"},
+      {"AWS::IAM::User", "UserName"},
+      {"AWS::IAM::Group", "GroupName"},
+      {"AWS::IAM::ManagedPolicy", "ManagedPolicyName"},
+      {"AWS::IAM::InstanceProfile", "InstanceProfileName"}};
+  static constexpr std::string_view kTypes[] = {
+      "AWS::IAM::AccessKey", "AWS::IAM::Group", "AWS::IAM::InstanceProfile",     "AWS::IAM::Policy",
+      "AWS::IAM::Role",      "AWS::IAM::User",  "AWS::IAM::UserToGroupAddition", "AWS::IAM::ManagedPolicy"};
   bool some = false, named = false;
   for (const auto& [name, resource] : section(processed, "Resources")) {
     const std::string type = resource.string_or("Type");

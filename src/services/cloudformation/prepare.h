@@ -21,24 +21,24 @@ struct LiveResource {
 };
 
 struct Prepared {
-  Json root;                                           // after transforms, checked
+  Json root;  // after transforms, checked
   std::vector<std::string> transforms;
   std::vector<DeclaredParameter> declared;
   std::map<std::string, std::string> bound;
-  Resolver resolver;                                   // pseudo parameters, parameters, conditions; mappings point into root
-  std::vector<LiveResource> resources;                 // dependencies first
+  Resolver resolver;                    // pseudo parameters, parameters, conditions; mappings point into root
+  std::vector<LiveResource> resources;  // dependencies first
 
   Prepared() = default;
-  Prepared(Prepared&&) = delete;                       // resolver points into root
+  Prepared(Prepared&&) = delete;  // resolver points into root
   Prepared& operator=(Prepared&&) = delete;
 };
 
 // Throws validation errors. `exports` may be null: then Fn::ImportValue stays unresolved.
-void prepare(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given, PseudoParameters pseudo,
-             const std::map<std::string, std::string>* exports);
+void prepare(Prepared& out, std::string_view text, const std::map<std::string, std::string>& given,
+             PseudoParameters pseudo, const std::map<std::string, std::string>* exports);
 // The same from a processed template and bound parameters that were accepted before.
-void prepare_again(Prepared& out, std::string_view processed, const std::map<std::string, std::string>& bound, PseudoParameters pseudo,
-                   const std::map<std::string, std::string>* exports);
+void prepare_again(Prepared& out, std::string_view processed, const std::map<std::string, std::string>& bound,
+                   PseudoParameters pseudo, const std::map<std::string, std::string>* exports);
 
 // CAPABILITY_… that the template needs, and AWS's reason for the summary operations.
 std::vector<std::string> needed_capabilities(const Json& processed);

@@ -12,9 +12,8 @@ namespace {
 
 bool good_sub_name(std::string_view name) {
   if (name.empty()) return false;
-  return std::all_of(name.begin(), name.end(), [](unsigned char c) {
-    return std::isalnum(c) || c == '.' || c == ':' || c == '_';
-  });
+  return std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return std::isalnum(c) || c == '.' || c == ':' || c == '_'; });
 }
 
 void add_name(std::set<Reference>& out, std::string_view dotted) {
@@ -64,7 +63,8 @@ void collect(const Json& value, std::set<Reference>& out) {
 }
 
 // Names on some cycle of what is left.
-std::vector<std::string> cyclic_names(const std::vector<std::string>& names, const Graph& graph, const std::set<std::string>& done) {
+std::vector<std::string> cyclic_names(const std::vector<std::string>& names, const Graph& graph,
+                                      const std::set<std::string>& done) {
   std::vector<std::string> out;
   for (const std::string& name : names) {
     if (done.contains(name)) continue;
@@ -103,7 +103,8 @@ std::vector<SubPiece> parse_sub(std::string_view text) {
     const std::string_view name = trim(inside);
     if (!good_sub_name(name)) {
       throw template_error(
-          "variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and colons");
+          "variable names in Fn::Sub syntax must contain only alphanumeric characters, underscores, periods, and "
+          "colons");
     }
     if (!literal.empty()) out.push_back({false, std::move(literal)});
     literal.clear();
@@ -140,7 +141,8 @@ std::set<std::string> conditions_in(const Json& value) {
     const bool alone = value.as_object().size() == 1;
     for (const auto& [key, member] : value.as_object()) {
       if (alone && key == "Condition" && member.is_string()) out.insert(member.as_string());
-      if (alone && key == "Fn::If" && member.is_array() && !member.as_array().empty() && member.as_array()[0].is_string())
+      if (alone && key == "Fn::If" && member.is_array() && !member.as_array().empty() &&
+          member.as_array()[0].is_string())
         out.insert(member.as_array()[0].as_string());
       out.merge(conditions_in(member));
     }
@@ -170,13 +172,15 @@ std::vector<std::string> dependency_order(const std::vector<std::string>& names,
     for (const std::string& name : names) {
       if (done.contains(name)) continue;
       const auto& needs = graph.at(name);
-      if (!std::all_of(needs.begin(), needs.end(), [&](const std::string& n) { return done.contains(n) || !graph.contains(n); }))
+      if (!std::all_of(needs.begin(), needs.end(),
+                       [&](const std::string& n) { return done.contains(n) || !graph.contains(n); }))
         continue;
       done.insert(name);
       out.push_back(name);
     }
     if (out.size() == before) {
-      throw validation_error(cat("Circular dependency between resources: [", join(cyclic_names(names, graph, done), ", "), "]"));
+      throw validation_error(
+          cat("Circular dependency between resources: [", join(cyclic_names(names, graph, done), ", "), "]"));
     }
   }
   return out;

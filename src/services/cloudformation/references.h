@@ -2,10 +2,10 @@
 #pragma once
 
 #include <map>
-#include <tuple>
 #include <set>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/json.h"

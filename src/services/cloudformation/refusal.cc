@@ -5,7 +5,8 @@
 namespace virga::cloudformation {
 
 namespace {
-constexpr ErrorShape kValidationError{.code = "ValidationError", .status = 400, .fault = Fault::kSender, .query_code = ""};
+constexpr ErrorShape kValidationError{
+    .code = "ValidationError", .status = 400, .fault = Fault::kSender, .query_code = ""};
 }
 
 Error validation_error(std::string message) { return Error{&kValidationError, std::move(message), nullptr, ""}; }

@@ -44,12 +44,14 @@ components:
   EXPECT_EQ(api.tags.dump(), R"({"a":"b"})");
   ASSERT_EQ(api.routes.size(), 2u);
   EXPECT_EQ(api.routes[0].key, "GET /items/{id}");
-  EXPECT_EQ(api.routes[0].integration.string_or("IntegrationUri"), "arn:aws:lambda:us-east-1:000000000000:function:f:live");
+  EXPECT_EQ(api.routes[0].integration.string_or("IntegrationUri"),
+            "arn:aws:lambda:us-east-1:000000000000:function:f:live");
   EXPECT_EQ(api.routes[0].settings.dump(), R"({"AuthorizationType":"JWT","AuthorizationScopes":["read"]})");
   EXPECT_EQ(api.routes[1].key, "$default");
   EXPECT_EQ(api.routes[1].integration.string_or("IntegrationUri"), "https://example.com");
-  EXPECT_EQ(api.authorizers.at("J").dump(),
-            R"({"AuthorizerType":"JWT","IdentitySource":["$request.header.Authorization"],"JwtConfiguration":{"Issuer":"i","Audience":["a"]}})");
+  EXPECT_EQ(
+      api.authorizers.at("J").dump(),
+      R"({"AuthorizerType":"JWT","IdentitySource":["$request.header.Authorization"],"JwtConfiguration":{"Issuer":"i","Audience":["a"]}})");
 }
 
 TEST(TemplateAddress, Forms) {
@@ -83,7 +85,8 @@ TEST(Names, PlannedWithinTheLimit) {
 }
 
 TEST(Names, Functions) {
-  EXPECT_EQ(function_name("arn:aws:lambda:r:1:function:f:live").input().dump(), R"({"FunctionName":"arn:aws:lambda:r:1:function:f","Qualifier":"live"})");
+  EXPECT_EQ(function_name("arn:aws:lambda:r:1:function:f:live").input().dump(),
+            R"({"FunctionName":"arn:aws:lambda:r:1:function:f","Qualifier":"live"})");
   EXPECT_EQ(function_name("f:1").input().dump(), R"({"FunctionName":"f","Qualifier":"1"})");
   EXPECT_EQ(function_name("f").input().dump(), R"({"FunctionName":"f"})");
 }
@@ -91,7 +94,10 @@ TEST(Names, Functions) {
 TEST(TypedJson, ThereAndBack) {
   const wire::Shape& shape = *lambda::op::CreateFunction::model().input;
   TypedValue value(shape);
-  fill(shape, Json::parse(R"({"FunctionName":"f","Timeout":"5","Publish":"true","Environment":{"Variables":{"A":1}},"Layers":"one"})"), value.get());
+  fill(shape,
+       Json::parse(
+           R"({"FunctionName":"f","Timeout":"5","Publish":"true","Environment":{"Variables":{"A":1}},"Layers":"one"})"),
+       value.get());
   const Json back = read(shape, value.get());
   EXPECT_EQ(*back.find("Timeout"), Json(5));
   EXPECT_EQ(*back.find("Publish"), Json(true));
@@ -101,7 +107,8 @@ TEST(TypedJson, ThereAndBack) {
   // Wire names differ from those that templates use.
   const wire::Shape& api = *apigatewayv2::op::CreateApi::model().input;
   TypedValue http(api);
-  fill(api, Json::parse(R"({"Name":"n","ProtocolType":"HTTP","CorsConfiguration":{"AllowOrigins":["*"]}})"), http.get());
+  fill(api, Json::parse(R"({"Name":"n","ProtocolType":"HTTP","CorsConfiguration":{"AllowOrigins":["*"]}})"),
+       http.get());
   EXPECT_EQ(read(api, http.get()).find("CorsConfiguration")->dump(), R"({"AllowOrigins":["*"]})");
 }
 
@@ -117,7 +124,8 @@ TEST(TypedJson, Refusals) {
     return "";
   };
   EXPECT_EQ(why(R"({"Foo":1})"), "Properties validation failed with message: #: extraneous key [Foo] is not permitted");
-  EXPECT_EQ(why(R"({"FunctionName":["x"]})"), "Model validation failed (#/FunctionName: expected type: String, found: JSONArray)");
+  EXPECT_EQ(why(R"({"FunctionName":["x"]})"),
+            "Model validation failed (#/FunctionName: expected type: String, found: JSONArray)");
   EXPECT_NE(why(R"({"PackageType":"FREE"})").find("FREE is not a valid enum value"), std::string::npos);
 }
 

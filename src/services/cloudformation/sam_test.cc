@@ -17,7 +17,9 @@ std::vector<std::string> resource_names(const Json& root) {
   std::sort(out.begin(), out.end());
   return out;
 }
-const Json& properties(const Json& root, std::string_view name) { return *root.find("Resources")->find(name)->find("Properties"); }
+const Json& properties(const Json& root, std::string_view name) {
+  return *root.find("Resources")->find(name)->find("Properties");
+}
 
 constexpr std::string_view kApp = R"(
 Transform: AWS::Serverless-2016-10-31
@@ -45,33 +47,39 @@ TEST(Serverless, LogicalIds) {
   const Json t = transformed(kApp);
   // The version's id was made by AWS's own transform.
   EXPECT_EQ(resource_names(t),
-            (std::vector<std::string>{"ServerlessHttpApi", "ServerlessHttpApiApiGatewayDefaultStage", "Table", "Write", "WriteAliaslive",
-                                      "WritePostPermission", "WriteRole", "WriteTick", "WriteTickPermission", "WriteURLInvokeAllowPublicAccess",
-                                      "WriteUrl", "WriteUrlPublicPermissions", "WriteVersion2ecd130a19"}));
+            (std::vector<std::string>{"ServerlessHttpApi", "ServerlessHttpApiApiGatewayDefaultStage", "Table", "Write",
+                                      "WriteAliaslive", "WritePostPermission", "WriteRole", "WriteTick",
+                                      "WriteTickPermission", "WriteURLInvokeAllowPublicAccess", "WriteUrl",
+                                      "WriteUrlPublicPermissions", "WriteVersion2ecd130a19"}));
   EXPECT_EQ(t.find("Outputs")->dump(), R"({"Version":{"Value":{"Ref":"WriteVersion2ecd130a19"}}})");
   EXPECT_FALSE(t.find("Transform"));
 }
 
 TEST(Serverless, RouteAndPermission) {
   const Json t = transformed(kApp);
-  const Json& operation = *properties(t, "ServerlessHttpApi").find("Body")->find("paths")->find("/entries/{id}")->find("post");
-  EXPECT_EQ(operation.find("x-amazon-apigateway-integration")->find("uri")->dump(),
-            R"({"Fn::Sub":"arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${WriteAliaslive}/invocations"})");
-  EXPECT_EQ(properties(t, "WritePostPermission").find("SourceArn")->dump(),
-            R"({"Fn::Sub":["arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/${__Stage__}/POST/entries/*",)"
-            R"({"__ApiId__":{"Ref":"ServerlessHttpApi"},"__Stage__":"*"}]})");
+  const Json& operation =
+      *properties(t, "ServerlessHttpApi").find("Body")->find("paths")->find("/entries/{id}")->find("post");
+  EXPECT_EQ(
+      operation.find("x-amazon-apigateway-integration")->find("uri")->dump(),
+      R"({"Fn::Sub":"arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${WriteAliaslive}/invocations"})");
+  EXPECT_EQ(
+      properties(t, "WritePostPermission").find("SourceArn")->dump(),
+      R"({"Fn::Sub":["arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/${__Stage__}/POST/entries/*",)"
+      R"({"__ApiId__":{"Ref":"ServerlessHttpApi"},"__Stage__":"*"}]})");
   EXPECT_EQ(properties(t, "ServerlessHttpApiApiGatewayDefaultStage").find("StageName")->as_string(), "$default");
 }
 
 TEST(Serverless, RoleAndPolicies) {
   const Json role = properties(transformed(kApp), "WriteRole");
-  EXPECT_EQ(role.find("ManagedPolicyArns")->dump(),
-            R"(["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole","arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"])");
+  EXPECT_EQ(
+      role.find("ManagedPolicyArns")->dump(),
+      R"(["arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole","arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess"])");
   const Json& policy = role.find("Policies")->as_array()[0];
   EXPECT_EQ(policy.string_or("PolicyName"), "WriteRolePolicy0");
   const Json& statement = policy.find("PolicyDocument")->find("Statement")->as_array()[0];
-  EXPECT_EQ(statement.find("Resource")->as_array()[1].dump(),
-            R"({"Fn::Sub":["arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${tableName}/index/*",{"tableName":{"Ref":"Table"}}]})");
+  EXPECT_EQ(
+      statement.find("Resource")->as_array()[1].dump(),
+      R"({"Fn::Sub":["arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${tableName}/index/*",{"tableName":{"Ref":"Table"}}]})");
 }
 
 TEST(Serverless, LayersAndParameters) {
@@ -96,9 +104,14 @@ TEST(Serverless, RefusesByName) {
     }
     return "";
   };
-  EXPECT_NE(why("Resources: {A: {Type: AWS::Serverless::Api}}").find("[A] is invalid. AWS::Serverless::Api is not served by Virga."), std::string::npos);
-  EXPECT_NE(why("Resources: {A: {Type: AWS::Serverless::Function, Properties: {Handler: x}}}").find("Either 'InlineCode' or 'CodeUri' must be set."), std::string::npos);
-  EXPECT_NE(why("Globals: {Function: {Foo: 1}}\nResources: {}").find("'Foo' is not a supported property of 'Function'"), std::string::npos);
+  EXPECT_NE(why("Resources: {A: {Type: AWS::Serverless::Api}}")
+                .find("[A] is invalid. AWS::Serverless::Api is not served by Virga."),
+            std::string::npos);
+  EXPECT_NE(why("Resources: {A: {Type: AWS::Serverless::Function, Properties: {Handler: x}}}")
+                .find("Either 'InlineCode' or 'CodeUri' must be set."),
+            std::string::npos);
+  EXPECT_NE(why("Globals: {Function: {Foo: 1}}\nResources: {}").find("'Foo' is not a supported property of 'Function'"),
+            std::string::npos);
 }
 
 }  // namespace

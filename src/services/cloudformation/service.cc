@@ -30,7 +30,8 @@ void CloudFormationService::operations(kernel::OpTable& t) {
   t.add<op::CreateStack>(this, &S::create_stack).resource(by_stack<CreateStackInput>);
   t.add<op::UpdateStack>(this, &S::update_stack).resource(by_stack<UpdateStackInput>);
   t.add<op::DeleteStack>(this, &S::delete_stack).resource(by_stack<DeleteStackInput>);
-  t.add<op::UpdateTerminationProtection>(this, &S::update_termination_protection).resource(by_stack<UpdateTerminationProtectionInput>);
+  t.add<op::UpdateTerminationProtection>(this, &S::update_termination_protection)
+      .resource(by_stack<UpdateTerminationProtectionInput>);
   t.add<op::CreateChangeSet>(this, &S::create_change_set).resource(by_stack<CreateChangeSetInput>);
   t.add<op::DescribeChangeSet>(this, &S::describe_change_set).resource(by_optional_stack<DescribeChangeSetInput>);
   t.add<op::ExecuteChangeSet>(this, &S::execute_change_set).resource(by_optional_stack<ExecuteChangeSetInput>);
@@ -40,7 +41,8 @@ void CloudFormationService::operations(kernel::OpTable& t) {
   t.add<op::ListStacks>(this, &S::list_stacks);
   t.add<op::DescribeStackEvents>(this, &S::describe_stack_events).resource(by_stack<DescribeStackEventsInput>);
   t.add<op::DescribeStackResource>(this, &S::describe_stack_resource).resource(by_stack<DescribeStackResourceInput>);
-  t.add<op::DescribeStackResources>(this, &S::describe_stack_resources).resource(by_optional_stack<DescribeStackResourcesInput>);
+  t.add<op::DescribeStackResources>(this, &S::describe_stack_resources)
+      .resource(by_optional_stack<DescribeStackResourcesInput>);
   t.add<op::ListStackResources>(this, &S::list_stack_resources).resource(by_stack<ListStackResourcesInput>);
   t.add<op::ListExports>(this, &S::list_exports);
   t.add<op::ListImports>(this, &S::list_imports);
@@ -49,6 +51,8 @@ void CloudFormationService::operations(kernel::OpTable& t) {
   t.add<op::ValidateTemplate>(this, &S::validate_template);
 }
 
-std::unique_ptr<kernel::Service> make_cloudformation(kernel::Deps& deps) { return std::make_unique<CloudFormationService>(deps); }
+std::unique_ptr<kernel::Service> make_cloudformation(kernel::Deps& deps) {
+  return std::make_unique<CloudFormationService>(deps);
+}
 
 }  // namespace virga::cloudformation

@@ -16,7 +16,7 @@ using kernel::Ctx;
 // A template and what goes with it, as the operations that start something take them.
 struct Wanted {
   std::string stack_name;
-  std::string text;                                // of the template
+  std::string text;  // of the template
   std::vector<Parameter> parameters;
   std::vector<std::string> capabilities;
   TagList tags;
@@ -36,7 +36,8 @@ class CloudFormationService final : public kernel::Service {
   Task<CreateStackOutput> create_stack(Ctx& ctx, const CreateStackInput& in);
   Task<UpdateStackOutput> update_stack(Ctx& ctx, const UpdateStackInput& in);
   Task<op::DeleteStack::Output> delete_stack(Ctx& ctx, const DeleteStackInput& in);
-  Task<UpdateTerminationProtectionOutput> update_termination_protection(Ctx& ctx, const UpdateTerminationProtectionInput& in);
+  Task<UpdateTerminationProtectionOutput> update_termination_protection(Ctx& ctx,
+                                                                        const UpdateTerminationProtectionInput& in);
 
   // ops_change_set.cc
   Task<CreateChangeSetOutput> create_change_set(Ctx& ctx, const CreateChangeSetInput& in);
@@ -60,18 +61,23 @@ class CloudFormationService final : public kernel::Service {
   Task<GetTemplateSummaryOutput> get_template_summary(Ctx& ctx, const GetTemplateSummaryInput& in);
   Task<ValidateTemplateOutput> validate_template(Ctx& ctx, const ValidateTemplateInput& in);
   // The template that a request gives, in itself or by URL; nothing when neither.
-  Task<std::optional<std::string>> template_text(Ctx& ctx, std::optional<std::string> body, std::optional<std::string> url);
+  Task<std::optional<std::string>> template_text(Ctx& ctx, std::optional<std::string> body,
+                                                 std::optional<std::string> url);
 
   // intake.cc
   // The stack by name or id; fails with `missing` (a text in which %s is the name) when there is none.
-  Task<StackRecord> need_stack(Ctx& ctx, std::string name_or_id, std::string missing = "Stack with id %s does not exist");
+  Task<StackRecord> need_stack(Ctx& ctx, std::string name_or_id,
+                               std::string missing = "Stack with id %s does not exist");
   Task<std::optional<StackRecord>> find_stack(Ctx& ctx, std::string name_or_id);
   Task<std::map<std::string, std::string>> exports(Ctx& ctx);
   // Reads the template with the parameters bound (those that keep their value from `before`) into `prepared`.
-  Task<DefinitionRecord> define(Ctx& ctx, const Wanted& wanted, const std::string& stack_id, const StackRecord* before, bool needs_auto_expand,
-                                Prepared& prepared, const std::map<std::string, std::string>& exports);
-  // What applying `prepared` to the stack would do, as the entries of a change set; nothing when it would do nothing at all.
-  Task<std::optional<Json>> planned(const StackRecord& before, const DefinitionRecord& definition, const Prepared& prepared);
+  Task<DefinitionRecord> define(Ctx& ctx, const Wanted& wanted, const std::string& stack_id, const StackRecord* before,
+                                bool needs_auto_expand, Prepared& prepared,
+                                const std::map<std::string, std::string>& exports);
+  // What applying `prepared` to the stack would do, as the entries of a change set; nothing when it would do nothing at
+  // all.
+  Task<std::optional<Json>> planned(const StackRecord& before, const DefinitionRecord& definition,
+                                    const Prepared& prepared);
   // Puts the stack into its operation and hands it to the engine when the transaction commits.
   void begin(kv::Txn& tx, StackRecord& stack, Phase phase, std::string status, std::string reason);
   Task<void> check_role(Ctx& ctx, const std::string& role_arn);
@@ -80,8 +86,8 @@ class CloudFormationService final : public kernel::Service {
   Engine engine_;
 };
 
-// How long a starting operation's answer waits for the operation to end: clients poll every few seconds at best, and most
-// stacks of a machine this near are done before the first time.
+// How long a starting operation's answer waits for the operation to end: clients poll every few seconds at best, and
+// most stacks of a machine this near are done before the first time.
 inline constexpr Micros kPatience = std::chrono::milliseconds(2500);
 
 TagList tags_of(const std::optional<std::vector<Tag>>& tags);

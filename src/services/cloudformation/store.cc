@@ -24,7 +24,8 @@ Task<std::optional<T>> find(kv::Reader& reader, std::string key) {
 template <class T>
 Task<std::vector<T>> all(kv::Reader& reader, kv::Range range, size_t limit) {
   std::vector<T> out;
-  for (const kv::Entry& entry : co_await reader.scan(std::move(range), {.limit = limit})) out.push_back(kv::decode<T>(entry.value));
+  for (const kv::Entry& entry : co_await reader.scan(std::move(range), {.limit = limit}))
+    out.push_back(kv::decode<T>(entry.value));
   co_return std::move(out);
 }
 
@@ -39,7 +40,17 @@ kv::Range following(const kv::KeyWriter& prefix, const std::string& after) {
 
 ActorRecord actor_of(const kernel::Ctx& ctx) {
   const kernel::Principal& p = ctx.principal;
-  return {static_cast<uint8_t>(p.kind), p.account, p.arn, p.user_id, p.access_key, p.role_arn, p.service, ctx.base_url, p.session_policies};
+  return {.kind = static_cast<uint8_t>(p.kind),
+          .account = p.account,
+          .arn = p.arn,
+          .user_id = p.user_id,
+          .access_key = p.access_key,
+          .role_arn = p.role_arn,
+          .service = p.service,
+          .base_url = ctx.base_url,
+          .session_policies = p.session_policies,
+          .session_tags = p.session_tags,
+          .issued = p.issued};
 }
 
 kernel::Principal principal_of(const ActorRecord& actor) {
@@ -52,6 +63,8 @@ kernel::Principal principal_of(const ActorRecord& actor) {
   p.role_arn = actor.role_arn;
   p.service = actor.service;
   p.session_policies = actor.session_policies;
+  p.session_tags = actor.session_tags;
+  p.issued = actor.issued;
   return p;
 }
 
@@ -64,7 +77,9 @@ void Store::drop_name(const StackRecord& s) { tx_->erase(placed("name", s.accoun
 Task<std::optional<StackRecord>> Store::find_stack(std::string account, std::string region, std::string id) {
   return find<StackRecord>(reader_, placed("stack", account, region).text(id));
 }
-void Store::put_stack(const StackRecord& s) { tx_->put(placed("stack", s.account, s.region).text(s.id), kv::encode(s)); }
+void Store::put_stack(const StackRecord& s) {
+  tx_->put(placed("stack", s.account, s.region).text(s.id), kv::encode(s));
+}
 Task<std::vector<StackRecord>> Store::stacks(std::string account, std::string region, std::string after, size_t limit) {
   return all<StackRecord>(reader_, following(placed("stack", account, region), after), limit);
 }
@@ -96,7 +111,9 @@ Task<std::vector<std::pair<uint32_t, TrashRecord>>> Store::trash(std::string sta
 void Store::put_trash(const std::string& stack_id, uint32_t order, const TrashRecord& trash) {
   tx_->put(key("trash").text(stack_id).u32(order), kv::encode(trash));
 }
-void Store::drop_trash(const std::string& stack_id, uint32_t order) { tx_->erase(key("trash").text(stack_id).u32(order)); }
+void Store::drop_trash(const std::string& stack_id, uint32_t order) {
+  tx_->erase(key("trash").text(stack_id).u32(order));
+}
 
 void Store::add_event(StackRecord& stack, EventRecord event) {
   const uint64_t number = stack.next_event++;
@@ -124,7 +141,9 @@ Task<std::optional<ChangeSetRecord>> Store::find_change_set(std::string stack_id
 Task<std::vector<ChangeSetRecord>> Store::change_sets(std::string stack_id) {
   return all<ChangeSetRecord>(reader_, kv::prefix_range(key("changeset").text(stack_id).view()), SIZE_MAX);
 }
-Task<std::optional<std::string>> Store::find_change_set_stack(std::string id) { return reader_.get(key("changesetid").text(id)); }
+Task<std::optional<std::string>> Store::find_change_set_stack(std::string id) {
+  return reader_.get(key("changesetid").text(id));
+}
 void Store::put_change_set(const ChangeSetRecord& c) {
   tx_->put(key("changeset").text(c.stack_id).text(c.name), kv::encode(c));
   tx_->put(key("changesetid").text(c.id), c.stack_id);
@@ -134,25 +153,35 @@ void Store::drop_change_set(const ChangeSetRecord& c) {
   tx_->erase(key("changesetid").text(c.id));
 }
 
-Task<std::vector<ExportRecord>> Store::exports(std::string account, std::string region, std::string after, size_t limit) {
+Task<std::vector<ExportRecord>> Store::exports(std::string account, std::string region, std::string after,
+                                               size_t limit) {
   return all<ExportRecord>(reader_, following(placed("export", account, region), after), limit);
 }
 Task<std::optional<ExportRecord>> Store::find_export(std::string account, std::string region, std::string name) {
   return find<ExportRecord>(reader_, placed("export", account, region).text(name));
 }
-void Store::put_export(const StackRecord& s, const ExportRecord& e) { tx_->put(placed("export", s.account, s.region).text(e.name), kv::encode(e)); }
-void Store::drop_export(const StackRecord& s, const std::string& name) { tx_->erase(placed("export", s.account, s.region).text(name)); }
+void Store::put_export(const StackRecord& s, const ExportRecord& e) {
+  tx_->put(placed("export", s.account, s.region).text(e.name), kv::encode(e));
+}
+void Store::drop_export(const StackRecord& s, const std::string& name) {
+  tx_->erase(placed("export", s.account, s.region).text(name));
+}
 Task<std::vector<std::string>> Store::importers(std::string account, std::string region, std::string name) {
   std::vector<std::string> out;
-  for (const kv::Entry& entry : co_await reader_.scan(kv::prefix_range(placed("import", account, region).text(name).view()))) {
+  for (const kv::Entry& entry :
+       co_await reader_.scan(kv::prefix_range(placed("import", account, region).text(name).view()))) {
     kv::KeyReader k(entry.key);
     for (int i = 0; i < 5; ++i) k.text();
     out.push_back(k.text());
   }
   co_return std::move(out);
 }
-void Store::put_import(const StackRecord& s, const std::string& name) { tx_->put(placed("import", s.account, s.region).text(name).text(s.id), ""); }
-void Store::drop_import(const StackRecord& s, const std::string& name) { tx_->erase(placed("import", s.account, s.region).text(name).text(s.id)); }
+void Store::put_import(const StackRecord& s, const std::string& name) {
+  tx_->put(placed("import", s.account, s.region).text(name).text(s.id), "");
+}
+void Store::drop_import(const StackRecord& s, const std::string& name) {
+  tx_->erase(placed("import", s.account, s.region).text(name).text(s.id));
+}
 
 std::string Store::running_key(const std::string& stack_id) { return key("running").text(stack_id); }
 void Store::set_running(const StackRecord& s, bool running) {

@@ -2,13 +2,12 @@
 //   cfn name <account> <region> <stack name>              the id of the stack that has the name now
 //   cfn stack <account> <region> <stack id>               StackRecord; deleted stacks stay for a while
 //   cfn resource <stack id> <logical id>                  ResourceRecord
-//   cfn trash <stack id> <u32 order>                      TrashRecord: a physical resource an update will delete at its end
-//   cfn event <stack id> <u64 number>                     EventRecord, oldest first
-//   cfn changeset <stack id> <change set name>            ChangeSetRecord
-//   cfn changesetid <change set id>                       the id of its stack
-//   cfn export <account> <region> <export name>           ExportRecord
-//   cfn import <account> <region> <export name> <stack id>  empty: the stack uses the export
-//   cfn running <stack id>                                account and region: an operation is under way
+//   cfn trash <stack id> <u32 order>                      TrashRecord: a physical resource an update will delete at its
+//   end cfn event <stack id> <u64 number>                     EventRecord, oldest first cfn changeset <stack id>
+//   <change set name>            ChangeSetRecord cfn changesetid <change set id>                       the id of its
+//   stack cfn export <account> <region> <export name>           ExportRecord cfn import <account> <region> <export
+//   name> <stack id>  empty: the stack uses the export cfn running <stack id>                                account
+//   and region: an operation is under way
 #pragma once
 
 #include <map>
@@ -32,9 +31,21 @@ struct ActorRecord {
   uint8_t kind = 0;  // kernel::Principal::Kind
   std::string account, arn, user_id, access_key, role_arn, service, base_url;
   std::vector<std::string> session_policies;
+  std::map<std::string, std::string> session_tags;
+  Time issued;
   template <class A>
   void fields(A& a) {
-    a(1, kind); a(2, account); a(3, arn); a(4, user_id); a(5, access_key); a(6, role_arn); a(7, service); a(8, base_url); a(9, session_policies);
+    a(1, kind);
+    a(2, account);
+    a(3, arn);
+    a(4, user_id);
+    a(5, access_key);
+    a(6, role_arn);
+    a(7, service);
+    a(8, base_url);
+    a(9, session_policies);
+    a(10, session_tags);
+    a(11, issued);
   }
 };
 ActorRecord actor_of(const kernel::Ctx& ctx);
@@ -43,7 +54,12 @@ kernel::Principal principal_of(const ActorRecord& actor);
 struct OutputRecord {
   std::string key, value, description, export_name;
   template <class A>
-  void fields(A& a) { a(1, key); a(2, value); a(3, description); a(4, export_name); }
+  void fields(A& a) {
+    a(1, key);
+    a(2, value);
+    a(3, description);
+    a(4, export_name);
+  }
 };
 
 // What a stack is made from. An update keeps the former one until it is done.
@@ -55,7 +71,14 @@ struct DefinitionRecord {
   TagList tags;
   std::string role_arn;
   template <class A>
-  void fields(A& a) { a(1, text); a(2, processed); a(3, parameters); a(4, capabilities); a(5, tags); a(6, role_arn); }
+  void fields(A& a) {
+    a(1, text);
+    a(2, processed);
+    a(3, parameters);
+    a(4, capabilities);
+    a(5, tags);
+    a(6, role_arn);
+  }
 };
 
 enum class Phase : uint8_t { kNone, kApply, kCleanup, kRollback, kRollbackCleanup, kDelete };
@@ -65,25 +88,49 @@ struct StackRecord {
   DefinitionRecord now;
   std::optional<DefinitionRecord> former;
   std::vector<OutputRecord> outputs;
-  Time created, updated, deleted;                 // zero: never
+  Time created, updated, deleted;  // zero: never
   bool disable_rollback = false, termination_protection = false;
-  std::string on_failure;                         // of the creation: ROLLBACK, DELETE, DO_NOTHING
-  std::string token, change_set_id, operation;    // client request token; the running or last operation's id
+  std::string on_failure;                       // of the creation: ROLLBACK, DELETE, DO_NOTHING
+  std::string token, change_set_id, operation;  // client request token; the running or last operation's id
   Phase phase = Phase::kNone;
-  bool creating = false;                          // the running operation creates the stack
+  bool creating = false;  // the running operation creates the stack
   bool retain_except_on_create = false;
-  std::vector<std::string> retain;                // of a deletion: logical ids to leave alone
+  std::vector<std::string> retain;  // of a deletion: logical ids to leave alone
   ActorRecord actor;
   uint64_t next_event = 0;
   uint32_t next_order = 0;
-  std::string parent, root;                       // stack ids, of a nested stack
-  std::string failure;                            // why the running operation turns back
+  std::string parent, root;  // stack ids, of a nested stack
+  std::string failure;       // why the running operation turns back
   template <class A>
   void fields(A& a) {
-    a(1, id); a(2, name); a(3, account); a(4, region); a(5, status); a(6, reason); a(7, now); a(8, former); a(9, outputs);
-    a(10, created); a(11, updated); a(12, deleted); a(13, disable_rollback); a(14, termination_protection); a(15, on_failure);
-    a(16, token); a(17, change_set_id); a(18, operation); a(19, phase); a(20, creating); a(21, retain_except_on_create);
-    a(22, retain); a(23, actor); a(24, next_event); a(25, next_order); a(26, parent); a(27, root); a(28, failure);
+    a(1, id);
+    a(2, name);
+    a(3, account);
+    a(4, region);
+    a(5, status);
+    a(6, reason);
+    a(7, now);
+    a(8, former);
+    a(9, outputs);
+    a(10, created);
+    a(11, updated);
+    a(12, deleted);
+    a(13, disable_rollback);
+    a(14, termination_protection);
+    a(15, on_failure);
+    a(16, token);
+    a(17, change_set_id);
+    a(18, operation);
+    a(19, phase);
+    a(20, creating);
+    a(21, retain_except_on_create);
+    a(22, retain);
+    a(23, actor);
+    a(24, next_event);
+    a(25, next_order);
+    a(26, parent);
+    a(27, root);
+    a(28, failure);
   }
   bool running() const { return phase != Phase::kNone; }
 };
@@ -91,28 +138,46 @@ struct StackRecord {
 // A physical resource as it was last made.
 struct MadeRecord {
   std::string type, physical_id;
-  std::string properties;                         // JSON, resolved
-  std::string attributes;                         // JSON object: what Fn::GetAtt answers
+  std::string properties;  // JSON, resolved
+  std::string attributes;  // JSON object: what Fn::GetAtt answers
   std::string deletion_policy, update_replace_policy;
   template <class A>
-  void fields(A& a) { a(1, type); a(2, physical_id); a(3, properties); a(4, attributes); a(5, deletion_policy); a(6, update_replace_policy); }
+  void fields(A& a) {
+    a(1, type);
+    a(2, physical_id);
+    a(3, properties);
+    a(4, attributes);
+    a(5, deletion_policy);
+    a(6, update_replace_policy);
+  }
 };
 
 struct ResourceRecord {
   std::string logical_id, status, reason;
   MadeRecord made;
-  std::optional<MadeRecord> former;               // before the running operation touched it
-  std::string operation;                          // that touched it last
-  std::string started;                            // physical id planned for a creation under way; empty: none
+  std::optional<MadeRecord> former;  // before the running operation touched it
+  std::string operation;             // that touched it last
+  std::string started;               // physical id planned for a creation under way; empty: none
   Time updated;
-  uint32_t order = 0;                             // grows with creation
+  uint32_t order = 0;  // grows with creation
   std::vector<std::string> depends;
   std::string description, metadata;
-  bool added = false;                             // the running operation made it
+  bool added = false;  // the running operation made it
   template <class A>
   void fields(A& a) {
-    a(1, logical_id); a(2, status); a(3, reason); a(4, made); a(5, former); a(6, operation); a(7, started); a(8, updated); a(9, order);
-    a(10, depends); a(11, description); a(12, metadata); a(13, added);
+    a(1, logical_id);
+    a(2, status);
+    a(3, reason);
+    a(4, made);
+    a(5, former);
+    a(6, operation);
+    a(7, started);
+    a(8, updated);
+    a(9, order);
+    a(10, depends);
+    a(11, description);
+    a(12, metadata);
+    a(13, added);
   }
   bool exists() const { return !made.physical_id.empty(); }
 };
@@ -120,9 +185,13 @@ struct ResourceRecord {
 struct TrashRecord {
   std::string logical_id;
   MadeRecord made;
-  bool replaced = false;                          // its logical id lives on; UpdateReplacePolicy governs, not DeletionPolicy
+  bool replaced = false;  // its logical id lives on; UpdateReplacePolicy governs, not DeletionPolicy
   template <class A>
-  void fields(A& a) { a(1, logical_id); a(2, made); a(3, replaced); }
+  void fields(A& a) {
+    a(1, logical_id);
+    a(2, made);
+    a(3, replaced);
+  }
 };
 
 struct EventRecord {
@@ -130,27 +199,52 @@ struct EventRecord {
   Time at;
   template <class A>
   void fields(A& a) {
-    a(1, event_id); a(2, logical_id); a(3, physical_id); a(4, type); a(5, status); a(6, reason); a(7, properties); a(8, token); a(9, at);
+    a(1, event_id);
+    a(2, logical_id);
+    a(3, physical_id);
+    a(4, type);
+    a(5, status);
+    a(6, reason);
+    a(7, properties);
+    a(8, token);
+    a(9, at);
     a(10, operation);
   }
 };
 
 struct ChangeSetRecord {
-  std::string id, name, stack_id, stack_name, description, type, status, reason, execution, token, changes;  // changes: JSON
+  std::string id, name, stack_id, stack_name, description, type, status, reason, execution, token,
+      changes;  // changes: JSON
   DefinitionRecord definition;
   Time created;
   std::string on_failure;
   template <class A>
   void fields(A& a) {
-    a(1, id); a(2, name); a(3, stack_id); a(4, stack_name); a(5, description); a(6, type); a(7, status); a(8, reason); a(9, execution);
-    a(10, token); a(11, changes); a(12, definition); a(13, created); a(14, on_failure);
+    a(1, id);
+    a(2, name);
+    a(3, stack_id);
+    a(4, stack_name);
+    a(5, description);
+    a(6, type);
+    a(7, status);
+    a(8, reason);
+    a(9, execution);
+    a(10, token);
+    a(11, changes);
+    a(12, definition);
+    a(13, created);
+    a(14, on_failure);
   }
 };
 
 struct ExportRecord {
   std::string name, value, stack_id;
   template <class A>
-  void fields(A& a) { a(1, name); a(2, value); a(3, stack_id); }
+  void fields(A& a) {
+    a(1, name);
+    a(2, value);
+    a(3, stack_id);
+  }
 };
 
 // Reads and writes at one instant. Writing needs a transaction: made from a Txn.

@@ -38,14 +38,24 @@ bool is_alphanumeric(std::string_view name) {
 }
 
 void check_sections(const Json& root) {
-  static const std::set<std::string_view> kSections = {
-      "AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Rules", "Mappings", "Conditions",
-      "Transform", "Resources", "Outputs", "Globals", "Hooks"};
+  static const std::set<std::string_view> kSections = {"AWSTemplateFormatVersion",
+                                                       "Description",
+                                                       "Metadata",
+                                                       "Parameters",
+                                                       "Rules",
+                                                       "Mappings",
+                                                       "Conditions",
+                                                       "Transform",
+                                                       "Resources",
+                                                       "Outputs",
+                                                       "Globals",
+                                                       "Hooks"};
   std::vector<std::string> unknown;
   for (const auto& [name, value] : root.as_object()) {
     if (!kSections.contains(name)) unknown.push_back(name);
   }
-  if (!unknown.empty()) throw validation_error(cat("Invalid template property or properties [", join(unknown, ", "), "]"));
+  if (!unknown.empty())
+    throw validation_error(cat("Invalid template property or properties [", join(unknown, ", "), "]"));
   if (root.find("Hooks")) throw not_served("The Hooks section of a template");
   const Json* version = root.find("AWSTemplateFormatVersion");
   if (version && *version != Json("2010-09-09")) throw format_error("unsupported value for AWSTemplateFormatVersion.");
@@ -58,18 +68,21 @@ void check_sections(const Json& root) {
 }
 
 void check_mappings(const Json& root) {
-  if (section(root, "Mappings").size() > kMappingsMost) throw format_error(cat("Number of mappings is greater than maximum allowed, ", kMappingsMost));
+  if (section(root, "Mappings").size() > kMappingsMost)
+    throw format_error(cat("Number of mappings is greater than maximum allowed, ", kMappingsMost));
   for (const auto& [name, mapping] : section(root, "Mappings")) {
     if (!mapping.is_object()) throw format_error("Every Mappings member must be a map");
     for (const auto& [key, row] : mapping.as_object()) {
-      if (!row.is_object() && !name.starts_with("Fn::")) throw format_error(cat("Every Mappings attribute must be a String or a List."));
+      if (!row.is_object() && !name.starts_with("Fn::"))
+        throw format_error(cat("Every Mappings attribute must be a String or a List."));
     }
   }
 }
 
 void check_resource(const std::string& name, const Json& resource) {
   static const std::set<std::string_view> kProperties = {
-      "Type", "Properties", "DependsOn", "Metadata", "Condition", "DeletionPolicy", "UpdateReplacePolicy", "UpdatePolicy", "CreationPolicy", "Connectors"};
+      "Type",           "Properties",          "DependsOn",    "Metadata",       "Condition",
+      "DeletionPolicy", "UpdateReplacePolicy", "UpdatePolicy", "CreationPolicy", "Connectors"};
   if (!is_alphanumeric(name)) throw format_error(cat("Resource name ", name, " is non alphanumeric."));
   if (!resource.is_object()) throw format_error(cat("[/Resources/", name, "] resource definition is malformed"));
   const Json* type = resource.find("Type");
@@ -83,10 +96,13 @@ void check_resource(const std::string& name, const Json& resource) {
   for (const char* key : {"DeletionPolicy", "UpdateReplacePolicy"}) {
     const Json* policy = resource.find(key);
     if (!policy || is_intrinsic(*policy)) continue;
-    const bool known = policy->is_string() && (policy->as_string() == "Delete" || policy->as_string() == "Retain" ||
-                                               policy->as_string() == "Snapshot" ||
-                                               (policy->as_string() == "RetainExceptOnCreate" && std::string_view(key) == "DeletionPolicy"));
-    if (!known) throw format_error(cat("Unrecognized ", key, " ", policy->is_string() ? policy->as_string() : policy->dump(), " for resource ", name));
+    const bool known =
+        policy->is_string() &&
+        (policy->as_string() == "Delete" || policy->as_string() == "Retain" || policy->as_string() == "Snapshot" ||
+         (policy->as_string() == "RetainExceptOnCreate" && std::string_view(key) == "DeletionPolicy"));
+    if (!known)
+      throw format_error(cat("Unrecognized ", key, " ", policy->is_string() ? policy->as_string() : policy->dump(),
+                             " for resource ", name));
   }
 }
 
@@ -104,16 +120,19 @@ void check_conditions(const Json& root) {
     names.push_back(name);
     auto& needs = graph[name];
     for (const std::string& other : conditions_in(condition)) {
-      if (!defined(other)) throw format_error(cat("Unresolved condition dependency ", other, " in the Conditions block of the template"));
+      if (!defined(other))
+        throw format_error(cat("Unresolved condition dependency ", other, " in the Conditions block of the template"));
       needs.insert(other);
     }
     for (const Reference& reference : references_in(condition)) {
-      if (reference.kind == Reference::Kind::kGetAtt || (!parameters.contains(reference.name) && !is_pseudo_parameter(reference.name)))
+      if (reference.kind == Reference::Kind::kGetAtt ||
+          (!parameters.contains(reference.name) && !is_pseudo_parameter(reference.name)))
         unresolved.insert(reference.name);
     }
   }
   if (!unresolved.empty()) {
-    throw format_error(cat("Unresolved dependencies [", join(std::vector<std::string>(unresolved.begin(), unresolved.end()), ", "),
+    throw format_error(cat("Unresolved dependencies [",
+                           join(std::vector<std::string>(unresolved.begin(), unresolved.end()), ", "),
                            "]. Cannot reference resources in the Conditions block of the template"));
   }
   dependency_order(names, graph);
@@ -123,7 +142,8 @@ void check_conditions(const Json& root) {
       if (const Json* own = value.find("Condition"); own && own->is_string()) used.insert(own->as_string());
       for (const std::string& condition : used) {
         if (defined(condition)) continue;
-        throw format_error(cat("Unresolved condition dependency ", condition, " in the ", block, " block of the template"));
+        throw format_error(
+            cat("Unresolved condition dependency ", condition, " in the ", block, " block of the template"));
       }
     }
   }
@@ -152,8 +172,9 @@ void check_references(const Json& root) {
       }
     }
     if (!unresolved.empty()) {
-      throw format_error(cat("Unresolved resource dependencies [", join(std::vector<std::string>(unresolved.begin(), unresolved.end()), ", "),
-                             "] in the ", block, " block of the template"));
+      throw format_error(cat("Unresolved resource dependencies [",
+                             join(std::vector<std::string>(unresolved.begin(), unresolved.end()), ", "), "] in the ",
+                             block, " block of the template"));
     }
   }
 }
@@ -209,14 +230,17 @@ void check_template(const Json& root) {
   const Json::Object& resources = section(root, "Resources");
   if (resources.empty()) throw format_error("At least one Resources member must be defined.");
   if (resources.size() > kResourcesMost)
-    throw format_error(cat("Number of resources, ", resources.size(), ", is greater than maximum allowed, ", kResourcesMost));
+    throw format_error(
+        cat("Number of resources, ", resources.size(), ", is greater than maximum allowed, ", kResourcesMost));
   for (const auto& [name, resource] : resources) check_resource(name, resource);
   check_mappings(root);
   if (section(root, "Outputs").size() > kOutputsMost)
-    throw format_error(cat("Number of outputs, ", section(root, "Outputs").size(), ", is greater than maximum allowed, ", kOutputsMost));
+    throw format_error(cat("Number of outputs, ", section(root, "Outputs").size(),
+                           ", is greater than maximum allowed, ", kOutputsMost));
   for (const auto& [name, output] : section(root, "Outputs")) {
     if (!is_alphanumeric(name)) throw format_error(cat("Output name ", name, " is non alphanumeric."));
-    if (!output.is_object() || !output.find("Value")) throw format_error(cat("[/Outputs/", name, "] Every Outputs member must contain a Value object"));
+    if (!output.is_object() || !output.find("Value"))
+      throw format_error(cat("[/Outputs/", name, "] Every Outputs member must contain a Value object"));
   }
   check_conditions(root);
   check_references(root);

@@ -20,7 +20,8 @@ std::string bucket_of(std::string_view host, std::string_view base_host) {
     const size_t at = host.find(mark);
     if (at != std::string_view::npos) return std::string(host.substr(0, at));
   }
-  if (host.size() > base_host.size() + 1 && host.ends_with(base_host) && host[host.size() - base_host.size() - 1] == '.') {
+  if (host.size() > base_host.size() + 1 && host.ends_with(base_host) &&
+      host[host.size() - base_host.size() - 1] == '.') {
     const std::string_view front = host.substr(0, host.size() - base_host.size() - 1);
     return front == "s3" ? "" : std::string(front);
   }
@@ -28,8 +29,9 @@ std::string bucket_of(std::string_view host, std::string_view base_host) {
 }
 
 bool is_ours(std::string_view host, std::string_view base_host) {
-  return host.starts_with("s3.") || host.starts_with("s3-") || host == base_host || host.ends_with(cat(".", base_host)) || host == "localhost" ||
-         host == "127.0.0.1" || host.find(".s3.") != std::string_view::npos || host.find(".s3-") != std::string_view::npos;
+  return host.starts_with("s3.") || host.starts_with("s3-") || host == base_host ||
+         host.ends_with(cat(".", base_host)) || host == "localhost" || host == "127.0.0.1" ||
+         host.find(".s3.") != std::string_view::npos || host.find(".s3-") != std::string_view::npos;
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// Typed values of any service's shapes from and to a template's JSON. Names are matched as people write them in templates
-// (the model's name, its wire name, or either with another first letter), and scalars convert where nothing is lost:
-// "5" is a number where one is wanted, true is "true" where text is.
+// Typed values of any service's shapes from and to a template's JSON. Names are matched as people write them in
+// templates (the model's name, its wire name, or either with another first letter), and scalars convert where nothing
+// is lost: "5" is a number where one is wanted, true is "true" where text is.
 #pragma once
 
 #include <string>

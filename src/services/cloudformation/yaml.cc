@@ -19,7 +19,8 @@ std::string_view text_of(const yaml_char_t* s) { return s ? reinterpret_cast<con
 Json plain_scalar(std::string text) {
   if (text.empty() || text == "~" || text == "null" || text == "Null" || text == "NULL") return nullptr;
   const std::string low = lower(text);
-  const bool one_case = text == low || text == upper(text) || (text[0] == upper(text)[0] && text.substr(1) == low.substr(1));
+  const bool one_case =
+      text == low || text == upper(text) || (text[0] == upper(text)[0] && text.substr(1) == low.substr(1));
   if (one_case) {
     if (low == "true" || low == "yes" || low == "on") return true;
     if (low == "false" || low == "no" || low == "off") return false;
@@ -91,7 +92,8 @@ class YamlReader {
     switch (event->type) {
       case YAML_ALIAS_EVENT: {
         const auto found = anchors_.find(text_of(event->data.alias.anchor));
-        if (found == anchors_.end()) throw format_error(cat("unknown YAML alias ", text_of(event->data.alias.anchor), "."));
+        if (found == anchors_.end())
+          throw format_error(cat("unknown YAML alias ", text_of(event->data.alias.anchor), "."));
         count(found->second.nodes, found->second.bytes);
         return found->second.value;
       }
@@ -109,7 +111,8 @@ class YamlReader {
         anchor = text_of(event->data.sequence_start.anchor);
         tag = text_of(event->data.sequence_start.tag);
         out = Json::array();
-        for (Event e = next(); e->type != YAML_SEQUENCE_END_EVENT; e = next()) out.push_back(value(std::move(e), depth + 1));
+        for (Event e = next(); e->type != YAML_SEQUENCE_END_EVENT; e = next())
+          out.push_back(value(std::move(e), depth + 1));
         break;
       }
       case YAML_MAPPING_START_EVENT: {

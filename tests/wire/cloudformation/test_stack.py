@@ -214,6 +214,24 @@ def test_a_stack_acts_with_its_callers_permissions(virga, cfn, stack):
     iam.delete_user(UserName=stack)
 
 
+def test_a_stack_acts_as_its_role(virga, cfn, stack):
+    iam = virga.client("iam")
+    trust = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    role = iam.create_role(RoleName=stack, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=stack, PolicyName="p", PolicyDocument=json.dumps(allow))
+    cfn.create_stack(StackName=stack, RoleARN=role, TemplateBody=template({"A": group()}))
+    assert status(cfn, stack) == "CREATE_COMPLETE"
+    cfn.update_stack(StackName=stack, TemplateBody=template({"A": group(), "B": {"Type": "AWS::S3::Bucket"}}))
+    assert status(cfn, stack) == "UPDATE_ROLLBACK_COMPLETE" and "AccessDenied" in reasons(cfn, stack)["B"]
+    cfn.delete_stack(StackName=stack)
+    iam.delete_role_policy(RoleName=stack, PolicyName="p")
+    iam.delete_role(RoleName=stack)
+    assert refusal(cfn.create_stack, StackName=stack, RoleARN=role, TemplateBody=template({"A": group()})) == (
+        "ValidationError", f"Role {role} is invalid or cannot be assumed")
+
+
 def test_an_operation_goes_on_after_a_kill(own_virga):
     """Killed amid a creation and started again, the stack completes, and each resource is there once."""
     resources = {f"G{i:02}": {**group(RetentionInDays=7), **({"DependsOn": f"G{i - 1:02}"} if i else {})} for i in range(60)}

@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::string_view kApi = "apigatewayv2";
 constexpr std::string_view kApiSettings =
-    "Name ProtocolType Description Version RouteSelectionExpression ApiKeySelectionExpression DisableExecuteApiEndpoint DisableSchemaValidation "
+    "Name ProtocolType Description Version RouteSelectionExpression ApiKeySelectionExpression "
+    "DisableExecuteApiEndpoint DisableSchemaValidation "
     "CorsConfiguration CredentialsArn RouteKey Target IpAddressType";
 
 Json api_id(const Call& call) { return Json::object({{"ApiId", call.physical_id}}); }
@@ -30,7 +31,8 @@ Task<std::optional<OpenApi>> definition_of(Call& call) {
   if (body) co_return read_openapi(*body);
   const Json* at = call.find("BodyS3Location");
   if (!at) co_return std::optional<OpenApi>();
-  const std::string text = co_await call.object(at->string_or("Bucket"), at->string_or("Key"), at->string_or("Version"), kTemplateUrlMost);
+  const std::string text =
+      co_await call.object(at->string_or("Bucket"), at->string_or("Key"), at->string_or("Version"), kTemplateUrlMost);
   co_return read_openapi(parse_template(text));
 }
 
@@ -48,7 +50,8 @@ Task<std::vector<Json>> list_all(Call& call, std::string operation, Json input) 
   std::vector<Json> out;
   for (;;) {
     const Json page = co_await call.api(std::string(kApi), operation, input);
-    if (const Json* items = page.find("Items")) out.insert(out.end(), items->as_array().begin(), items->as_array().end());
+    if (const Json* items = page.find("Items"))
+      out.insert(out.end(), items->as_array().begin(), items->as_array().end());
     const std::string next = page.string_or("NextToken");
     if (next.empty()) co_return std::move(out);
     input["NextToken"] = next;
@@ -59,14 +62,16 @@ Task<std::vector<Json>> list_all(Call& call, std::string operation, Json input) 
 Task<std::map<std::string, std::string>> set_authorizers(Call& call, const OpenApi& definition) {
   std::map<std::string, std::string> ids;
   if (definition.authorizers.empty()) co_return ids;
-  for (const Json& existing : co_await list_all(call, "GetAuthorizers", api_id(call))) ids[existing.string_or("Name")] = existing.string_or("AuthorizerId");
+  for (const Json& existing : co_await list_all(call, "GetAuthorizers", api_id(call)))
+    ids[existing.string_or("Name")] = existing.string_or("AuthorizerId");
   for (const auto& [name, authorizer] : definition.authorizers) {
     Json input = authorizer;
     input["ApiId"] = call.physical_id;
     input["Name"] = name;
     const bool known = ids.contains(name);
     if (known) input["AuthorizerId"] = ids[name];
-    const Json out = co_await call.api(std::string(kApi), known ? "UpdateAuthorizer" : "CreateAuthorizer", std::move(input));
+    const Json out =
+        co_await call.api(std::string(kApi), known ? "UpdateAuthorizer" : "CreateAuthorizer", std::move(input));
     ids[name] = out.string_or("AuthorizerId");
   }
   co_return ids;
@@ -77,7 +82,8 @@ Task<std::map<std::string, std::string>> set_authorizers(Call& call, const OpenA
 Task<void> set_routes(Call& call, const OpenApi& definition) {
   const auto authorizers = co_await set_authorizers(call, definition);
   std::map<std::string, Json> existing;
-  for (Json& route : co_await list_all(call, "GetRoutes", api_id(call))) existing[route.string_or("RouteKey")] = std::move(route);
+  for (Json& route : co_await list_all(call, "GetRoutes", api_id(call)))
+    existing[route.string_or("RouteKey")] = std::move(route);
   const std::string service(kApi);
   for (const OpenApiRoute& route : definition.routes) {
     const auto found = existing.find(route.key);
@@ -98,7 +104,8 @@ Task<void> set_routes(Call& call, const OpenApi& definition) {
     input["Target"] = cat("integrations/", id);
     if (!route.authorizer.empty() && route.authorizer != "AWS_IAM") {
       const auto authorizer = authorizers.find(route.authorizer);
-      if (authorizer == authorizers.end()) co_await fail(validation_error(cat("Route ", route.key, " names the unknown authorizer ", route.authorizer)));
+      if (authorizer == authorizers.end())
+        co_await fail(validation_error(cat("Route ", route.key, " names the unknown authorizer ", route.authorizer)));
       input["AuthorizerId"] = authorizer->second;
     }
     if (found != existing.end()) {
@@ -111,9 +118,11 @@ Task<void> set_routes(Call& call, const OpenApi& definition) {
   }
   for (const auto& [key, route] : existing) {
     const std::string target = route.string_or("Target");
-    co_await call.api_unless("NotFoundException", service, "DeleteRoute", Json::object({{"ApiId", call.physical_id}, {"RouteId", route.string_or("RouteId")}}));
+    co_await call.api_unless("NotFoundException", service, "DeleteRoute",
+                             Json::object({{"ApiId", call.physical_id}, {"RouteId", route.string_or("RouteId")}}));
     if (target.starts_with("integrations/"))
-      co_await call.api_unless("NotFoundException", service, "DeleteIntegration", Json::object({{"ApiId", call.physical_id}, {"IntegrationId", target.substr(13)}}));
+      co_await call.api_unless("NotFoundException", service, "DeleteIntegration",
+                               Json::object({{"ApiId", call.physical_id}, {"IntegrationId", target.substr(13)}}));
   }
 }
 
@@ -131,7 +140,8 @@ Json api_tags(const Call& call, const std::optional<OpenApi>& definition) {
 Task<std::optional<Json>> find_made(Call& call) {
   for (Json& api : co_await list_all(call, "GetApis", Json::object())) {
     const Json* tags = api.find("Tags");
-    if (tags && tags->string_or("aws:cloudformation:stack-id") == call.stack_id && tags->string_or("aws:cloudformation:logical-id") == call.logical_id)
+    if (tags && tags->string_or("aws:cloudformation:stack-id") == call.stack_id &&
+        tags->string_or("aws:cloudformation:logical-id") == call.logical_id)
       co_return std::optional<Json>(std::move(api));
   }
   co_return std::optional<Json>();
@@ -163,8 +173,10 @@ Task<void> set_tags(Call& call, std::string arn, Json tags) {
       if (!tags.find(key)) gone.push_back(key);
     }
   }
-  if (!gone.as_array().empty()) co_await call.api(std::string(kApi), "UntagResource", Json::object({{"ResourceArn", arn}, {"TagKeys", gone}}));
-  if (!tags.as_object().empty()) co_await call.api(std::string(kApi), "TagResource", Json::object({{"ResourceArn", arn}, {"Tags", tags}}));
+  if (!gone.as_array().empty())
+    co_await call.api(std::string(kApi), "UntagResource", Json::object({{"ResourceArn", arn}, {"TagKeys", gone}}));
+  if (!tags.as_object().empty())
+    co_await call.api(std::string(kApi), "TagResource", Json::object({{"ResourceArn", arn}, {"Tags", tags}}));
 }
 
 Task<Made> update_api(Call& call) {
@@ -172,16 +184,20 @@ Task<Made> update_api(Call& call) {
   Json input = without(api_input(call, definition), "ProtocolType");
   input["ApiId"] = call.physical_id;
   const Json api = co_await call.api(std::string(kApi), "UpdateApi", std::move(input));
-  co_await set_tags(call, kernel::arn(call.ctx, "apigateway", cat("/apis/", call.physical_id)), api_tags(call, definition));
+  co_await set_tags(call, kernel::arn(call.ctx, "apigateway", cat("/apis/", call.physical_id)),
+                    api_tags(call, definition));
   if (definition) co_await set_routes(call, *definition);
   co_return api_made(api);
 }
 
-Task<void> remove_api(Call& call) { co_await call.api_unless("NotFoundException", std::string(kApi), "DeleteApi", api_id(call)); }
+Task<void> remove_api(Call& call) {
+  co_await call.api_unless("NotFoundException", std::string(kApi), "DeleteApi", api_id(call));
+}
 
 Json stage_input(const Call& call) {
   Json input = without(call.properties, "Tags AccessPolicyId");
-  if (const Json* access = input.find("AccessLogSettings"); access && access->as_object().empty()) input.erase("AccessLogSettings");
+  if (const Json* access = input.find("AccessLogSettings"); access && access->as_object().empty())
+    input.erase("AccessLogSettings");
   return input;
 }
 
@@ -195,12 +211,15 @@ Task<Made> create_stage(Call& call) {
 Task<Made> update_stage(Call& call) {
   co_await call.api(std::string(kApi), "UpdateStage", stage_input(call));
   if (call.changed("Tags"))
-    co_await set_tags(call, kernel::arn(call.ctx, "apigateway", cat("/apis/", call.text("ApiId"), "/stages/", call.physical_id)), call.tag_map());
+    co_await set_tags(
+        call, kernel::arn(call.ctx, "apigateway", cat("/apis/", call.text("ApiId"), "/stages/", call.physical_id)),
+        call.tag_map());
   co_return Made{call.physical_id};
 }
 
 Task<void> remove_stage(Call& call) {
-  co_await call.api_unless("NotFoundException", std::string(kApi), "DeleteStage", Json::object({{"ApiId", call.text("ApiId")}, {"StageName", call.physical_id}}));
+  co_await call.api_unless("NotFoundException", std::string(kApi), "DeleteStage",
+                           Json::object({{"ApiId", call.text("ApiId")}, {"StageName", call.physical_id}}));
 }
 
 // Route, Integration, Deployment, Authorizer: Create<Kind>, Update<Kind>, Delete<Kind> with ApiId and <Kind>Id.
@@ -226,7 +245,8 @@ Task<Made> create_route(Call& call) {
     const std::string mine = call.physical_id;
     call.physical_id = call.text("ApiId");
     for (const Json& route : co_await list_all(call, "GetRoutes", api_id(call))) {
-      if (route.string_or("RouteKey") == call.text("RouteKey")) co_return Made{route.string_or("RouteId"), Json::object({{"RouteId", route.string_or("RouteId")}})};
+      if (route.string_or("RouteKey") == call.text("RouteKey"))
+        co_return Made{route.string_or("RouteId"), Json::object({{"RouteId", route.string_or("RouteId")}})};
     }
     call.physical_id = mine;
   }
@@ -245,15 +265,41 @@ Task<Made> update_authorizer(Call& call) { return update_child(call, "Authorizer
 Task<void> remove_authorizer(Call& call) { return remove_child(call, "Authorizer"); }
 
 constexpr Provider kProviders[] = {
-    {.type = "AWS::ApiGatewayV2::Api", .name_property = "", .replace_on = "ProtocolType", .create = create_api, .update = update_api, .remove = remove_api},
-    {.type = "AWS::ApiGatewayV2::Stage", .name_property = "", .replace_on = "ApiId StageName", .create = create_stage, .update = update_stage,
+    {.type = "AWS::ApiGatewayV2::Api",
+     .name_property = "",
+     .replace_on = "ProtocolType",
+     .create = create_api,
+     .update = update_api,
+     .remove = remove_api},
+    {.type = "AWS::ApiGatewayV2::Stage",
+     .name_property = "",
+     .replace_on = "ApiId StageName",
+     .create = create_stage,
+     .update = update_stage,
      .remove = remove_stage},
-    {.type = "AWS::ApiGatewayV2::Route", .name_property = "", .replace_on = "ApiId", .create = create_route, .update = update_route, .remove = remove_route},
-    {.type = "AWS::ApiGatewayV2::Integration", .name_property = "", .replace_on = "ApiId", .create = create_integration, .update = update_integration,
+    {.type = "AWS::ApiGatewayV2::Route",
+     .name_property = "",
+     .replace_on = "ApiId",
+     .create = create_route,
+     .update = update_route,
+     .remove = remove_route},
+    {.type = "AWS::ApiGatewayV2::Integration",
+     .name_property = "",
+     .replace_on = "ApiId",
+     .create = create_integration,
+     .update = update_integration,
      .remove = remove_integration},
-    {.type = "AWS::ApiGatewayV2::Deployment", .name_property = "", .replace_on = "ApiId StageName", .create = create_deployment, .update = update_deployment,
+    {.type = "AWS::ApiGatewayV2::Deployment",
+     .name_property = "",
+     .replace_on = "ApiId StageName",
+     .create = create_deployment,
+     .update = update_deployment,
      .remove = remove_deployment},
-    {.type = "AWS::ApiGatewayV2::Authorizer", .name_property = "", .replace_on = "ApiId", .create = create_authorizer, .update = update_authorizer,
+    {.type = "AWS::ApiGatewayV2::Authorizer",
+     .name_property = "",
+     .replace_on = "ApiId",
+     .create = create_authorizer,
+     .update = update_authorizer,
      .remove = remove_authorizer},
 };
 

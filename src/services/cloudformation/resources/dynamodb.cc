@@ -30,7 +30,8 @@ Task<Json> active_table(Call& call) {
     const Json& table = *out.find("Table");
     bool settled = table.string_or("TableStatus") == "ACTIVE";
     if (const Json* indexes = table.find("GlobalSecondaryIndexes")) {
-      for (const Json& index : indexes->as_array()) settled = settled && index.string_or("IndexStatus", "ACTIVE") == "ACTIVE";
+      for (const Json& index : indexes->as_array())
+        settled = settled && index.string_or("IndexStatus", "ACTIVE") == "ACTIVE";
     }
     if (settled) co_return table;
     co_await sleep_for(kPollEvery);
@@ -48,7 +49,8 @@ Task<void> set_extras(Call& call, bool fresh) {
   const Json* life = call.find("TimeToLiveSpecification");
   if (life && (fresh || call.changed("TimeToLiveSpecification"))) {
     Json specification = *life;
-    co_await call.api("dynamodb", "UpdateTimeToLive", Json::object({{"TableName", call.physical_id}, {"TimeToLiveSpecification", specification}}));
+    co_await call.api("dynamodb", "UpdateTimeToLive",
+                      Json::object({{"TableName", call.physical_id}, {"TimeToLiveSpecification", specification}}));
   }
   const Json* recovery = call.find("PointInTimeRecoverySpecification");
   if (recovery && (fresh || call.changed("PointInTimeRecoverySpecification"))) {
@@ -91,7 +93,8 @@ Task<void> update_indexes(Call& call) {
     for (const Json& index : now->as_array()) {
       const Json* old = index_named(before, index.string_or("IndexName"));
       const bool same_keys = old && need(*old, "KeySchema") == need(index, "KeySchema");
-      if (!same_keys) changes.push_back(Json::object({{"Create", index}}));
+      if (!same_keys)
+        changes.push_back(Json::object({{"Create", index}}));
       else if (index.find("ProvisionedThroughput") && *old != index)
         changes.push_back(Json::object({{"Update", only(index, "IndexName ProvisionedThroughput")}}));
     }
@@ -107,7 +110,8 @@ Task<void> update_indexes(Call& call) {
 
 Task<Made> update_table(Call& call) {
   Json input = Json::object({{"TableName", call.physical_id}});
-  for (const char* name : {"BillingMode", "ProvisionedThroughput", "StreamSpecification", "SSESpecification", "TableClass", "DeletionProtectionEnabled"}) {
+  for (const char* name : {"BillingMode", "ProvisionedThroughput", "StreamSpecification", "SSESpecification",
+                           "TableClass", "DeletionProtectionEnabled"}) {
     if (!call.changed(name)) continue;
     const Json ready = table_input(call);
     if (const Json* value = ready.find(name)) {
@@ -134,8 +138,10 @@ Task<Made> update_table(Call& call) {
       }
     }
     const std::string arn = table.string_or("TableArn");
-    if (!gone.as_array().empty()) co_await call.api("dynamodb", "UntagResource", Json::object({{"ResourceArn", arn}, {"TagKeys", gone}}));
-    if (!tags.as_array().empty()) co_await call.api("dynamodb", "TagResource", Json::object({{"ResourceArn", arn}, {"Tags", tags}}));
+    if (!gone.as_array().empty())
+      co_await call.api("dynamodb", "UntagResource", Json::object({{"ResourceArn", arn}, {"TagKeys", gone}}));
+    if (!tags.as_array().empty())
+      co_await call.api("dynamodb", "TagResource", Json::object({{"ResourceArn", arn}, {"Tags", tags}}));
   }
   co_return made_of(call, table);
 }
@@ -150,9 +156,13 @@ Task<void> remove_table(Call& call) {
   co_await fail(validation_error(cat("Table ", call.physical_id, " was not deleted in time")));
 }
 
-constexpr Provider kProviders[] = {{.type = "AWS::DynamoDB::Table", .name_property = "TableName", .name_most = 255,
+constexpr Provider kProviders[] = {{.type = "AWS::DynamoDB::Table",
+                                    .name_property = "TableName",
+                                    .name_most = 255,
                                     .replace_on = "KeySchema LocalSecondaryIndexes ImportSourceSpecification",
-                                    .create = create_table, .update = update_table, .remove = remove_table}};
+                                    .create = create_table,
+                                    .update = update_table,
+                                    .remove = remove_table}};
 
 }  // namespace
 

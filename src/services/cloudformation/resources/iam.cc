@@ -19,7 +19,9 @@ std::vector<std::string> texts(const Json* list) {
   }
   return out;
 }
-bool has(const std::vector<std::string>& all, const std::string& one) { return std::find(all.begin(), all.end(), one) != all.end(); }
+bool has(const std::vector<std::string>& all, const std::string& one) {
+  return std::find(all.begin(), all.end(), one) != all.end();
+}
 
 std::vector<std::string> policy_names(const Json* policies) {
   std::vector<std::string> out;
@@ -65,7 +67,8 @@ Task<void> set_policies(Call& call, std::string kind) {
 }
 
 Task<void> drop_policies(Call& call, std::string kind) {
-  const auto attached = co_await call.api_unless("NoSuchEntity", "iam", cat("ListAttached", kind, "Policies"), named(kind, call.physical_id));
+  const auto attached = co_await call.api_unless("NoSuchEntity", "iam", cat("ListAttached", kind, "Policies"),
+                                                 named(kind, call.physical_id));
   if (!attached) co_return;
   if (const Json* all = attached->find("AttachedPolicies")) {
     for (const Json& policy : all->as_array()) {
@@ -115,7 +118,9 @@ Task<Made> create_role(Call& call) {
   Json input = only(call.properties, "Path Description MaxSessionDuration PermissionsBoundary");
   input["RoleName"] = call.physical_id;
   const Json* trust = call.find("AssumeRolePolicyDocument");
-  if (!trust) co_return validation_error("Properties validation failed with message: #: required key [AssumeRolePolicyDocument] not found");
+  if (!trust)
+    co_return validation_error(
+        "Properties validation failed with message: #: required key [AssumeRolePolicyDocument] not found");
   input["AssumeRolePolicyDocument"] = document_text(*trust);
   if (Json tags = call.tag_list(); !tags.as_array().empty()) input["Tags"] = std::move(tags);
   co_await call.create("EntityAlreadyExists", "iam", "CreateRole", std::move(input));
@@ -127,7 +132,8 @@ Task<Made> create_role(Call& call) {
 Task<Made> update_role(Call& call) {
   if (call.changed("AssumeRolePolicyDocument") && call.find("AssumeRolePolicyDocument")) {
     co_await call.api("iam", "UpdateAssumeRolePolicy",
-                      Json::object({{"RoleName", call.physical_id}, {"PolicyDocument", document_text(*call.find("AssumeRolePolicyDocument"))}}));
+                      Json::object({{"RoleName", call.physical_id},
+                                    {"PolicyDocument", document_text(*call.find("AssumeRolePolicyDocument"))}}));
   }
   if (call.changed("Description") || call.changed("MaxSessionDuration")) {
     Json input = only(call.properties, "Description MaxSessionDuration");
@@ -137,7 +143,9 @@ Task<Made> update_role(Call& call) {
   if (call.changed("PermissionsBoundary")) {
     Json input = only(call.properties, "PermissionsBoundary");
     input["RoleName"] = call.physical_id;
-    co_await call.api("iam", call.find("PermissionsBoundary") ? "PutRolePermissionsBoundary" : "DeleteRolePermissionsBoundary", std::move(input));
+    co_await call.api("iam",
+                      call.find("PermissionsBoundary") ? "PutRolePermissionsBoundary" : "DeleteRolePermissionsBoundary",
+                      std::move(input));
   }
   co_await set_policies(call, "Role");
   co_await set_tags(call, "Role");
@@ -155,7 +163,8 @@ Task<void> set_groups(Call& call) {
     co_await call.api("iam", "AddUserToGroup", Json::object({{"GroupName", group}, {"UserName", call.physical_id}}));
   for (const std::string& group : before) {
     if (!has(now, group))
-      co_await call.api_unless("NoSuchEntity", "iam", "RemoveUserFromGroup", Json::object({{"GroupName", group}, {"UserName", call.physical_id}}));
+      co_await call.api_unless("NoSuchEntity", "iam", "RemoveUserFromGroup",
+                               Json::object({{"GroupName", group}, {"UserName", call.physical_id}}));
   }
 }
 
@@ -181,7 +190,8 @@ Task<Made> update_user(Call& call) {
 Task<void> remove_user(Call& call) {
   co_await drop_policies(call, "User");
   for (const std::string& group : texts(call.find("Groups")))
-    co_await call.api_unless("NoSuchEntity", "iam", "RemoveUserFromGroup", Json::object({{"GroupName", group}, {"UserName", call.physical_id}}));
+    co_await call.api_unless("NoSuchEntity", "iam", "RemoveUserFromGroup",
+                             Json::object({{"GroupName", group}, {"UserName", call.physical_id}}));
   co_await call.api_unless("NoSuchEntity", "iam", "DeleteUser", named("User", call.physical_id));
 }
 
@@ -266,8 +276,9 @@ Task<Made> create_managed(Call& call) {
   input["PolicyDocument"] = document_text(*document);
   const auto out = co_await call.create("EntityAlreadyExists", "iam", "CreatePolicy", std::move(input));
   const std::string path = call.text("Path");
-  const std::string arn = out ? out->find("Policy")->string_or("Arn")
-                              : kernel::global_arn(call.ctx, "iam", cat("policy", path.empty() ? "/" : path, call.physical_id));
+  const std::string arn =
+      out ? out->find("Policy")->string_or("Arn")
+          : kernel::global_arn(call.ctx, "iam", cat("policy", path.empty() ? "/" : path, call.physical_id));
   call.created = arn;
   co_await attach_to(call, arn);
   co_return managed_made(arn);
@@ -283,12 +294,15 @@ Task<Made> update_managed(Call& call) {
       for (auto version = all->as_array().rbegin(); version != all->as_array().rend(); ++version) {
         const Json* in_use = version->find("IsDefaultVersion");
         if (in_use && *in_use == Json(true)) continue;
-        co_await call.api("iam", "DeletePolicyVersion", Json::object({{"PolicyArn", arn}, {"VersionId", version->string_or("VersionId")}}));
+        co_await call.api("iam", "DeletePolicyVersion",
+                          Json::object({{"PolicyArn", arn}, {"VersionId", version->string_or("VersionId")}}));
         break;
       }
     }
     co_await call.api("iam", "CreatePolicyVersion",
-                      Json::object({{"PolicyArn", arn}, {"PolicyDocument", document_text(*call.find("PolicyDocument"))}, {"SetAsDefault", true}}));
+                      Json::object({{"PolicyArn", arn},
+                                    {"PolicyDocument", document_text(*call.find("PolicyDocument"))},
+                                    {"SetAsDefault", true}}));
   }
   co_await attach_to(call, arn);
   co_return managed_made(arn);
@@ -303,13 +317,15 @@ Task<void> remove_managed(Call& call) {
       co_await call.api_unless("NoSuchEntity", "iam", cat("Detach", kind, "Policy"), std::move(input));
     }
   }
-  const auto versions = co_await call.api_unless("NoSuchEntity", "iam", "ListPolicyVersions", Json::object({{"PolicyArn", arn}}));
+  const auto versions =
+      co_await call.api_unless("NoSuchEntity", "iam", "ListPolicyVersions", Json::object({{"PolicyArn", arn}}));
   if (!versions) co_return;
   if (const Json* all = versions->find("Versions")) {
     for (const Json& version : all->as_array()) {
       const Json* in_use = version.find("IsDefaultVersion");
       if (in_use && *in_use == Json(true)) continue;
-      co_await call.api("iam", "DeletePolicyVersion", Json::object({{"PolicyArn", arn}, {"VersionId", version.string_or("VersionId")}}));
+      co_await call.api("iam", "DeletePolicyVersion",
+                        Json::object({{"PolicyArn", arn}, {"VersionId", version.string_or("VersionId")}}));
     }
   }
   co_await call.api_unless("NoSuchEntity", "iam", "DeletePolicy", Json::object({{"PolicyArn", arn}}));
@@ -320,29 +336,65 @@ Task<Made> create_key(Call& call) {
   const Json& key = *out.find("AccessKey");
   call.created = key.string_or("AccessKeyId");
   if (call.text("Status") == "Inactive")
-    co_await call.api("iam", "UpdateAccessKey", Json::object({{"UserName", call.text("UserName")}, {"AccessKeyId", call.created}, {"Status", "Inactive"}}));
+    co_await call.api(
+        "iam", "UpdateAccessKey",
+        Json::object({{"UserName", call.text("UserName")}, {"AccessKeyId", call.created}, {"Status", "Inactive"}}));
   co_return Made{call.created, Json::object({{"SecretAccessKey", key.string_or("SecretAccessKey")}})};
 }
 
 Task<Made> update_key(Call& call) {
   const std::string status = call.text("Status");
-  co_await call.api("iam", "UpdateAccessKey", Json::object({{"UserName", call.text("UserName")}, {"AccessKeyId", call.physical_id},
-                                                            {"Status", status.empty() ? "Active" : status}}));
+  co_await call.api("iam", "UpdateAccessKey",
+                    Json::object({{"UserName", call.text("UserName")},
+                                  {"AccessKeyId", call.physical_id},
+                                  {"Status", status.empty() ? "Active" : status}}));
   co_return Made{call.physical_id, call.attributes};
 }
 
 Task<void> remove_key(Call& call) {
-  co_await call.api_unless("NoSuchEntity", "iam", "DeleteAccessKey", Json::object({{"UserName", call.text("UserName")}, {"AccessKeyId", call.physical_id}}));
+  co_await call.api_unless("NoSuchEntity", "iam", "DeleteAccessKey",
+                           Json::object({{"UserName", call.text("UserName")}, {"AccessKeyId", call.physical_id}}));
 }
 
 constexpr Provider kProviders[] = {
-    {.type = "AWS::IAM::Role", .name_property = "RoleName", .replace_on = "Path", .create = create_role, .update = update_role, .remove = remove_role},
-    {.type = "AWS::IAM::User", .name_property = "UserName", .replace_on = "Path", .create = create_user, .update = update_user, .remove = remove_user},
-    {.type = "AWS::IAM::Group", .name_property = "GroupName", .name_most = 128, .replace_on = "Path", .create = create_group, .update = update_group, .remove = remove_group},
-    {.type = "AWS::IAM::Policy", .name_property = "", .replace_on = "", .create = put_inline, .update = put_inline, .remove = remove_inline},
-    {.type = "AWS::IAM::ManagedPolicy", .name_property = "ManagedPolicyName", .name_most = 128, .replace_on = "Path Description",
-     .create = create_managed, .update = update_managed, .remove = remove_managed},
-    {.type = "AWS::IAM::AccessKey", .name_property = "", .replace_on = "UserName Serial", .create = create_key, .update = update_key, .remove = remove_key},
+    {.type = "AWS::IAM::Role",
+     .name_property = "RoleName",
+     .replace_on = "Path",
+     .create = create_role,
+     .update = update_role,
+     .remove = remove_role},
+    {.type = "AWS::IAM::User",
+     .name_property = "UserName",
+     .replace_on = "Path",
+     .create = create_user,
+     .update = update_user,
+     .remove = remove_user},
+    {.type = "AWS::IAM::Group",
+     .name_property = "GroupName",
+     .name_most = 128,
+     .replace_on = "Path",
+     .create = create_group,
+     .update = update_group,
+     .remove = remove_group},
+    {.type = "AWS::IAM::Policy",
+     .name_property = "",
+     .replace_on = "",
+     .create = put_inline,
+     .update = put_inline,
+     .remove = remove_inline},
+    {.type = "AWS::IAM::ManagedPolicy",
+     .name_property = "ManagedPolicyName",
+     .name_most = 128,
+     .replace_on = "Path Description",
+     .create = create_managed,
+     .update = update_managed,
+     .remove = remove_managed},
+    {.type = "AWS::IAM::AccessKey",
+     .name_property = "",
+     .replace_on = "UserName Serial",
+     .create = create_key,
+     .update = update_key,
+     .remove = remove_key},
 };
 
 }  // namespace

@@ -16,7 +16,8 @@ namespace {
 constexpr int kPolls = 1200;
 constexpr Micros kPollEvery = std::chrono::milliseconds(50);
 constexpr std::string_view kNotConfiguration =
-    "Code Tags FunctionName ReservedConcurrentExecutions PackageType Architectures RuntimeManagementConfig RecursiveLoop CodeSigningConfigArn "
+    "Code Tags FunctionName ReservedConcurrentExecutions PackageType Architectures RuntimeManagementConfig "
+    "RecursiveLoop CodeSigningConfigArn "
     "PublishToLatestPublished";
 
 // Code as CreateFunction has it: text of the template becomes an archive with one file named index.
@@ -33,10 +34,13 @@ Json code_of(const Call& call) {
 
 Task<Json> settled(Call& call) {
   for (int i = 0; i < kPolls; ++i) {
-    Json now = co_await call.api("lambda", "GetFunctionConfiguration", Json::object({{"FunctionName", call.physical_id}}));
-    const std::string state = now.string_or("State", "Active"), update = now.string_or("LastUpdateStatus", "Successful");
+    Json now =
+        co_await call.api("lambda", "GetFunctionConfiguration", Json::object({{"FunctionName", call.physical_id}}));
+    const std::string state = now.string_or("State", "Active"),
+                      update = now.string_or("LastUpdateStatus", "Successful");
     if (state == "Failed" || update == "Failed")
-      co_return validation_error(cat("Function ", call.physical_id, " failed: ", now.string_or("StateReason", now.string_or("LastUpdateStatusReason"))));
+      co_return validation_error(cat("Function ", call.physical_id, " failed: ",
+                                     now.string_or("StateReason", now.string_or("LastUpdateStatusReason"))));
     if (state != "Pending" && update != "InProgress") co_return std::move(now);
     co_await sleep_for(kPollEvery);
   }
@@ -50,17 +54,20 @@ Made made_of(const Call& call, const Json& configuration) {
 Task<void> set_others(Call& call) {
   const Json* reserved = call.find("ReservedConcurrentExecutions");
   if (reserved && call.changed("ReservedConcurrentExecutions")) {
-    co_await call.api("lambda", "PutFunctionConcurrency", Json::object({{"FunctionName", call.physical_id}, {"ReservedConcurrentExecutions", *reserved}}));
+    co_await call.api("lambda", "PutFunctionConcurrency",
+                      Json::object({{"FunctionName", call.physical_id}, {"ReservedConcurrentExecutions", *reserved}}));
   } else if (!reserved && call.former.find("ReservedConcurrentExecutions")) {
     co_await call.api("lambda", "DeleteFunctionConcurrency", Json::object({{"FunctionName", call.physical_id}}));
   }
-  if (const Json* management = call.find("RuntimeManagementConfig"); management && call.changed("RuntimeManagementConfig")) {
+  if (const Json* management = call.find("RuntimeManagementConfig");
+      management && call.changed("RuntimeManagementConfig")) {
     Json input = *management;
     input["FunctionName"] = call.physical_id;
     co_await call.api("lambda", "PutRuntimeManagementConfig", std::move(input));
   }
   if (const Json* loop = call.find("RecursiveLoop"); loop && call.changed("RecursiveLoop"))
-    co_await call.api("lambda", "PutFunctionRecursionConfig", Json::object({{"FunctionName", call.physical_id}, {"RecursiveLoop", *loop}}));
+    co_await call.api("lambda", "PutFunctionRecursionConfig",
+                      Json::object({{"FunctionName", call.physical_id}, {"RecursiveLoop", *loop}}));
 }
 
 Task<Made> create_function(Call& call) {
@@ -127,18 +134,22 @@ Task<Made> update_function(Call& call) {
       }
     }
     const std::string arn = configuration.string_or("FunctionArn");
-    if (!gone.as_array().empty()) co_await call.api("lambda", "UntagResource", Json::object({{"Resource", arn}, {"TagKeys", gone}}));
-    if (!tags.as_object().empty()) co_await call.api("lambda", "TagResource", Json::object({{"Resource", arn}, {"Tags", tags}}));
+    if (!gone.as_array().empty())
+      co_await call.api("lambda", "UntagResource", Json::object({{"Resource", arn}, {"TagKeys", gone}}));
+    if (!tags.as_object().empty())
+      co_await call.api("lambda", "TagResource", Json::object({{"Resource", arn}, {"Tags", tags}}));
   }
   co_return made_of(call, configuration);
 }
 
 Task<void> remove_function(Call& call) {
-  co_await call.api_unless("ResourceNotFoundException", "lambda", "DeleteFunction", Json::object({{"FunctionName", call.physical_id}}));
+  co_await call.api_unless("ResourceNotFoundException", "lambda", "DeleteFunction",
+                           Json::object({{"FunctionName", call.physical_id}}));
 }
 
 Task<Made> create_version(Call& call) {
-  if (call.find("ProvisionedConcurrencyConfig")) co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Version");
+  if (call.find("ProvisionedConcurrencyConfig"))
+    co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Version");
   Json input = only(call.properties, "CodeSha256 Description");
   input["FunctionName"] = function_name(call.text("FunctionName")).name;
   // Publishing an unchanged function answers the version there is, so a repeated step makes no second one.
@@ -148,7 +159,8 @@ Task<Made> create_version(Call& call) {
 }
 
 Task<void> remove_version(Call& call) {
-  co_await call.api_unless("ResourceNotFoundException", "lambda", "DeleteFunction", function_name(call.physical_id).input());
+  co_await call.api_unless("ResourceNotFoundException", "lambda", "DeleteFunction",
+                           function_name(call.physical_id).input());
 }
 
 Json alias_input(const Call& call) {
@@ -164,17 +176,21 @@ Json alias_input(const Call& call) {
   return input;
 }
 
-Made alias_made(const Json& alias) { return {alias.string_or("AliasArn"), Json::object({{"AliasArn", alias.string_or("AliasArn")}})}; }
+Made alias_made(const Json& alias) {
+  return {alias.string_or("AliasArn"), Json::object({{"AliasArn", alias.string_or("AliasArn")}})};
+}
 
 Task<Made> create_alias(Call& call) {
-  if (call.find("ProvisionedConcurrencyConfig")) co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Alias");
+  if (call.find("ProvisionedConcurrencyConfig"))
+    co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Alias");
   const auto out = co_await call.create("ResourceConflictException", "lambda", "CreateAlias", alias_input(call));
   if (out) co_return alias_made(*out);
   co_return alias_made(co_await call.api("lambda", "UpdateAlias", alias_input(call)));
 }
 
 Task<Made> update_alias(Call& call) {
-  if (call.find("ProvisionedConcurrencyConfig")) co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Alias");
+  if (call.find("ProvisionedConcurrencyConfig"))
+    co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Alias");
   Json input = alias_input(call);
   if (!call.find("RoutingConfig") && call.former.find("RoutingConfig"))
     input["RoutingConfig"] = Json::object({{"AdditionalVersionWeights", Json::object()}});
@@ -182,12 +198,14 @@ Task<Made> update_alias(Call& call) {
 }
 
 Task<void> remove_alias(Call& call) {
-  co_await call.api_unless("ResourceNotFoundException", "lambda", "DeleteAlias",
-                           Json::object({{"FunctionName", function_name(call.text("FunctionName")).name}, {"Name", call.text("Name")}}));
+  co_await call.api_unless(
+      "ResourceNotFoundException", "lambda", "DeleteAlias",
+      Json::object({{"FunctionName", function_name(call.text("FunctionName")).name}, {"Name", call.text("Name")}}));
 }
 
 Task<Made> create_layer(Call& call) {
-  Json input = only(call.properties, "LayerName Description CompatibleArchitectures CompatibleRuntimes LicenseInfo Content");
+  Json input =
+      only(call.properties, "LayerName Description CompatibleArchitectures CompatibleRuntimes LicenseInfo Content");
   if (!call.find("LayerName")) input["LayerName"] = call.physical_id;
   const Json out = co_await call.api("lambda", "PublishLayerVersion", std::move(input));
   const std::string arn = out.string_or("LayerVersionArn");
@@ -198,16 +216,35 @@ Task<void> remove_layer(Call& call) {
   const size_t colon = call.physical_id.rfind(':');
   if (colon == std::string::npos) co_return;
   co_await call.api_unless("ResourceNotFoundException", "lambda", "DeleteLayerVersion",
-                           Json::object({{"LayerName", call.physical_id.substr(0, colon)}, {"VersionNumber", call.physical_id.substr(colon + 1)}}));
+                           Json::object({{"LayerName", call.physical_id.substr(0, colon)},
+                                         {"VersionNumber", call.physical_id.substr(colon + 1)}}));
 }
 
 constexpr Provider kProviders[] = {
-    {.type = "AWS::Lambda::Function", .name_property = "FunctionName", .replace_on = "PackageType TenancyConfig DurableConfig", .create = create_function,
-     .update = update_function, .remove = remove_function},
-    {.type = "AWS::Lambda::Version", .name_property = "", .replace_on = "*", .create = create_version, .update = nullptr, .remove = remove_version},
-    {.type = "AWS::Lambda::Alias", .name_property = "", .replace_on = "FunctionName Name", .create = create_alias, .update = update_alias,
+    {.type = "AWS::Lambda::Function",
+     .name_property = "FunctionName",
+     .replace_on = "PackageType TenancyConfig DurableConfig",
+     .create = create_function,
+     .update = update_function,
+     .remove = remove_function},
+    {.type = "AWS::Lambda::Version",
+     .name_property = "",
+     .replace_on = "*",
+     .create = create_version,
+     .update = nullptr,
+     .remove = remove_version},
+    {.type = "AWS::Lambda::Alias",
+     .name_property = "",
+     .replace_on = "FunctionName Name",
+     .create = create_alias,
+     .update = update_alias,
      .remove = remove_alias},
-    {.type = "AWS::Lambda::LayerVersion", .name_property = "", .name_most = 64, .replace_on = "*", .create = create_layer, .update = nullptr,
+    {.type = "AWS::Lambda::LayerVersion",
+     .name_property = "",
+     .name_most = 64,
+     .replace_on = "*",
+     .create = create_layer,
+     .update = nullptr,
      .remove = remove_layer},
 };
 

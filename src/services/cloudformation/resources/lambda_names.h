@@ -22,7 +22,8 @@ struct FunctionName {
 
 inline FunctionName function_name(const std::string& text) {
   const auto parts = split(text, ':');
-  if (parts.size() == 8 && parts[0] == "arn") return {text.substr(0, text.size() - parts[7].size() - 1), std::string(parts[7])};
+  if (parts.size() == 8 && parts[0] == "arn")
+    return {text.substr(0, text.size() - parts[7].size() - 1), std::string(parts[7])};
   if (parts.size() == 2) return {std::string(parts[0]), std::string(parts[1])};
   return {text, ""};
 }

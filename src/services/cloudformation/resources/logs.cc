@@ -7,13 +7,15 @@ namespace virga::cloudformation {
 namespace {
 
 Made made_of(const Call& call) {
-  return {call.physical_id, Json::object({{"Arn", cat(kernel::arn(call.ctx, "logs", cat("log-group:", call.physical_id)), ":*")}})};
+  return {call.physical_id,
+          Json::object({{"Arn", cat(kernel::arn(call.ctx, "logs", cat("log-group:", call.physical_id)), ":*")}})};
 }
 
 Task<void> set_retention(Call& call) {
   const Json* days = call.find("RetentionInDays");
   if (days) {
-    co_await call.api("logs", "PutRetentionPolicy", Json::object({{"LogGroupName", call.physical_id}, {"RetentionInDays", *days}}));
+    co_await call.api("logs", "PutRetentionPolicy",
+                      Json::object({{"LogGroupName", call.physical_id}, {"RetentionInDays", *days}}));
   } else if (call.former.find("RetentionInDays")) {
     co_await call.api("logs", "DeleteRetentionPolicy", Json::object({{"LogGroupName", call.physical_id}}));
   }
@@ -35,11 +37,17 @@ Task<Made> update_group(Call& call) {
 }
 
 Task<void> remove_group(Call& call) {
-  co_await call.api_unless("ResourceNotFoundException", "logs", "DeleteLogGroup", Json::object({{"LogGroupName", call.physical_id}}));
+  co_await call.api_unless("ResourceNotFoundException", "logs", "DeleteLogGroup",
+                           Json::object({{"LogGroupName", call.physical_id}}));
 }
 
-constexpr Provider kProviders[] = {{.type = "AWS::Logs::LogGroup", .name_property = "LogGroupName", .name_most = 512, .replace_on = "KmsKeyId LogGroupClass",
-                                    .create = create_group, .update = update_group, .remove = remove_group}};
+constexpr Provider kProviders[] = {{.type = "AWS::Logs::LogGroup",
+                                    .name_property = "LogGroupName",
+                                    .name_most = 512,
+                                    .replace_on = "KmsKeyId LogGroupClass",
+                                    .create = create_group,
+                                    .update = update_group,
+                                    .remove = remove_group}};
 
 }  // namespace
 

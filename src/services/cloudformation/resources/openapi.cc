@@ -30,7 +30,8 @@ std::string function_arn(const std::string& uri) {
 
 Json integration_of(const std::string& key, const Json& given) {
   const std::string type = upper(given.string_or("type"));
-  if (type != "AWS_PROXY" && type != "HTTP_PROXY") throw not_served(cat("An integration of type ", given.string_or("type"), " (route ", key, ") of an HTTP API"));
+  if (type != "AWS_PROXY" && type != "HTTP_PROXY")
+    throw not_served(cat("An integration of type ", given.string_or("type"), " (route ", key, ") of an HTTP API"));
   Json out = Json::object({{"IntegrationType", type}});
   const std::string uri = given.string_or("uri");
   if (type == "AWS_PROXY" && given.string_or("integrationSubtype").empty()) {
@@ -42,9 +43,13 @@ Json integration_of(const std::string& key, const Json& given) {
     if (const Json* subtype = given.find("integrationSubtype")) out["IntegrationSubtype"] = *subtype;
   }
   out["PayloadFormatVersion"] = given.string_or("payloadFormatVersion", type == "AWS_PROXY" ? "2.0" : "1.0");
-  for (const auto& [from, to] : {std::pair{"timeoutInMillis", "TimeoutInMillis"}, {"connectionType", "ConnectionType"}, {"connectionId", "ConnectionId"},
-                                 {"credentials", "CredentialsArn"}, {"requestParameters", "RequestParameters"},
-                                 {"responseParameters", "ResponseParameters"}, {"description", "Description"}}) {
+  for (const auto& [from, to] : {std::pair{"timeoutInMillis", "TimeoutInMillis"},
+                                 {"connectionType", "ConnectionType"},
+                                 {"connectionId", "ConnectionId"},
+                                 {"credentials", "CredentialsArn"},
+                                 {"requestParameters", "RequestParameters"},
+                                 {"responseParameters", "ResponseParameters"},
+                                 {"description", "Description"}}) {
     if (const Json* value = given.find(from)) out[to] = *value;
   }
   return out;
@@ -62,7 +67,8 @@ void read_security(const Json& operation, OpenApiRoute& route, const std::map<st
       route.authorizer = name;
       route.settings["AuthorizationType"] = scheme == schemes.end() ? "AWS_IAM" : type == "JWT" ? "JWT" : "CUSTOM";
       if (scheme == schemes.end()) route.authorizer = "AWS_IAM";
-      if (type == "JWT" && scopes.is_array() && !scopes.as_array().empty()) route.settings["AuthorizationScopes"] = scopes;
+      if (type == "JWT" && scopes.is_array() && !scopes.as_array().empty())
+        route.settings["AuthorizationScopes"] = scopes;
       return;
     }
   }
@@ -80,12 +86,16 @@ std::map<std::string, Json> read_schemes(const Json& document) {
     if (given->string_or("type") == "jwt") {
       a["AuthorizerType"] = "JWT";
       const Json* source = given->find("identitySource");
-      a["IdentitySource"] = source && source->is_array() ? *source : Json(Json::Array{source ? *source : Json("$request.header.Authorization")});
+      a["IdentitySource"] = source && source->is_array()
+                                ? *source
+                                : Json(Json::Array{source ? *source : Json("$request.header.Authorization")});
       if (const Json* jwt = given->find("jwtConfiguration")) a["JwtConfiguration"] = capitals(*jwt);
     } else {
       a["AuthorizerType"] = "REQUEST";
-      for (const auto& [from, to] : {std::pair{"authorizerUri", "AuthorizerUri"}, {"authorizerPayloadFormatVersion", "AuthorizerPayloadFormatVersion"},
-                                     {"authorizerResultTtlInSeconds", "AuthorizerResultTtlInSeconds"}, {"authorizerCredentials", "AuthorizerCredentialsArn"},
+      for (const auto& [from, to] : {std::pair{"authorizerUri", "AuthorizerUri"},
+                                     {"authorizerPayloadFormatVersion", "AuthorizerPayloadFormatVersion"},
+                                     {"authorizerResultTtlInSeconds", "AuthorizerResultTtlInSeconds"},
+                                     {"authorizerCredentials", "AuthorizerCredentialsArn"},
                                      {"enableSimpleResponses", "EnableSimpleResponses"}}) {
         if (const Json* value = given->find(from)) a[to] = *value;
       }
@@ -110,11 +120,13 @@ OpenApi read_openapi(const Json& document) {
   if (!document.is_object()) throw validation_error("The Body of an HTTP API must be an OpenAPI document");
   OpenApi out;
   if (const Json* info = document.find("info")) {
-    for (const auto& [from, to] : {std::pair{"title", "Name"}, {"description", "Description"}, {"version", "Version"}}) {
+    for (const auto& [from, to] :
+         {std::pair{"title", "Name"}, {"description", "Description"}, {"version", "Version"}}) {
       if (const Json* value = info->find(from)) out.api[to] = *value;
     }
   }
-  if (const Json* cors = document.find("x-amazon-apigateway-cors"); cors && cors->is_object()) out.api["CorsConfiguration"] = capitals(*cors);
+  if (const Json* cors = document.find("x-amazon-apigateway-cors"); cors && cors->is_object())
+    out.api["CorsConfiguration"] = capitals(*cors);
   if (const Json* endpoint = document.find("x-amazon-apigateway-endpoint-configuration")) {
     if (const Json* off = endpoint->find("disableExecuteApiEndpoint")) out.api["DisableExecuteApiEndpoint"] = *off;
   }

@@ -10,14 +10,14 @@
 namespace virga::cloudformation {
 
 struct OpenApiRoute {
-  std::string key;          // "GET /entries/{id}", "ANY /x", "$default"
-  Json integration;         // of CreateIntegration, without ApiId
+  std::string key;                 // "GET /entries/{id}", "ANY /x", "$default"
+  Json integration;                // of CreateIntegration, without ApiId
   Json settings = Json::object();  // of CreateRoute: AuthorizationType, AuthorizationScopes, OperationName
-  std::string authorizer;   // name of a security scheme; empty: none
+  std::string authorizer;          // name of a security scheme; empty: none
 };
 
 struct OpenApi {
-  Json api = Json::object();   // of CreateApi: Name, Description, Version, CorsConfiguration, DisableExecuteApiEndpoint
+  Json api = Json::object();  // of CreateApi: Name, Description, Version, CorsConfiguration, DisableExecuteApiEndpoint
   Json tags = Json::object();
   std::vector<OpenApiRoute> routes;
   std::map<std::string, Json> authorizers;  // of CreateAuthorizer, without ApiId and Name

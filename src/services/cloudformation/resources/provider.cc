@@ -13,9 +13,12 @@ namespace virga::cloudformation {
 
 namespace {
 
-bool names(std::string_view list, std::string_view name) { return !name.empty() && cat(" ", list, " ").find(cat(" ", name, " ")) != std::string::npos; }
+bool names(std::string_view list, std::string_view name) {
+  return !name.empty() && cat(" ", list, " ").find(cat(" ", name, " ")) != std::string::npos;
+}
 
-const kernel::Operation* find_operation(kernel::Cloud& cloud, const std::string& service, const std::string& operation) {
+const kernel::Operation* find_operation(kernel::Cloud& cloud, const std::string& service,
+                                        const std::string& operation) {
   const kernel::Service* found = cloud.find_service(service);
   if (!found) return nullptr;
   for (const wire::OperationModel& model : found->model().operations) {
@@ -54,7 +57,8 @@ Task<std::optional<Json>> Call::api_unless(std::string codes, std::string servic
 }
 
 Task<std::optional<Json>> Call::create(std::string codes, std::string service, std::string operation, Json input) {
-  co_return co_await api_unless(repeated ? std::move(codes) : std::string(), std::move(service), std::move(operation), std::move(input));
+  co_return co_await api_unless(repeated ? std::move(codes) : std::string(), std::move(service), std::move(operation),
+                                std::move(input));
 }
 
 Task<std::string> Call::object(std::string bucket, std::string key, std::string version, uint64_t most) {
@@ -68,7 +72,8 @@ Task<std::string> Call::object(std::string bucket, std::string key, std::string 
   const wire::Member* body = find_member(*op->model->output->structure, "Body");
   const auto& stream = *static_cast<const Body*>(body->access->get(static_cast<const char*>(out.get()) + body->offset));
   if (!stream) co_return std::string();
-  co_return co_await read_all(*stream, most, validation_error(cat("s3://", bucket, "/", key, " is larger than ", most, " bytes.")));
+  co_return co_await read_all(*stream, most,
+                              validation_error(cat("s3://", bucket, "/", key, " is larger than ", most, " bytes.")));
 }
 
 bool Call::changed(std::string_view property) const {
@@ -89,7 +94,8 @@ Json Call::tag_map() const {
   if (own && own->is_object()) {
     for (const auto& [key, value] : own->as_object()) out[key] = value;
   } else if (own && own->is_array()) {
-    for (const Json& tag : own->as_array()) out[tag.string_or("Key")] = tag.find("Value") ? scalar_text(*tag.find("Value")) : "";
+    for (const Json& tag : own->as_array())
+      out[tag.string_or("Key")] = tag.find("Value") ? scalar_text(*tag.find("Value")) : "";
   }
   return out;
 }
@@ -103,7 +109,8 @@ Json Call::tag_list() const {
 
 const Json& need(const Json& from, std::string_view key) {
   const Json* found = from.find(key);
-  if (!found) throw validation_error(cat("Properties validation failed with message: #: required key [", key, "] not found"));
+  if (!found)
+    throw validation_error(cat("Properties validation failed with message: #: required key [", key, "] not found"));
   return *found;
 }
 
@@ -123,11 +130,13 @@ Json only(const Json& value, std::string_view wanted) {
   return out;
 }
 
-std::string document_text(const Json& document) { return document.is_string() ? document.as_string() : document.dump(); }
+std::string document_text(const Json& document) {
+  return document.is_string() ? document.as_string() : document.dump();
+}
 
 const Provider* find_provider(std::string_view type) {
-  for (const auto all : {dynamodb_providers(), iam_providers(), lambda_providers(), lambda_access_providers(), s3_providers(), logs_providers(),
-                         apigatewayv2_providers(), cloudformation_providers()}) {
+  for (const auto all : {dynamodb_providers(), iam_providers(), lambda_providers(), lambda_access_providers(),
+                         s3_providers(), logs_providers(), apigatewayv2_providers(), cloudformation_providers()}) {
     for (const Provider& provider : all) {
       if (provider.type == type) return &provider;
     }
@@ -138,16 +147,19 @@ const Provider* find_provider(std::string_view type) {
 Recreation recreation_of(std::string_view type, std::string_view property) {
   const Provider* provider = find_provider(type);
   if (!provider) return Recreation::kNever;
-  const bool always = !provider->update || provider->replace_on == "*" || names(provider->replace_on, property) || property == provider->name_property;
+  const bool always = !provider->update || provider->replace_on == "*" || names(provider->replace_on, property) ||
+                      property == provider->name_property;
   return always ? Recreation::kAlways : Recreation::kNever;
 }
 
-std::string plan_name(const Provider& provider, const std::string& stack_name, const std::string& logical_id, const Json& properties) {
+std::string plan_name(const Provider& provider, const std::string& stack_name, const std::string& logical_id,
+                      const Json& properties) {
   const Json* given = provider.name_property.empty() ? nullptr : properties.find(provider.name_property);
   if (given) return scalar_text(*given);
   const std::string random = random_upper_alnum(12);
   const size_t room = provider.name_most > random.size() + 2 ? provider.name_most - random.size() - 2 : 2;
-  const size_t for_logical = std::min(logical_id.size(), std::max(room / 2, room > stack_name.size() ? room - stack_name.size() : 0));
+  const size_t for_logical =
+      std::min(logical_id.size(), std::max(room / 2, room > stack_name.size() ? room - stack_name.size() : 0));
   std::string name = cat(clipped(stack_name, room - for_logical), "-", clipped(logical_id, for_logical), "-", random);
   return provider.lower_name ? lower(name) : name;
 }

@@ -24,12 +24,12 @@ struct Made {
 // what exists under its planned name as its own.
 struct Call {
   kernel::Cloud& cloud;
-  kernel::Ctx& ctx;             // acts as the operation's caller, or the stack's role
+  kernel::Ctx& ctx;  // acts as the operation's caller, or the stack's role
   std::string stack_id, stack_name, logical_id, type;
-  std::string physical_id;      // creation: the name planned for it; else what it is
-  std::string token;            // the same when the step runs again, another for any other step
+  std::string physical_id;  // creation: the name planned for it; else what it is
+  std::string token;        // the same when the step runs again, another for any other step
   Json properties = Json::object();
-  Json former = Json::object(); // update: the properties before
+  Json former = Json::object();  // update: the properties before
   Json attributes = Json::object();
   TagList stack_tags;
   bool repeated = false;
@@ -69,17 +69,18 @@ struct Provider {
   std::string_view name_property;  // names the resource; empty: the service gives the id
   size_t name_most = 64;           // characters of a generated name
   bool lower_name = false;
-  std::string_view replace_on;     // properties (separated by spaces) that only a new resource can change; "*": all
+  std::string_view replace_on;  // properties (separated by spaces) that only a new resource can change; "*": all
   Task<Made> (*create)(Call&);
-  Task<Made> (*update)(Call&);     // null when every change takes a new resource
-  Task<void> (*remove)(Call&);     // completes when it is gone, also when it was gone before
+  Task<Made> (*update)(Call&);  // null when every change takes a new resource
+  Task<void> (*remove)(Call&);  // completes when it is gone, also when it was gone before
 };
 
 // Null when the type is not served.
 const Provider* find_provider(std::string_view type);
 Recreation recreation_of(std::string_view type, std::string_view property);
 // The name for a new physical resource: what the property says, else <stack>-<logical id>-<random> within the limit.
-std::string plan_name(const Provider& provider, const std::string& stack_name, const std::string& logical_id, const Json& properties);
+std::string plan_name(const Provider& provider, const std::string& stack_name, const std::string& logical_id,
+                      const Json& properties);
 
 std::span<const Provider> dynamodb_providers();
 std::span<const Provider> iam_providers();

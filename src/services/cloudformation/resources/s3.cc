@@ -26,11 +26,12 @@ constexpr Setting kSettings[] = {
 
 Made made_of(const Call& call) {
   const std::string& name = call.physical_id;
-  return {name, Json::object({{"Arn", cat("arn:", call.ctx.partition, ":s3:::", name)},
-                              {"DomainName", cat(name, ".s3.amazonaws.com")},
-                              {"RegionalDomainName", cat(name, ".s3.", call.ctx.region, ".amazonaws.com")},
-                              {"DualStackDomainName", cat(name, ".s3.dualstack.", call.ctx.region, ".amazonaws.com")},
-                              {"WebsiteURL", cat("http://", name, ".s3-website-", call.ctx.region, ".amazonaws.com")}})};
+  return {name,
+          Json::object({{"Arn", cat("arn:", call.ctx.partition, ":s3:::", name)},
+                        {"DomainName", cat(name, ".s3.amazonaws.com")},
+                        {"RegionalDomainName", cat(name, ".s3.", call.ctx.region, ".amazonaws.com")},
+                        {"DualStackDomainName", cat(name, ".s3.dualstack.", call.ctx.region, ".amazonaws.com")},
+                        {"WebsiteURL", cat("http://", name, ".s3-website-", call.ctx.region, ".amazonaws.com")}})};
 }
 
 // A template's notification configuration as the API has it.
@@ -46,7 +47,9 @@ Json notifications(const Json& configuration) {
       Json entry = Json::object({{"Events", Json(Json::Array{need(one, "Event")})}, {api_target, need(one, target)}});
       if (const Json* filter = one.find("Filter")) {
         const Json* key = filter->find("S3Key");
-        entry["Filter"] = Json::object({{"Key", Json::object({{"FilterRules", key && key->find("Rules") ? *key->find("Rules") : Json::array()}})}});
+        entry["Filter"] = Json::object(
+            {{"Key",
+              Json::object({{"FilterRules", key && key->find("Rules") ? *key->find("Rules") : Json::array()}})}});
       }
       out[api_list].push_back(std::move(entry));
     }
@@ -78,7 +81,8 @@ Json setting_input(const Setting& setting, const Json& value) {
     if (given && given->is_array()) {
       for (const Json& rule : given->as_array()) {
         Json one = without(rule, "ServerSideEncryptionByDefault");
-        if (const Json* by_default = rule.find("ServerSideEncryptionByDefault")) one["ApplyServerSideEncryptionByDefault"] = *by_default;
+        if (const Json* by_default = rule.find("ServerSideEncryptionByDefault"))
+          one["ApplyServerSideEncryptionByDefault"] = *by_default;
         rules.push_back(std::move(one));
       }
     }
@@ -94,13 +98,15 @@ Task<void> set_all(Call& call, bool fresh) {
       if (property != setting.property) continue;
       known = true;
       if (!fresh && !call.changed(property)) continue;
-      co_await call.api("s3", setting.operation, Json::object({{"Bucket", call.physical_id}, {setting.member, setting_input(setting, value)}}));
+      co_await call.api("s3", setting.operation,
+                        Json::object({{"Bucket", call.physical_id}, {setting.member, setting_input(setting, value)}}));
     }
     if (!known) co_await fail(not_served(cat("The property ", property, " of AWS::S3::Bucket")));
   }
   const Json tags = call.tag_list();
   if (!tags.as_array().empty() && (fresh || call.changed("Tags"))) {
-    co_await call.api("s3", "PutBucketTagging", Json::object({{"Bucket", call.physical_id}, {"Tagging", Json::object({{"TagSet", tags}})}}));
+    co_await call.api("s3", "PutBucketTagging",
+                      Json::object({{"Bucket", call.physical_id}, {"Tagging", Json::object({{"TagSet", tags}})}}));
   } else if (!fresh && call.changed("Tags")) {
     co_await call.api("s3", "DeleteBucketTagging", Json::object({{"Bucket", call.physical_id}}));
   }
@@ -108,7 +114,8 @@ Task<void> set_all(Call& call, bool fresh) {
 
 Task<Made> create_bucket(Call& call) {
   Json input = Json::object({{"Bucket", call.physical_id}});
-  if (call.ctx.region != "us-east-1") input["CreateBucketConfiguration"] = Json::object({{"LocationConstraint", call.ctx.region}});
+  if (call.ctx.region != "us-east-1")
+    input["CreateBucketConfiguration"] = Json::object({{"LocationConstraint", call.ctx.region}});
   co_await call.create("BucketAlreadyOwnedByYou", "s3", "CreateBucket", std::move(input));
   call.created = call.physical_id;
   co_await set_all(call, true);
@@ -133,13 +140,25 @@ Task<Made> put_policy(Call& call) {
 }
 
 Task<void> remove_policy(Call& call) {
-  co_await call.api_unless("NoSuchBucket NoSuchBucketPolicy", "s3", "DeleteBucketPolicy", Json::object({{"Bucket", call.physical_id}}));
+  co_await call.api_unless("NoSuchBucket NoSuchBucketPolicy", "s3", "DeleteBucketPolicy",
+                           Json::object({{"Bucket", call.physical_id}}));
 }
 
 constexpr Provider kProviders[] = {
-    {.type = "AWS::S3::Bucket", .name_property = "BucketName", .name_most = 63, .lower_name = true, .replace_on = "ObjectLockEnabled",
-     .create = create_bucket, .update = update_bucket, .remove = remove_bucket},
-    {.type = "AWS::S3::BucketPolicy", .name_property = "", .replace_on = "Bucket", .create = put_policy, .update = put_policy, .remove = remove_policy},
+    {.type = "AWS::S3::Bucket",
+     .name_property = "BucketName",
+     .name_most = 63,
+     .lower_name = true,
+     .replace_on = "ObjectLockEnabled",
+     .create = create_bucket,
+     .update = update_bucket,
+     .remove = remove_bucket},
+    {.type = "AWS::S3::BucketPolicy",
+     .name_property = "",
+     .replace_on = "Bucket",
+     .create = put_policy,
+     .update = put_policy,
+     .remove = remove_policy},
 };
 
 }  // namespace

@@ -60,13 +60,16 @@ void Transform::event(const Source& source, const FunctionTarget& target, const 
   }
 }
 
-void Transform::permission(const Source& source, const FunctionTarget& target, const std::string& id, std::string_view principal, Json more) {
-  Json p = Json::object({{"Action", "lambda:InvokeFunction"}, {"FunctionName", target.name()}, {"Principal", Json(principal)}});
+void Transform::permission(const Source& source, const FunctionTarget& target, const std::string& id,
+                           std::string_view principal, Json more) {
+  Json p = Json::object(
+      {{"Action", "lambda:InvokeFunction"}, {"FunctionName", target.name()}, {"Principal", Json(principal)}});
   for (auto& [key, value] : more.as_object()) p[key] = value;
   add(source, id, "AWS::Lambda::Permission", std::move(p));
 }
 
-void Transform::rule_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p, bool schedule) {
+void Transform::rule_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p,
+                           bool schedule) {
   Json rule = Json::object();
   if (schedule) {
     rule["ScheduleExpression"] = *p.find("Schedule");
@@ -91,12 +94,15 @@ void Transform::rule_event(const Source& source, const FunctionTarget& target, c
   }
   rule["Targets"] = Json(Json::Array{one});
   add(source, id, "AWS::Events::Rule", std::move(rule));
-  permission(source, target, id + "Permission", "events.amazonaws.com", Json::object({{"SourceArn", get_att(id, "Arn")}}));
+  permission(source, target, id + "Permission", "events.amazonaws.com",
+             Json::object({{"SourceArn", get_att(id, "Arn")}}));
 }
 
-void Transform::scheduler_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p) {
+void Transform::scheduler_event(const Source& source, const FunctionTarget& target, const std::string& id,
+                                const Json& p) {
   Json schedule = Json::object({{"ScheduleExpression", *p.find("ScheduleExpression")}});
-  copy(p, schedule, {"State", "Description", "StartDate", "EndDate", "ScheduleExpressionTimezone", "GroupName", "KmsKeyArn"});
+  copy(p, schedule,
+       {"State", "Description", "StartDate", "EndDate", "ScheduleExpressionTimezone", "GroupName", "KmsKeyArn"});
   const Json* window = p.find("FlexibleTimeWindow");
   schedule["FlexibleTimeWindow"] = window ? *window : Json::object({{"Mode", "OFF"}});
   const Json* omit = p.find("OmitName");
@@ -116,9 +122,11 @@ void Transform::scheduler_event(const Source& source, const FunctionTarget& targ
     Json r = Json::object();
     r["AssumeRolePolicyDocument"] = Json::parse(
         R"({"Version":"2012-10-17","Statement":[{"Action":["sts:AssumeRole"],"Effect":"Allow","Principal":{"Service":["scheduler.amazonaws.com"]}}]})");
-    Json statement = Json::object({{"Action", "lambda:InvokeFunction"}, {"Effect", "Allow"}, {"Resource", target.arn()}});
-    r["Policies"] = Json(Json::Array{Json::object(
-        {{"PolicyName", id + "LambdaPolicy"}, {"PolicyDocument", Json::object({{"Statement", Json(Json::Array{statement})}})}})});
+    Json statement =
+        Json::object({{"Action", "lambda:InvokeFunction"}, {"Effect", "Allow"}, {"Resource", target.arn()}});
+    r["Policies"] = Json(
+        Json::Array{Json::object({{"PolicyName", id + "LambdaPolicy"},
+                                  {"PolicyDocument", Json::object({{"Statement", Json(Json::Array{statement})}})}})});
     copy(p, r, {"PermissionsBoundary"});
     add(source, id + "Role", "AWS::IAM::Role", std::move(r));
     to["RoleArn"] = get_att(id + "Role", "Arn");
@@ -127,12 +135,15 @@ void Transform::scheduler_event(const Source& source, const FunctionTarget& targ
   add(source, id, "AWS::Scheduler::Schedule", std::move(schedule));
 }
 
-void Transform::mapping_event(const Source& source, const FunctionTarget& target, const std::string& id, const std::string& type, const Json& p) {
+void Transform::mapping_event(const Source& source, const FunctionTarget& target, const std::string& id,
+                              const std::string& type, const Json& p) {
   Json mapping = Json::object({{"FunctionName", target.name()}});
   mapping["EventSourceArn"] = *p.find(type == "SQS" ? "Queue" : "Stream");
-  copy(p, mapping, {"StartingPosition", "StartingPositionTimestamp", "BatchSize", "Enabled", "MaximumBatchingWindowInSeconds", "MaximumRetryAttempts",
-                    "BisectBatchOnFunctionError", "MaximumRecordAgeInSeconds", "ParallelizationFactor", "TumblingWindowInSeconds",
-                    "FunctionResponseTypes", "FilterCriteria", "KmsKeyArn", "ScalingConfig", "ProvisionedPollerConfig", "MetricsConfig", "LoggingConfig"});
+  copy(p, mapping,
+       {"StartingPosition", "StartingPositionTimestamp", "BatchSize", "Enabled", "MaximumBatchingWindowInSeconds",
+        "MaximumRetryAttempts", "BisectBatchOnFunctionError", "MaximumRecordAgeInSeconds", "ParallelizationFactor",
+        "TumblingWindowInSeconds", "FunctionResponseTypes", "FilterCriteria", "KmsKeyArn", "ScalingConfig",
+        "ProvisionedPollerConfig", "MetricsConfig", "LoggingConfig"});
   if (const Json* destination = p.find("DestinationConfig")) {
     const Json* failure = destination->find("OnFailure");
     const Json* arn = failure ? failure->find("Destination") : nullptr;
@@ -145,18 +156,22 @@ void Transform::mapping_event(const Source& source, const FunctionTarget& target
 // The bucket must be of this template: its notifications are part of it, and wait for the permission.
 void Transform::bucket_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p) {
   const std::string permission_id = id + "Permission";
-  permission(source, target, permission_id, "s3.amazonaws.com", Json::object({{"SourceAccount", refer_to("AWS::AccountId")}}));
+  permission(source, target, permission_id, "s3.amazonaws.com",
+             Json::object({{"SourceAccount", refer_to("AWS::AccountId")}}));
   const Json* bucket_ref = p.find("Bucket")->find("Ref");
   Json* bucket = bucket_ref && bucket_ref->is_string() ? resources_.find(bucket_ref->as_string()) : nullptr;
   if (!bucket || bucket->string_or("Type") != "AWS::S3::Bucket")
-    refuse(source.id, cat("Event with id [", id, "] is invalid. S3 events must reference an S3 bucket in the same template."));
+    refuse(source.id,
+           cat("Event with id [", id, "] is invalid. S3 events must reference an S3 bucket in the same template."));
   const Json* condition = source.resource.find("Condition");
   if (condition) {
     // DependsOn knows no conditions; a tag that refers to the permission orders the two all the same.
     Json& tags = (*bucket)["Properties"]["Tags"];
     if (tags.is_null()) tags = Json::array();
-    tags.push_back(Json::object({{"Key", cat("sam:ConditionalDependsOn:", permission_id)},
-                                 {"Value", Json::object({{"Fn::If", Json(Json::Array{*condition, refer_to(permission_id), "no dependency"})}})}}));
+    tags.push_back(Json::object(
+        {{"Key", cat("sam:ConditionalDependsOn:", permission_id)},
+         {"Value",
+          Json::object({{"Fn::If", Json(Json::Array{*condition, refer_to(permission_id), "no dependency"})}})}}));
   } else {
     Json depends = Json::array();
     for (const std::string& other : depends_on(*bucket)) depends.push_back(other);
@@ -171,24 +186,31 @@ void Transform::bucket_event(const Source& source, const FunctionTarget& target,
     copy(p, one, {"Filter"});
     one["Event"] = type;
     if (condition) one = Json::object({{"Fn::If", Json(Json::Array{*condition, one, refer_to("AWS::NoValue")})}});
-    if (std::find(all.as_array().begin(), all.as_array().end(), one) == all.as_array().end()) all.push_back(std::move(one));
+    if (std::find(all.as_array().begin(), all.as_array().end(), one) == all.as_array().end())
+      all.push_back(std::move(one));
   }
 }
 
 void Transform::topic_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p) {
-  if (p.find("SqsSubscription") && *p.find("SqsSubscription") != Json(false)) refuse_unserved(source.id, "SqsSubscription of an SNS event");
-  Json subscription = Json::object({{"Protocol", "lambda"}, {"Endpoint", target.arn()}, {"TopicArn", *p.find("Topic")}});
+  if (p.find("SqsSubscription") && *p.find("SqsSubscription") != Json(false))
+    refuse_unserved(source.id, "SqsSubscription of an SNS event");
+  Json subscription =
+      Json::object({{"Protocol", "lambda"}, {"Endpoint", target.arn()}, {"TopicArn", *p.find("Topic")}});
   copy(p, subscription, {"Region", "FilterPolicy", "FilterPolicyScope", "RedrivePolicy"});
   add(source, id, "AWS::SNS::Subscription", std::move(subscription));
   permission(source, target, id + "Permission", "sns.amazonaws.com", Json::object({{"SourceArn", *p.find("Topic")}}));
 }
 
 void Transform::logs_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p) {
-  permission(source, target, id + "Permission", "logs.amazonaws.com",
-             Json::object({{"SourceArn", sub(cat("arn:", pseudo_.partition, ":logs:${AWS::Region}:${AWS::AccountId}:log-group:${__LogGroupName__}:*"),
-                                             Json::object({{"__LogGroupName__", *p.find("LogGroupName")}}))}}));
+  permission(
+      source, target, id + "Permission", "logs.amazonaws.com",
+      Json::object({{"SourceArn", sub(cat("arn:", pseudo_.partition,
+                                          ":logs:${AWS::Region}:${AWS::AccountId}:log-group:${__LogGroupName__}:*"),
+                                      Json::object({{"__LogGroupName__", *p.find("LogGroupName")}}))}}));
   add(source, id, "AWS::Logs::SubscriptionFilter",
-      Json::object({{"LogGroupName", *p.find("LogGroupName")}, {"FilterPattern", *p.find("FilterPattern")}, {"DestinationArn", target.arn()}}),
+      Json::object({{"LogGroupName", *p.find("LogGroupName")},
+                    {"FilterPattern", *p.find("FilterPattern")},
+                    {"DestinationArn", target.arn()}}),
       Json::object({{"DependsOn", Json(Json::Array{Json(id + "Permission")})}}));
 }
 

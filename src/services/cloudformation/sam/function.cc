@@ -10,10 +10,29 @@ namespace virga::cloudformation::sam {
 namespace {
 
 // Properties that the Lambda function takes as they are.
-constexpr const char* kSame[] = {"FunctionName", "Handler", "Runtime", "Description", "MemorySize", "Timeout", "VpcConfig", "Environment", "KmsKeyArn",
-                                 "Layers", "ReservedConcurrentExecutions", "FileSystemConfigs", "CodeSigningConfigArn", "ImageConfig", "PackageType",
-                                 "Architectures", "SnapStart", "EphemeralStorage", "RuntimeManagementConfig", "LoggingConfig", "RecursiveLoop",
-                                 "TenancyConfig", "DurableConfig"};
+constexpr const char* kSame[] = {"FunctionName",
+                                 "Handler",
+                                 "Runtime",
+                                 "Description",
+                                 "MemorySize",
+                                 "Timeout",
+                                 "VpcConfig",
+                                 "Environment",
+                                 "KmsKeyArn",
+                                 "Layers",
+                                 "ReservedConcurrentExecutions",
+                                 "FileSystemConfigs",
+                                 "CodeSigningConfigArn",
+                                 "ImageConfig",
+                                 "PackageType",
+                                 "Architectures",
+                                 "SnapStart",
+                                 "EphemeralStorage",
+                                 "RuntimeManagementConfig",
+                                 "LoggingConfig",
+                                 "RecursiveLoop",
+                                 "TenancyConfig",
+                                 "DurableConfig"};
 
 Json code_of(const Source& source) {
   const Json* package = source.find("PackageType");
@@ -37,17 +56,21 @@ Json code_of(const Source& source) {
 }
 
 Json assume_role(std::string_view service) {
-  return Json::object({{"Version", "2012-10-17"},
-                       {"Statement", Json(Json::Array{Json::object({{"Action", Json(Json::Array{"sts:AssumeRole"})},
-                                                                    {"Effect", "Allow"},
-                                                                    {"Principal", Json::object({{"Service", Json(Json::Array{Json(service)})}})}})})}});
+  return Json::object(
+      {{"Version", "2012-10-17"},
+       {"Statement", Json(Json::Array{Json::object(
+                         {{"Action", Json(Json::Array{"sts:AssumeRole"})},
+                          {"Effect", "Allow"},
+                          {"Principal", Json::object({{"Service", Json(Json::Array{Json(service)})}})}})})}});
 }
 
 Json one_statement(std::string_view name, Json action, Json resource) {
-  return Json::object({{"PolicyName", Json(name)},
-                       {"PolicyDocument", Json::object({{"Statement", Json(Json::Array{Json::object({{"Action", std::move(action)},
-                                                                                                     {"Effect", "Allow"},
-                                                                                                     {"Resource", std::move(resource)}})})}})}});
+  return Json::object(
+      {{"PolicyName", Json(name)},
+       {"PolicyDocument",
+        Json::object({{"Statement", Json(Json::Array{Json::object({{"Action", std::move(action)},
+                                                                   {"Effect", "Allow"},
+                                                                   {"Resource", std::move(resource)}})})}})}});
 }
 
 }  // namespace
@@ -77,14 +100,17 @@ void Transform::describe_code(const Source& source, Json& properties) const {
   const Json* given = source.find("Description");
   const Json description = given ? with_parameters(*given) : Json("");
   if (!description.is_string()) {
-    properties["Description"] = Json::object({{"Fn::Join", Json(Json::Array{" ", Json(Json::Array{description, hash})})}});
+    properties["Description"] =
+        Json::object({{"Fn::Join", Json(Json::Array{" ", Json(Json::Array{description, hash})})}});
   } else {
-    properties["Description"] = description.as_string().empty() ? hash : Json(cat(description.as_string(), " ", hash.as_string()));
+    properties["Description"] =
+        description.as_string().empty() ? hash : Json(cat(description.as_string(), " ", hash.as_string()));
   }
 }
 
 void Transform::function(const Source& source) {
-  for (const char* unserved : {"DeploymentPreference", "ProvisionedConcurrencyConfig", "CapacityProviderConfig", "FunctionScalingConfig"}) {
+  for (const char* unserved :
+       {"DeploymentPreference", "ProvisionedConcurrencyConfig", "CapacityProviderConfig", "FunctionScalingConfig"}) {
     if (const Json* value = source.find(unserved); value && !is_no_value(*value)) refuse_unserved(source.id, unserved);
   }
   Json p = function_properties(source);
@@ -102,45 +128,51 @@ void Transform::function(const Source& source) {
   const Json invoke_policies = source.find("EventInvokeConfig") ? event_invoke(source, target) : Json::array();
 
   std::vector<std::pair<std::string, Json>> events;
-  if (const Json* all = source.find("Events"); all && all->is_object()) events.assign(all->as_object().begin(), all->as_object().end());
+  if (const Json* all = source.find("Events"); all && all->is_object())
+    events.assign(all->as_object().begin(), all->as_object().end());
   std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   if (!role || is_no_value(*role)) {
     Json managed = Json::array(), documents = Json::array();
     for (const auto& [name, event] : events) {
       const std::string type = event.string_or("Type");
-      const std::string_view policy = type == "SQS" ? "AWSLambdaSQSQueueExecutionRole"
+      const std::string_view policy = type == "SQS"        ? "AWSLambdaSQSQueueExecutionRole"
                                       : type == "DynamoDB" ? "AWSLambdaDynamoDBExecutionRole"
-                                      : type == "Kinesis" ? "AWSLambdaKinesisExecutionRole"
-                                                          : "";
+                                      : type == "Kinesis"  ? "AWSLambdaKinesisExecutionRole"
+                                                           : "";
       const Json* given = event.find("Properties");
       if (!policy.empty()) managed.push_back(managed_policy(policy));
       const Json* destination = given ? given->find("DestinationConfig") : nullptr;
       const Json* failure = destination ? destination->find("OnFailure") : nullptr;
       if (policy.empty() || !failure || !failure->find("Destination")) continue;
       const bool topic = failure->string_or("Type") == "SNS";
-      documents.push_back(one_statement(cat(source.id, name, topic ? "SNSPolicy" : "SQSPolicy"), topic ? "sns:publish" : "sqs:SendMessage",
-                                        *failure->find("Destination")));
+      documents.push_back(one_statement(cat(source.id, name, topic ? "SNSPolicy" : "SQSPolicy"),
+                                        topic ? "sns:publish" : "sqs:SendMessage", *failure->find("Destination")));
     }
     function_role(source, std::move(managed), std::move(documents), invoke_policies);
   }
   for (const auto& [name, one] : events) event(source, target, name, one);
 }
 
-void Transform::function_role(const Source& source, Json event_managed, Json event_documents, const Json& event_invoke_policies) {
+void Transform::function_role(const Source& source, Json event_managed, Json event_documents,
+                              const Json& event_invoke_policies) {
   const std::string id = source.id + "Role";
   Json managed = Json::array(), documents = Json::array();
-  managed.push_back(managed_policy(source.find("DurableConfig") ? "AWSLambdaBasicDurableExecutionRolePolicy" : "AWSLambdaBasicExecutionRole"));
+  managed.push_back(managed_policy(source.find("DurableConfig") ? "AWSLambdaBasicDurableExecutionRolePolicy"
+                                                                : "AWSLambdaBasicExecutionRole"));
   const Json* tracing = source.find("Tracing");
-  if (tracing && with_parameters(*tracing) != Json("Disabled")) managed.push_back(managed_policy("AWSXrayWriteOnlyAccess"));
+  if (tracing && with_parameters(*tracing) != Json("Disabled"))
+    managed.push_back(managed_policy("AWSXrayWriteOnlyAccess"));
   if (source.find("VpcConfig")) managed.push_back(managed_policy("AWSLambdaVPCAccessExecutionRole"));
   if (const Json* queue = source.find("DeadLetterQueue")) {
-    Json policy = one_statement("DeadLetterQueuePolicy", queue->string_or("Type") == "SNS" ? "sns:Publish" : "sqs:SendMessage",
-                                *queue->find("TargetArn"));
+    Json policy =
+        one_statement("DeadLetterQueuePolicy", queue->string_or("Type") == "SNS" ? "sns:Publish" : "sqs:SendMessage",
+                      *queue->find("TargetArn"));
     policy["PolicyDocument"]["Version"] = "2012-10-17";
     documents.push_back(std::move(policy));
   }
   for (const Json& policy : event_invoke_policies.as_array()) documents.push_back(policy);
-  if (const Json* policies = source.find("Policies"); policies && !is_no_value(*policies)) add_policies(source, id, *policies, managed, documents);
+  if (const Json* policies = source.find("Policies"); policies && !is_no_value(*policies))
+    add_policies(source, id, *policies, managed, documents);
   for (const Json& arn : event_managed.as_array()) {
     const auto& all = managed.as_array();
     if (std::find(all.begin(), all.end(), arn) == all.end()) managed.push_back(arn);
@@ -167,7 +199,8 @@ FunctionTarget Transform::publish(const Source& source, const Json& function) {
   const auto fits = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; };
   if (name.as_string().empty() || !std::all_of(name.as_string().begin(), name.as_string().end(), fits) ||
       std::all_of(name.as_string().begin(), name.as_string().end(), [](unsigned char c) { return std::isdigit(c); }))
-    refuse(source.id, cat("AutoPublishAlias name ('", name.as_string(), "') must contain only alphanumeric characters, hyphens, or underscores."));
+    refuse(source.id, cat("AutoPublishAlias name ('", name.as_string(),
+                          "') must contain only alphanumeric characters, hyphens, or underscores."));
   std::string version;
   const Json* all = source.find("AutoPublishAliasAllProperties");
   const Json* sha = source.find("AutoPublishCodeSha256");
@@ -182,7 +215,8 @@ FunctionTarget Transform::publish(const Source& source, const Json& function) {
         for (const auto& [key, value] : environment->as_object()) hashed[key] = value;
       }
       if (const Json* memory = function.find("MemorySize")) hashed["MemorySize"] = *memory;
-      if (const Json* snap = function.find("SnapStart"); snap && snap->string_or("ApplyOn", "None") != "None") hashed["SnapStart"] = *snap;
+      if (const Json* snap = function.find("SnapStart"); snap && snap->string_or("ApplyOn", "None") != "None")
+        hashed["SnapStart"] = *snap;
     }
     version = hashed_id(source.id + "Version", hashed);
   }
@@ -190,10 +224,14 @@ FunctionTarget Transform::publish(const Source& source, const Json& function) {
   if (const Json* description = source.find("VersionDescription")) p["Description"] = *description;
   const Json* deletion = source.find("VersionDeletionPolicy");
   const Json* own = source.resource.find("DeletionPolicy");
-  add(source, version, "AWS::Lambda::Version", std::move(p), Json::object({{"DeletionPolicy", own ? *own : deletion ? *deletion : Json("Retain")}}));
+  add(source, version, "AWS::Lambda::Version", std::move(p),
+      Json::object({{"DeletionPolicy", own        ? *own
+                                       : deletion ? *deletion
+                                                  : Json("Retain")}}));
 
   target.alias = cat(source.id, "Alias", replace_all(replace_all(name.as_string(), "-", "D"), "_", "U"));
-  Json a = Json::object({{"Name", name}, {"FunctionName", refer_to(source.id)}, {"FunctionVersion", get_att(version, "Version")}});
+  Json a = Json::object(
+      {{"Name", name}, {"FunctionName", refer_to(source.id)}, {"FunctionVersion", get_att(version, "Version")}});
   add(source, target.alias, "AWS::Lambda::Alias", std::move(a));
   renamed_[source.id + ".Version"] = version;
   renamed_[source.id + ".Alias"] = target.alias;
@@ -205,16 +243,24 @@ void Transform::function_url(const Source& source, const FunctionTarget& target)
   if (is_no_value(config)) return;
   const Json* auth = config.find("AuthType");
   if (!auth || (auth->is_string() && auth->as_string() != "NONE" && auth->as_string() != "AWS_IAM"))
-    refuse(source.id, "AuthType is required to configure function property `FunctionUrlConfig`. Please provide either AWS_IAM or NONE.");
+    refuse(source.id,
+           "AuthType is required to configure function property `FunctionUrlConfig`. Please provide either AWS_IAM or "
+           "NONE.");
   Json p = Json::object({{"TargetFunctionArn", target.name()}, {"AuthType", *auth}});
   if (const Json* cors = config.find("Cors")) p["Cors"] = *cors;
   if (const Json* mode = config.find("InvokeMode")) p["InvokeMode"] = *mode;
   add(source, source.id + "Url", "AWS::Lambda::Url", std::move(p));
   if (*auth != Json("NONE")) return;
   add(source, source.id + "UrlPublicPermissions", "AWS::Lambda::Permission",
-      Json::object({{"Action", "lambda:InvokeFunctionUrl"}, {"FunctionName", target.name()}, {"Principal", "*"}, {"FunctionUrlAuthType", "NONE"}}));
+      Json::object({{"Action", "lambda:InvokeFunctionUrl"},
+                    {"FunctionName", target.name()},
+                    {"Principal", "*"},
+                    {"FunctionUrlAuthType", "NONE"}}));
   add(source, source.id + "URLInvokeAllowPublicAccess", "AWS::Lambda::Permission",
-      Json::object({{"Action", "lambda:InvokeFunction"}, {"FunctionName", target.name()}, {"Principal", "*"}, {"InvokedViaFunctionUrl", true}}));
+      Json::object({{"Action", "lambda:InvokeFunction"},
+                    {"FunctionName", target.name()},
+                    {"Principal", "*"},
+                    {"InvokedViaFunctionUrl", true}}));
 }
 
 Json Transform::event_invoke(const Source& source, const FunctionTarget& target) {
@@ -236,15 +282,21 @@ Json Transform::event_invoke(const Source& source, const FunctionTarget& target)
       } else if (!given) {
         refuse(source.id, "Destination is required if Type is not ['SQS', 'SNS']");
       }
-      if (type == "SQS") policies.push_back(one_statement(base + "SQSPolicy", "sqs:SendMessage", arn));
-      else if (type == "SNS") policies.push_back(one_statement(base + "SNSPolicy", "sns:publish", arn));
-      else if (type == "Lambda") policies.push_back(one_statement(base + "LambdaPolicy", "lambda:InvokeFunction", arn));
-      else if (type == "EventBridge") policies.push_back(one_statement(base + "EventBridgePolicy", "events:PutEvents", arn));
-      else refuse(source.id, cat("'Type: ", type, "' must be one of ['SQS', 'SNS', 'EventBridge', 'Lambda']"));
+      if (type == "SQS")
+        policies.push_back(one_statement(base + "SQSPolicy", "sqs:SendMessage", arn));
+      else if (type == "SNS")
+        policies.push_back(one_statement(base + "SNSPolicy", "sns:publish", arn));
+      else if (type == "Lambda")
+        policies.push_back(one_statement(base + "LambdaPolicy", "lambda:InvokeFunction", arn));
+      else if (type == "EventBridge")
+        policies.push_back(one_statement(base + "EventBridgePolicy", "events:PutEvents", arn));
+      else
+        refuse(source.id, cat("'Type: ", type, "' must be one of ['SQS', 'SNS', 'EventBridge', 'Lambda']"));
       destinations[outcome] = Json::object({{"Destination", arn}});
     }
   }
-  Json p = Json::object({{"FunctionName", refer_to(source.id)}, {"Qualifier", "$LATEST"}, {"DestinationConfig", destinations}});
+  Json p = Json::object(
+      {{"FunctionName", refer_to(source.id)}, {"Qualifier", "$LATEST"}, {"DestinationConfig", destinations}});
   Json attributes = Json::object();
   if (!target.alias.empty()) {
     p["Qualifier"] = *resources_.find(target.alias)->find("Properties")->find("Name");

@@ -3,8 +3,8 @@
 #include <array>
 
 #include "base/str.h"
-#include "services/cloudformation/refusal.h"
 #include "services/cloudformation/references.h"
+#include "services/cloudformation/refusal.h"
 #include "services/cloudformation/sam/transform.h"
 #include "services/cloudformation/template.h"
 
@@ -13,13 +13,17 @@ namespace virga::cloudformation::sam {
 namespace {
 
 constexpr std::string_view kFunction =
-    " Handler Runtime CodeUri DeadLetterQueue Description MemorySize Timeout VpcConfig Environment Tags PropagateTags Tracing KmsKeyArn "
+    " Handler Runtime CodeUri DeadLetterQueue Description MemorySize Timeout VpcConfig Environment Tags PropagateTags "
+    "Tracing KmsKeyArn "
     "AutoPublishAlias AutoPublishAliasAllProperties Layers DeploymentPreference RolePath PermissionsBoundary "
-    "ReservedConcurrentExecutions ProvisionedConcurrencyConfig AssumeRolePolicyDocument EventInvokeConfig FileSystemConfigs "
-    "CodeSigningConfigArn Architectures SnapStart EphemeralStorage FunctionUrlConfig RuntimeManagementConfig LoggingConfig "
+    "ReservedConcurrentExecutions ProvisionedConcurrencyConfig AssumeRolePolicyDocument EventInvokeConfig "
+    "FileSystemConfigs "
+    "CodeSigningConfigArn Architectures SnapStart EphemeralStorage FunctionUrlConfig RuntimeManagementConfig "
+    "LoggingConfig "
     "RecursiveLoop SourceKMSKeyArn TenancyConfig DurableConfig VersionDeletionPolicy ";
 constexpr std::string_view kHttpApi =
-    " Auth AccessLogSettings StageVariables Tags CorsConfiguration DefaultRouteSettings Domain RouteSettings FailOnWarnings "
+    " Auth AccessLogSettings StageVariables Tags CorsConfiguration DefaultRouteSettings Domain RouteSettings "
+    "FailOnWarnings "
     "PropagateTags ";
 
 struct Kind {
@@ -55,19 +59,23 @@ void Transform::merge_globals() {
   const Json* globals = root_.find("Globals");
   if (!globals) return;
   const auto complain = [](std::string_view why) {
-    throw validation_error(cat("Transform AWS::Serverless-2016-10-31 failed with: Invalid Serverless Application Specification "
-                               "document. Number of errors found: 1. 'Globals' section is invalid. ", why));
+    throw validation_error(
+        cat("Transform AWS::Serverless-2016-10-31 failed with: Invalid Serverless Application Specification "
+            "document. Number of errors found: 1. 'Globals' section is invalid. ",
+            why));
   };
   if (!globals->is_object()) complain("It must be a non-empty dictionary");
   for (const auto& [name, defaults] : globals->as_object()) {
-    if (name == "Api" || name == "WebSocketApi" || name == "CapacityProvider") continue;  // the resources themselves are refused
+    if (name == "Api" || name == "WebSocketApi" || name == "CapacityProvider")
+      continue;  // the resources themselves are refused
     const auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return k.name == name; });
     if (kind == kKinds.end()) complain(cat("'", name, "' is not supported"));
     if (!defaults.is_object()) complain(cat("Value of ", name, " must be a dictionary"));
     for (const auto& [property, value] : defaults.as_object()) {
       if (kind->properties.find(cat(" ", property, " ")) == std::string_view::npos)
-        complain(cat("'", property, "' is not a supported property of '", name, "'. Must be one of the following values - [",
-                     replace_all(trim(kind->properties), " ", ", "), "]"));
+        complain(cat("'", property, "' is not a supported property of '", name,
+                     "'. Must be one of the following values - [", replace_all(trim(kind->properties), " ", ", "),
+                     "]"));
     }
     const std::string type = cat("AWS::Serverless::", name);
     for (auto& [id, resource] : root_["Resources"].as_object()) {

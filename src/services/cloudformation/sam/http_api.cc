@@ -46,7 +46,9 @@ bool has_default_route(const Source& source, const Json& p) {
     const Json* other = event.find("Properties");
     if (event.string_or("Type") != "HttpApi") continue;
     const Json* other_api = other ? other->find("ApiId") : nullptr;
-    if ((api && other_api ? *api == *other_api : api == other_api) && (!other || other->string_or("Path", kDefaultPath) == kDefaultPath)) return true;
+    if ((api && other_api ? *api == *other_api : api == other_api) &&
+        (!other || other->string_or("Path", kDefaultPath) == kDefaultPath))
+      return true;
   }
   return false;
 }
@@ -105,7 +107,8 @@ void Transform::prepare_http_apis() {
     const Json* body = p ? p->find("DefinitionBody") : nullptr;
     if (body && !body->is_object()) refuse(id, "'DefinitionBody' must be a map.");
     if (body) {
-      if (p->find("DefinitionUri")) refuse(id, "Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.");
+      if (p->find("DefinitionUri"))
+        refuse(id, "Specify either 'DefinitionUri' or 'DefinitionBody' property and not both.");
       api.body = *body;
       api.given = true;
     } else if (!p || !p->find("DefinitionUri")) {
@@ -116,7 +119,8 @@ void Transform::prepare_http_apis() {
   }
 }
 
-void Transform::http_api_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p) {
+void Transform::http_api_event(const Source& source, const FunctionTarget& target, const std::string& id,
+                               const Json& p) {
   std::string api_id(kImplicitHttpApi);
   Json reference = refer_to(api_id);
   bool ours = true;
@@ -130,15 +134,19 @@ void Transform::http_api_event(const Source& source, const FunctionTarget& targe
     HttpApi api;
     const Json* globals = root_.find("Globals");
     const Json* defaults = globals ? globals->find("HttpApi") : nullptr;
-    api.resource = Json::object({{"Type", "AWS::Serverless::HttpApi"}, {"Properties", defaults ? *defaults : Json::object()}});
+    api.resource =
+        Json::object({{"Type", "AWS::Serverless::HttpApi"}, {"Properties", defaults ? *defaults : Json::object()}});
     api.body = empty_body();
     api.implicit = true;
     apis_.emplace(api_id, std::move(api));
     api_order_.push_back(api_id);
   }
   std::string path = p.string_or("Path", kDefaultPath), method = lower(p.string_or("Method", kAnyMethod));
-  if (p.find("Path") && !p.find("Path")->is_string()) refuse(source.id, "Api Event must have a String specified for 'Path'.");
-  if (path != kDefaultPath && !path.starts_with('/')) refuse(source.id, cat("Event with id [", id.substr(source.id.size()), "] is invalid. Api Event 'Path' must start with '/'."));
+  if (p.find("Path") && !p.find("Path")->is_string())
+    refuse(source.id, "Api Event must have a String specified for 'Path'.");
+  if (path != kDefaultPath && !path.starts_with('/'))
+    refuse(source.id,
+           cat("Event with id [", id.substr(source.id.size()), "] is invalid. Api Event 'Path' must start with '/'."));
   const bool any = method == "any" || method == kAnyMethod;
   if (any) method = kAnyMethod;
 
@@ -151,14 +159,15 @@ void Transform::http_api_event(const Source& source, const FunctionTarget& targe
     Json* existing = item.find(method);
     const bool integrated = existing && existing->find("x-amazon-apigateway-integration");
     if (integrated && !api->given)
-      refuse(source.id, cat("Event with id [", id.substr(source.id.size()), "] is invalid. API method '", any ? "any" : method,
-                            "' defined multiple times for path '", path, "'."));
+      refuse(source.id, cat("Event with id [", id.substr(source.id.size()), "] is invalid. API method '",
+                            any ? "any" : method, "' defined multiple times for path '", path, "'."));
     Json operation = existing ? *existing : Json::object();
     // A definition that says itself what a route does keeps it.
     if (!integrated) operation["x-amazon-apigateway-integration"] = integration_of(target, p);
     if (!operation.find("responses")) operation["responses"] = Json::object();
     if (path == kDefaultPath) operation["isDefaultRoute"] = true;
-    if (Json parameters = path_parameters(path); !parameters.as_array().empty()) operation["parameters"] = std::move(parameters);
+    if (Json parameters = path_parameters(path); !parameters.as_array().empty())
+      operation["parameters"] = std::move(parameters);
     secure(operation, api_id, *api, p.find("Auth"));
     const Json* condition = source.resource.find("Condition");
     if (condition) {
@@ -175,10 +184,13 @@ void Transform::http_api_event(const Source& source, const FunctionTarget& targe
   // The permission for everything, which the default route brings, covers a function's other routes.
   if (path != kDefaultPath && target.alias.empty() && has_default_route(source, p)) return;
   const std::string tail = path == kDefaultPath ? "" : permitted_path(path);
-  permission(source, target, id + "Permission", "apigateway.amazonaws.com",
-             Json::object({{"SourceArn", sub(cat("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/${__Stage__}/",
-                                                 any ? "*" : upper(method), tail == "/" ? "/" : tail),
-                                             Json::object({{"__ApiId__", reference}, {"__Stage__", "*"}}))}}));
+  permission(
+      source, target, id + "Permission", "apigateway.amazonaws.com",
+      Json::object(
+          {{"SourceArn",
+            sub(cat("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/${__Stage__}/",
+                    any ? "*" : upper(method), tail == "/" ? "/" : tail),
+                Json::object({{"__ApiId__", reference}, {"__Stage__", "*"}}))}}));
 }
 
 // The security of one operation: what the event asks for, else the API's default authorizer.
@@ -189,7 +201,9 @@ void Transform::secure(Json& operation, const std::string& id, HttpApi& api, con
   const std::string otherwise = api_auth ? api_auth->string_or("DefaultAuthorizer") : "";
   const std::string wanted = auth ? auth->string_or("Authorizer", otherwise) : otherwise;
   if (auth && wanted.empty())
-    refuse(id, "'Auth' section requires either an explicit 'Authorizer' set or a 'DefaultAuthorizer' configured on the HttpApi.");
+    refuse(id,
+           "'Auth' section requires either an explicit 'Authorizer' set or a 'DefaultAuthorizer' configured on the "
+           "HttpApi.");
   if (wanted.empty() || (operation.find("security") && !auth)) return;
   if (wanted == "NONE") {
     if (otherwise.empty()) refuse(id, "'NONE' is only a valid value when a DefaultAuthorizer on the API is specified.");
@@ -222,15 +236,20 @@ void Transform::add_authorizers(const std::string& id, HttpApi& api) {
         const Json* version = authorizer.find("AuthorizerPayloadFormatVersion");
         if (!version) refuse(id, cat(name, " Lambda Authorizer must define 'AuthorizerPayloadFormatVersion'."));
         a = Json::object({{"type", "request"}, {"authorizerPayloadFormatVersion", *version}});
-        a["authorizerUri"] = sub("arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${__FunctionArn__}/invocations",
-                                 Json::object({{"__FunctionArn__", *function}}));
-        if (const Json* role = authorizer.find("FunctionInvokeRole"); role && *role != Json("NONE")) a["authorizerCredentials"] = *role;
+        a["authorizerUri"] =
+            sub("arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${__FunctionArn__}/"
+                "invocations",
+                Json::object({{"__FunctionArn__", *function}}));
+        if (const Json* role = authorizer.find("FunctionInvokeRole"); role && *role != Json("NONE"))
+          a["authorizerCredentials"] = *role;
         if (const Json* simple = authorizer.find("EnableSimpleResponses")) a["enableSimpleResponses"] = *simple;
         Json sources = Json::array();
         if (const Json* identity = authorizer.find("Identity")) {
           if (const Json* life = identity->find("ReauthorizeEvery")) a["authorizerResultTtlInSeconds"] = *life;
-          for (const auto& [from, spelled] : {std::pair{"Headers", "$request.header."}, {"QueryStrings", "$request.querystring."},
-                                              {"StageVariables", "$stageVariables."}, {"Context", "$context."}}) {
+          for (const auto& [from, spelled] : {std::pair{"Headers", "$request.header."},
+                                              {"QueryStrings", "$request.querystring."},
+                                              {"StageVariables", "$stageVariables."},
+                                              {"Context", "$context."}}) {
             const Json* names = identity->find(from);
             if (!names || !names->is_array()) continue;
             for (const Json& one : names->as_array()) sources.push_back(cat(spelled, scalar_text(one)));
@@ -241,18 +260,26 @@ void Transform::add_authorizers(const std::string& id, HttpApi& api) {
         if (permit && *permit == Json(true)) {
           const Json none = Json::object();
           add(Source{id, api.resource, none}, cat(id, name, "AuthorizerPermission"), "AWS::Lambda::Permission",
-              Json::object({{"Action", "lambda:InvokeFunction"}, {"FunctionName", *function}, {"Principal", "apigateway.amazonaws.com"},
-                            {"SourceArn", sub("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/authorizers/*",
-                                              Json::object({{"__ApiId__", refer_to(id)}}))}}));
+              Json::object(
+                  {{"Action", "lambda:InvokeFunction"},
+                   {"FunctionName", *function},
+                   {"Principal", "apigateway.amazonaws.com"},
+                   {"SourceArn",
+                    sub("arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${__ApiId__}/authorizers/*",
+                        Json::object({{"__ApiId__", refer_to(id)}}))}}));
         }
-        schemes[name] = Json::object({{"type", "apiKey"}, {"name", "Unused"}, {"in", "header"}, {"x-amazon-apigateway-authorizer", a}});
+        schemes[name] = Json::object(
+            {{"type", "apiKey"}, {"name", "Unused"}, {"in", "header"}, {"x-amazon-apigateway-authorizer", a}});
       } else {
         refuse(id, cat("Authorizer ", name, " must have 'JwtConfiguration' or 'FunctionArn'."));
       }
     }
   }
   if (const Json* iam = auth->find("EnableIamAuthorizer"); iam && *iam == Json(true) && !schemes.find("AWS_IAM")) {
-    schemes["AWS_IAM"] = Json::object({{"type", "apiKey"}, {"name", "Authorization"}, {"in", "header"}, {"x-amazon-apigateway-authtype", "awsSigv4"}});
+    schemes["AWS_IAM"] = Json::object({{"type", "apiKey"},
+                                       {"name", "Authorization"},
+                                       {"in", "header"},
+                                       {"x-amazon-apigateway-authtype", "awsSigv4"}});
   }
   if (!schemes.as_object().empty()) {
     for (auto& [name, scheme] : schemes.as_object()) {
@@ -277,7 +304,8 @@ void Transform::finish_http_api(const std::string& id, HttpApi& api) {
   const Json none = Json::object();
   const Json* given = api.resource.find("Properties");
   const Json& p = given && given->is_object() ? *given : none;
-  if (const Json* domain = p.find("Domain"); domain && !is_no_value(*domain)) refuse_unserved(id, "Domain of AWS::Serverless::HttpApi");
+  if (const Json* domain = p.find("Domain"); domain && !is_no_value(*domain))
+    refuse_unserved(id, "Domain of AWS::Serverless::HttpApi");
   if (api.implicit && !api.unconditional && !api.conditions.empty()) {
     std::sort(api.conditions.begin(), api.conditions.end());
     api.conditions.erase(std::unique(api.conditions.begin(), api.conditions.end()), api.conditions.end());

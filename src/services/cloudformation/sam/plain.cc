@@ -12,8 +12,10 @@ void Transform::simple_table(const Source& source) {
   if (const Json* key = source.find("PrimaryKey")) {
     const Json* key_name = key->find("Name");
     const std::string long_type = key->string_or("Type");
-    if (!key_name || long_type.empty()) refuse(source.id, "'PrimaryKey' is missing required Property 'Name' or 'Type'.");
-    if (long_type != "String" && long_type != "Number" && long_type != "Binary") refuse(source.id, cat("Invalid 'Type' \"", long_type, "\"."));
+    if (!key_name || long_type.empty())
+      refuse(source.id, "'PrimaryKey' is missing required Property 'Name' or 'Type'.");
+    if (long_type != "String" && long_type != "Number" && long_type != "Binary")
+      refuse(source.id, cat("Invalid 'Type' \"", long_type, "\"."));
     name = key_name->is_string() ? key_name->as_string() : key_name->dump();
     type = long_type.substr(0, 1);
   }
@@ -53,7 +55,9 @@ Json code_location(const Source& source, const Json& uri, std::string_view prope
   const auto [path, query] = split_once(text, '?');
   const auto [bucket, key] = split_once(path.starts_with("s3://") ? path.substr(5) : "", '/');
   if (bucket.empty() || key.empty())
-    refuse(source.id, cat("'", property, "' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter."));
+    refuse(source.id,
+           cat("'", property,
+               "' is not a valid S3 Uri of the form 's3://bucket/key' with optional versionId query parameter."));
   out["S3Bucket"] = bucket;
   out["S3Key"] = key;
   if (query.starts_with("versionId=")) out["S3ObjectVersion"] = query.substr(10);
@@ -73,7 +77,8 @@ void Transform::layer(const Source& source) {
   std::string retention = "Retain";
   if (const Json* policy = resolved.find("RetentionPolicy")) {
     const std::string word = policy->is_string() ? lower(policy->as_string()) : "";
-    if (word != "retain" && word != "delete") refuse(source.id, "'RetentionPolicy' must be one of the following options: ['Retain', 'Delete'].");
+    if (word != "retain" && word != "delete")
+      refuse(source.id, "'RetentionPolicy' must be one of the following options: ['Retain', 'Delete'].");
     if (word == "delete") retention = "Delete";
   } else if (const Json* own = source.resource.find("DeletionPolicy"); own && own->is_string()) {
     retention = own->as_string();
@@ -83,7 +88,8 @@ void Transform::layer(const Source& source) {
   Json p = Json::object();
   p["Content"] = code_location(source, *uri, "ContentUri");
   p["LayerName"] = source.id;
-  for (const char* same : {"LayerName", "Description", "CompatibleArchitectures", "CompatibleRuntimes", "LicenseInfo"}) {
+  for (const char* same :
+       {"LayerName", "Description", "CompatibleArchitectures", "CompatibleRuntimes", "LicenseInfo"}) {
     if (const Json* value = resolved.find(same)) p[same] = *value;
   }
   Json attributes = Json::object({{"DeletionPolicy", retention}});
@@ -106,8 +112,11 @@ void Transform::state_machine(const Source& source) {
   } else {
     refuse(source.id, "Either 'Definition' or 'DefinitionUri' property must be specified.");
   }
-  for (const auto& [from, to] : {std::pair{"DefinitionSubstitutions", "DefinitionSubstitutions"}, {"Name", "StateMachineName"},
-                                 {"Type", "StateMachineType"}, {"Logging", "LoggingConfiguration"}, {"Tracing", "TracingConfiguration"}}) {
+  for (const auto& [from, to] : {std::pair{"DefinitionSubstitutions", "DefinitionSubstitutions"},
+                                 {"Name", "StateMachineName"},
+                                 {"Type", "StateMachineType"},
+                                 {"Logging", "LoggingConfiguration"},
+                                 {"Tracing", "TracingConfiguration"}}) {
     if (const Json* value = source.find(from)) p[to] = *value;
   }
   const Json* tags = source.find("Tags");

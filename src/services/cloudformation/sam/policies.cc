@@ -12,8 +12,10 @@ namespace {
 
 // Managed policies whose ARN has a path.
 constexpr std::string_view kServiceRolePolicies =
-    " AWSLambdaBasicExecutionRole AWSLambdaBasicDurableExecutionRolePolicy AWSLambdaDynamoDBExecutionRole AWSLambdaENIManagementAccess "
-    "AWSLambdaKinesisExecutionRole AWSLambdaMSKExecutionRole AWSLambdaRole AWSLambdaSQSQueueExecutionRole AWSLambdaVPCAccessExecutionRole "
+    " AWSLambdaBasicExecutionRole AWSLambdaBasicDurableExecutionRolePolicy AWSLambdaDynamoDBExecutionRole "
+    "AWSLambdaENIManagementAccess "
+    "AWSLambdaKinesisExecutionRole AWSLambdaMSKExecutionRole AWSLambdaRole AWSLambdaSQSQueueExecutionRole "
+    "AWSLambdaVPCAccessExecutionRole "
     "AmazonAPIGatewayPushToCloudWatchLogs AmazonS3ObjectLambdaExecutionRolePolicy CloudWatchEventsInvocationAccess ";
 
 std::string lower_first(std::string_view name) {
@@ -51,7 +53,8 @@ Json statement_of(std::string_view line, const Json& values) {
   Json actions = Json::array(), resources = Json::array();
   for (const std::string_view action : split(trim(line.substr(colon + 1, split_at - colon - 1)), ' '))
     actions.push_back(cat(line.substr(0, colon), ":", action));
-  for (const std::string_view resource : split(line.substr(split_at + 3), ' ')) resources.push_back(resource_of(resource, values));
+  for (const std::string_view resource : split(line.substr(split_at + 3), ' '))
+    resources.push_back(resource_of(resource, values));
   return Json::object({{"Action", actions},
                        {"Effect", "Allow"},
                        {"Resource", resources.as_array().size() == 1 ? resources.as_array()[0] : resources}});
@@ -59,16 +62,19 @@ Json statement_of(std::string_view line, const Json& values) {
 
 // The document of {"DynamoDBCrudPolicy": {"TableName": …}}.
 Json expand_template(const Source& source, const std::string& name, const Json& values) {
-  const auto found = std::find_if(kPolicyTemplates.begin(), kPolicyTemplates.end(), [&](const auto& t) { return t.name == name; });
+  const auto found =
+      std::find_if(kPolicyTemplates.begin(), kPolicyTemplates.end(), [&](const auto& t) { return t.name == name; });
   if (found == kPolicyTemplates.end()) refuse_unserved(source.id, cat("The policy template '", name, "'"));
   if (!found->parameters.empty()) {
     for (const std::string_view parameter : split(found->parameters, ' ')) {
       if (!values.find(parameter))
-        refuse(source.id, cat("The following required parameters of template '", name, "' don't have values: ['", parameter, "']"));
+        refuse(source.id, cat("The following required parameters of template '", name, "' don't have values: ['",
+                              parameter, "']"));
     }
   }
   Json statements = Json::array();
-  for (const std::string_view line : split(found->statements, '\n')) statements.push_back(statement_of(trim(line), values));
+  for (const std::string_view line : split(found->statements, '\n'))
+    statements.push_back(statement_of(trim(line), values));
   return Json::object({{"Statement", statements}});
 }
 
@@ -87,13 +93,15 @@ Json Transform::managed_policy(std::string_view name) const {
   return cat("arn:", pseudo_.partition, ":iam::aws:policy/", in_path ? "service-role/" : "", name);
 }
 
-void Transform::add_policies(const Source& source, const std::string& role, const Json& policies, Json& managed, Json& documents) {
+void Transform::add_policies(const Source& source, const std::string& role, const Json& policies, Json& managed,
+                             Json& documents) {
   const Json::Array all = policies.is_array() ? policies.as_array() : Json::Array{policies};
   size_t index = 0;
   // A document for one entry, or nothing when it names a managed policy.
   const auto document = [&](const Json& entry) -> std::optional<Json> {
     if (entry.find("Statement")) return entry;
-    if (!is_intrinsic(entry) && entry.is_object() && entry.as_object().size() == 1 && is_template_name(entry.as_object()[0].first))
+    if (!is_intrinsic(entry) && entry.is_object() && entry.as_object().size() == 1 &&
+        is_template_name(entry.as_object()[0].first))
       return expand_template(source, entry.as_object()[0].first, entry.as_object()[0].second);
     return std::nullopt;
   };
@@ -105,7 +113,8 @@ void Transform::add_policies(const Source& source, const std::string& role, cons
       add_once(managed, managed_policy(entry.as_string()));
     } else if (auto body = document(entry)) {
       documents.push_back(named(std::move(*body)));
-    } else if (const Json* choice = entry.find("Fn::If"); choice && choice->is_array() && choice->as_array().size() == 3) {
+    } else if (const Json* choice = entry.find("Fn::If");
+               choice && choice->is_array() && choice->as_array().size() == 3) {
       Json::Array branches = choice->as_array();
       bool inline_policy = false;
       for (size_t i = 1; i < 3; ++i) {

@@ -1,5 +1,6 @@
-// SAM's policy templates: what each grants. One line of text a statement: the service, its actions, and after @ the resources.
-// A resource lacks "arn:${AWS::Partition}:" (unless it is * or a whole ARN from a parameter), and ~ is the region and account.
+// SAM's policy templates: what each grants. One line of text a statement: the service, its actions, and after @ the
+// resources. A resource lacks "arn:${AWS::Partition}:" (unless it is * or a whole ARN from a parameter), and ~ is the
+// region and account.
 #pragma once
 
 #include <array>
@@ -14,24 +15,18 @@ struct PolicyTemplate {
 };
 
 inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
-    {"AWSSecretsManagerGetSecretValuePolicy", "SecretArn",
-     "secretsmanager: GetSecretValue @ ${SecretArn}"},
-    {"AcmGetCertificatePolicy", "CertificateArn",
-     "acm: GetCertificate @ ${CertificateArn}"},
+    {"AWSSecretsManagerGetSecretValuePolicy", "SecretArn", "secretsmanager: GetSecretValue @ ${SecretArn}"},
+    {"AcmGetCertificatePolicy", "CertificateArn", "acm: GetCertificate @ ${CertificateArn}"},
     {"AthenaQueryPolicy", "WorkGroupName",
      "athena: ListWorkGroups GetExecutionEngine GetExecutionEngines GetNamespace GetCatalogs GetNamespaces "
      "GetTables GetTable @ *\n"
      "athena: StartQueryExecution GetQueryResults DeleteNamedQuery GetNamedQuery ListQueryExecutions "
      "StopQueryExecution GetQueryResultsStream ListNamedQueries CreateNamedQuery GetQueryExecution "
      "BatchGetNamedQuery BatchGetQueryExecution GetWorkGroup @ athena:~:workgroup/${WorkGroupName}"},
-    {"CloudFormationDescribeStacksPolicy", "",
-     "cloudformation: DescribeStacks @ cloudformation:~:stack/*"},
-    {"CloudWatchDashboardPolicy", "",
-     "cloudwatch: GetDashboard ListDashboards PutDashboard ListMetrics @ *"},
-    {"CloudWatchDescribeAlarmHistoryPolicy", "",
-     "cloudwatch: DescribeAlarmHistory @ *"},
-    {"CloudWatchPutMetricPolicy", "",
-     "cloudwatch: PutMetricData @ *"},
+    {"CloudFormationDescribeStacksPolicy", "", "cloudformation: DescribeStacks @ cloudformation:~:stack/*"},
+    {"CloudWatchDashboardPolicy", "", "cloudwatch: GetDashboard ListDashboards PutDashboard ListMetrics @ *"},
+    {"CloudWatchDescribeAlarmHistoryPolicy", "", "cloudwatch: DescribeAlarmHistory @ *"},
+    {"CloudWatchPutMetricPolicy", "", "cloudwatch: PutMetricData @ *"},
     {"DynamoDBBackupFullAccessPolicy", "TableName",
      "dynamodb: CreateBackup DescribeContinuousBackups @ dynamodb:~:table/${TableName}\n"
      "dynamodb: DeleteBackup DescribeBackup ListBackups @ dynamodb:~:table/${TableName}/backup/*"},
@@ -41,8 +36,7 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
     {"DynamoDBReadPolicy", "TableName",
      "dynamodb: GetItem Scan Query BatchGetItem DescribeTable @ dynamodb:~:table/${TableName} "
      "dynamodb:~:table/${TableName}/index/*"},
-    {"DynamoDBReconfigurePolicy", "TableName",
-     "dynamodb: UpdateTable @ dynamodb:~:table/${TableName}"},
+    {"DynamoDBReconfigurePolicy", "TableName", "dynamodb: UpdateTable @ dynamodb:~:table/${TableName}"},
     {"DynamoDBRestoreFromBackupPolicy", "TableName",
      "dynamodb: RestoreTableFromBackup @ dynamodb:~:table/${TableName}/backup/*\n"
      "dynamodb: PutItem UpdateItem DeleteItem GetItem Query Scan BatchWriteItem @ dynamodb:~:table/${TableName}"},
@@ -52,21 +46,16 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
     {"DynamoDBWritePolicy", "TableName",
      "dynamodb: PutItem UpdateItem BatchWriteItem @ dynamodb:~:table/${TableName} "
      "dynamodb:~:table/${TableName}/index/*"},
-    {"EcsRunTaskPolicy", "TaskDefinition",
-     "ecs: RunTask @ ecs:~:task-definition/${TaskDefinition}"},
-    {"EventBridgePutEventsPolicy", "EventBusName",
-     "events: PutEvents @ events:~:event-bus/${EventBusName}"},
-    {"FilterLogEventsPolicy", "LogGroupName",
-     "logs: FilterLogEvents @ logs:~:log-group:${LogGroupName}:log-stream:*"},
+    {"EcsRunTaskPolicy", "TaskDefinition", "ecs: RunTask @ ecs:~:task-definition/${TaskDefinition}"},
+    {"EventBridgePutEventsPolicy", "EventBusName", "events: PutEvents @ events:~:event-bus/${EventBusName}"},
+    {"FilterLogEventsPolicy", "LogGroupName", "logs: FilterLogEvents @ logs:~:log-group:${LogGroupName}:log-stream:*"},
     {"FirehoseCrudPolicy", "DeliveryStreamName",
      "firehose: CreateDeliveryStream DeleteDeliveryStream DescribeDeliveryStream PutRecord PutRecordBatch "
      "UpdateDestination @ firehose:~:deliverystream/${DeliveryStreamName}"},
     {"FirehoseWritePolicy", "DeliveryStreamName",
      "firehose: PutRecord PutRecordBatch @ firehose:~:deliverystream/${DeliveryStreamName}"},
-    {"KMSDecryptPolicy", "KeyId",
-     "kms: Decrypt @ kms:~:key/${KeyId}"},
-    {"KMSEncryptPolicy", "KeyId",
-     "kms: Encrypt @ kms:~:key/${KeyId}"},
+    {"KMSDecryptPolicy", "KeyId", "kms: Decrypt @ kms:~:key/${KeyId}"},
+    {"KMSEncryptPolicy", "KeyId", "kms: Encrypt @ kms:~:key/${KeyId}"},
     {"KMSEncryptPolicy_v2", "KeyId",
      "kms: Encrypt GenerateDataKey GenerateDataKeyWithoutPlaintext GenerateDataKeyPair "
      "GenerateDataKeyPairWithoutPlaintext @ kms:~:key/${KeyId}"},
@@ -77,8 +66,7 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
     {"KinesisStreamReadPolicy", "StreamName",
      "kinesis: ListStreams DescribeLimits @ kinesis:~:stream/*\n"
      "kinesis: DescribeStream DescribeStreamSummary GetRecords GetShardIterator @ kinesis:~:stream/${StreamName}"},
-    {"LambdaInvokePolicy", "FunctionName",
-     "lambda: InvokeFunction @ lambda:~:function:${FunctionName}*"},
+    {"LambdaInvokePolicy", "FunctionName", "lambda: InvokeFunction @ lambda:~:function:${FunctionName}*"},
     {"Route53ChangeResourceRecordSetsPolicy", "HostedZoneId",
      "route53: ChangeResourceRecordSets @ route53:::hostedzone/${HostedZoneId}"},
     {"S3CrudPolicy", "BucketName",
@@ -106,17 +94,14 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
      "ses:~:identity/${IdentityName}"},
     {"SESEmailTemplateCrudPolicy", "",
      "ses: CreateTemplate GetTemplate ListTemplates UpdateTemplate DeleteTemplate TestRenderTemplate @ *"},
-    {"SESSendBouncePolicy", "IdentityName",
-     "ses: SendBounce @ ses:~:identity/${IdentityName}"},
+    {"SESSendBouncePolicy", "IdentityName", "ses: SendBounce @ ses:~:identity/${IdentityName}"},
     {"SNSCrudPolicy", "TopicName",
      "sns: ListSubscriptionsByTopic CreateTopic SetTopicAttributes Subscribe Publish @ sns:~:${TopicName}*"},
-    {"SNSPublishMessagePolicy", "TopicName",
-     "sns: Publish @ sns:~:${TopicName}"},
+    {"SNSPublishMessagePolicy", "TopicName", "sns: Publish @ sns:~:${TopicName}"},
     {"SQSPollerPolicy", "QueueName",
      "sqs: ChangeMessageVisibility ChangeMessageVisibilityBatch DeleteMessage DeleteMessageBatch "
      "GetQueueAttributes ReceiveMessage @ sqs:~:${QueueName}"},
-    {"SQSSendMessagePolicy", "QueueName",
-     "sqs: SendMessage* @ sqs:~:${QueueName}"},
+    {"SQSSendMessagePolicy", "QueueName", "sqs: SendMessage* @ sqs:~:${QueueName}"},
     {"SSMParameterReadPolicy", "ParameterName",
      "ssm: DescribeParameters @ *\n"
      "ssm: GetParameters GetParameter GetParametersByPath @ ssm:~:parameter/${ParameterName}"},

@@ -1,6 +1,6 @@
-// The transform AWS::Serverless-2016-10-31: a template with AWS::Serverless::… resources to the plain template it stands for.
-// Pure. Logical ids, properties and permissions are those of AWS's transform, so that templates which refer to generated
-// resources keep working.
+// The transform AWS::Serverless-2016-10-31: a template with AWS::Serverless::… resources to the plain template it
+// stands for. Pure. Logical ids, properties and permissions are those of AWS's transform, so that templates which refer
+// to generated resources keep working.
 #pragma once
 
 #include <map>

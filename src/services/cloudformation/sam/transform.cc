@@ -65,7 +65,8 @@ std::string escaped(std::string_view json) {
     }
     const int length = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
     uint32_t point = c & (0xFF >> (length + 1));
-    for (int k = 1; k < length && i + k < json.size(); ++k) point = point << 6 | (static_cast<unsigned char>(json[i + k]) & 63);
+    for (int k = 1; k < length && i + k < json.size(); ++k)
+      point = point << 6 | (static_cast<unsigned char>(json[i + k]) & 63);
     i += static_cast<size_t>(length);
     if (point >= 0x10000) {
       unit(0xD800 + ((point - 0x10000) >> 10));
@@ -117,7 +118,8 @@ void rename(const Renamed& renamed, Json& value) {
       if (const std::string name = new_name(renamed, member.as_string()); !name.empty()) member = name;
     } else if (alone && key == "Fn::GetAtt" && member.is_array() && member.as_array().size() == 2 &&
                member.as_array()[0].is_string() && member.as_array()[1].is_string()) {
-      const std::string name = new_name(renamed, cat(member.as_array()[0].as_string(), ".", member.as_array()[1].as_string()));
+      const std::string name =
+          new_name(renamed, cat(member.as_array()[0].as_string(), ".", member.as_array()[1].as_string()));
       if (name.empty()) continue;
       const auto [resource, attribute] = split_once(name, '.');
       member = Json(Json::Array{resource, attribute});
@@ -129,7 +131,8 @@ void rename(const Renamed& renamed, Json& value) {
       if (const auto found = renamed.find(member.as_string()); found != renamed.end()) member = found->second;
     } else if (key == "DependsOn" && member.is_array()) {
       for (Json& one : member.as_array()) {
-        if (const auto found = one.is_string() ? renamed.find(one.as_string()) : renamed.end(); found != renamed.end()) one = found->second;
+        if (const auto found = one.is_string() ? renamed.find(one.as_string()) : renamed.end(); found != renamed.end())
+          one = found->second;
       }
     } else {
       rename(renamed, member);
@@ -140,10 +143,14 @@ void rename(const Renamed& renamed, Json& value) {
 }  // namespace
 
 void refuse(std::string_view logical_id, std::string_view why) {
-  throw validation_error(cat("Transform AWS::Serverless-2016-10-31 failed with: Invalid Serverless Application Specification document. "
-                             "Number of errors found: 1. Resource with id [", logical_id, "] is invalid. ", why));
+  throw validation_error(
+      cat("Transform AWS::Serverless-2016-10-31 failed with: Invalid Serverless Application Specification document. "
+          "Number of errors found: 1. Resource with id [",
+          logical_id, "] is invalid. ", why));
 }
-void refuse_unserved(std::string_view logical_id, std::string_view what) { refuse(logical_id, cat(what, " is not served by Virga.")); }
+void refuse_unserved(std::string_view logical_id, std::string_view what) {
+  refuse(logical_id, cat(what, " is not served by Virga."));
+}
 
 Json refer_to(std::string_view name) { return Json::object({{"Ref", Json(name)}}); }
 Json get_att(std::string_view name, std::string_view attribute) {

@@ -35,7 +35,7 @@ bool is_no_value(const Json& value);
 // One SAM resource being expanded.
 struct Source {
   std::string id;
-  const Json& resource;      // Globals merged in
+  const Json& resource;  // Globals merged in
   const Json& properties;
   const Json* find(std::string_view name) const { return properties.find(name); }
 };
@@ -45,10 +45,10 @@ Json code_location(const Source& source, const Json& uri, std::string_view prope
 
 // An HTTP API while routes are collected.
 struct HttpApi {
-  Json resource;              // of the template, Globals merged in
-  Json body;                  // OpenAPI; null when the definition lies elsewhere
+  Json resource;  // of the template, Globals merged in
+  Json body;      // OpenAPI; null when the definition lies elsewhere
   bool implicit = false;
-  bool given = false;         // the template brings its own definition
+  bool given = false;                   // the template brings its own definition
   std::vector<std::string> conditions;  // of the functions that use an implicit API
   bool unconditional = false;           // some function without condition uses it
 };
@@ -56,7 +56,7 @@ struct HttpApi {
 // A function's ARN and name as other resources refer to it: the alias when one is published.
 struct FunctionTarget {
   std::string id;
-  std::string alias;          // logical id; empty: none
+  std::string alias;  // logical id; empty: none
   Json arn() const { return alias.empty() ? get_att(id, "Arn") : refer_to(alias); }
   Json name() const { return refer_to(alias.empty() ? id : alias); }
 };
@@ -81,10 +81,13 @@ class Transform {
   Json event_invoke(const Source& source, const FunctionTarget& target);  // the policies it needs
   // events.cc
   void event(const Source& source, const FunctionTarget& target, const std::string& name, const Json& event);
-  void permission(const Source& source, const FunctionTarget& target, const std::string& id, std::string_view principal, Json more);
-  void rule_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p, bool schedule);
+  void permission(const Source& source, const FunctionTarget& target, const std::string& id, std::string_view principal,
+                  Json more);
+  void rule_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p,
+                  bool schedule);
   void scheduler_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
-  void mapping_event(const Source& source, const FunctionTarget& target, const std::string& id, const std::string& type, const Json& p);
+  void mapping_event(const Source& source, const FunctionTarget& target, const std::string& id, const std::string& type,
+                     const Json& p);
   void bucket_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
   void topic_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
   void logs_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
@@ -101,9 +104,11 @@ class Transform {
   void state_machine(const Source& source);
   // policies.cc
   // Splits Policies into managed ARNs and inline documents named <role>Policy<index>.
-  void add_policies(const Source& source, const std::string& role, const Json& policies, Json& managed, Json& documents);
+  void add_policies(const Source& source, const std::string& role, const Json& policies, Json& managed,
+                    Json& documents);
   // transform.cc
-  void add(const Source& source, std::string id, std::string_view type, Json properties, Json attributes = Json::object());
+  void add(const Source& source, std::string id, std::string_view type, Json properties,
+           Json attributes = Json::object());
   void rename_references();
   // `value` with references to parameters replaced by the stack's values.
   Json with_parameters(const Json& value) const;
@@ -112,7 +117,7 @@ class Transform {
   Json root_;
   const std::map<std::string, Json>& parameters_;
   const PseudoParameters& pseudo_;
-  Json resources_ = Json::object();                  // the result
+  Json resources_ = Json::object();  // the result
   std::map<std::string, HttpApi> apis_;
   std::vector<std::string> api_order_;
   // References that change: {"F.Alias", "FAliaslive"}, {"Layer", "Layer0123456789"}.
