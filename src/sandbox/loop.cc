@@ -125,7 +125,8 @@ void Loop::run() {
     epoll_event events[64];
     const int count = ::epoll_wait(poll_.get(), events, 64, wait);
     for (int i = 0; i < count; ++i) {
-      if (events[i].data.u64 == 0) {
+      const uint64_t key = events[i].data.u64;  // the kernel's structure is packed: no reference to it
+      if (key == 0) {
         uint64_t drained;
         [[maybe_unused]] const ssize_t n = ::read(wake_.get(), &drained, sizeof drained);
         continue;
@@ -133,7 +134,7 @@ void Loop::run() {
       std::shared_ptr<Entry> entry;
       {
         std::lock_guard lock(mutex_);
-        const auto found = entries_.find(events[i].data.u64);
+        const auto found = entries_.find(key);
         if (found != entries_.end()) entry = found->second;
       }
       if (!entry || entry->posted.exchange(true)) continue;
