@@ -146,7 +146,9 @@ TEST(Custom, LimitsTheAnswerAndStreamsIt) {
   auto done = run([](Spec spec, Log& log) -> Task<void> {
     auto instance = co_await sandboxes().start(std::move(spec), log.sink());
     for (const bool fail : {false, true, false}) {
-      Outcome out = co_await instance->invoke(call(fail ? R"({"chunks":100,"fail":1})" : R"({"chunks":100})"));
+      Invocation in = call(fail ? R"({"chunks":100,"fail":1})" : R"({"chunks":100})");
+      in.stream = true;
+      Outcome out = co_await instance->invoke(std::move(in));
       EXPECT_EQ(out.content_type, "text/plain") << out.payload << out.exit << log.text();
       size_t size = 0;
       std::string failure;

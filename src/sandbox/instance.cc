@@ -100,7 +100,24 @@ void Core::drain_output() {
   }
 }
 
+Task<Outcome> Core::collect(Outcome begun) {
+  static constexpr ErrorShape kTooLarge{.code = "Function.ResponseSizeTooLarge"};
+  Result<std::string> all = co_await as_result(
+      read_all(*begun.stream, kMostResponse, {.shape = &kTooLarge, .message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."}));
+  const Error* refused = error_of(all);
+  begun.stream = nullptr;  // what is left of a stream that is too large goes into nothing
+  while (streaming_) co_await sleep_for(std::chrono::milliseconds(1));
+  Outcome out = std::move(*begun.ending);
+  if (out.status == Status::kOk && all) out.payload = std::move(*all);
+  if (out.status == Status::kOk && refused) {
+    out.status = Status::kError;
+    out.payload = error_document(refused->shape->code, refused->message);
+  }
+  co_return out;
+}
+
 Task<Outcome> Core::invoke(Invocation invocation) {
+  const bool as_it_comes = invocation.stream;
   const std::shared_ptr<Core> self = shared_from_this();
   Executor* const caller = Executor::current();
   co_await move_to(home_);
@@ -136,6 +153,7 @@ Task<Outcome> Core::invoke(Invocation invocation) {
     out = std::move(*result_);
     result_.reset();
     if (!streaming_) running_ = false;
+    if (out.stream && !as_it_comes) out = co_await collect(std::move(out));
   }
   if (out.status == Status::kInitError || out.status == Status::kExited) {
     // The document was made before the invocation was known.

@@ -75,6 +75,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::unique_ptr<Readiness> watch(int fd, std::function<void()> f);
 
  private:
+  Task<Outcome> collect(Outcome begun);
   void arm(Steady deadline);
   void check_deadline();
   void time_out();

@@ -94,6 +94,7 @@ TEST(Node, EndsAfterAnErrorThatNobodyHandles) {
   EXPECT_EQ(out.status, Status::kError);
   EXPECT_EQ(Json::parse(out.payload).string_or("errorType"), "Runtime.UnhandledPromiseRejection");
   EXPECT_EQ(Json::parse(out.payload).string_or("errorMessage"), "Error: lost");
+  EXPECT_FALSE(out.reusable);
   out = invoke(node(code.path()), log);
   EXPECT_EQ(out.status, Status::kError);
   EXPECT_EQ(Json::parse(out.payload).string_or("errorMessage"), "thrown");
@@ -183,7 +184,9 @@ TEST(Node, StreamsItsAnswer) {
   auto streamed = [&](const std::string& payload, Log& log) {
     auto result = run([](Spec spec, std::string payload, Log& log) -> Task<std::tuple<Outcome, std::string, std::string>> {
       auto instance = co_await sandboxes().start(std::move(spec), log.sink());
-      Outcome out = co_await instance->invoke(call(payload));
+      Invocation in = call(payload);
+      in.stream = true;
+      Outcome out = co_await instance->invoke(std::move(in));
       std::string text, failure;
       while (out.stream) {
         auto chunk = co_await as_result(out.stream->next());
@@ -212,6 +215,26 @@ TEST(Node, StreamsItsAnswer) {
   EXPECT_FALSE(failure.empty());
   EXPECT_EQ(failed.ending->status, Status::kError);
   EXPECT_EQ(Json::parse(failed.ending->payload).string_or("errorMessage"), "midway");
+}
+
+TEST(Node, CollectsAStreamForWhoWantsItWhole) {
+  Folder code;
+  code.write("app.mjs",
+             "export const handler = awslambda.streamifyResponse(async (event, stream) => {\n"
+             "  for (let i = 0; i < event.chunks; i++) {\n"
+             "    if (!stream.write('x'.repeat(100000))) await new Promise((r) => stream.once('drain', r));\n  }\n"
+             "  if (event.fail) throw new Error('at the end');\n  stream.end();\n});");
+  Log log;
+  std::vector<Invocation> calls;
+  for (const char* event : {R"({"chunks":100})", R"({"chunks":1,"fail":1})", R"({"chunks":20})"}) calls.push_back(call(event));
+  Outcome out = invoke(node(code.path()), log, {calls[0]});
+  EXPECT_EQ(Json::parse(out.payload).string_or("errorType"), "Function.ResponseSizeTooLarge");
+  EXPECT_TRUE(out.reusable);
+  out = invoke(node(code.path()), log, {calls[0], calls[1]});
+  EXPECT_EQ(out.status, Status::kError);
+  EXPECT_EQ(Json::parse(out.payload).string_or("errorMessage"), "at the end");
+  out = invoke(node(code.path()), log, {calls[0], calls[1], calls[2]});
+  EXPECT_EQ(out.payload.size(), 2'000'000u);
 }
 
 TEST(Node, EndsAtItsTimeOut) {

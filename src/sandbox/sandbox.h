@@ -44,6 +44,7 @@ struct Invocation {
   std::string client_context;    // JSON; empty: none
   std::string cognito_identity;  // JSON; empty: none
   std::string trace;             // _X_AMZN_TRACE_ID
+  bool stream = false;           // the caller takes a streamed answer as it comes; otherwise it is collected first
 };
 
 enum class Status : uint8_t {
