@@ -112,3 +112,29 @@ def test_pass_role(functions, user, virga):
     assert error_code(client("lambda").update_function_configuration, FunctionName=own, Role=functions.role)[0] == "AccessDeniedException"
     allow("lambda:*", "iam:PassRole")
     client("lambda").update_function_configuration(FunctionName=own, Role=functions.role)
+
+
+ESCAPES = """
+import boto3, os, urllib.error, urllib.request
+def handler(event, context):
+    out = {}
+    root = boto3.client('sts', aws_access_key_id='test', aws_secret_access_key='test', aws_session_token=None)
+    try:
+        out['key'] = root.get_caller_identity()['Arn']
+    except Exception as e:
+        out['key'] = e.response['Error']['Code']
+    for path in ('health', 'metrics'):
+        try:
+            out[path] = urllib.request.urlopen(os.environ['AWS_ENDPOINT_URL'] + '/_virga/' + path).status
+        except urllib.error.HTTPError as e:
+            out[path] = e.code
+    return out
+"""
+
+
+# The development key is the operator's: a function that tries it, or Virga's own paths, gets nowhere.
+def test_function_is_not_the_operator(functions):
+    name = functions.make(ESCAPES, MemorySize=512)
+    found = functions.call(name)
+    assert found["key"] == "InvalidClientTokenId"
+    assert found["health"] >= 400 and found["metrics"] >= 400
