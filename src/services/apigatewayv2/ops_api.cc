@@ -1,7 +1,7 @@
 #include "base/encoding.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "kernel/tokens.h"
+#include "kernel/page.h"
 #include "services/apigatewayv2/limits.h"
 #include "services/apigatewayv2/routing.h"
 #include "services/apigatewayv2/service.h"
@@ -133,22 +133,17 @@ Task<op::GetApi::Output> ApiGatewayV2Service::get_api(Ctx& ctx, const GetApiRequ
 }
 
 Task<op::GetApis::Output> ApiGatewayV2Service::get_apis(Ctx& ctx, const GetApisRequest& in) {
-  const std::string purpose = cat("apigatewayv2:GetApis:", ctx.account, ":", ctx.region);
-  std::string after;
-  if (in.next_token) {
-    const auto opened = deps_.tokens.open(purpose, *in.next_token);
-    if (!opened) co_return err::BadRequestException("Invalid nextToken");
-    after = *opened;
-  }
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, "apigatewayv2:GetApis", in.next_token,
+                                                    err::BadRequestException("Invalid nextToken"));
   const auto most = in.max_results ? parse_int(*in.max_results) : std::nullopt;
   const size_t limit = most && *most > 0 ? std::min<size_t>(static_cast<size_t>(*most), kListPage) : kListPage;
   const auto snapshot = deps_.db.snapshot();
-  auto page = co_await list_apis(*snapshot, ctx.account, ctx.region, after, limit + 1);
+  auto page = co_await list_apis(*snapshot, ctx.account, ctx.region, after.value_or(""), limit + 1);
   op::GetApis::Output out;
   out.items.emplace();
   if (page.size() > limit) {
     page.resize(limit);
-    out.next_token = deps_.tokens.seal(purpose, page.back().id);
+    out.next_token = kernel::seal_page(deps_.tokens, ctx, "apigatewayv2:GetApis", page.back().id);
   }
   for (const ApiRecord& api : page) out.items->push_back(describe<Api>(ctx, api));
   co_return out;

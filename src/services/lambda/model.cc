@@ -103,6 +103,8 @@ Error wrong_revision() {
       "Revision Id");
 }
 
+Error bad_marker() { return err::InvalidParameterValueException("Invalid marker."); }
+
 void check_environment(const std::map<std::string, std::string>& variables) {
   size_t bytes = 0;
   for (const auto& [name, value] : variables) {

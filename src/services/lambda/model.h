@@ -42,6 +42,7 @@ std::string layer_arn(const Ctx& ctx, const LayerId& id);
 
 Error function_not_found(const Ctx& ctx, const FunctionId& id);
 Error wrong_revision();
+Error bad_marker();
 
 // Throws InvalidParameterValueException for what AWS refuses beyond the model's constraints.
 void check_environment(const std::map<std::string, std::string>& variables);

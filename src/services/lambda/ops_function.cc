@@ -3,7 +3,7 @@
 #include "base/encoding.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "kernel/tokens.h"
+#include "kernel/page.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/service.h"
 
@@ -128,22 +128,16 @@ Task<FunctionConfiguration> LambdaService::get_function_configuration(Ctx& ctx, 
 }
 
 Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFunctionsRequest& in) {
-  const std::string purpose = cat("lambda:ListFunctions:", ctx.account, ":", ctx.region);
-  std::string after;
-  if (in.marker) {
-    const auto opened = deps_.tokens.open(purpose, *in.marker);
-    if (!opened) co_return err::InvalidParameterValueException("Invalid marker.");
-    after = *opened;
-  }
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, "lambda:ListFunctions", in.marker, bad_marker());
   const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, {ctx.account, ctx.region});
-  auto page = co_await store.list_functions(after, limit + 1);
+  auto page = co_await store.list_functions(after.value_or(""), limit + 1);
   ListFunctionsResponse out;
   out.functions.emplace();
   if (page.size() > limit) {
     page.resize(limit);
-    out.next_marker = deps_.tokens.seal(purpose, page.back().name);
+    out.next_marker = kernel::seal_page(deps_.tokens, ctx, "lambda:ListFunctions", page.back().name);
   }
   for (const FunctionRecord& function : page) {
     const FunctionId id{ctx.account, ctx.region, function.name, {}};

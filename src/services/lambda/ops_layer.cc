@@ -6,6 +6,8 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "kernel/page.h"
+#include "services/lambda/limits.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
@@ -114,14 +116,15 @@ Task<GetLayerVersionResponse> LambdaService::get_layer_version_by_arn(Ctx& ctx, 
 Task<ListLayerVersionsResponse> LambdaService::list_layer_versions(Ctx& ctx, const ListLayerVersionsRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const auto snapshot = deps_.db.snapshot();
-  const uint64_t below = in.marker ? static_cast<uint64_t>(parse_int(*in.marker).value_or(0)) : UINT64_MAX;
-  const size_t limit = std::min<size_t>(in.max_items.value_or(50), 50);
+  const std::string page_of = cat("lambda:ListLayerVersions:", layer_arn(ctx, id));
+  const uint64_t below = kernel::open_page<uint64_t>(deps_.tokens, ctx, page_of, in.marker, bad_marker()).value_or(UINT64_MAX);
+  const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
   ListLayerVersionsResponse out;
   out.layer_versions.emplace();
   for (const LayerVersionRecord& record : co_await Store(*snapshot, {id.account, id.region}).list_layer_versions(id.name)) {
     if (record.version >= below || !fits(record, in.compatible_runtime, in.compatible_architecture)) continue;
     if (out.layer_versions->size() == limit) {
-      out.next_marker = cat(record.version + 1);
+      out.next_marker = kernel::seal_page(deps_.tokens, ctx, page_of, record.version + 1);
       break;
     }
     LayerVersionsListItem item;
@@ -134,12 +137,13 @@ Task<ListLayerVersionsResponse> LambdaService::list_layer_versions(Ctx& ctx, con
 Task<ListLayersResponse> LambdaService::list_layers(Ctx& ctx, const ListLayersRequest& in) {
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, {ctx.account, ctx.region});
-  const size_t limit = std::min<size_t>(in.max_items.value_or(50), 50);
+  const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
   ListLayersResponse out;
   out.layers.emplace();
-  for (const LayerRecord& layer : co_await store.list_layers(in.marker.value_or(""), SIZE_MAX)) {
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, "lambda:ListLayers", in.marker, bad_marker());
+  for (const LayerRecord& layer : co_await store.list_layers(after.value_or(""), SIZE_MAX)) {
     if (out.layers->size() == limit) {
-      out.next_marker = out.layers->back().layer_name;
+      out.next_marker = kernel::seal_page(deps_.tokens, ctx, "lambda:ListLayers", *out.layers->back().layer_name);
       break;
     }
     for (const LayerVersionRecord& record : co_await store.list_layer_versions(layer.name)) {

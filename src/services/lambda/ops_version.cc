@@ -3,7 +3,7 @@
 #include "base/encoding.h"
 #include "base/id.h"
 #include "base/str.h"
-#include "kernel/tokens.h"
+#include "kernel/page.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/service.h"
 
@@ -78,13 +78,8 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
 
 Task<ListVersionsByFunctionResponse> LambdaService::list_versions_by_function(Ctx& ctx, const ListVersionsByFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  const std::string purpose = cat("lambda:ListVersionsByFunction:", function_arn(ctx, id));
-  uint64_t from = 0;
-  if (in.marker) {
-    const auto opened = deps_.tokens.open(purpose, *in.marker);
-    if (!opened) co_return err::InvalidParameterValueException("Invalid marker.");
-    from = static_cast<uint64_t>(parse_int(*opened).value_or(0));
-  }
+  const std::string page_of = cat("lambda:ListVersionsByFunction:", id.name);
+  const uint64_t from = kernel::open_page<uint64_t>(deps_.tokens, ctx, page_of, in.marker, bad_marker()).value_or(0);
   const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, id.home());
@@ -93,7 +88,7 @@ Task<ListVersionsByFunctionResponse> LambdaService::list_versions_by_function(Ct
   ListVersionsByFunctionResponse out;
   out.versions.emplace();
   if (page.size() > limit) {
-    out.next_marker = deps_.tokens.seal(purpose, cat(page.back().version));
+    out.next_marker = kernel::seal_page(deps_.tokens, ctx, page_of, page.back().version);
     page.resize(limit);
   }
   for (const VersionRecord& version : page) out.versions->push_back(describe(ctx, id, version, true));
@@ -161,23 +156,18 @@ Task<op::DeleteAlias::Output> LambdaService::delete_alias(Ctx& ctx, const Delete
 
 Task<ListAliasesResponse> LambdaService::list_aliases(Ctx& ctx, const ListAliasesRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  const std::string purpose = cat("lambda:ListAliases:", function_arn(ctx, id));
-  std::string after;
-  if (in.marker) {
-    const auto opened = deps_.tokens.open(purpose, *in.marker);
-    if (!opened) co_return err::InvalidParameterValueException("Invalid marker.");
-    after = *opened;
-  }
+  const std::string page_of = cat("lambda:ListAliases:", id.name);
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, page_of, in.marker, bad_marker());
   const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, id.home());
   if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
-  auto page = co_await store.list_aliases(id.name, after, limit + 1);
+  auto page = co_await store.list_aliases(id.name, after.value_or(""), limit + 1);
   ListAliasesResponse out;
   out.aliases.emplace();
   if (page.size() > limit) {
     page.resize(limit);
-    out.next_marker = deps_.tokens.seal(purpose, page.back().name);
+    out.next_marker = kernel::seal_page(deps_.tokens, ctx, page_of, page.back().name);
   }
   for (const AliasRecord& alias : page) {
     if (!in.function_version || version_name(alias.version) == *in.function_version) out.aliases->push_back(describe(ctx, id, alias));

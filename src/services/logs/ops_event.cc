@@ -99,7 +99,7 @@ Task<GetLogEventsResponse> LogsService::get_log_events(Ctx& ctx, const GetLogEve
   bool forward = in.start_from_head.value_or(false);
   if (in.next_token) {
     const auto opened = in.next_token->size() > 2 ? deps_.tokens.open(purpose, in.next_token->substr(2)) : std::nullopt;
-    if (!opened || opened->empty()) co_return err::InvalidParameterException("The specified nextToken is invalid.");
+    if (!opened || opened->empty()) co_return bad_token();
     forward = opened->front() == 'f';
     (forward ? range.from : range.to) = opened->substr(1);
   }
@@ -146,7 +146,7 @@ Task<FilterLogEventsResponse> LogsService::filter_log_events(Ctx& ctx, const Fil
   std::string past_stream;  // of the events at exactly range.from, those of streams up to this one are behind
   if (in.next_token) {
     const auto opened = deps_.tokens.open(purpose, *in.next_token);
-    if (!opened || opened->size() < 18) co_return err::InvalidParameterException("The specified nextToken is invalid.");
+    if (!opened || opened->size() < 18) co_return bad_token();
     range.from = opened->substr(0, 18);
     past_stream = opened->substr(18);
   }

@@ -4,7 +4,7 @@
 #include <array>
 
 #include "base/str.h"
-#include "kernel/tokens.h"
+#include "kernel/page.h"
 #include "services/logs/limits.h"
 #include "services/logs/service.h"
 
@@ -66,13 +66,8 @@ Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const
   if (in.log_group_name_prefix && in.log_group_name_pattern) {
     co_return err::InvalidParameterException("logGroupNamePrefix and logGroupNamePattern are mutually exclusive parameters.");
   }
-  const std::string purpose = cat("logs:DescribeLogGroups:", ctx.account, ":", ctx.region);
-  std::string after;
-  if (in.next_token) {
-    const auto opened = deps_.tokens.open(purpose, *in.next_token);
-    if (!opened) co_return err::InvalidParameterException("The specified nextToken is invalid.");
-    after = *opened;
-  }
+  std::string after =
+      kernel::open_page<std::string>(deps_.tokens, ctx, "logs:DescribeLogGroups", in.next_token, bad_token()).value_or("");
   const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kDefaultList;
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, home_of(ctx));
@@ -82,7 +77,7 @@ Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const
     const auto page = co_await store.list_groups(in.log_group_name_prefix.value_or(""), after, limit + 1);
     for (const Group& group : page) {
       if (out.log_groups->size() == limit) {
-        out.next_token = deps_.tokens.seal(purpose, after);
+        out.next_token = kernel::seal_page(deps_.tokens, ctx, "logs:DescribeLogGroups", after);
         co_return out;
       }
       after = group.name;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/str.h"
-#include "kernel/tokens.h"
+#include "kernel/page.h"
 #include "services/logs/limits.h"
 #include "services/logs/service.h"
 
@@ -58,13 +58,8 @@ Task<DescribeLogStreamsResponse> LogsService::describe_log_streams(Ctx& ctx, con
   if (by_time && in.log_stream_name_prefix) {
     co_return err::InvalidParameterException("Cannot order by LastEventTime with a logStreamNamePrefix.");
   }
-  const std::string purpose = cat("logs:DescribeLogStreams:", group_arn(ctx, group), by_time ? ":time" : ":name");
-  std::string after;
-  if (in.next_token) {
-    const auto opened = deps_.tokens.open(purpose, *in.next_token);
-    if (!opened) co_return err::InvalidParameterException("The specified nextToken is invalid.");
-    after = *opened;
-  }
+  const std::string page_of = cat("logs:DescribeLogStreams:", group, by_time ? ":time" : ":name");
+  const std::string after = kernel::open_page<std::string>(deps_.tokens, ctx, page_of, in.next_token, bad_token()).value_or("");
   const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kDefaultList;
   const bool reverse = in.descending.value_or(false);
   const auto snapshot = deps_.db.snapshot();
@@ -82,10 +77,10 @@ Task<DescribeLogStreamsResponse> LogsService::describe_log_streams(Ctx& ctx, con
     });
     const size_t shown = std::min<size_t>(streams.size(), parse_int(after).value_or(0));
     streams.erase(streams.begin(), streams.begin() + shown);
-    if (streams.size() > limit) out.next_token = deps_.tokens.seal(purpose, cat(shown + limit));
+    if (streams.size() > limit) out.next_token = kernel::seal_page(deps_.tokens, ctx, page_of, cat(shown + limit));
   } else {
     streams = co_await store.list_streams(group, in.log_stream_name_prefix.value_or(""), after, limit + 1, reverse);
-    if (streams.size() > limit) out.next_token = deps_.tokens.seal(purpose, streams[limit - 1].name);
+    if (streams.size() > limit) out.next_token = kernel::seal_page(deps_.tokens, ctx, page_of, streams[limit - 1].name);
   }
   if (streams.size() > limit) streams.resize(limit);
   for (const Stream& stream : streams) out.log_streams->push_back(describe(ctx, group, stream));

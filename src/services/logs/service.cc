@@ -29,6 +29,8 @@ std::string group_named(const std::optional<std::string>& name, const std::optio
 Error no_group() { return err::ResourceNotFoundException("The specified log group does not exist."); }
 Error no_stream() { return err::ResourceNotFoundException("The specified log stream does not exist."); }
 
+Error bad_token() { return err::InvalidParameterException("The specified nextToken is invalid."); }
+
 namespace {
 
 // Resources as the IAM reference of CloudWatch Logs lists them: groups end with ":*", streams with their name.

@@ -56,5 +56,6 @@ std::string group_arn(const Ctx& ctx, std::string_view group);
 std::string group_named(const std::optional<std::string>& name, const std::optional<std::string>& identifier);
 Error no_group();
 Error no_stream();
+Error bad_token();
 
 }  // namespace virga::logs
