@@ -42,7 +42,8 @@ Refusal parse_refusal(const wire::HttpResponse& response, const std::string& bod
   }
   if (const size_t hash = refusal.code.rfind('#'); hash != std::string::npos) refusal.code.erase(0, hash + 1);
   refusal.code = std::string(split_once(refusal.code, ':').first);
-  if (refusal.message.empty()) refusal.message = refusal.code.empty() ? cat("HTTP status ", response.status) : refusal.code;
+  if (refusal.message.empty())
+    refusal.message = refusal.code.empty() ? cat("HTTP status ", response.status) : refusal.code;
   return refusal;
 }
 
@@ -64,7 +65,8 @@ struct Client::Connection {
 Client::Client(const Arguments& arguments)
     : endpoint_(arguments.get("--endpoint", environment({"AWS_ENDPOINT_URL"}, "http://127.0.0.1:4566"))),
       region_(arguments.get("--region", environment({"AWS_REGION", "AWS_DEFAULT_REGION"}, "us-east-1"))),
-      identity_{environment({"AWS_ACCESS_KEY_ID"}, "test"), environment({"AWS_SECRET_ACCESS_KEY"}, "test"), environment({"AWS_SESSION_TOKEN"}, "")} {
+      identity_{environment({"AWS_ACCESS_KEY_ID"}, "test"), environment({"AWS_SECRET_ACCESS_KEY"}, "test"),
+                environment({"AWS_SESSION_TOKEN"}, "")} {
   while (endpoint_.ends_with('/')) endpoint_.pop_back();
   if (!rt::parse_url(endpoint_)) throw UsageError(cat("'", endpoint_, "' is not an http or https address"));
 }
@@ -78,9 +80,11 @@ wire::HttpResponse Client::exchange(wire::HttpRequest request, std::string& body
   out.url = endpoint_ + request.target;
   for (const auto& [name, value] : request.headers.fields()) out.headers.emplace_back(name, value);
   out.body = body;
-  Result<rt::HttpClient::Whole> answer = rt::run_on(connection_->reactors[0], connection_->http->fetch(std::move(out), kMostAnswer));
+  Result<rt::HttpClient::Whole> answer =
+      rt::run_on(connection_->reactors[0], connection_->http->fetch(std::move(out), kMostAnswer));
   if (!answer) {
-    throw CommandError(cat("no answer from ", endpoint_, " (", describe(answer.error()), "); is Virga running? virga up starts it"));
+    throw CommandError(
+        cat("no answer from ", endpoint_, " (", describe(answer.error()), "); is Virga running? virga up starts it"));
   }
   wire::HttpResponse response;
   response.status = answer->status;
@@ -101,7 +105,8 @@ std::optional<Refusal> Client::send(const wire::OperationModel& op, const void* 
   }
   request.headers.set("host", std::string_view(endpoint_).substr(endpoint_.find("://") + 3));
   const auto flavour = wire::sigv4::flavour_of(op.service->id, protocol);
-  wire::sigv4::sign(request, identity_, region_, op.service->signing_name, hex_encode(sha256(body)), SystemClock().now(), flavour);
+  wire::sigv4::sign(request, identity_, region_, op.service->signing_name, hex_encode(sha256(body)),
+                    SystemClock().now(), flavour);
   const wire::HttpResponse response = exchange(std::move(request), body);
   if (response.status >= 300) return parse_refusal(response, body);
   wire::read_output(protocol, op, response, body, out);
@@ -109,7 +114,8 @@ std::optional<Refusal> Client::send(const wire::OperationModel& op, const void* 
 }
 
 void Client::refuse(const wire::OperationModel& op, const Refusal& refusal) const {
-  throw CommandError(cat(op.service->id, " ", op.name, ": ", refusal.code, refusal.code.empty() ? "" : ": ", refusal.message));
+  throw CommandError(
+      cat(op.service->id, " ", op.name, ": ", refusal.code, refusal.code.empty() ? "" : ": ", refusal.message));
 }
 
 Json Client::get(const std::string& path) {
@@ -118,7 +124,8 @@ Json Client::get(const std::string& path) {
   request.target = path;
   std::string body;
   const wire::HttpResponse response = exchange(std::move(request), body);
-  if (response.status != 200) throw CommandError(cat(endpoint_, " answers, but is no Virga (status ", response.status, " for ", path, ")"));
+  if (response.status != 200)
+    throw CommandError(cat(endpoint_, " answers, but is no Virga (status ", response.status, " for ", path, ")"));
   return Json::parse(body);
 }
 

@@ -1,4 +1,5 @@
-// The command line's half of the wire: typed calls to a running Virga (or AWS itself), signed, from plain blocking code.
+// The command line's half of the wire: typed calls to a running Virga (or AWS itself), signed, from plain blocking
+// code.
 #pragma once
 
 #include <expected>

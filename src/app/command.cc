@@ -6,7 +6,8 @@
 
 namespace virga::app {
 
-const Option kEndpointOption{"--endpoint", "URL", "The Virga to talk to (AWS_ENDPOINT_URL, else http://127.0.0.1:4566)"};
+const Option kEndpointOption{"--endpoint", "URL",
+                             "The Virga to talk to (AWS_ENDPOINT_URL, else http://127.0.0.1:4566)"};
 const Option kRegionOption{"--region", "NAME", "Region (AWS_REGION, AWS_DEFAULT_REGION, else us-east-1)"};
 const Option kOutputOption{"--output", "FORMAT", "text, for people, or json, for programs"};
 
@@ -46,7 +47,8 @@ Arguments Command::parse(const std::vector<std::string>& words) const {
     }
     const auto [name, inline_value] = split_once(word, '=');
     const auto option = std::ranges::find(options, name, &Option::name);
-    if (option == options.end()) throw UsageError(cat("virga ", this->name, " has no option ", name, "; see virga ", this->name, " --help"));
+    if (option == options.end())
+      throw UsageError(cat("virga ", this->name, " has no option ", name, "; see virga ", this->name, " --help"));
     if (option->value.empty()) {
       arguments.options_.emplace(name, "");
     } else if (name.size() < word.size()) {
@@ -104,12 +106,14 @@ std::string completion_script(std::string_view shell) {
     for (const Option& option : command.options) append(options, " ", option.name);
     append(cases, "    ", command.name, ") words='", options, "' ;;\n");
   }
-  const std::string body = cat("  local words='", names, " help'\n  case \"${COMP_WORDS[1]}\" in\n", cases, "  esac\n",
-                               "  if [ \"$COMP_CWORD\" -eq 1 ]; then words='", names, " help'; fi\n",
-                               "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n",
-                               "  if [ ${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\")); fi\n");
+  const std::string body =
+      cat("  local words='", names, " help'\n  case \"${COMP_WORDS[1]}\" in\n", cases, "  esac\n",
+          "  if [ \"$COMP_CWORD\" -eq 1 ]; then words='", names, " help'; fi\n",
+          "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n",
+          "  if [ ${#COMPREPLY[@]} -eq 0 ]; then COMPREPLY=($(compgen -f -- \"${COMP_WORDS[COMP_CWORD]}\")); fi\n");
   if (shell == "bash") return cat("_virga() {\n", body, "}\ncomplete -F _virga virga\n");
-  if (shell == "zsh") return cat("autoload -U +X bashcompinit && bashcompinit\n_virga() {\n", body, "}\ncomplete -F _virga virga\n");
+  if (shell == "zsh")
+    return cat("autoload -U +X bashcompinit && bashcompinit\n_virga() {\n", body, "}\ncomplete -F _virga virga\n");
   throw UsageError(cat("completion is written for bash and zsh, not '", shell, "'"));
 }
 

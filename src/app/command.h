@@ -37,15 +37,15 @@ class Arguments {
 };
 
 struct Option {
-  std::string_view name;    // "--port"
-  std::string_view value;   // what stands for its value in help: "N"; empty: a switch
+  std::string_view name;   // "--port"
+  std::string_view value;  // what stands for its value in help: "N"; empty: a switch
   std::string_view help;
 };
 
 struct Command {
   std::string_view name;
-  std::string_view positional;           // in help: "FOLDER"; empty: takes none
-  std::string_view summary;              // one line
+  std::string_view positional;  // in help: "FOLDER"; empty: takes none
+  std::string_view summary;     // one line
   std::vector<Option> options;
   std::vector<std::string_view> examples;
   int (*run)(const Arguments& arguments);

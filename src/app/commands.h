@@ -8,7 +8,8 @@
 namespace virga::app {
 
 std::string default_data();
-// The AWS SDK for JavaScript where an installation or a clone's build has it, as AWS's own runtimes carry it; else empty.
+// The AWS SDK for JavaScript where an installation or a clone's build has it, as AWS's own runtimes carry it; else
+// empty.
 std::string default_node_modules();
 
 int run_up(const Arguments& arguments);

@@ -24,8 +24,13 @@ constexpr auto kBetweenLooks = std::chrono::milliseconds(250);
 
 std::chrono::seconds parse_duration(const std::string& text) {
   const auto number = text.size() < 2 ? std::nullopt : parse_int(std::string_view(text).substr(0, text.size() - 1));
-  const int64_t unit = text.ends_with('s') ? 1 : text.ends_with('m') ? 60 : text.ends_with('h') ? 3600 : text.ends_with('d') ? 86'400 : 0;
-  if (!number || *number < 0 || unit == 0) throw UsageError(cat("--since takes a time such as 90s, 10m, 2h or 1d, not '", text, "'"));
+  const int64_t unit = text.ends_with('s')   ? 1
+                       : text.ends_with('m') ? 60
+                       : text.ends_with('h') ? 3600
+                       : text.ends_with('d') ? 86'400
+                                             : 0;
+  if (!number || *number < 0 || unit == 0)
+    throw UsageError(cat("--since takes a time such as 90s, 10m, 2h or 1d, not '", text, "'"));
   return std::chrono::seconds(*number * unit);
 }
 
@@ -42,7 +47,8 @@ int run_invoke(const Arguments& arguments) {
   const lambda::InvocationResponse answer = client.call<lambda::op::Invoke>(request);
   const std::string log = base64_decode(answer.log_result.value_or("")).value_or("");
   if (arguments.json()) {
-    Json out = Json::object({{"status", answer.status_code.value_or(0)}, {"version", answer.executed_version.value_or("")}});
+    Json out =
+        Json::object({{"status", answer.status_code.value_or(0)}, {"version", answer.executed_version.value_or("")}});
     if (answer.function_error) out["error"] = *answer.function_error;
     out["payload"] = answer.payload.value_or("");
     out["log"] = log;
@@ -83,7 +89,11 @@ int run_logs(const Arguments& arguments) {
         std::string message = event.message.value_or("");
         while (message.ends_with('\n')) message.pop_back();
         if (arguments.json()) {
-          print(stdout, cat(Json::object({{"timestamp", time}, {"stream", event.log_stream_name.value_or("")}, {"message", message}}).dump(), "\n"));
+          print(stdout,
+                cat(Json::object(
+                        {{"timestamp", time}, {"stream", event.log_stream_name.value_or("")}, {"message", message}})
+                        .dump(),
+                    "\n"));
         } else {
           print(stdout, cat(iso8601_millis(Time::from_millis(time)), " ", message, "\n"));
         }

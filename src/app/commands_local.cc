@@ -25,7 +25,8 @@ void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), s
 
 constexpr auto kStopPatience = std::chrono::seconds(20);
 
-// Median time of a durable write of 1 KB into the data folder's file system, in microseconds; nothing when it can't be written.
+// Median time of a durable write of 1 KB into the data folder's file system, in microseconds; nothing when it can't be
+// written.
 std::optional<double> sync_cost(const std::string& folder) {
   const std::string path = cat(folder, "/.doctor-", ::getpid());
   const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -63,18 +64,21 @@ int run_status(const Arguments& arguments) {
   if (const Json* list = health.find("services")) {
     for (const Json& service : list->as_array()) append(services, services.empty() ? "" : ", ", service.as_string());
   }
-  print(cat("Virga ", health.string_or("version"), " runs at ", client.endpoint(), ", process ", health.find("pid")->as_int(), "\nData      ",
-            health.string_or("data"), "\nServices  ", services, "\n"));
+  print(cat("Virga ", health.string_or("version"), " runs at ", client.endpoint(), ", process ",
+            health.find("pid")->as_int(), "\nData      ", health.string_or("data"), "\nServices  ", services, "\n"));
   return 0;
 }
 
 int run_down(const Arguments& arguments) {
   Client client(arguments);
   const pid_t pid = static_cast<pid_t>(client.get("/_virga/health").find("pid")->as_int());
-  if (::kill(pid, SIGTERM) != 0) throw CommandError(cat("process ", pid, " can't be stopped from here: it runs on another machine or as another user"));
+  if (::kill(pid, SIGTERM) != 0)
+    throw CommandError(
+        cat("process ", pid, " can't be stopped from here: it runs on another machine or as another user"));
   const auto end = std::chrono::steady_clock::now() + kStopPatience;
   while (::kill(pid, 0) == 0) {
-    if (std::chrono::steady_clock::now() > end) throw CommandError(cat("process ", pid, " was told to stop and has not yet"));
+    if (std::chrono::steady_clock::now() > end)
+      throw CommandError(cat("process ", pid, " was told to stop and has not yet"));
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   print("Virga has stopped.\n");
@@ -93,7 +97,8 @@ int run_services(const Arguments& arguments) {
       (operation.served ? served : known).push_back(operation.name);
       if (operation.served) append(names, "  ", operation.name, "\n");
     }
-    append(text, model->id, ": ", served.as_array().size(), " of ", model->operations.size(), " operations of ", model->full_name, "\n");
+    append(text, model->id, ": ", served.as_array().size(), " of ", model->operations.size(), " operations of ",
+           model->full_name, "\n");
     if (!only.empty()) text += names;
     all[model->id] = Json::object({{"served", std::move(served)}, {"not_served", std::move(known)}});
   }
@@ -108,7 +113,8 @@ int run_doctor(const Arguments& arguments) {
   const std::string state = cat(data, "/doctor-", ::getpid());
   std::vector<sandbox::Capability> checks;
   {
-    const auto sandboxes = sandbox::open({.state_directory = state, .node_modules = default_node_modules(), .warm_pool = 0});
+    const auto sandboxes =
+        sandbox::open({.state_directory = state, .node_modules = default_node_modules(), .warm_pool = 0});
     checks = sandboxes->capabilities();
     for (const std::string_view runtime : {"python3.11", "nodejs22.x", "provided.al2023"}) {
       const auto found = sandboxes->runtime(std::string(runtime));
@@ -124,7 +130,8 @@ int run_doctor(const Arguments& arguments) {
                                       : cat(data, " syncs 1 KB in ", static_cast<int64_t>(*cost), " µs (median)")});
   if (arguments.json()) {
     Json list = Json::array();
-    for (const auto& check : checks) list.push_back(Json::object({{"name", check.name}, {"holds", check.enforced}, {"how", check.how}}));
+    for (const auto& check : checks)
+      list.push_back(Json::object({{"name", check.name}, {"holds", check.enforced}, {"how", check.how}}));
     print(cat(list.dump(), "\n"));
   } else {
     for (const auto& check : checks) {
@@ -138,8 +145,9 @@ int run_doctor(const Arguments& arguments) {
 
 int run_env(const Arguments& arguments) {
   Client client(arguments);
-  print(cat("export AWS_ENDPOINT_URL=", client.endpoint(), "\nexport AWS_ACCESS_KEY_ID=test\nexport AWS_SECRET_ACCESS_KEY=test\nexport AWS_REGION=",
-            client.region(), "\nexport AWS_DEFAULT_REGION=", client.region(), "\nexport AWS_PAGER=\n",
+  print(cat("export AWS_ENDPOINT_URL=", client.endpoint(),
+            "\nexport AWS_ACCESS_KEY_ID=test\nexport AWS_SECRET_ACCESS_KEY=test\nexport AWS_REGION=", client.region(),
+            "\nexport AWS_DEFAULT_REGION=", client.region(), "\nexport AWS_PAGER=\n",
             "# aws cli before 2.13 (Debian 12's) doesn't know AWS_ENDPOINT_URL; this tells it:\n"
             "aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }\n"));
   return 0;

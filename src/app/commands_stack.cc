@@ -43,7 +43,8 @@ fs::path find_template(const Arguments& arguments, const fs::path& folder) {
   for (const char* name : {"template.yaml", "template.yml", "template.json"}) {
     if (fs::exists(folder / name)) return folder / name;
   }
-  throw CommandError(cat("no template.yaml, template.yml or template.json in ", folder.string(), "; name one with --template"));
+  throw CommandError(
+      cat("no template.yaml, template.yml or template.json in ", folder.string(), "; name one with --template"));
 }
 
 // A folder as an archive whose bytes depend on its content alone; a file that is an archive already, as it is.
@@ -69,7 +70,8 @@ std::string pack(const fs::path& path) {
 }
 
 bool is_local(const Json* value) {
-  return value && value->is_string() && !value->as_string().starts_with("s3://") && !value->as_string().starts_with("http");
+  return value && value->is_string() && !value->as_string().starts_with("s3://") &&
+         !value->as_string().starts_with("http");
 }
 
 // Uploads what the template names by path, and puts the places it is at into the template.
@@ -91,7 +93,8 @@ class Packager {
       const std::string type = resource.string_or("Type");
       Json* properties = resource.find("Properties");
       if (!properties) continue;
-      if (type == "AWS::Serverless::Function" && !properties->find("CodeUri") && !properties->find("InlineCode") && global_code) {
+      if (type == "AWS::Serverless::Function" && !properties->find("CodeUri") && !properties->find("InlineCode") &&
+          global_code) {
         (*properties)["CodeUri"] = *global_code;
       }
       if (type == "AWS::Serverless::Function") replace_uri(name, *properties, "CodeUri");
@@ -153,7 +156,8 @@ std::vector<cfn::Parameter> parameters_of(const Arguments& arguments) {
   std::vector<cfn::Parameter> parameters;
   for (const std::string& text : arguments.all("--parameter")) {
     const auto [key, value] = split_once(text, '=');
-    if (key.empty() || text.find('=') == text.npos) throw UsageError(cat("--parameter takes KEY=VALUE, not '", text, "'"));
+    if (key.empty() || text.find('=') == text.npos)
+      throw UsageError(cat("--parameter takes KEY=VALUE, not '", text, "'"));
     cfn::Parameter parameter;
     parameter.parameter_key = std::string(key);
     parameter.parameter_value = std::string(value);
@@ -165,7 +169,8 @@ std::vector<cfn::Parameter> parameters_of(const Arguments& arguments) {
 // Prints a stack's events as they come, until the stack is at rest; returns its last status.
 class Progress {
  public:
-  Progress(Client& client, const Arguments& arguments, std::string stack) : client_(client), arguments_(arguments), stack_(std::move(stack)) {
+  Progress(Client& client, const Arguments& arguments, std::string stack)
+      : client_(client), arguments_(arguments), stack_(std::move(stack)) {
     for (const cfn::StackEvent& event : events()) seen_.insert(event.event_id);
   }
   // `reference`: the stack's id where it is known, since a deleted stack has no name.
@@ -207,8 +212,10 @@ class Progress {
       std::string column = cat("  ", status);
       column.resize(std::max<size_t>(column.size() + 1, 38), ' ');
       const std::string reason = event.resource_status_reason.value_or("");
-      say(arguments_, cat(column, event.logical_resource_id.value_or(""), "  ", event.resource_type.value_or(""), reason.empty() ? "" : "  ", reason));
-      if (status.ends_with("_FAILED") && failure_.empty()) failure_ = cat(event.logical_resource_id.value_or(""), ": ", reason);
+      say(arguments_, cat(column, event.logical_resource_id.value_or(""), "  ", event.resource_type.value_or(""),
+                          reason.empty() ? "" : "  ", reason));
+      if (status.ends_with("_FAILED") && failure_.empty())
+        failure_ = cat(event.logical_resource_id.value_or(""), ": ", reason);
     }
   }
 
@@ -220,11 +227,13 @@ class Progress {
   std::string reason_, failure_;
 };
 
-void show_outputs(const Arguments& arguments, const std::string& stack, const std::string& status, const std::vector<cfn::Output>& outputs) {
+void show_outputs(const Arguments& arguments, const std::string& stack, const std::string& status,
+                  const std::vector<cfn::Output>& outputs) {
   if (arguments.json()) {
     Json all = Json::object();
     for (const cfn::Output& output : outputs) all[output.output_key.value_or("")] = output.output_value.value_or("");
-    std::printf("%s\n", Json::object({{"stack", stack}, {"status", status}, {"outputs", std::move(all)}}).dump().c_str());
+    std::printf("%s\n",
+                Json::object({{"stack", stack}, {"status", status}, {"outputs", std::move(all)}}).dump().c_str());
     return;
   }
   if (!outputs.empty()) std::printf("\nOutputs:\n");
@@ -250,7 +259,8 @@ int run_deploy(const Arguments& arguments) {
   cfn::CreateChangeSetInput create;
   create.stack_name = stack;
   create.change_set_name = cat("virga-", SystemClock().now().millis());
-  create.capabilities = std::vector{cfn::Capability::CAPABILITY_IAM, cfn::Capability::CAPABILITY_NAMED_IAM, cfn::Capability::CAPABILITY_AUTO_EXPAND};
+  create.capabilities = std::vector{cfn::Capability::CAPABILITY_IAM, cfn::Capability::CAPABILITY_NAMED_IAM,
+                                    cfn::Capability::CAPABILITY_AUTO_EXPAND};
   create.parameters = parameters_of(arguments);
   const std::string text = root.dump();
   if (text.size() <= kInlineTemplate) {
@@ -261,7 +271,8 @@ int run_deploy(const Arguments& arguments) {
   cfn::DescribeStacksInput describe;
   describe.stack_name = stack;
   const auto former = client.try_call<cfn::op::DescribeStacks>(describe);
-  const bool exists = former && former->stacks && !former->stacks->empty() && former->stacks->front().stack_status != cfn::StackStatus::REVIEW_IN_PROGRESS;
+  const bool exists = former && former->stacks && !former->stacks->empty() &&
+                      former->stacks->front().stack_status != cfn::StackStatus::REVIEW_IN_PROGRESS;
   create.change_set_type = exists ? cfn::ChangeSetType::UPDATE : cfn::ChangeSetType::CREATE;
 
   Progress progress(client, arguments, stack);
@@ -276,7 +287,8 @@ int run_deploy(const Arguments& arguments) {
       cfn::DeleteChangeSetInput forget;
       forget.change_set_name = created.id.value_or("");
       client.try_call<cfn::op::DeleteChangeSet>(forget);
-      if (reason.find("didn't contain changes") == reason.npos && reason.find("No updates") == reason.npos) throw CommandError(reason);
+      if (reason.find("didn't contain changes") == reason.npos && reason.find("No updates") == reason.npos)
+        throw CommandError(reason);
       say(arguments, "Nothing has changed.");
       progress.follow(created.stack_id.value_or(stack));
       show_outputs(arguments, stack, "UNCHANGED", progress.outputs());
@@ -288,7 +300,8 @@ int run_deploy(const Arguments& arguments) {
   execute.change_set_name = created.id.value_or("");
   client.call<cfn::op::ExecuteChangeSet>(execute);
   const std::string status = progress.follow(created.stack_id.value_or(stack));
-  if (status != "CREATE_COMPLETE" && status != "UPDATE_COMPLETE") throw CommandError(cat(stack, " ended as ", status, ": ", progress.failure()));
+  if (status != "CREATE_COMPLETE" && status != "UPDATE_COMPLETE")
+    throw CommandError(cat(stack, " ended as ", status, ": ", progress.failure()));
   show_outputs(arguments, stack, status, progress.outputs());
   return 0;
 }

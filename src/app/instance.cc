@@ -97,13 +97,19 @@ bool is_loopback(std::string_view host) {
 // Members are made top to bottom and end bottom to top.
 struct Instance::Parts {
   explicit Parts(Settings s)
-      : settings(std::move(s)), lock(settings.data),
+      : settings(std::move(s)),
+        lock(settings.data),
         sandboxes(sandbox::open({.state_directory = cat(settings.data, "/run"),
                                  .node_modules = settings.node_modules,
                                  .adopt_listener = [this](int fd) { return adopt(fd); }})),
-        db(kv::open_rocks({.directory = cat(settings.data, "/store")})), blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),
-        reactors(settings.threads), tokens(must(run(kernel::Tokens::load_key(*db)), "the store's secret key")),
-        authorizer(settings.iam), audit(*db, clock), cloud(clock, authorizer, audit, metrics), timers(*db, clock),
+        db(kv::open_rocks({.directory = cat(settings.data, "/store")})),
+        blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),
+        reactors(settings.threads),
+        tokens(must(run(kernel::Tokens::load_key(*db)), "the store's secret key")),
+        authorizer(settings.iam),
+        audit(*db, clock),
+        cloud(clock, authorizer, audit, metrics),
+        timers(*db, clock),
         deps{*db, *blobs, clock, cloud, timers, tokens, settings.data} {
     ServiceOptions options;
     options.iam.development_key = is_loopback(settings.host) && settings.root_access_key.empty();
@@ -118,7 +124,9 @@ struct Instance::Parts {
     server_options.clock = &clock;
     server.emplace(reactors, server_options);
     handlers.request = [this](wire::HttpRequest& request) { return door->serve(request, front::Door::From::kOutside); };
-    function_handlers.request = [this](wire::HttpRequest& request) { return door->serve(request, front::Door::From::kFunction); };
+    function_handlers.request = [this](wire::HttpRequest& request) {
+      return door->serve(request, front::Door::From::kFunction);
+    };
   }
 
   std::function<void()> adopt(int fd) {
@@ -187,15 +195,17 @@ uint16_t Instance::start() {
   p.add_locals();
   p.reactors.start();
   p.started = true;
-  must(rt::run_on(p.reactors[0], [](Parts& parts) -> Task<void> {
-         parts.audit.start();
-         co_await parts.cloud.start();
-         parts.timers.start();
-       }(p)),
+  must(rt::run_on(p.reactors[0],
+                  [](Parts& parts) -> Task<void> {
+                    parts.audit.start();
+                    co_await parts.cloud.start();
+                    parts.timers.start();
+                  }(p)),
        "a service could not start");
   std::shared_ptr<rt::TlsServer> tls;
   if (!p.settings.tls_certificate.empty()) {
-    tls = std::make_shared<rt::TlsServer>(rt::Certificate{read_file(p.settings.tls_certificate), read_file(p.settings.tls_key)});
+    tls = std::make_shared<rt::TlsServer>(
+        rt::Certificate{read_file(p.settings.tls_certificate), read_file(p.settings.tls_key)});
   }
   return p.server->listen(p.settings.host, p.settings.port, p.handlers, tls);
 }

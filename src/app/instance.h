@@ -12,10 +12,10 @@
 namespace virga::app {
 
 struct Settings {
-  std::string data;                  // the folder with everything durable
+  std::string data;  // the folder with everything durable
   std::string host = "127.0.0.1";
-  uint16_t port = 4566;              // 0: a free one
-  int threads = 0;                   // reactors; 0: one a core
+  uint16_t port = 4566;  // 0: a free one
+  int threads = 0;       // reactors; 0: one a core
   kernel::IamMode iam = kernel::IamMode::kEnforce;
   std::string root_access_key, root_secret_key;  // of account 000000000000; empty: the development key test/test
   std::string tls_certificate, tls_key;          // PEM files; both or none
@@ -25,8 +25,8 @@ struct Settings {
 
 class Instance {
  public:
-  // Starts the sandbox's launcher, so it comes before any thread. Throws CommandError with a sentence for people: a data
-  // folder in use or newer, a port in use, the development key on an address that others can reach.
+  // Starts the sandbox's launcher, so it comes before any thread. Throws CommandError with a sentence for people: a
+  // data folder in use or newer, a port in use, the development key on an address that others can reach.
   explicit Instance(Settings settings);
   ~Instance();
   // Serves from here on. Returns the port.

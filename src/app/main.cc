@@ -35,8 +35,10 @@ int main(int argc, char** argv) {
 
   std::vector<std::string> words(argv + 1, argv + argc);
   if (words.empty() || words[0] == "help" || words[0] == "--help" || words[0] == "-h") {
-    if (words.size() > 1) std::swap(words[0], words[1]), words[1] = "--help";
-    else return print(stdout, virga::app::overview()), 0;
+    if (words.size() > 1)
+      std::swap(words[0], words[1]), words[1] = "--help";
+    else
+      return print(stdout, virga::app::overview()), 0;
   }
   if (words[0] == "--version") words[0] = "version";
   const auto& commands = virga::app::commands();

@@ -36,7 +36,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
 
 std::vector<const wire::ServiceModel*> service_models() {
   return {&apigatewayv2::kModel, &cloudformation::kModel, &dynamodb::kModel, &iam::kModel,
-          &lambda::kModel,       &logs::kModel,           &s3::kModel,             &sts::kModel};
+          &lambda::kModel,       &logs::kModel,           &s3::kModel,       &sts::kModel};
 }
 
 }  // namespace virga::app

@@ -49,15 +49,19 @@ Settings settings_of(const Arguments& arguments) {
 void arm(const std::string& text) {
   const auto [name, rest] = split_once(text, '=');
   const auto [action, skip] = split_once(rest, ':');
-  if (name.empty() || (action != "kill" && action != "fail")) throw UsageError(cat("--fault takes NAME=kill or NAME=fail, not '", text, "'"));
-  arm_fault(std::string(name), action == "kill" ? FaultAction::kKill : FaultAction::kFail, static_cast<uint64_t>(parse_int(skip).value_or(0)));
+  if (name.empty() || (action != "kill" && action != "fail"))
+    throw UsageError(cat("--fault takes NAME=kill or NAME=fail, not '", text, "'"));
+  arm_fault(std::string(name), action == "kill" ? FaultAction::kKill : FaultAction::kFail,
+            static_cast<uint64_t>(parse_int(skip).value_or(0)));
 }
 #endif
 
 void set_logging(const Arguments& arguments) {
   const std::string level = arguments.get("--log", "info"), format = arguments.get("--log-format", "text");
-  const std::pair<std::string_view, LogLevel> levels[] = {
-      {"debug", LogLevel::kDebug}, {"info", LogLevel::kInfo}, {"warning", LogLevel::kWarning}, {"error", LogLevel::kError}};
+  const std::pair<std::string_view, LogLevel> levels[] = {{"debug", LogLevel::kDebug},
+                                                          {"info", LogLevel::kInfo},
+                                                          {"warning", LogLevel::kWarning},
+                                                          {"error", LogLevel::kError}};
   for (const auto& [name, value] : levels) {
     if (level == name) return set_log(value, format == "json" ? LogFormat::kJson : LogFormat::kText);
   }
@@ -118,12 +122,17 @@ int serve(const Arguments& arguments, SteadyClock::time_point began, int say_to)
   ::pthread_sigmask(SIG_BLOCK, &ending, nullptr);
   const uint16_t port = instance.start();
   const double took = std::chrono::duration<double, std::milli>(SteadyClock::now() - began).count();
-  const std::string host = settings.host.empty() || settings.host == "0.0.0.0" || settings.host == "::" ? "localhost" : settings.host;
-  const std::string url = cat(settings.tls_key.empty() ? "http" : "https", "://", host.find(':') == host.npos ? host : cat("[", host, "]"), ":", port);
+  const std::string host =
+      settings.host.empty() || settings.host == "0.0.0.0" || settings.host == "::" ? "localhost" : settings.host;
+  const std::string url = cat(settings.tls_key.empty() ? "http" : "https", "://",
+                              host.find(':') == host.npos ? host : cat("[", host, "]"), ":", port);
   const std::string time = cat(static_cast<int64_t>(took), ".", static_cast<int64_t>(took * 10) % 10);
-  say(say_to, arguments.json()
-                  ? cat(Json::object({{"endpoint", url}, {"ready_ms", took}, {"data", settings.data}, {"pid", ::getpid()}}).dump(), "\n")
-                  : cat("Virga ", VIRGA_VERSION, " is ready at ", url, " in ", time, " ms, data in ", settings.data, "\n"));
+  say(say_to,
+      arguments.json()
+          ? cat(Json::object({{"endpoint", url}, {"ready_ms", took}, {"data", settings.data}, {"pid", ::getpid()}})
+                    .dump(),
+                "\n")
+          : cat("Virga ", VIRGA_VERSION, " is ready at ", url, " in ", time, " ms, data in ", settings.data, "\n"));
   if (say_to != 1) ::close(say_to);
 
   int signal = 0;
@@ -136,7 +145,8 @@ int serve(const Arguments& arguments, SteadyClock::time_point began, int say_to)
 std::string default_node_modules() {
   std::error_code none;
   const std::filesystem::path binary = std::filesystem::read_symlink("/proc/self/exe", none);
-  for (const std::filesystem::path& folder : {std::filesystem::path("/usr/lib/virga/node_modules"), binary.parent_path() / "../../node_modules"}) {
+  for (const std::filesystem::path& folder :
+       {std::filesystem::path("/usr/lib/virga/node_modules"), binary.parent_path() / "../../node_modules"}) {
     if (std::filesystem::exists(folder / "@aws-sdk", none)) return std::filesystem::canonical(folder).string();
   }
   return {};

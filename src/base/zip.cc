@@ -65,7 +65,8 @@ ZipReader::ZipReader(std::string_view archive, uint64_t most_bytes, size_t most_
   if (count == 0xffff || at == 0xffffffff) throw ZipError("zip64 archives are not accepted");
   if (count > most_entries) throw ZipError(cat("the archive has ", count, " entries, more than ", most_entries));
   for (size_t i = 0; i < count; ++i) {
-    if (at + kCentralSize > archive.size() || le32(archive, at) != kCentralHeader) throw ZipError("damaged zip directory");
+    if (at + kCentralSize > archive.size() || le32(archive, at) != kCentralHeader)
+      throw ZipError("damaged zip directory");
     const size_t name_size = le16(archive, at + 28), extra = le16(archive, at + 30), comment = le16(archive, at + 32);
     if (at + kCentralSize + name_size + extra + comment > archive.size()) throw ZipError("damaged zip directory");
     ZipEntry entry;
@@ -80,9 +81,11 @@ ZipReader::ZipReader(std::string_view archive, uint64_t most_bytes, size_t most_
     entry.mode = unix_made ? le32(archive, at + 38) >> 16 : 0;
     if (!(entry.mode & 0777)) entry.mode = entry.is_directory() ? 040755 : 0100644;
     const size_t local = le32(archive, at + 42);
-    if (local + kLocalSize > archive.size() || le32(archive, local) != kLocalHeader) throw ZipError("damaged zip entry");
+    if (local + kLocalSize > archive.size() || le32(archive, local) != kLocalHeader)
+      throw ZipError("damaged zip entry");
     entry.data_offset = local + kLocalSize + le16(archive, local + 26) + le16(archive, local + 28);
-    if (entry.data_offset + entry.compressed_size > archive.size()) throw ZipError(cat("truncated entry '", entry.name, "'"));
+    if (entry.data_offset + entry.compressed_size > archive.size())
+      throw ZipError(cat("truncated entry '", entry.name, "'"));
     total_size_ += entry.size;
     if (total_size_ > most_bytes) throw ZipError(cat("unpacked, the archive is larger than ", most_bytes, " bytes"));
     entries_.push_back(std::move(entry));
@@ -120,7 +123,8 @@ void ZipReader::extract(const ZipEntry& entry, const std::function<void(std::str
       if (made) emit({buffer.data(), made});
     }
   } else {
-    throw ZipError(cat("entry '", entry.name, "' uses compression method ", entry.method, "; only stored and deflate are read"));
+    throw ZipError(
+        cat("entry '", entry.name, "' uses compression method ", entry.method, "; only stored and deflate are read"));
   }
   if (size != entry.size || crc != entry.crc32) throw ZipError(cat("entry '", entry.name, "' fails its checksum"));
 }
@@ -152,9 +156,9 @@ void ZipWriter::add(std::string_view name, std::string_view content, uint32_t mo
   const uint32_t offset = static_cast<uint32_t>(out_.size());
   std::string common;  // what the local and the central header share
   put16(common, 20);
-  put16(common, 0x0800);                // names are UTF-8
+  put16(common, 0x0800);  // names are UTF-8
   put16(common, deflated ? 8 : 0);
-  put32(common, 0x00210000);            // 1980-01-01: the content alone decides the bytes
+  put32(common, 0x00210000);  // 1980-01-01: the content alone decides the bytes
   put32(common, crc32(content));
   put32(common, static_cast<uint32_t>(data.size()));
   put32(common, static_cast<uint32_t>(content.size()));
@@ -165,7 +169,7 @@ void ZipWriter::add(std::string_view name, std::string_view content, uint32_t mo
   out_ += name;
   out_ += data;
   put32(directory_, kCentralHeader);
-  put16(directory_, 3 << 8 | 20);       // made on Unix
+  put16(directory_, 3 << 8 | 20);  // made on Unix
   directory_ += common;
   put16(directory_, 0);
   put16(directory_, 0);

@@ -16,13 +16,13 @@ struct ZipError : std::runtime_error {
 };
 
 struct ZipEntry {
-  std::string name;           // relative, '/'-separated, without "..", never empty; directories end with '/'
-  uint32_t mode = 0;          // Unix mode with type bits; 0644 (directories 0755) when the archive gives none
-  uint64_t size = 0;          // uncompressed
+  std::string name;   // relative, '/'-separated, without "..", never empty; directories end with '/'
+  uint32_t mode = 0;  // Unix mode with type bits; 0644 (directories 0755) when the archive gives none
+  uint64_t size = 0;  // uncompressed
   uint64_t compressed_size = 0;
   uint32_t crc32 = 0;
-  uint16_t method = 0;        // 0 stored, 8 deflated
-  uint64_t data_offset = 0;   // of the compressed bytes
+  uint16_t method = 0;       // 0 stored, 8 deflated
+  uint64_t data_offset = 0;  // of the compressed bytes
   bool is_directory() const { return name.ends_with('/'); }
   bool is_symlink() const { return (mode & 0170000) == 0120000; }
 };

@@ -79,9 +79,9 @@ Route Router::find(HttpRequest& request, std::string_view signing_name) const {
     if (!route.service && signing_name.empty()) route.service = by_content(request);
   }
   if (!route.service) {
-    throw wire::door::unknown_operation(nullptr, Protocol::kRestJson,
-                                        signing_name.empty() ? cat(request.method, " ", request.path)
-                                                             : cat("service '", signing_name, "'"));
+    throw wire::door::unknown_operation(
+        nullptr, Protocol::kRestJson,
+        signing_name.empty() ? cat(request.method, " ", request.path) : cat("service '", signing_name, "'"));
   }
   if (!is_rest(*route.service)) {
     route.protocol = route.service->protocols.front();

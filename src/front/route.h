@@ -19,10 +19,10 @@ struct Route {
   const wire::ServiceModel* service = nullptr;
   wire::Protocol protocol = wire::Protocol::kJson11;
   const wire::OperationModel* operation = nullptr;
-  std::vector<std::pair<std::string, std::string>> labels;     // of the operation's URI pattern, decoded
-  const kernel::Endpoint* endpoint = nullptr;                  // instead of a service: something a user made
+  std::vector<std::pair<std::string, std::string>> labels;  // of the operation's URI pattern, decoded
+  const kernel::Endpoint* endpoint = nullptr;               // instead of a service: something a user made
   std::string endpoint_id;
-  std::string endpoint_path;                                   // undecoded, without the query
+  std::string endpoint_path;  // undecoded, without the query
 };
 
 class Router {

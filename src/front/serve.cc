@@ -211,7 +211,8 @@ Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body
   if (!call.signature) co_return;  // anonymous: the policies decide
   const sigv4::SignedRequest& signature = *call.signature;
   const auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
-  const bool refused = credential && call.from == From::kFunction && credential->principal.kind == kernel::Principal::Kind::kRoot;
+  const bool refused =
+      credential && call.from == From::kFunction && credential->principal.kind == kernel::Principal::Kind::kRoot;
   if (!credential || refused) co_await fail(sigv4::unknown_key(call.flavour, signature.access_key));
   if (credential->expires.micros && credential->expires < cloud_.clock().now()) {
     co_await fail(sigv4::expired_token(call.flavour, signature.session_token));

@@ -48,7 +48,9 @@ void check_complete(const wire::ServiceModel& model, OpTable& table) {
       throw std::logic_error(cat(model.id, " has ", operation->model->name, " twice, or serves.txt does not list it"));
     }
   }
-  if (!listed.empty()) throw std::logic_error(cat("models/", model.id, "/serves.txt lists ", (*listed.begin())->name, ", which has no handler"));
+  if (!listed.empty())
+    throw std::logic_error(
+        cat("models/", model.id, "/serves.txt lists ", (*listed.begin())->name, ", which has no handler"));
 }
 
 }  // namespace
@@ -68,8 +70,10 @@ void Cloud::add(std::unique_ptr<Service> service) {
     auto registered = std::make_unique<Registered>();
     registered->operation = std::move(operation);
     registered->calls = &metrics_.counter("virga_calls_total", "Operations called, from outside or inside", labels);
-    registered->refused = &metrics_.counter("virga_calls_refused_total", "Operations refused for the caller's fault", labels);
-    registered->failed = &metrics_.counter("virga_calls_failed_total", "Operations that failed for Virga's fault", labels);
+    registered->refused =
+        &metrics_.counter("virga_calls_refused_total", "Operations refused for the caller's fault", labels);
+    registered->failed =
+        &metrics_.counter("virga_calls_failed_total", "Operations that failed for Virga's fault", labels);
     registered->latency = &metrics_.histogram("virga_call_milliseconds", "Time an operation took", labels);
     by_model_.emplace(&model, registered.get());
     registered_.push_back(std::move(registered));

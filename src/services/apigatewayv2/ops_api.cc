@@ -12,7 +12,9 @@ namespace {
 CorsRecord record_of(const Cors& cors) {
   CorsRecord record;
   record.allow_credentials = cors.allow_credentials.value_or(false);
-  const auto list = [](const std::optional<std::vector<std::string>>& values) { return values.value_or(std::vector<std::string>()); };
+  const auto list = [](const std::optional<std::vector<std::string>>& values) {
+    return values.value_or(std::vector<std::string>());
+  };
   record.headers = list(cors.allow_headers);
   record.methods = list(cors.allow_methods);
   record.origins = list(cors.allow_origins);
@@ -28,7 +30,9 @@ CorsRecord record_of(const Cors& cors) {
 
 Cors cors_of(const CorsRecord& record) {
   Cors cors;
-  const auto list = [](const std::vector<std::string>& values) { return values.empty() ? std::nullopt : std::optional(values); };
+  const auto list = [](const std::vector<std::string>& values) {
+    return values.empty() ? std::nullopt : std::optional(values);
+  };
   cors.allow_credentials = record.allow_credentials;
   cors.allow_headers = list(record.headers);
   cors.allow_methods = list(record.methods);
@@ -79,7 +83,8 @@ std::string api_of_arn(const std::string& arn) {
 std::map<std::string, std::string>& tags_of(ApiRecord& api, const std::string& arn) {
   const auto parts = split(kernel::parse_arn(arn)->resource, '/');
   if (parts.size() == 3) return api.tags;
-  const auto stage = parts.size() == 5 && parts[3] == "stages" ? api.stages.find(std::string(parts[4])) : api.stages.end();
+  const auto stage =
+      parts.size() == 5 && parts[3] == "stages" ? api.stages.find(std::string(parts[4])) : api.stages.end();
   if (stage == api.stages.end()) throw err::NotFoundException("Invalid Resource identifier specified");
   return stage->second.tags;
 }
@@ -105,7 +110,11 @@ Task<op::CreateApi::Output> ApiGatewayV2Service::create_api(Ctx& ctx, const Crea
     // Quick create: one integration, one route, and a $default stage that deploys by itself.
     if (!in.target->starts_with("arn:")) not_served("An HTTP URL as target");
     const std::string key = in.route_key.value_or("$default");
-    if (!valid_route_key(key)) co_return err::BadRequestException(cat("The provided route key is not formatted properly for HTTP protocol. Format should be \"<HTTP METHOD> /<RESOURCE PATH>\" or \"$default\": ", key));
+    if (!valid_route_key(key))
+      co_return err::BadRequestException(
+          cat("The provided route key is not formatted properly for HTTP protocol. Format should be \"<HTTP METHOD> "
+              "/<RESOURCE PATH>\" or \"$default\": ",
+              key));
     IntegrationRecord integration;
     integration.id = random_lower_alnum(7);
     integration.uri = *in.target;

@@ -8,7 +8,9 @@ namespace virga::apigatewayv2 {
 namespace {
 
 Error no_route(const std::string& id) { return err::NotFoundException(cat("Invalid Route identifier specified ", id)); }
-Error no_integration(const std::string& id) { return err::NotFoundException(cat("Invalid Integration identifier specified ", id)); }
+Error no_integration(const std::string& id) {
+  return err::NotFoundException(cat("Invalid Integration identifier specified ", id));
+}
 
 template <class Out>
 Out describe(const RouteRecord& route) {
@@ -48,15 +50,18 @@ void check_route(const In& in) {
 void check_key(const ApiRecord& api, const std::string& key, const std::string& own_id) {
   if (!valid_route_key(key)) {
     throw err::BadRequestException(
-        "The provided route key is not formatted properly for HTTP protocol. Format should be \"<HTTP METHOD> /<RESOURCE PATH>\" or \"$default\"");
+        "The provided route key is not formatted properly for HTTP protocol. Format should be \"<HTTP METHOD> "
+        "/<RESOURCE PATH>\" or \"$default\"");
   }
   for (const auto& [id, other] : api.routes) {
-    if (id != own_id && other.key == key) throw err::ConflictException(cat("Route with key ", key, " already exists for this API"));
+    if (id != own_id && other.key == key)
+      throw err::ConflictException(cat("Route with key ", key, " already exists for this API"));
   }
 }
 
 void check_target(const ApiRecord& api, const std::string& target) {
-  if (!target.starts_with("integrations/")) throw err::BadRequestException(cat("Invalid target ", target, ": it is not integrations/<id>"));
+  if (!target.starts_with("integrations/"))
+    throw err::BadRequestException(cat("Invalid target ", target, ": it is not integrations/<id>"));
   if (!api.integrations.contains(target.substr(13))) throw no_integration(target.substr(13));
 }
 
@@ -74,10 +79,13 @@ void apply(IntegrationRecord& record, const In& in) {
   if (in.payload_format_version) record.payload_version = *in.payload_format_version;
   if (in.timeout_in_millis) record.timeout = *in.timeout_in_millis;
   if (record.uri.find(":lambda:") == std::string::npos) {
-    throw err::BadRequestException(cat("For the AWS_PROXY integration the integrationUri must be the ARN of a Lambda function, not '", record.uri, "'"));
+    throw err::BadRequestException(
+        cat("For the AWS_PROXY integration the integrationUri must be the ARN of a Lambda function, not '", record.uri,
+            "'"));
   }
   if (record.payload_version != "1.0" && record.payload_version != "2.0") {
-    throw err::BadRequestException("PayloadFormatVersion is a required parameter for integration and is \"1.0\" or \"2.0\"");
+    throw err::BadRequestException(
+        "PayloadFormatVersion is a required parameter for integration and is \"1.0\" or \"2.0\"");
   }
 }
 
@@ -88,7 +96,8 @@ Task<op::CreateRoute::Output> ApiGatewayV2Service::create_route(Ctx& ctx, const 
   RouteRecord route{random_lower_alnum(7), in.route_key, in.target.value_or(""), in.operation_name.value_or("")};
   const std::string deployment = random_lower_alnum(6);
   co_await change(ctx, in.api_id, [&](ApiRecord& api) {
-    if (api.routes.size() >= kMaxRoutes) throw err::BadRequestException("Maximum number of routes for this API has been reached");
+    if (api.routes.size() >= kMaxRoutes)
+      throw err::BadRequestException("Maximum number of routes for this API has been reached");
     check_key(api, route.key, route.id);
     if (in.target) check_target(api, route.target);
     api.routes[route.id] = route;
@@ -137,15 +146,18 @@ Task<op::DeleteRoute::Output> ApiGatewayV2Service::delete_route(Ctx& ctx, const 
   co_return op::DeleteRoute::Output{};
 }
 
-Task<op::CreateIntegration::Output> ApiGatewayV2Service::create_integration(Ctx& ctx, const CreateIntegrationRequest& in) {
-  if (in.integration_type != IntegrationType::AWS_PROXY) not_served(cat("integrationType ", to_string(in.integration_type)));
+Task<op::CreateIntegration::Output> ApiGatewayV2Service::create_integration(Ctx& ctx,
+                                                                            const CreateIntegrationRequest& in) {
+  if (in.integration_type != IntegrationType::AWS_PROXY)
+    not_served(cat("integrationType ", to_string(in.integration_type)));
   IntegrationRecord integration;
   integration.id = random_lower_alnum(7);
   integration.payload_version.clear();
   apply(integration, in);
   const std::string deployment = random_lower_alnum(6);
   co_await change(ctx, in.api_id, [&](ApiRecord& api) {
-    if (api.integrations.size() >= kMaxIntegrations) throw err::BadRequestException("Maximum number of integrations for this API has been reached");
+    if (api.integrations.size() >= kMaxIntegrations)
+      throw err::BadRequestException("Maximum number of integrations for this API has been reached");
     api.integrations[integration.id] = integration;
     auto_deploy(api, deployment, ctx.now());
   });
@@ -169,8 +181,10 @@ Task<op::GetIntegrations::Output> ApiGatewayV2Service::get_integrations(Ctx& ctx
   co_return out;
 }
 
-Task<op::UpdateIntegration::Output> ApiGatewayV2Service::update_integration(Ctx& ctx, const UpdateIntegrationRequest& in) {
-  if (in.integration_type && *in.integration_type != IntegrationType::AWS_PROXY) not_served(cat("integrationType ", to_string(*in.integration_type)));
+Task<op::UpdateIntegration::Output> ApiGatewayV2Service::update_integration(Ctx& ctx,
+                                                                            const UpdateIntegrationRequest& in) {
+  if (in.integration_type && *in.integration_type != IntegrationType::AWS_PROXY)
+    not_served(cat("integrationType ", to_string(*in.integration_type)));
   const std::string deployment = random_lower_alnum(6);
   const ApiRecord api = co_await change(ctx, in.api_id, [&](ApiRecord& record) {
     const auto integration = record.integrations.find(in.integration_id);
@@ -181,12 +195,14 @@ Task<op::UpdateIntegration::Output> ApiGatewayV2Service::update_integration(Ctx&
   co_return describe<op::UpdateIntegration::Output>(api.integrations.at(in.integration_id));
 }
 
-Task<op::DeleteIntegration::Output> ApiGatewayV2Service::delete_integration(Ctx& ctx, const DeleteIntegrationRequest& in) {
+Task<op::DeleteIntegration::Output> ApiGatewayV2Service::delete_integration(Ctx& ctx,
+                                                                            const DeleteIntegrationRequest& in) {
   const std::string deployment = random_lower_alnum(6);
   co_await change(ctx, in.api_id, [&](ApiRecord& api) {
     for (const auto& [id, route] : api.routes) {
       if (route.target == cat("integrations/", in.integration_id)) {
-        throw err::ConflictException(cat("Cannot delete Integration '", in.integration_id, "' because it is referenced by a Route"));
+        throw err::ConflictException(
+            cat("Cannot delete Integration '", in.integration_id, "' because it is referenced by a Route"));
       }
     }
     if (!api.integrations.erase(in.integration_id)) throw no_integration(in.integration_id);

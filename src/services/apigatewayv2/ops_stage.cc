@@ -9,7 +9,9 @@ namespace virga::apigatewayv2 {
 namespace {
 
 Error no_stage() { return err::NotFoundException("Invalid stage identifier specified"); }
-Error no_deployment(const std::string& id) { return err::NotFoundException(cat("Invalid deployment identifier specified ", id)); }
+Error no_deployment(const std::string& id) {
+  return err::NotFoundException(cat("Invalid deployment identifier specified ", id));
+}
 
 template <class Out>
 Out describe(const StageRecord& stage) {
@@ -40,7 +42,8 @@ Out describe(const DeploymentRecord& deployment) {
 }
 
 bool has_settings(const std::optional<RouteSettings>& settings) {
-  return settings && (settings->throttling_burst_limit || settings->throttling_rate_limit || settings->data_trace_enabled.value_or(false));
+  return settings && (settings->throttling_burst_limit || settings->throttling_rate_limit ||
+                      settings->data_trace_enabled.value_or(false));
 }
 
 template <class In>
@@ -53,25 +56,30 @@ void apply(StageRecord& stage, const ApiRecord& api, const In& in) {
   if (in.stage_variables) stage.variables = *in.stage_variables;
   if (in.auto_deploy) stage.auto_deploy = *in.auto_deploy;
   if (in.deployment_id) {
-    if (stage.auto_deploy) throw err::BadRequestException("Deployment ID cannot be set on stages with AutoDeploy enabled");
+    if (stage.auto_deploy)
+      throw err::BadRequestException("Deployment ID cannot be set on stages with AutoDeploy enabled");
     if (!api.deployments.contains(*in.deployment_id)) throw no_deployment(*in.deployment_id);
     stage.deployment = *in.deployment_id;
   }
 }
 
 bool valid_stage_name(const std::string& name) {
-  const auto fine = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
+  const auto fine = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
   return name == "$default" || (!name.empty() && name.size() <= 128 && std::ranges::all_of(name, fine));
 }
 
 }  // namespace
 
 Task<op::CreateStage::Output> ApiGatewayV2Service::create_stage(Ctx& ctx, const CreateStageRequest& in) {
-  if (!valid_stage_name(in.stage_name)) co_return err::BadRequestException("Stage name only allows a-zA-Z0-9_- and $default");
+  if (!valid_stage_name(in.stage_name))
+    co_return err::BadRequestException("Stage name only allows a-zA-Z0-9_- and $default");
   const std::string deployment = random_lower_alnum(6);
   const ApiRecord api = co_await change(ctx, in.api_id, [&](ApiRecord& record) {
     if (record.stages.contains(in.stage_name)) throw err::ConflictException("Stage already exists");
-    if (record.stages.size() >= kMaxStages) throw err::BadRequestException("Maximum number of stages for this API has been reached");
+    if (record.stages.size() >= kMaxStages)
+      throw err::BadRequestException("Maximum number of stages for this API has been reached");
     StageRecord stage;
     stage.name = in.stage_name;
     stage.created = stage.updated = ctx.now();
@@ -133,7 +141,8 @@ Task<op::CreateDeployment::Output> ApiGatewayV2Service::create_deployment(Ctx& c
     if (in.stage_name) {
       const auto stage = api.stages.find(*in.stage_name);
       if (stage == api.stages.end()) throw no_stage();
-      if (stage->second.auto_deploy) throw err::BadRequestException("Deployment ID cannot be set on stages with AutoDeploy enabled");
+      if (stage->second.auto_deploy)
+        throw err::BadRequestException("Deployment ID cannot be set on stages with AutoDeploy enabled");
       stage->second.deployment = made.id;
       stage->second.updated = ctx.now();
     }
@@ -156,7 +165,8 @@ Task<op::GetDeployments::Output> ApiGatewayV2Service::get_deployments(Ctx& ctx, 
   op::GetDeployments::Output out;
   out.items.emplace();
   for (const auto& [id, deployment] : api.deployments) out.items->push_back(describe<Deployment>(deployment));
-  std::ranges::sort(*out.items, [](const Deployment& a, const Deployment& b) { return *b.created_date < *a.created_date; });
+  std::ranges::sort(*out.items,
+                    [](const Deployment& a, const Deployment& b) { return *b.created_date < *a.created_date; });
   co_return out;
 }
 

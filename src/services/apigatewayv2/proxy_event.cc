@@ -14,8 +14,8 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 // Bodies of these types go as text, any other as base64.
 bool is_text(std::string_view content_type) {
   const std::string type = lower(split_once(content_type, ';').first);
-  return type.starts_with("text/") || type == "application/json" || type == "application/xml" || type == "application/javascript" ||
-         type.ends_with("+json") || type.ends_with("+xml");
+  return type.starts_with("text/") || type == "application/json" || type == "application/xml" ||
+         type == "application/javascript" || type.ends_with("+json") || type.ends_with("+xml");
 }
 
 // "12/Mar/2020:19:03:58 +0000", as the request context writes time.
@@ -158,7 +158,8 @@ std::string event_v2(const ProxyCall& call) {
 
 std::string event_v1(const ProxyCall& call) {
   const wire::HttpRequest& request = *call.request;
-  const std::string resource = call.route_key == "$default" ? "$default" : std::string(split_once(call.route_key, ' ').second);
+  const std::string resource =
+      call.route_key == "$default" ? "$default" : std::string(split_once(call.route_key, ' ').second);
   const Pairs headers = header_pairs(request, true);
   const Pairs query = wire::parse_query(request.query).value_or(Pairs());
   Json event = Json::object({{"version", "1.0"},
@@ -235,7 +236,8 @@ std::optional<wire::HttpResponse> response_v1(const std::string& text) {
     for (const auto& [name, values] : multiple->as_object()) {
       if (!values.is_array()) return std::nullopt;
       response.headers.remove(name);
-      for (const Json& value : values.as_array()) response.headers.add(name, value.is_string() ? value.as_string() : value.dump());
+      for (const Json& value : values.as_array())
+        response.headers.add(name, value.is_string() ? value.as_string() : value.dump());
     }
   }
   return response;

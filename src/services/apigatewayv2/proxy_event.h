@@ -15,10 +15,10 @@ struct ProxyCall {
   const wire::HttpRequest* request;
   std::string body;
   std::string account, api, stage, route_key, request_id, source_ip;
-  std::string path;                                // with the stage's name unless it is $default, undecoded
+  std::string path;  // with the stage's name unless it is $default, undecoded
   std::string host;
-  std::map<std::string, std::string> parameters;   // of the path
-  std::map<std::string, std::string> variables;    // of the stage
+  std::map<std::string, std::string> parameters;  // of the path
+  std::map<std::string, std::string> variables;   // of the stage
   Time time;
 };
 

@@ -9,10 +9,15 @@
 namespace virga::apigatewayv2 {
 namespace {
 
-constexpr std::array<std::string_view, 8> kMethods = {"ANY", "GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"};
+constexpr std::array<std::string_view, 8> kMethods = {"ANY",    "GET",   "POST", "PUT",
+                                                      "DELETE", "PATCH", "HEAD", "OPTIONS"};
 
-bool is_variable(std::string_view segment) { return segment.size() > 2 && segment.starts_with('{') && segment.ends_with('}'); }
-bool is_greedy(std::string_view segment) { return segment.size() > 3 && segment.starts_with('{') && segment.ends_with("+}"); }
+bool is_variable(std::string_view segment) {
+  return segment.size() > 2 && segment.starts_with('{') && segment.ends_with('}');
+}
+bool is_greedy(std::string_view segment) {
+  return segment.size() > 3 && segment.starts_with('{') && segment.ends_with("+}");
+}
 
 std::vector<std::string_view> segments(std::string_view path) {
   while (path.starts_with('/')) path.remove_prefix(1);
@@ -20,13 +25,15 @@ std::vector<std::string_view> segments(std::string_view path) {
   return path.empty() ? std::vector<std::string_view>() : split(path, '/');
 }
 
-// How specific a match is: one letter a segment, literal before variable before greedy; then the method. Smaller is better.
+// How specific a match is: one letter a segment, literal before variable before greedy; then the method. Smaller is
+// better.
 struct Candidate {
   std::string rank;
   Match match;
 };
 
-std::optional<Candidate> try_route(const RouteRecord& route, std::string_view method, const std::vector<std::string_view>& path) {
+std::optional<Candidate> try_route(const RouteRecord& route, std::string_view method,
+                                   const std::vector<std::string_view>& path) {
   if (route.key == "$default") return Candidate{"z", {&route, {}}};
   const auto [route_method, route_path] = split_once(route.key, ' ');
   if (route_method != "ANY" && route_method != method) return std::nullopt;
@@ -38,15 +45,17 @@ std::optional<Candidate> try_route(const RouteRecord& route, std::string_view me
       if (i >= path.size()) return std::nullopt;
       const char* end = path.back().data() + path.back().size();
       const std::string_view rest(path[i].data(), static_cast<size_t>(end - path[i].data()));
-      candidate.match.parameters.emplace(part.substr(1, part.size() - 3), percent_decode(rest).value_or(std::string(rest)));
+      candidate.match.parameters.emplace(part.substr(1, part.size() - 3),
+                                         percent_decode(rest).value_or(std::string(rest)));
       candidate.rank.insert(0, "g");  // any full match comes first
-      candidate.rank += 'c';            // and a longer prefix before a shorter one
+      candidate.rank += 'c';          // and a longer prefix before a shorter one
       candidate.rank += route_method == "ANY" ? 'b' : 'a';
       return candidate;
     }
     if (i >= path.size()) return std::nullopt;
     if (is_variable(part)) {
-      candidate.match.parameters.emplace(part.substr(1, part.size() - 2), percent_decode(path[i]).value_or(std::string(path[i])));
+      candidate.match.parameters.emplace(part.substr(1, part.size() - 2),
+                                         percent_decode(path[i]).value_or(std::string(path[i])));
       candidate.rank += 'b';
     } else if (part == path[i]) {
       candidate.rank += 'a';
@@ -74,7 +83,8 @@ bool valid_route_key(std::string_view key) {
   return true;
 }
 
-std::optional<Match> match_route(const std::map<std::string, RouteRecord>& routes, std::string_view method, std::string_view path) {
+std::optional<Match> match_route(const std::map<std::string, RouteRecord>& routes, std::string_view method,
+                                 std::string_view path) {
   const auto parts = segments(path);
   std::optional<Candidate> best;
   for (const auto& [id, route] : routes) {

@@ -10,7 +10,8 @@
 
 namespace virga::apigatewayv2 {
 
-// Whether `key` is a route key: "$default", or a method (or ANY) and a path with {variables} and at most a last {greedy+}.
+// Whether `key` is a route key: "$default", or a method (or ANY) and a path with {variables} and at most a last
+// {greedy+}.
 bool valid_route_key(std::string_view key);
 
 struct Match {
@@ -21,6 +22,7 @@ struct Match {
 // A full match wins over a greedy one and that over $default; among full matches literal segments win over variables,
 // the first difference deciding; a method wins over ANY.
 // docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
-std::optional<Match> match_route(const std::map<std::string, RouteRecord>& routes, std::string_view method, std::string_view path);
+std::optional<Match> match_route(const std::map<std::string, RouteRecord>& routes, std::string_view method,
+                                 std::string_view path);
 
 }  // namespace virga::apigatewayv2

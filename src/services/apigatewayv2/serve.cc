@@ -46,14 +46,15 @@ std::string function_of(const std::string& uri) {
 }
 
 bool origin_allowed(const CorsRecord& cors, std::string_view origin) {
-  return std::ranges::any_of(cors.origins, [&](const std::string& allowed) {
-    return allowed == "*" || matches_wildcard(allowed, origin);
-  });
+  return std::ranges::any_of(
+      cors.origins, [&](const std::string& allowed) { return allowed == "*" || matches_wildcard(allowed, origin); });
 }
 
 // What the API's CORS configuration says to this request; the function's own CORS headers give way to it.
-void apply_cors(const CorsRecord& cors, const wire::HttpRequest& request, bool preflight, wire::HttpResponse& response) {
-  std::erase_if(response.headers.fields(), [](const auto& field) { return lower(field.first).starts_with("access-control-"); });
+void apply_cors(const CorsRecord& cors, const wire::HttpRequest& request, bool preflight,
+                wire::HttpResponse& response) {
+  std::erase_if(response.headers.fields(),
+                [](const auto& field) { return lower(field.first).starts_with("access-control-"); });
   const std::string_view origin = request.headers.get("origin");
   if (origin.empty() || !origin_allowed(cors, origin)) return;
   const bool any = std::ranges::find(cors.origins, "*") != cors.origins.end();
@@ -68,12 +69,14 @@ void apply_cors(const CorsRecord& cors, const wire::HttpRequest& request, bool p
 }
 
 // What function permissions name: the API, the stage, and the route with its variables as wildcards.
-std::string source_arn(const ApiRecord& api, const StageRecord& stage, const RouteRecord& route, std::string_view method) {
+std::string source_arn(const ApiRecord& api, const StageRecord& stage, const RouteRecord& route,
+                       std::string_view method) {
   std::string path = "/$default";
   if (route.key != "$default") {
     const auto [route_method, route_path] = split_once(route.key, ' ');
     path = cat("/", route_method == "ANY" ? method : route_method, route_path);
-    for (size_t open = path.find('{'); open != path.npos; open = path.find('{')) path.replace(open, path.find('}', open) - open + 1, "*");
+    for (size_t open = path.find('{'); open != path.npos; open = path.find('{'))
+      path.replace(open, path.find('}', open) - open + 1, "*");
   }
   return cat("arn:aws:execute-api:", api.region, ":", api.account, ":", api.id, "/", stage.name, path);
 }
@@ -88,9 +91,11 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
     api = co_await find_api(*snapshot, endpoint.id);
   }
   if (!api || api->disable_endpoint) co_return message(404, "Not Found");
-  if (request.content_length && *request.content_length > kMaxPayload) co_return message(413, "Request Entity Too Large");
+  if (request.content_length && *request.content_length > kMaxPayload)
+    co_return message(413, "Request Entity Too Large");
 
-  const bool preflight = api->cors && request.method == "OPTIONS" && request.headers.has("access-control-request-method");
+  const bool preflight =
+      api->cors && request.method == "OPTIONS" && request.headers.has("access-control-request-method");
   if (preflight) {
     wire::HttpResponse response;
     response.status = 204;
@@ -108,7 +113,8 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
   if (integration == deployment->second.integrations.end()) co_return message(404, "Not Found");
 
   static constexpr ErrorShape kTooLarge{"RequestEntityTooLarge", 413, Fault::kSender, {}};
-  Result<std::string> body = co_await as_result(read_all(*request.body, kMaxPayload, Error{&kTooLarge, "", nullptr, {}}));
+  Result<std::string> body =
+      co_await as_result(read_all(*request.body, kMaxPayload, Error{&kTooLarge, "", nullptr, {}}));
   if (!body) {
     if (error_of(body)) co_return message(413, "Request Entity Too Large");
     co_await fail_with(std::move(body.error()));
@@ -130,20 +136,23 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
   call.time = ctx.now();
   const bool v2 = integration->second.payload_version == "2.0";
 
-  Ctx lambda_ctx = deps_.cloud.internal_context(kernel::service_principal("apigateway.amazonaws.com", api->account), api->account, api->region);
+  Ctx lambda_ctx = deps_.cloud.internal_context(kernel::service_principal("apigateway.amazonaws.com", api->account),
+                                                api->account, api->region);
   lambda_ctx.source_arn = source_arn(*api, *place.stage, *match->route, request.method);
   lambda_ctx.source_account = api->account;
   lambda_ctx.trace = ctx.trace;
   lambda::InvocationRequest invocation;
   invocation.function_name = function_of(integration->second.uri);
   invocation.payload = v2 ? event_v2(call) : event_v1(call);
-  Result<lambda::InvocationResponse> answer = co_await as_result(deps_.cloud.call<lambda::op::Invoke>(lambda_ctx, std::move(invocation)));
+  Result<lambda::InvocationResponse> answer =
+      co_await as_result(deps_.cloud.call<lambda::op::Invoke>(lambda_ctx, std::move(invocation)));
 
   std::optional<wire::HttpResponse> response;
   if (!answer) {
     const Error* error = error_of(answer);
     const bool throttled = error && error->shape->status == 429;
-    log_info("apigateway", "an integration could not be called", {{"api", api->id}, {"route", match->route->key}, {"error", describe(answer.error())}});
+    log_info("apigateway", "an integration could not be called",
+             {{"api", api->id}, {"route", match->route->key}, {"error", describe(answer.error())}});
     response = throttled ? message(503, "Service Unavailable") : message(500, "Internal Server Error");
   } else if (answer->function_error) {
     response = message(500, "Internal Server Error");
@@ -151,7 +160,8 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
     const std::string text = answer->payload.value_or("");
     response = v2 ? response_v2(text) : response_v1(text);
     if (!response) {
-      log_info("apigateway", "a function's answer is not a proxy response", {{"api", api->id}, {"route", match->route->key}});
+      log_info("apigateway", "a function's answer is not a proxy response",
+               {{"api", api->id}, {"route", match->route->key}});
       response = message(500, "Internal Server Error");
     }
   }

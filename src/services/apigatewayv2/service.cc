@@ -21,13 +21,14 @@ void permit(kernel::OpBuilder<In> builder, const wire::OperationModel& model, F 
 
 const wire::ServiceModel& ApiGatewayV2Service::model() const { return kModel; }
 
-[[noreturn]] void not_served(std::string_view what) { throw err::BadRequestException(cat(what, " is not served by Virga.")); }
+[[noreturn]] void not_served(std::string_view what) {
+  throw err::BadRequestException(cat(what, " is not served by Virga."));
+}
 
 void ApiGatewayV2Service::operations(kernel::OpTable& t) {
   using S = ApiGatewayV2Service;
-  const auto add = [&]<class Op, class F>(Task<typename Op::Output> (S::*handler)(Ctx&, const typename Op::Input&), F path) {
-    permit(t.add<Op>(this, handler), Op::model(), path);
-  };
+  const auto add = [&]<class Op, class F>(Task<typename Op::Output> (S::*handler)(Ctx&, const typename Op::Input&),
+                                          F path) { permit(t.add<Op>(this, handler), Op::model(), path); };
   const auto apis = [](const auto&) { return std::string("/apis"); };
   const auto api = [](const auto& in) { return cat("/apis/", in.api_id); };
   const auto routes = [](const auto& in) { return cat("/apis/", in.api_id, "/routes"); };
@@ -105,6 +106,8 @@ void auto_deploy(ApiRecord& api, const std::string& id, Time now) {
   api.deployments[id] = std::move(deployment);
 }
 
-std::unique_ptr<kernel::Service> make_apigatewayv2(kernel::Deps& deps) { return std::make_unique<ApiGatewayV2Service>(deps); }
+std::unique_ptr<kernel::Service> make_apigatewayv2(kernel::Deps& deps) {
+  return std::make_unique<ApiGatewayV2Service>(deps);
+}
 
 }  // namespace virga::apigatewayv2

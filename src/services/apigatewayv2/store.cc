@@ -19,7 +19,8 @@ Task<std::optional<ApiRecord>> find_api(kv::Reader& reader, std::string id) {
   co_return kv::decode<ApiRecord>(*bytes);
 }
 
-Task<std::vector<ApiRecord>> list_apis(kv::Reader& reader, std::string account, std::string region, std::string after, size_t limit) {
+Task<std::vector<ApiRecord>> list_apis(kv::Reader& reader, std::string account, std::string region, std::string after,
+                                       size_t limit) {
   const std::string prefix = list_prefix(account, region);
   kv::Range range = kv::prefix_range(prefix);
   if (!after.empty()) range.begin = prefix + after + '\0';

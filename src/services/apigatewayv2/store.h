@@ -58,7 +58,8 @@ struct StageRecord {
   std::map<std::string, std::string> variables, tags;
   template <class A>
   void fields(A& a) {
-    a(1, name), a(2, description), a(3, deployment), a(4, auto_deploy), a(5, created), a(6, updated), a(7, variables), a(8, tags);
+    a(1, name), a(2, description), a(3, deployment), a(4, auto_deploy), a(5, created), a(6, updated), a(7, variables),
+        a(8, tags);
   }
 };
 
@@ -81,7 +82,8 @@ struct ApiRecord {
 
 Task<std::optional<ApiRecord>> find_api(kv::Reader& reader, std::string id);
 // The account's APIs in order of their ids, after `after`.
-Task<std::vector<ApiRecord>> list_apis(kv::Reader& reader, std::string account, std::string region, std::string after, size_t limit);
+Task<std::vector<ApiRecord>> list_apis(kv::Reader& reader, std::string account, std::string region, std::string after,
+                                       size_t limit);
 void put_api(kv::Txn& tx, const ApiRecord& api);
 void erase_api(kv::Txn& tx, const ApiRecord& api);
 

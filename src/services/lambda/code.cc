@@ -28,28 +28,33 @@ struct DownloadToken {
 
 }  // namespace
 
-Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<std::string> bucket,
-                                                   std::optional<std::string> key) {
+Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes> zip,
+                                                   std::optional<std::string> bucket, std::optional<std::string> key) {
   auto archive = std::make_shared<std::string>();
   if (zip) {
-    if (zip->empty()) co_return err::InvalidParameterValueException("Could not unzip uploaded file. Please check your file, then try to upload again.");
+    if (zip->empty())
+      co_return err::InvalidParameterValueException(
+          "Could not unzip uploaded file. Please check your file, then try to upload again.");
     if (zip->size() > kMaxZipBytes) {
-      co_return err::RequestTooLargeException(cat("Request must be smaller than ", kMaxZipBytes, " bytes for the CreateFunction operation"));
+      co_return err::RequestTooLargeException(
+          cat("Request must be smaller than ", kMaxZipBytes, " bytes for the CreateFunction operation"));
     }
     *archive = std::move(*zip);
   } else if (bucket && key) {
     s3::GetObjectRequest request;
     request.bucket = *bucket;
     request.key = *key;
-    Result<s3::GetObjectOutput> object = co_await as_result(deps_.cloud.call<s3::op::GetObject>(ctx, std::move(request)));
+    Result<s3::GetObjectOutput> object =
+        co_await as_result(deps_.cloud.call<s3::op::GetObject>(ctx, std::move(request)));
     if (!object) {
       const Error* error = error_of(object);
       if (!error) co_await fail_with(std::move(object.error()));
-      co_return err::InvalidParameterValueException(cat("Error occurred while GetObject. S3 Error Code: ", error->shape->code,
-                                                        ". S3 Error Message: ", error->message));
+      co_return err::InvalidParameterValueException(cat("Error occurred while GetObject. S3 Error Code: ",
+                                                        error->shape->code, ". S3 Error Message: ", error->message));
     }
-    *archive = co_await read_all(*object->body, kMaxUnzippedBytes,
-                                 err::InvalidParameterValueException("Unzipped size must be smaller than 262144000 bytes"));
+    *archive =
+        co_await read_all(*object->body, kMaxUnzippedBytes,
+                          err::InvalidParameterValueException("Unzipped size must be smaller than 262144000 bytes"));
   } else {
     co_return err::InvalidParameterValueException("Please provide a source for function code.");
   }
@@ -60,9 +65,11 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
   Result<std::string> unpacked = co_await as_result(code_.unpack(code.sha256, archive));
   if (!unpacked) {
     try {
-      if (const auto* exception = std::get_if<std::exception_ptr>(&unpacked.error())) std::rethrow_exception(*exception);
+      if (const auto* exception = std::get_if<std::exception_ptr>(&unpacked.error()))
+        std::rethrow_exception(*exception);
     } catch (const ZipError& error) {
-      throw err::InvalidParameterValueException(cat("Could not unzip uploaded file. Please check your file, then try to upload again. (", error.what(), ")"));
+      throw err::InvalidParameterValueException(
+          cat("Could not unzip uploaded file. Please check your file, then try to upload again. (", error.what(), ")"));
     } catch (...) {
       throw;
     }
@@ -121,7 +128,8 @@ Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vect
 
 // The caller may hand the role to Lambda, and the role lets Lambda assume it.
 Task<void> LambdaService::check_role(Ctx& ctx, const std::string& role) {
-  auto why = co_await deps_.cloud.authorizer().why_denied(ctx, {"iam:PassRole", role, {{"iam:PassedToService", {"lambda.amazonaws.com"}}}}, std::nullopt);
+  auto why = co_await deps_.cloud.authorizer().why_denied(
+      ctx, {"iam:PassRole", role, {{"iam:PassedToService", {"lambda.amazonaws.com"}}}}, std::nullopt);
   if (why) co_await fail(err::AccessDeniedException(std::move(*why)));
   co_await invoker_.check_role(ctx, role);
 }

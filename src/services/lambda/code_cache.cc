@@ -72,7 +72,8 @@ Task<std::string> CodeCache::ensure(std::string sha256, blob::Ref code) {
   if (::stat(path.c_str(), &found) == 0) co_return path;
   const Body body = blobs_.read(code);
   static constexpr ErrorShape kTooLarge{"CodeStorageExceededException", 400, Fault::kSender, {}};
-  auto archive = std::make_shared<const std::string>(co_await read_all(*body, code.size, Error{&kTooLarge, "", nullptr, {}}));
+  auto archive =
+      std::make_shared<const std::string>(co_await read_all(*body, code.size, Error{&kTooLarge, "", nullptr, {}}));
   co_return co_await unpack(sha256, archive);
 }
 

@@ -16,8 +16,8 @@ namespace virga::lambda {
 
 // An instance with what goes with it.
 struct Invoker::Warm {
-  std::string key;                       // of the version it runs
-  std::string function;                  // unqualified ARN
+  std::string key;       // of the version it runs
+  std::string function;  // unqualified ARN
   std::unique_ptr<sandbox::Instance> instance;
   std::shared_ptr<LogWriter> log;
   std::shared_ptr<std::string> current;  // log lines of the running invocation, for the tail
@@ -34,7 +34,8 @@ struct Invoker::Slot {
   Invoker& invoker;
   std::string function, place;
   bool reserved;
-  Slot(Invoker& i, std::string f, std::string p, bool r) : invoker(i), function(std::move(f)), place(std::move(p)), reserved(r) {}
+  Slot(Invoker& i, std::string f, std::string p, bool r)
+      : invoker(i), function(std::move(f)), place(std::move(p)), reserved(r) {}
   ~Slot() {
     std::lock_guard lock(invoker.mutex_);
     if (--invoker.running_[function] == 0) invoker.running_.erase(function);
@@ -63,13 +64,16 @@ std::string milliseconds(std::chrono::microseconds time) {
 }
 
 std::string report_line(const std::string& request_id, const VersionRecord& version, const sandbox::Outcome& outcome) {
-  const int64_t billed = static_cast<int64_t>(std::ceil(static_cast<double>((outcome.duration + outcome.init_duration).count()) / 1000.0));
-  std::string line = cat("REPORT RequestId: ", request_id, "\tDuration: ", milliseconds(outcome.duration), "\tBilled Duration: ", billed,
-                         " ms\tMemory Size: ", version.memory, " MB\tMax Memory Used: ", outcome.max_memory_mb, " MB\t");
+  const int64_t billed =
+      static_cast<int64_t>(std::ceil(static_cast<double>((outcome.duration + outcome.init_duration).count()) / 1000.0));
+  std::string line = cat("REPORT RequestId: ", request_id, "\tDuration: ", milliseconds(outcome.duration),
+                         "\tBilled Duration: ", billed, " ms\tMemory Size: ", version.memory,
+                         " MB\tMax Memory Used: ", outcome.max_memory_mb, " MB\t");
   if (outcome.init_duration.count() > 0) append(line, "Init Duration: ", milliseconds(outcome.init_duration), "\t");
   if (outcome.status == sandbox::Status::kTimedOut) line += "Status: timeout";
   if (outcome.status == sandbox::Status::kOutOfMemory || outcome.status == sandbox::Status::kExited) {
-    append(line, "Status: error\tError Type: ", outcome.status == sandbox::Status::kExited ? "Runtime.ExitError" : "Runtime.OutOfMemory");
+    append(line, "Status: error\tError Type: ",
+           outcome.status == sandbox::Status::kExited ? "Runtime.ExitError" : "Runtime.OutOfMemory");
   }
   return line;
 }
@@ -94,13 +98,14 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
     int32_t& mine = running_[function];
     if (call.reserved && mine >= *call.reserved) {
       if (mine == 0) running_.erase(function);
-      co_return err::TooManyRequestsException("Rate Exceeded.",
-                                              Json::object({{"Reason", "ReservedFunctionConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
+      co_return err::TooManyRequestsException(
+          "Rate Exceeded.",
+          Json::object({{"Reason", "ReservedFunctionConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
     }
     if (!call.reserved && unreserved_running_[place] >= kConcurrency) {
       if (mine == 0) running_.erase(function);
-      co_return err::TooManyRequestsException("Rate Exceeded.",
-                                              Json::object({{"Reason", "ConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
+      co_return err::TooManyRequestsException(
+          "Rate Exceeded.", Json::object({{"Reason", "ConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
     }
     ++mine;
     if (!call.reserved) ++unreserved_running_[place];
@@ -146,15 +151,17 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
     }
     case sandbox::Status::kOutOfMemory:
       answer.function_error = "Unhandled";
-      answer.payload = error_document(
-          "Runtime.OutOfMemory", cat("RequestId: ", call.request_id, " Error: Runtime exited with error: signal: killed"));
+      answer.payload = error_document("Runtime.OutOfMemory", cat("RequestId: ", call.request_id,
+                                                                 " Error: Runtime exited with error: signal: killed"));
       break;
     case sandbox::Status::kExited:
       answer.function_error = "Unhandled";
-      answer.payload = error_document("Runtime.ExitError",
-                                      cat("RequestId: ", call.request_id, " Error: Runtime exited ",
-                                          outcome.exit == "exit status 0" ? "without providing a reason" : cat("with error: ", outcome.exit)));
-      say(cat("RequestId: ", call.request_id, " Error: Runtime exited with error: ", outcome.exit, "\nRuntime.ExitError"));
+      answer.payload = error_document(
+          "Runtime.ExitError",
+          cat("RequestId: ", call.request_id, " Error: Runtime exited ",
+              outcome.exit == "exit status 0" ? "without providing a reason" : cat("with error: ", outcome.exit)));
+      say(cat("RequestId: ", call.request_id, " Error: Runtime exited with error: ", outcome.exit,
+              "\nRuntime.ExitError"));
       break;
   }
   say(cat("END RequestId: ", call.request_id));
@@ -180,7 +187,8 @@ Task<std::unique_ptr<Invoker::Warm>> Invoker::obtain(Ctx& ctx, const Call& call)
 }
 
 std::unique_ptr<Invoker::Warm> Invoker::take_idle(const Call& call) {
-  const std::string key = instance_key(cat("arn:aws:lambda:", call.id.region, ":", call.id.account, ":function:", call.id.name), call.version);
+  const std::string key = instance_key(
+      cat("arn:aws:lambda:", call.id.region, ":", call.id.account, ":function:", call.id.name), call.version);
   std::vector<std::unique_ptr<Warm>> dead;  // destroyed after the lock is gone
   std::lock_guard lock(mutex_);
   const auto found = idle_.find(key);
@@ -219,7 +227,8 @@ Task<std::unique_ptr<Invoker::Warm>> Invoker::start(Ctx& ctx, const Call& call) 
   env.assign(version.environment.begin(), version.environment.end());
   const kernel::Principal role = co_await assume_role(call, env);
   const std::string group = version.log_group.empty() ? cat("/aws/lambda/", call.id.name) : version.log_group;
-  warm->log = std::make_shared<LogWriter>(deps_.cloud, role, call.id.account, call.id.region, group, stream_name(ctx.now(), version.version));
+  warm->log = std::make_shared<LogWriter>(deps_.cloud, role, call.id.account, call.id.region, group,
+                                          stream_name(ctx.now(), version.version));
   for (auto& [name, value] : std::initializer_list<std::pair<std::string, std::string>>{
            {"AWS_REGION", call.id.region},
            {"AWS_DEFAULT_REGION", call.id.region},
@@ -237,12 +246,15 @@ Task<std::unique_ptr<Invoker::Warm>> Invoker::start(Ctx& ctx, const Call& call) 
   }
 
   spec.code_directory = co_await code_.ensure(version.code_sha256, version.code);
-  for (const LayerUse& layer : version.layers) spec.layer_directories.push_back(co_await code_.ensure(layer.sha256, layer.code));
+  for (const LayerUse& layer : version.layers)
+    spec.layer_directories.push_back(co_await code_.ensure(layer.sha256, layer.code));
 
   warm->instance = co_await sandboxes_.start(
       std::move(spec), [log = warm->log, current = warm->current](std::string_view, std::string_view line) {
-        if (current->size() < 4 * kLogTail) append(*current, line, "\n");
-        else current->erase(0, current->size() - 2 * kLogTail), append(*current, line, "\n");
+        if (current->size() < 4 * kLogTail)
+          append(*current, line, "\n");
+        else
+          current->erase(0, current->size() - 2 * kLogTail), append(*current, line, "\n");
         log->add(line);
       });
   co_return std::move(warm);
@@ -257,21 +269,26 @@ Task<void> Invoker::check_role(Ctx& ctx, std::string role) {
 }
 
 // Credentials of the function's role for one instance, put into its environment; and the role's session as a principal.
-Task<kernel::Principal> Invoker::assume_role(const Call& call, std::vector<std::pair<std::string, std::string>>& environment) {
-  Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account), call.id.account, call.id.region);
+Task<kernel::Principal> Invoker::assume_role(const Call& call,
+                                             std::vector<std::pair<std::string, std::string>>& environment) {
+  Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
+                                         call.id.account, call.id.region);
   sts::AssumeRoleRequest request;
   request.role_arn = call.version.role;
   request.role_session_name = call.id.name;
-  Result<sts::AssumeRoleResponse> session = co_await as_result(deps_.cloud.call<sts::op::AssumeRole>(ctx, std::move(request)));
+  Result<sts::AssumeRoleResponse> session =
+      co_await as_result(deps_.cloud.call<sts::op::AssumeRole>(ctx, std::move(request)));
   if (!session) {
-    log_warning("lambda", "a function's role can't be assumed", {{"role", call.version.role}, {"error", describe(session.error())}});
+    log_warning("lambda", "a function's role can't be assumed",
+                {{"role", call.version.role}, {"error", describe(session.error())}});
     co_return err::InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.");
   }
   const sts::Credentials& credentials = *session->credentials;
   environment.emplace_back("AWS_ACCESS_KEY_ID", credentials.access_key_id);
   environment.emplace_back("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key);
   environment.emplace_back("AWS_SESSION_TOKEN", credentials.session_token);
-  const auto credential = co_await deps_.cloud.authorizer().find_credential(credentials.access_key_id, credentials.session_token);
+  const auto credential =
+      co_await deps_.cloud.authorizer().find_credential(credentials.access_key_id, credentials.session_token);
   if (!credential) co_return err::ServiceException("The role's session is not known.");
   co_return credential->principal;
 }

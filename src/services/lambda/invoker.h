@@ -22,15 +22,15 @@ namespace virga::lambda {
 struct Call {
   FunctionId id;
   VersionRecord version;
-  std::optional<int32_t> reserved;   // the function's reserved concurrency
-  std::string invoked_arn;           // with the qualifier the caller used
+  std::optional<int32_t> reserved;  // the function's reserved concurrency
+  std::string invoked_arn;          // with the qualifier the caller used
   std::string request_id, payload, client_context, trace;
 };
 
 struct Answer {
   std::string payload;
-  std::string function_error;        // "Unhandled", "Handled"; empty: success
-  std::string log_tail;              // the last kLogTail bytes of this invocation's log
+  std::string function_error;  // "Unhandled", "Handled"; empty: success
+  std::string log_tail;        // the last kLogTail bytes of this invocation's log
 };
 
 class Invoker {
@@ -66,11 +66,11 @@ class Invoker {
   const Options options_;
 
   std::mutex mutex_;
-  std::map<std::string, std::vector<std::unique_ptr<Warm>>, std::less<>> idle_;   // by instance key, most recent last
+  std::map<std::string, std::vector<std::unique_ptr<Warm>>, std::less<>> idle_;  // by instance key, most recent last
   size_t idle_count_ = 0;
-  std::map<std::string, int32_t, std::less<>> running_;                           // by unqualified ARN
-  std::map<std::string, int32_t, std::less<>> reserved_running_;                  // by account and region
-  std::map<std::string, int32_t, std::less<>> unreserved_running_;                // by account and region
+  std::map<std::string, int32_t, std::less<>> running_;             // by unqualified ARN
+  std::map<std::string, int32_t, std::less<>> reserved_running_;    // by account and region
+  std::map<std::string, int32_t, std::less<>> unreserved_running_;  // by account and region
   bool stopped_ = false;
   bool reaping_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

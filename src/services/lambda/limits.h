@@ -7,21 +7,21 @@
 
 namespace virga::lambda {
 
-inline constexpr uint64_t kMaxZipBytes = 50ull << 20;             // of a direct upload
-inline constexpr uint64_t kMaxUnzippedBytes = 250ull << 20;       // function and layers
+inline constexpr uint64_t kMaxZipBytes = 50ull << 20;        // of a direct upload
+inline constexpr uint64_t kMaxUnzippedBytes = 250ull << 20;  // function and layers
 inline constexpr uint64_t kMaxCodeStorage = 75ull << 30;
-inline constexpr size_t kMaxSyncPayload = 6'291'556;              // 6 MB and the envelope, as the service's message says
+inline constexpr size_t kMaxSyncPayload = 6'291'556;  // 6 MB and the envelope, as the service's message says
 inline constexpr size_t kMaxAsyncPayload = 1'048'576;
 inline constexpr size_t kMaxLayers = 5;
-inline constexpr size_t kMaxEnvironment = 4096;                   // bytes of all names and values
-inline constexpr int32_t kConcurrency = 1000;                     // of an account and region
-inline constexpr int32_t kUnreservedConcurrency = 100;            // that reservations must leave
-inline constexpr size_t kLogTail = 4096;                          // bytes in X-Amz-Log-Result
+inline constexpr size_t kMaxEnvironment = 4096;         // bytes of all names and values
+inline constexpr int32_t kConcurrency = 1000;           // of an account and region
+inline constexpr int32_t kUnreservedConcurrency = 100;  // that reservations must leave
+inline constexpr size_t kLogTail = 4096;                // bytes in X-Amz-Log-Result
 inline constexpr size_t kListPage = 50;
 inline constexpr int kAsyncAttempts = 3;
 inline constexpr auto kAsyncMaxAge = std::chrono::hours(6);
-inline constexpr auto kIdleLife = std::chrono::minutes(5);        // of an instance nobody calls
-inline constexpr auto kInstanceLife = std::chrono::minutes(50);   // its credentials live an hour
-inline constexpr size_t kMostIdle = 64;                           // idle instances kept, all functions together
+inline constexpr auto kIdleLife = std::chrono::minutes(5);       // of an instance nobody calls
+inline constexpr auto kInstanceLife = std::chrono::minutes(50);  // its credentials live an hour
+inline constexpr size_t kMostIdle = 64;                          // idle instances kept, all functions together
 
 }  // namespace virga::lambda

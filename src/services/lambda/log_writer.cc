@@ -8,16 +8,20 @@
 
 namespace virga::lambda {
 namespace {
-constexpr size_t kMostWaiting = 4 << 20;     // bytes of lines not yet written
-constexpr size_t kMostInOnePut = 900'000;    // bytes, under PutLogEvents's 1 MiB
-constexpr size_t kMostLines = 5'000;         // of one PutLogEvents, under its 10,000
+constexpr size_t kMostWaiting = 4 << 20;   // bytes of lines not yet written
+constexpr size_t kMostInOnePut = 900'000;  // bytes, under PutLogEvents's 1 MiB
+constexpr size_t kMostLines = 5'000;       // of one PutLogEvents, under its 10,000
 constexpr size_t kLineOverhead = 26;
 constexpr size_t kLongestLine = 256 * 1024;
 }  // namespace
 
-LogWriter::LogWriter(kernel::Cloud& cloud, kernel::Principal role, std::string account, std::string region, std::string group,
-                     std::string stream)
-    : cloud_(cloud), role_(std::move(role)), account_(std::move(account)), region_(std::move(region)), group_(std::move(group)),
+LogWriter::LogWriter(kernel::Cloud& cloud, kernel::Principal role, std::string account, std::string region,
+                     std::string group, std::string stream)
+    : cloud_(cloud),
+      role_(std::move(role)),
+      account_(std::move(account)),
+      region_(std::move(region)),
+      group_(std::move(group)),
       stream_(std::move(stream)) {}
 
 void LogWriter::add(std::string_view text) {
@@ -28,7 +32,9 @@ void LogWriter::add(std::string_view text) {
       ++dropped_;
       return;
     }
-    if (dropped_) waiting_.push_back({cloud_.clock().now(), cat("[", std::exchange(dropped_, 0), " lines were dropped: too many at once]")});
+    if (dropped_)
+      waiting_.push_back(
+          {cloud_.clock().now(), cat("[", std::exchange(dropped_, 0), " lines were dropped: too many at once]")});
     waiting_.push_back({cloud_.clock().now(), std::string(text.substr(0, kLongestLine))});
     waiting_bytes_ += text.size();
     if (writing_) return;
@@ -52,7 +58,8 @@ Task<void> LogWriter::write_all() {
         co_return;
       }
       size_t bytes = 0, count = 0;
-      while (count < waiting_.size() && count < kMostLines && bytes < kMostInOnePut) bytes += waiting_[count++].text.size() + kLineOverhead;
+      while (count < waiting_.size() && count < kMostLines && bytes < kMostInOnePut)
+        bytes += waiting_[count++].text.size() + kLineOverhead;
       if (bytes >= 1'000'000 && count > 1) --count;
       batch.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.begin() + count));
       waiting_.erase(waiting_.begin(), waiting_.begin() + count);
@@ -60,7 +67,8 @@ Task<void> LogWriter::write_all() {
     }
     Result<void> written = co_await as_result(put(std::move(batch)));
     // A role without permission to write logs is the user's choice, as on AWS: the function runs, unlogged.
-    if (!written) log_debug("lambda", "log lines were refused", {{"group", group_}, {"error", describe(written.error())}});
+    if (!written)
+      log_debug("lambda", "log lines were refused", {{"group", group_}, {"error", describe(written.error())}});
   }
 }
 

@@ -1,4 +1,5 @@
-// A function instance's log stream: lines gathered and written to CloudWatch Logs in the background, as the function's role.
+// A function instance's log stream: lines gathered and written to CloudWatch Logs in the background, as the function's
+// role.
 #pragma once
 
 #include <memory>

@@ -13,11 +13,24 @@ namespace virga::lambda {
 namespace {
 
 // Names that Lambda sets itself: docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
-const std::set<std::string_view> kReserved = {
-    "_HANDLER", "_X_AMZN_TRACE_ID", "AWS_DEFAULT_REGION", "AWS_REGION", "AWS_EXECUTION_ENV", "AWS_LAMBDA_FUNCTION_NAME",
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION", "AWS_LAMBDA_INITIALIZATION_TYPE",
-    "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME", "AWS_ACCESS_KEY", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR"};
+const std::set<std::string_view> kReserved = {"_HANDLER",
+                                              "_X_AMZN_TRACE_ID",
+                                              "AWS_DEFAULT_REGION",
+                                              "AWS_REGION",
+                                              "AWS_EXECUTION_ENV",
+                                              "AWS_LAMBDA_FUNCTION_NAME",
+                                              "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+                                              "AWS_LAMBDA_FUNCTION_VERSION",
+                                              "AWS_LAMBDA_INITIALIZATION_TYPE",
+                                              "AWS_LAMBDA_LOG_GROUP_NAME",
+                                              "AWS_LAMBDA_LOG_STREAM_NAME",
+                                              "AWS_ACCESS_KEY",
+                                              "AWS_ACCESS_KEY_ID",
+                                              "AWS_SECRET_ACCESS_KEY",
+                                              "AWS_SESSION_TOKEN",
+                                              "AWS_LAMBDA_RUNTIME_API",
+                                              "LAMBDA_TASK_ROOT",
+                                              "LAMBDA_RUNTIME_DIR"};
 
 std::string base64_of_hex(const std::string& hex) { return base64_encode(hex_decode(hex).value_or("")); }
 
@@ -44,7 +57,8 @@ FunctionId function_id(const Ctx& ctx, std::string_view text, const std::optiona
   if (parts.empty() || parts.size() > 2 || parts[0].empty()) bad_arn(text);
   id.name = parts[0];
   if (id.region != ctx.region) {
-    throw err::ResourceNotFoundException(cat("Functions from '", id.region, "' are not reachable in this region ('", ctx.region, "')"));
+    throw err::ResourceNotFoundException(
+        cat("Functions from '", id.region, "' are not reachable in this region ('", ctx.region, "')"));
   }
   if (parts.size() == 2) id.qualifier = parts[1];
   if (qualifier) {
@@ -99,7 +113,8 @@ Error function_not_found(const Ctx& ctx, const FunctionId& id) {
 
 Error wrong_revision() {
   return err::PreconditionFailedException(
-      "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve the latest "
+      "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve "
+      "the latest "
       "Revision Id");
 }
 
@@ -110,16 +125,19 @@ void check_environment(const std::map<std::string, std::string>& variables) {
   for (const auto& [name, value] : variables) {
     if (kReserved.contains(name)) {
       throw err::InvalidParameterValueException(
-          cat("Lambda was unable to configure your environment variables because the environment variables you have provided "
-              "contains reserved keys that are currently not supported for modification. Reserved keys used in this request: ",
+          cat("Lambda was unable to configure your environment variables because the environment variables you have "
+              "provided "
+              "contains reserved keys that are currently not supported for modification. Reserved keys used in this "
+              "request: ",
               name));
     }
     bytes += name.size() + value.size();
   }
   if (bytes > kMaxEnvironment) {
-    throw err::InvalidParameterValueException(
-        cat("Lambda was unable to configure your environment variables because the environment variables you have provided "
-            "exceeded the 4KB limit. Total size: ", bytes));
+    throw err::InvalidParameterValueException(cat(
+        "Lambda was unable to configure your environment variables because the environment variables you have provided "
+        "exceeded the 4KB limit. Total size: ",
+        bytes));
   }
 }
 
@@ -130,11 +148,13 @@ void check_handler(const VersionRecord& record) {
 }
 
 std::string runtime_name(const std::optional<Runtime>& runtime) {
-  if (!runtime) throw err::InvalidParameterValueException("Runtime is mandatory for functions created with deployment packages.");
+  if (!runtime)
+    throw err::InvalidParameterValueException("Runtime is mandatory for functions created with deployment packages.");
   return std::string(to_string(*runtime));
 }
 
-FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record, bool qualified_in_arn) {
+FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
+                               bool qualified_in_arn) {
   FunctionConfiguration out;
   out.function_name = id.name;
   out.function_arn = qualified_in_arn ? qualified_arn(ctx, id, version_name(record.version)) : function_arn(ctx, id);

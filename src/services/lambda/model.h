@@ -21,12 +21,13 @@ struct FunctionId {
   Home home() const { return {account, region}; }
 };
 // `qualifier` is the request's own Qualifier parameter. Throws ValidationException or InvalidParameterValueException.
-FunctionId function_id(const Ctx& ctx, std::string_view name, const std::optional<std::string>& qualifier = std::nullopt);
+FunctionId function_id(const Ctx& ctx, std::string_view name,
+                       const std::optional<std::string>& qualifier = std::nullopt);
 
-std::string function_arn(const Ctx& ctx, const FunctionId& id);            // without qualifier
+std::string function_arn(const Ctx& ctx, const FunctionId& id);  // without qualifier
 std::string qualified_arn(const Ctx& ctx, const FunctionId& id, std::string_view qualifier);
 inline constexpr std::string_view kLatest = "$LATEST";
-std::string version_name(uint64_t version);                                 // "$LATEST" or digits
+std::string version_name(uint64_t version);  // "$LATEST" or digits
 // Nothing when `qualifier` is an alias's name.
 std::optional<uint64_t> parse_version(std::string_view qualifier);
 
@@ -49,7 +50,8 @@ void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);
 std::string runtime_name(const std::optional<Runtime>& runtime);
 
-FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record, bool qualified_in_arn);
+FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
+                               bool qualified_in_arn);
 AliasConfiguration describe(const Ctx& ctx, const FunctionId& id, const AliasRecord& alias);
 
 }  // namespace virga::lambda

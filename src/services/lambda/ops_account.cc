@@ -20,7 +20,8 @@ Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, c
   const auto functions = co_await store.list_functions("", SIZE_MAX);
   for (const FunctionRecord& function : functions) {
     reserved += function.reserved_concurrency.value_or(0);
-    for (const VersionRecord& version : co_await store.list_versions(function.name, 0, SIZE_MAX)) bytes += static_cast<int64_t>(version.code_size);
+    for (const VersionRecord& version : co_await store.list_versions(function.name, 0, SIZE_MAX))
+      bytes += static_cast<int64_t>(version.code_size);
   }
   limit.unreserved_concurrent_executions = kConcurrency - reserved;
   usage.total_code_size = bytes;
@@ -31,7 +32,8 @@ Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, c
   co_return out;
 }
 
-Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency(Ctx& ctx, const PutFunctionConcurrencyRequest& in) {
+Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency(
+    Ctx& ctx, const PutFunctionConcurrencyRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   const int32_t wanted = in.reserved_concurrent_executions;
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
@@ -44,7 +46,8 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
     }
     if (others + wanted > kConcurrency - kUnreservedConcurrency) {
       co_await fail(err::InvalidParameterValueException(
-          cat("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [",
+          cat("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+              "below its minimum value of [",
               kUnreservedConcurrency, "].")));
     }
     function->reserved_concurrency = wanted;
@@ -55,7 +58,8 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
   co_return out;
 }
 
-Task<GetFunctionConcurrencyResponse> LambdaService::get_function_concurrency(Ctx& ctx, const GetFunctionConcurrencyRequest& in) {
+Task<GetFunctionConcurrencyResponse> LambdaService::get_function_concurrency(Ctx& ctx,
+                                                                             const GetFunctionConcurrencyRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   const auto snapshot = deps_.db.snapshot();
   const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);
@@ -65,7 +69,8 @@ Task<GetFunctionConcurrencyResponse> LambdaService::get_function_concurrency(Ctx
   co_return out;
 }
 
-Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concurrency(Ctx& ctx, const DeleteFunctionConcurrencyRequest& in) {
+Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concurrency(
+    Ctx& ctx, const DeleteFunctionConcurrencyRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteFunctionConcurrency::Output> {
     WriteStore store(tx, id.home());

@@ -21,7 +21,8 @@ void check_served(const In& in) {
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
   if (in.image_config) not_served("ImageConfig");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
-  if (in.dead_letter_config && in.dead_letter_config->target_arn && !in.dead_letter_config->target_arn->empty()) not_served("DeadLetterConfig");
+  if (in.dead_letter_config && in.dead_letter_config->target_arn && !in.dead_letter_config->target_arn->empty())
+    not_served("DeadLetterConfig");
   if (in.snap_start && in.snap_start->apply_on == SnapStartApplyOn::PublishedVersions) not_served("SnapStart");
   if (in.capacity_provider_config) not_served("CapacityProviderConfig");
   if (in.durable_config) not_served("DurableConfig");
@@ -65,7 +66,9 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   apply(record, in);
   check_handler(record);
   const auto runtime = sandboxes_.runtime(record.runtime);
-  if (!runtime.available) co_return err::InvalidParameterValueException(cat("The runtime ", record.runtime, " can't run here: ", runtime.text));
+  if (!runtime.available)
+    co_return err::InvalidParameterValueException(
+        cat("The runtime ", record.runtime, " can't run here: ", runtime.text));
   {
     const auto snapshot = deps_.db.snapshot();
     if (co_await Store(*snapshot, id.home()).find_function(id.name)) {
@@ -121,7 +124,8 @@ Task<GetFunctionResponse> LambdaService::get_function(Ctx& ctx, const GetFunctio
   co_return out;
 }
 
-Task<FunctionConfiguration> LambdaService::get_function_configuration(Ctx& ctx, const GetFunctionConfigurationRequest& in) {
+Task<FunctionConfiguration> LambdaService::get_function_configuration(Ctx& ctx,
+                                                                      const GetFunctionConfigurationRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const Call call = co_await route(ctx, id);
   co_return describe(ctx, id, call.version, !id.qualifier.empty());
@@ -189,12 +193,15 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
   co_return describe(ctx, id, answer, false);
 }
 
-Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ctx, const UpdateFunctionConfigurationRequest& in) {
+Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ctx,
+                                                                         const UpdateFunctionConfigurationRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   check_served(in);
   if (in.runtime) {
     const auto runtime = sandboxes_.runtime(std::string(to_string(*in.runtime)));
-    if (!runtime.available) co_return err::InvalidParameterValueException(cat("The runtime ", to_string(*in.runtime), " can't run here: ", runtime.text));
+    if (!runtime.available)
+      co_return err::InvalidParameterValueException(
+          cat("The runtime ", to_string(*in.runtime), " can't run here: ", runtime.text));
     sandboxes_.expect(std::string(to_string(*in.runtime)));
   }
   if (in.role) co_await check_role(ctx, *in.role);
@@ -233,18 +240,21 @@ Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const 
       const auto version = parse_version(id.qualifier);
       if (!version || *version == 0) {
         co_return err::InvalidParameterValueException(
-            "Deletion of aliases is not currently supported. $LATEST version cannot be deleted without deleting the function.");
+            "Deletion of aliases is not currently supported. $LATEST version cannot be deleted without deleting the "
+            "function.");
       }
       const auto record = co_await store.find_version(id.name, *version);
       for (const AliasRecord& alias : co_await store.list_aliases(id.name, "", SIZE_MAX)) {
         if (alias.version == *version || alias.weights.contains(id.qualifier)) {
-          co_return err::ResourceConflictException(cat("Version ", id.qualifier, " can't be deleted: the alias ", alias.name, " points at it."));
+          co_return err::ResourceConflictException(
+              cat("Version ", id.qualifier, " can't be deleted: the alias ", alias.name, " points at it."));
         }
       }
       if (record) co_await drop(tx, *record);
       store.erase_version(id.name, *version);
     } else {
-      for (const VersionRecord& version : co_await store.list_versions(id.name, 0, SIZE_MAX)) co_await drop(tx, version);
+      for (const VersionRecord& version : co_await store.list_versions(id.name, 0, SIZE_MAX))
+        co_await drop(tx, version);
       store.erase_function(id.name);
     }
     tx.on_commit([this, id] { invoker_.retire(id); });

@@ -19,7 +19,8 @@ struct AsyncEvent {
   int32_t attempts = 0;
   template <class A>
   void fields(A& a) {
-    a(1, account), a(2, region), a(3, function), a(4, qualifier), a(5, payload), a(6, client_context), a(7, trace), a(8, accepted);
+    a(1, account), a(2, region), a(3, function), a(4, qualifier), a(5, payload), a(6, client_context), a(7, trace),
+        a(8, accepted);
     a(9, attempts);
   }
 };
@@ -32,7 +33,8 @@ void check_json(const std::string& payload) {
     reader.skip_value();
     reader.end();
   } catch (const JsonError& error) {
-    throw err::InvalidRequestContentException(cat("Could not parse request body into json: ", error.what(), " at byte ", error.offset));
+    throw err::InvalidRequestContentException(
+        cat("Could not parse request body into json: ", error.what(), " at byte ", error.offset));
   }
 }
 
@@ -66,14 +68,16 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
 }
 
 Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest& in) {
-  if (in.durable_execution_name) co_return err::InvalidParameterValueException("Durable executions are not served by Virga.");
+  if (in.durable_execution_name)
+    co_return err::InvalidParameterValueException("Durable executions are not served by Virga.");
   if (in.tenant_id) co_return err::InvalidParameterValueException("Tenant isolation is not served by Virga.");
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const InvocationType type = in.invocation_type.value_or(InvocationType::RequestResponse);
   std::string payload = in.payload && !in.payload->empty() ? *in.payload : "{}";
   const size_t most = type == InvocationType::Event ? kMaxAsyncPayload : kMaxSyncPayload;
   if (payload.size() > most) {
-    co_return err::RequestTooLargeException(cat(payload.size(), " byte payload is too large for the ", to_string(type), " invocation type (limit ", most, " bytes)"));
+    co_return err::RequestTooLargeException(cat(payload.size(), " byte payload is too large for the ", to_string(type),
+                                                " invocation type (limit ", most, " bytes)"));
   }
   check_json(payload);
   Call call = co_await route(ctx, id);
@@ -87,7 +91,8 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   std::string client_context;
   if (in.client_context) client_context = base64_decode(*in.client_context).value_or("");
   if (type == InvocationType::Event) {
-    AsyncEvent event{id.account, id.region, id.name, id.qualifier, std::move(payload), client_context, ctx.trace, ctx.now(), 0};
+    AsyncEvent event{id.account, id.region, id.name, id.qualifier, std::move(payload), client_context,
+                     ctx.trace,  ctx.now(), 0};
     const std::string bytes = kv::encode(event);
     co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
       co_await deps_.timers.set(tx, {std::string(kAsyncKind), ctx.request_id, ctx.now(), bytes});
@@ -108,11 +113,13 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   co_return out;
 }
 
-// One attempt at an asynchronous event. It is forgotten once the function succeeded or its attempts or its time are used
-// up; until then its timer is set again: a function error waits one minute, then two, a throttle backs off to five.
+// One attempt at an asynchronous event. It is forgotten once the function succeeded or its attempts or its time are
+// used up; until then its timer is set again: a function error waits one minute, then two, a throttle backs off to
+// five.
 Task<void> LambdaService::run_async(kernel::Timer timer) {
   AsyncEvent event = kv::decode<AsyncEvent>(timer.payload);
-  Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", event.account), event.account, event.region);
+  Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", event.account),
+                                         event.account, event.region);
   const FunctionId id{event.account, event.region, event.function, event.qualifier};
   Result<Call> call = co_await as_result(route(ctx, id));
   bool done = !call;  // the function is gone

@@ -54,11 +54,13 @@ LayerVersionContentOutput content_of(const LayerVersionRecord& record, std::stri
 
 Error no_layer() { return err::ResourceNotFoundException("The resource you requested does not exist."); }
 
-bool fits(const LayerVersionRecord& record, const std::optional<Runtime>& runtime, const std::optional<Architecture>& architecture) {
+bool fits(const LayerVersionRecord& record, const std::optional<Runtime>& runtime,
+          const std::optional<Architecture>& architecture) {
   const auto has = [](const std::vector<std::string>& all, std::string_view one) {
     return all.empty() || std::ranges::find(all, one) != all.end();
   };
-  return (!runtime || has(record.runtimes, to_string(*runtime))) && (!architecture || has(record.architectures, to_string(*architecture)));
+  return (!runtime || has(record.runtimes, to_string(*runtime))) &&
+         (!architecture || has(record.architectures, to_string(*architecture)));
 }
 
 }  // namespace
@@ -95,7 +97,8 @@ Task<PublishLayerVersionResponse> LambdaService::publish_layer_version(Ctx& ctx,
 Task<GetLayerVersionResponse> LambdaService::get_layer_version(Ctx& ctx, const GetLayerVersionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const auto snapshot = deps_.db.snapshot();
-  const auto record = co_await Store(*snapshot, {id.account, id.region}).find_layer_version(id.name, static_cast<uint64_t>(in.version_number));
+  const auto record = co_await Store(*snapshot, {id.account, id.region})
+                          .find_layer_version(id.name, static_cast<uint64_t>(in.version_number));
   if (!record) co_return no_layer();
   GetLayerVersionResponse out;
   out.layer_arn = layer_arn(ctx, id);
@@ -117,11 +120,13 @@ Task<ListLayerVersionsResponse> LambdaService::list_layer_versions(Ctx& ctx, con
   const LayerId id = layer_id(ctx, in.layer_name);
   const auto snapshot = deps_.db.snapshot();
   const std::string page_of = cat("lambda:ListLayerVersions:", layer_arn(ctx, id));
-  const uint64_t below = kernel::open_page<uint64_t>(deps_.tokens, ctx, page_of, in.marker, bad_marker()).value_or(UINT64_MAX);
+  const uint64_t below =
+      kernel::open_page<uint64_t>(deps_.tokens, ctx, page_of, in.marker, bad_marker()).value_or(UINT64_MAX);
   const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
   ListLayerVersionsResponse out;
   out.layer_versions.emplace();
-  for (const LayerVersionRecord& record : co_await Store(*snapshot, {id.account, id.region}).list_layer_versions(id.name)) {
+  for (const LayerVersionRecord& record :
+       co_await Store(*snapshot, {id.account, id.region}).list_layer_versions(id.name)) {
     if (record.version >= below || !fits(record, in.compatible_runtime, in.compatible_architecture)) continue;
     if (out.layer_versions->size() == limit) {
       out.next_marker = kernel::seal_page(deps_.tokens, ctx, page_of, record.version + 1);
@@ -160,7 +165,8 @@ Task<ListLayersResponse> LambdaService::list_layers(Ctx& ctx, const ListLayersRe
   co_return out;
 }
 
-Task<op::DeleteLayerVersion::Output> LambdaService::delete_layer_version(Ctx& ctx, const DeleteLayerVersionRequest& in) {
+Task<op::DeleteLayerVersion::Output> LambdaService::delete_layer_version(Ctx& ctx,
+                                                                         const DeleteLayerVersionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const uint64_t version = static_cast<uint64_t>(in.version_number);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteLayerVersion::Output> {
@@ -174,15 +180,20 @@ Task<op::DeleteLayerVersion::Output> LambdaService::delete_layer_version(Ctx& ct
   });
 }
 
-Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permission(Ctx& ctx, const AddLayerVersionPermissionRequest& in) {
+Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permission(
+    Ctx& ctx, const AddLayerVersionPermissionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const uint64_t version = static_cast<uint64_t>(in.version_number);
-  Json statement = Json::object({{"Sid", in.statement_id},
-                                 {"Effect", "Allow"},
-                                 {"Principal", in.principal == "*" ? Json("*") : Json::object({{"AWS", cat("arn:aws:iam::", in.principal, ":root")}})},
-                                 {"Action", in.action},
-                                 {"Resource", cat(layer_arn(ctx, id), ":", version)}});
-  if (in.organization_id) statement["Condition"] = Json::object({{"StringEquals", Json::object({{"aws:PrincipalOrgID", *in.organization_id}})}});
+  Json statement = Json::object(
+      {{"Sid", in.statement_id},
+       {"Effect", "Allow"},
+       {"Principal",
+        in.principal == "*" ? Json("*") : Json::object({{"AWS", cat("arn:aws:iam::", in.principal, ":root")}})},
+       {"Action", in.action},
+       {"Resource", cat(layer_arn(ctx, id), ":", version)}});
+  if (in.organization_id)
+    statement["Condition"] =
+        Json::object({{"StringEquals", Json::object({{"aws:PrincipalOrgID", *in.organization_id}})}});
   const std::string revision = uuid();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, {id.account, id.region});
@@ -193,7 +204,9 @@ Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permiss
                            : Json::object({{"Version", "2012-10-17"}, {"Id", "default"}, {"Statement", Json::array()}});
     Json::Array& statements = document["Statement"].as_array();
     if (std::ranges::any_of(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
-      co_await fail(err::ResourceConflictException(cat("The statement id (", in.statement_id, ") provided already exists. Please provide a new statement id, or remove the existing statement.")));
+      co_await fail(err::ResourceConflictException(
+          cat("The statement id (", in.statement_id,
+              ") provided already exists. Please provide a new statement id, or remove the existing statement.")));
     }
     statements.push_back(statement);
     store.put_layer_policy(id.name, version, {document.dump(), revision});
@@ -204,7 +217,8 @@ Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permiss
   co_return out;
 }
 
-Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_version_permission(Ctx& ctx, const RemoveLayerVersionPermissionRequest& in) {
+Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_version_permission(
+    Ctx& ctx, const RemoveLayerVersionPermissionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const uint64_t version = static_cast<uint64_t>(in.version_number);
   const std::string revision = uuid();
@@ -227,10 +241,12 @@ Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_versi
   });
 }
 
-Task<GetLayerVersionPolicyResponse> LambdaService::get_layer_version_policy(Ctx& ctx, const GetLayerVersionPolicyRequest& in) {
+Task<GetLayerVersionPolicyResponse> LambdaService::get_layer_version_policy(Ctx& ctx,
+                                                                            const GetLayerVersionPolicyRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const auto snapshot = deps_.db.snapshot();
-  const auto policy = co_await Store(*snapshot, {id.account, id.region}).find_layer_policy(id.name, static_cast<uint64_t>(in.version_number));
+  const auto policy = co_await Store(*snapshot, {id.account, id.region})
+                          .find_layer_policy(id.name, static_cast<uint64_t>(in.version_number));
   if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
   GetLayerVersionPolicyResponse out;
   out.policy = policy->document;

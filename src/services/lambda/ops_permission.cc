@@ -29,10 +29,12 @@ Json statement_of(const AddPermissionRequest& in, const std::string& resource) {
   Json condition;
   if (in.source_account) condition["StringEquals"]["AWS:SourceAccount"] = *in.source_account;
   if (in.event_source_token) condition["StringEquals"]["lambda:EventSourceToken"] = *in.event_source_token;
-  if (in.function_url_auth_type) condition["StringEquals"]["lambda:FunctionUrlAuthType"] = to_string(*in.function_url_auth_type);
+  if (in.function_url_auth_type)
+    condition["StringEquals"]["lambda:FunctionUrlAuthType"] = to_string(*in.function_url_auth_type);
   if (in.principal_org_id) condition["StringEquals"]["aws:PrincipalOrgID"] = *in.principal_org_id;
   if (in.source_arn) condition["ArnLike"]["AWS:SourceArn"] = *in.source_arn;
-  if (in.invoked_via_function_url) condition["Bool"]["lambda:InvokedViaFunctionUrl"] = *in.invoked_via_function_url ? "true" : "false";
+  if (in.invoked_via_function_url)
+    condition["Bool"]["lambda:InvokedViaFunctionUrl"] = *in.invoked_via_function_url ? "true" : "false";
   if (!condition.is_null()) statement["Condition"] = std::move(condition);
   return statement;
 }
@@ -58,12 +60,14 @@ Task<AddPermissionResponse> LambdaService::add_permission(Ctx& ctx, const AddPer
     Json::Array& statements = document["Statement"].as_array();
     if (std::ranges::any_of(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
       co_await fail(err::ResourceConflictException(
-          cat("The statement id (", in.statement_id, ") provided already exists. Please provide a new statement id, or remove the existing statement.")));
+          cat("The statement id (", in.statement_id,
+              ") provided already exists. Please provide a new statement id, or remove the existing statement.")));
     }
     statements.push_back(statement);
     PolicyRecord policy{document.dump(), revision};
     if (policy.document.size() > kMaxPolicy) {
-      co_await fail(err::PolicyLengthExceededException(cat("The final policy size (", policy.document.size(), ") is bigger than the limit (", kMaxPolicy, ").")));
+      co_await fail(err::PolicyLengthExceededException(
+          cat("The final policy size (", policy.document.size(), ") is bigger than the limit (", kMaxPolicy, ").")));
     }
     store.put_policy(id.name, policy_qualifier(id), policy);
   });
@@ -112,14 +116,16 @@ Task<GetPolicyResponse> LambdaService::get_policy(Ctx& ctx, const GetPolicyReque
 Task<std::optional<std::string>> LambdaService::resource_policy(Ctx& ctx, std::string resource) {
   const auto snapshot = deps_.db.snapshot();
   if (const auto layer = parse_layer_arn(resource)) {
-    const auto policy = co_await Store(*snapshot, {layer->account, layer->region}).find_layer_policy(layer->name, layer->version);
+    const auto policy =
+        co_await Store(*snapshot, {layer->account, layer->region}).find_layer_policy(layer->name, layer->version);
     co_return policy ? std::optional(policy->document) : std::nullopt;
   }
   const auto arn = kernel::parse_arn(resource);
   if (!arn || !arn->resource.starts_with("function:")) co_return std::nullopt;
   const auto parts = split(arn->resource, ':');
   const std::string qualifier = parts.size() > 2 && parts[2] != kLatest ? std::string(parts[2]) : "";
-  const auto policy = co_await Store(*snapshot, {arn->account, arn->region}).find_policy(std::string(parts[1]), qualifier);
+  const auto policy =
+      co_await Store(*snapshot, {arn->account, arn->region}).find_policy(std::string(parts[1]), qualifier);
   co_return policy ? std::optional(policy->document) : std::nullopt;
 }
 

@@ -18,10 +18,12 @@ Error no_alias(const Ctx& ctx, const FunctionId& id, const std::string& alias) {
 Task<uint64_t> check_target(const Ctx& ctx, const Store& store, const FunctionId& id, const std::string& name,
                             const std::map<std::string, double>& weights) {
   if (weights.size() > 1) {
-    co_return err::InvalidParameterValueException("Number of items in AdditionalVersionWeights cannot be greater than 1.");
+    co_return err::InvalidParameterValueException(
+        "Number of items in AdditionalVersionWeights cannot be greater than 1.");
   }
   if (!weights.empty() && name == kLatest) {
-    co_return err::InvalidParameterValueException("$LATEST is not supported for an alias pointing to more than 1 version");
+    co_return err::InvalidParameterValueException(
+        "$LATEST is not supported for an alias pointing to more than 1 version");
   }
   for (const auto& [other, weight] : weights) {
     const auto number = parse_version(other);
@@ -40,7 +42,8 @@ Task<uint64_t> check_target(const Ctx& ctx, const Store& store, const FunctionId
 }
 
 std::map<std::string, double> weights_of(const std::optional<AliasRoutingConfiguration>& routing) {
-  return routing && routing->additional_version_weights ? *routing->additional_version_weights : std::map<std::string, double>();
+  return routing && routing->additional_version_weights ? *routing->additional_version_weights
+                                                        : std::map<std::string, double>();
 }
 
 }  // namespace
@@ -57,7 +60,8 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
     if (in.code_sha256 && *in.code_sha256 != base64_encode(hex_decode(latest->code_sha256).value_or(""))) {
       co_return err::InvalidParameterValueException(
-          cat("CodeSHA256 (", *in.code_sha256, ") is different from current CodeSHA256 in $LATEST. Please try again with the CodeSHA256 in $LATEST."));
+          cat("CodeSHA256 (", *in.code_sha256,
+              ") is different from current CodeSHA256 in $LATEST. Please try again with the CodeSHA256 in $LATEST."));
     }
     // Nothing changed since the last one was published: that one is the answer.
     if (function->last_version) {
@@ -76,7 +80,8 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
   co_return describe(ctx, id, answer, true);
 }
 
-Task<ListVersionsByFunctionResponse> LambdaService::list_versions_by_function(Ctx& ctx, const ListVersionsByFunctionRequest& in) {
+Task<ListVersionsByFunctionResponse> LambdaService::list_versions_by_function(Ctx& ctx,
+                                                                              const ListVersionsByFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   const std::string page_of = cat("lambda:ListVersionsByFunction:", id.name);
   const uint64_t from = kernel::open_page<uint64_t>(deps_.tokens, ctx, page_of, in.marker, bad_marker()).value_or(0);
@@ -134,7 +139,8 @@ Task<AliasConfiguration> LambdaService::update_alias(Ctx& ctx, const UpdateAlias
     if (!alias) co_return no_alias(ctx, id, in.name);
     if (in.revision_id && *in.revision_id != alias->revision) co_return wrong_revision();
     if (in.routing_config) alias->weights = weights_of(in.routing_config);
-    alias->version = co_await check_target(ctx, store, id, in.function_version.value_or(version_name(alias->version)), alias->weights);
+    alias->version = co_await check_target(ctx, store, id, in.function_version.value_or(version_name(alias->version)),
+                                           alias->weights);
     if (in.description) alias->description = *in.description;
     alias->revision = revision;
     store.put_alias(id.name, *alias);
@@ -170,7 +176,8 @@ Task<ListAliasesResponse> LambdaService::list_aliases(Ctx& ctx, const ListAliase
     out.next_marker = kernel::seal_page(deps_.tokens, ctx, page_of, page.back().name);
   }
   for (const AliasRecord& alias : page) {
-    if (!in.function_version || version_name(alias.version) == *in.function_version) out.aliases->push_back(describe(ctx, id, alias));
+    if (!in.function_version || version_name(alias.version) == *in.function_version)
+      out.aliases->push_back(describe(ctx, id, alias));
   }
   co_return out;
 }

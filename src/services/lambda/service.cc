@@ -41,7 +41,9 @@ std::string by_layer_version(const Ctx& ctx, const In& in) {
 }  // namespace
 
 LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options)
-    : deps_(deps), sandboxes_(sandboxes), code_(cat(deps.data_directory, "/lambda/code"), deps.blobs),
+    : deps_(deps),
+      sandboxes_(sandboxes),
+      code_(cat(deps.data_directory, "/lambda/code"), deps.blobs),
       invoker_(deps, sandboxes, code_, options) {
   // An event for a function's ARN is an asynchronous invocation, by whoever delivers it.
   deps_.cloud.accept("lambda", [this](Ctx& ctx, const kernel::Arn& target, std::string event) -> Task<void> {
@@ -58,24 +60,34 @@ const wire::ServiceModel& LambdaService::model() const { return kModel; }
 
 void LambdaService::operations(kernel::OpTable& t) {
   using S = LambdaService;
-  t.add<op::CreateFunction>(this, &S::create_function).resource(by_function<CreateFunctionRequest>).body_limit(kCodeBody);
+  t.add<op::CreateFunction>(this, &S::create_function)
+      .resource(by_function<CreateFunctionRequest>)
+      .body_limit(kCodeBody);
   t.add<op::GetFunction>(this, &S::get_function).resource(by_function<GetFunctionRequest>);
-  t.add<op::GetFunctionConfiguration>(this, &S::get_function_configuration).resource(by_function<GetFunctionConfigurationRequest>);
+  t.add<op::GetFunctionConfiguration>(this, &S::get_function_configuration)
+      .resource(by_function<GetFunctionConfigurationRequest>);
   t.add<op::ListFunctions>(this, &S::list_functions);
-  t.add<op::UpdateFunctionCode>(this, &S::update_function_code).resource(by_function<UpdateFunctionCodeRequest>).body_limit(kCodeBody);
-  t.add<op::UpdateFunctionConfiguration>(this, &S::update_function_configuration).resource(by_function<UpdateFunctionConfigurationRequest>);
+  t.add<op::UpdateFunctionCode>(this, &S::update_function_code)
+      .resource(by_function<UpdateFunctionCodeRequest>)
+      .body_limit(kCodeBody);
+  t.add<op::UpdateFunctionConfiguration>(this, &S::update_function_configuration)
+      .resource(by_function<UpdateFunctionConfigurationRequest>);
   t.add<op::DeleteFunction>(this, &S::delete_function).resource(by_function<DeleteFunctionRequest>);
 
   t.add<op::GetAccountSettings>(this, &S::get_account_settings);
-  t.add<op::PutFunctionConcurrency>(this, &S::put_function_concurrency).resource(by_function<PutFunctionConcurrencyRequest>);
-  t.add<op::GetFunctionConcurrency>(this, &S::get_function_concurrency).resource(by_function<GetFunctionConcurrencyRequest>);
-  t.add<op::DeleteFunctionConcurrency>(this, &S::delete_function_concurrency).resource(by_function<DeleteFunctionConcurrencyRequest>);
+  t.add<op::PutFunctionConcurrency>(this, &S::put_function_concurrency)
+      .resource(by_function<PutFunctionConcurrencyRequest>);
+  t.add<op::GetFunctionConcurrency>(this, &S::get_function_concurrency)
+      .resource(by_function<GetFunctionConcurrencyRequest>);
+  t.add<op::DeleteFunctionConcurrency>(this, &S::delete_function_concurrency)
+      .resource(by_function<DeleteFunctionConcurrencyRequest>);
   t.add<op::TagResource>(this, &S::tag_resource).resource(by_resource<TagResourceRequest>);
   t.add<op::UntagResource>(this, &S::untag_resource).resource(by_resource<UntagResourceRequest>);
   t.add<op::ListTags>(this, &S::list_tags).resource(by_resource<ListTagsRequest>);
 
   t.add<op::PublishVersion>(this, &S::publish_version).resource(by_function<PublishVersionRequest>);
-  t.add<op::ListVersionsByFunction>(this, &S::list_versions_by_function).resource(by_function<ListVersionsByFunctionRequest>);
+  t.add<op::ListVersionsByFunction>(this, &S::list_versions_by_function)
+      .resource(by_function<ListVersionsByFunctionRequest>);
   t.add<op::CreateAlias>(this, &S::create_alias).resource(by_function<CreateAliasRequest>);
   t.add<op::GetAlias>(this, &S::get_alias).resource(by_function<GetAliasRequest>);
   t.add<op::UpdateAlias>(this, &S::update_alias).resource(by_function<UpdateAliasRequest>);
@@ -86,7 +98,9 @@ void LambdaService::operations(kernel::OpTable& t) {
   t.add<op::RemovePermission>(this, &S::remove_permission).resource(by_function<RemovePermissionRequest>);
   t.add<op::GetPolicy>(this, &S::get_policy).resource(by_function<GetPolicyRequest>);
 
-  t.add<op::PublishLayerVersion>(this, &S::publish_layer_version).resource(by_layer<PublishLayerVersionRequest>).body_limit(kCodeBody);
+  t.add<op::PublishLayerVersion>(this, &S::publish_layer_version)
+      .resource(by_layer<PublishLayerVersionRequest>)
+      .body_limit(kCodeBody);
   t.add<op::GetLayerVersion>(this, &S::get_layer_version).resource(by_layer_version<GetLayerVersionRequest>).guarded();
   t.add<op::GetLayerVersionByArn>(this, &S::get_layer_version_by_arn)
       .action("lambda:GetLayerVersion")
@@ -95,9 +109,12 @@ void LambdaService::operations(kernel::OpTable& t) {
   t.add<op::ListLayerVersions>(this, &S::list_layer_versions);
   t.add<op::ListLayers>(this, &S::list_layers);
   t.add<op::DeleteLayerVersion>(this, &S::delete_layer_version).resource(by_layer_version<DeleteLayerVersionRequest>);
-  t.add<op::AddLayerVersionPermission>(this, &S::add_layer_version_permission).resource(by_layer_version<AddLayerVersionPermissionRequest>);
-  t.add<op::RemoveLayerVersionPermission>(this, &S::remove_layer_version_permission).resource(by_layer_version<RemoveLayerVersionPermissionRequest>);
-  t.add<op::GetLayerVersionPolicy>(this, &S::get_layer_version_policy).resource(by_layer_version<GetLayerVersionPolicyRequest>);
+  t.add<op::AddLayerVersionPermission>(this, &S::add_layer_version_permission)
+      .resource(by_layer_version<AddLayerVersionPermissionRequest>);
+  t.add<op::RemoveLayerVersionPermission>(this, &S::remove_layer_version_permission)
+      .resource(by_layer_version<RemoveLayerVersionPermissionRequest>);
+  t.add<op::GetLayerVersionPolicy>(this, &S::get_layer_version_policy)
+      .resource(by_layer_version<GetLayerVersionPolicyRequest>);
 
   t.add<op::Invoke>(this, &S::invoke).action("lambda:InvokeFunction").resource(by_qualified).guarded().data_plane();
 }

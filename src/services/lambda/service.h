@@ -39,7 +39,8 @@ class LambdaService final : public kernel::Service {
   Task<GetAccountSettingsResponse> get_account_settings(Ctx& ctx, const GetAccountSettingsRequest& in);
   Task<op::PutFunctionConcurrency::Output> put_function_concurrency(Ctx& ctx, const PutFunctionConcurrencyRequest& in);
   Task<GetFunctionConcurrencyResponse> get_function_concurrency(Ctx& ctx, const GetFunctionConcurrencyRequest& in);
-  Task<op::DeleteFunctionConcurrency::Output> delete_function_concurrency(Ctx& ctx, const DeleteFunctionConcurrencyRequest& in);
+  Task<op::DeleteFunctionConcurrency::Output> delete_function_concurrency(Ctx& ctx,
+                                                                          const DeleteFunctionConcurrencyRequest& in);
   Task<op::TagResource::Output> tag_resource(Ctx& ctx, const TagResourceRequest& in);
   Task<op::UntagResource::Output> untag_resource(Ctx& ctx, const UntagResourceRequest& in);
   Task<ListTagsResponse> list_tags(Ctx& ctx, const ListTagsRequest& in);
@@ -65,8 +66,10 @@ class LambdaService final : public kernel::Service {
   Task<ListLayerVersionsResponse> list_layer_versions(Ctx& ctx, const ListLayerVersionsRequest& in);
   Task<ListLayersResponse> list_layers(Ctx& ctx, const ListLayersRequest& in);
   Task<op::DeleteLayerVersion::Output> delete_layer_version(Ctx& ctx, const DeleteLayerVersionRequest& in);
-  Task<AddLayerVersionPermissionResponse> add_layer_version_permission(Ctx& ctx, const AddLayerVersionPermissionRequest& in);
-  Task<op::RemoveLayerVersionPermission::Output> remove_layer_version_permission(Ctx& ctx, const RemoveLayerVersionPermissionRequest& in);
+  Task<AddLayerVersionPermissionResponse> add_layer_version_permission(Ctx& ctx,
+                                                                       const AddLayerVersionPermissionRequest& in);
+  Task<op::RemoveLayerVersionPermission::Output> remove_layer_version_permission(
+      Ctx& ctx, const RemoveLayerVersionPermissionRequest& in);
   Task<GetLayerVersionPolicyResponse> get_layer_version_policy(Ctx& ctx, const GetLayerVersionPolicyRequest& in);
 
   // ops_invoke.cc
@@ -81,7 +84,8 @@ class LambdaService final : public kernel::Service {
     uint64_t size = 0;
   };
   // The archive a request gives, checked, unpacked and stored; visible once a transaction keeps its blob.
-  Task<Code> take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<std::string> bucket, std::optional<std::string> key);
+  Task<Code> take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<std::string> bucket,
+                       std::optional<std::string> key);
   // A version's hold on its code and its layers' code.
   Task<void> keep(kv::Txn& tx, const VersionRecord& version);
   Task<void> drop(kv::Txn& tx, const VersionRecord& version);

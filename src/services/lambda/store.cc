@@ -62,7 +62,8 @@ Task<std::optional<AliasRecord>> Store::find_alias(std::string function, std::st
   return find<AliasRecord>(reader_, text_key("a", function, alias));
 }
 Task<std::vector<AliasRecord>> Store::list_aliases(std::string function, std::string after, size_t limit) const {
-  return list<AliasRecord>(reader_, following(key("a", function), after.empty() ? "" : text_key("a", function, after)), limit);
+  return list<AliasRecord>(reader_, following(key("a", function), after.empty() ? "" : text_key("a", function, after)),
+                           limit);
 }
 Task<std::optional<PolicyRecord>> Store::find_policy(std::string function, std::string qualifier) const {
   return find<PolicyRecord>(reader_, text_key("p", function, qualifier));
@@ -104,8 +105,12 @@ void WriteStore::erase_function(const std::string& name) {
   tx_.erase(key("f", name));
   for (const std::string_view kind : {"v", "a", "p"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
 }
-void WriteStore::erase_version(const std::string& function, uint64_t version) { tx_.erase(version_key("v", function, version)); }
-void WriteStore::erase_alias(const std::string& function, const std::string& alias) { tx_.erase(text_key("a", function, alias)); }
+void WriteStore::erase_version(const std::string& function, uint64_t version) {
+  tx_.erase(version_key("v", function, version));
+}
+void WriteStore::erase_alias(const std::string& function, const std::string& alias) {
+  tx_.erase(text_key("a", function, alias));
+}
 void WriteStore::erase_policy(const std::string& function, const std::string& qualifier) {
   tx_.erase(text_key("p", function, qualifier));
 }
@@ -113,6 +118,8 @@ void WriteStore::erase_layer_version(const std::string& layer, uint64_t version)
   tx_.erase(version_key("l", layer, version));
   tx_.erase(version_key("q", layer, version));
 }
-void WriteStore::erase_layer_policy(const std::string& layer, uint64_t version) { tx_.erase(version_key("q", layer, version)); }
+void WriteStore::erase_layer_policy(const std::string& layer, uint64_t version) {
+  tx_.erase(version_key("q", layer, version));
+}
 
 }  // namespace virga::lambda

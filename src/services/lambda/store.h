@@ -18,7 +18,7 @@ struct Home {
 
 struct FunctionRecord {
   std::string name;
-  uint64_t last_version = 0;                     // highest published
+  uint64_t last_version = 0;  // highest published
   std::optional<int32_t> reserved_concurrency;
   std::map<std::string, std::string> tags;
   template <class A>
@@ -40,24 +40,25 @@ struct LayerUse {
 
 // The configuration of $LATEST or of a published version.
 struct VersionRecord {
-  uint64_t version = 0;                          // 0: $LATEST
+  uint64_t version = 0;  // 0: $LATEST
   std::string runtime, handler, role, description;
   int32_t timeout = 3, memory = 128, tmp = 512;
   std::map<std::string, std::string> environment;
   std::vector<LayerUse> layers;
   blob::Ref code;
-  std::string code_sha256;                       // hex
+  std::string code_sha256;  // hex
   uint64_t code_size = 0;
   Time modified;
-  std::string revision;                          // RevisionId
+  std::string revision;  // RevisionId
   std::string architecture = "x86_64";
   std::string tracing = "PassThrough";
-  std::string log_group;                         // empty: /aws/lambda/<name>
+  std::string log_group;  // empty: /aws/lambda/<name>
   std::string log_format = "Text";
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
-    a(9, environment), a(10, layers), a(11, code), a(12, code_sha256), a(13, code_size), a(14, modified), a(15, revision);
+    a(9, environment), a(10, layers), a(11, code), a(12, code_sha256), a(13, code_size), a(14, modified),
+        a(15, revision);
     a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format);
   }
 };
@@ -65,7 +66,7 @@ struct VersionRecord {
 struct AliasRecord {
   std::string name, description, revision;
   uint64_t version = 0;
-  std::map<std::string, double> weights;         // additional version → share of 1
+  std::map<std::string, double> weights;  // additional version → share of 1
   template <class A>
   void fields(A& a) {
     a(1, name), a(2, description), a(3, revision), a(4, version), a(5, weights);
@@ -95,12 +96,13 @@ struct LayerVersionRecord {
   std::string description, license;
   std::vector<std::string> runtimes, architectures;
   blob::Ref code;
-  std::string sha256;                            // hex
+  std::string sha256;  // hex
   uint64_t size = 0;
   Time created;
   template <class A>
   void fields(A& a) {
-    a(1, version), a(2, description), a(3, license), a(4, runtimes), a(5, architectures), a(6, code), a(7, sha256), a(8, size);
+    a(1, version), a(2, description), a(3, license), a(4, runtimes), a(5, architectures), a(6, code), a(7, sha256),
+        a(8, size);
     a(9, created);
   }
 };

@@ -9,7 +9,8 @@ namespace virga::logs {
 
 bool Filter::matches(std::string_view message) const {
   const auto in = [&](const std::string& term) { return message.find(term) != message.npos; };
-  return std::ranges::all_of(all, in) && std::ranges::none_of(none, in) && (any.empty() || std::ranges::any_of(any, in));
+  return std::ranges::all_of(all, in) && std::ranges::none_of(none, in) &&
+         (any.empty() || std::ranges::any_of(any, in));
 }
 
 Filter parse_filter(std::string_view pattern) {
@@ -17,7 +18,8 @@ Filter parse_filter(std::string_view pattern) {
   Filter filter;
   if (pattern.starts_with('{')) throw std::invalid_argument("JSON filter patterns ({ … }) are not served");
   if (pattern.starts_with('[')) throw std::invalid_argument("space-delimited filter patterns ([ … ]) are not served");
-  if (pattern.starts_with('%')) throw std::invalid_argument("regular expression filter patterns (% … %) are not served");
+  if (pattern.starts_with('%'))
+    throw std::invalid_argument("regular expression filter patterns (% … %) are not served");
   while (!pattern.empty()) {
     std::vector<std::string>* where = &filter.all;
     if (pattern.front() == '-') where = &filter.none;

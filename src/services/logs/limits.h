@@ -1,4 +1,5 @@
-// What CloudWatch Logs promises and refuses: docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
+// What CloudWatch Logs promises and refuses:
+// docs.aws.amazon.com/AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html
 #pragma once
 
 #include <chrono>
@@ -6,15 +7,15 @@
 
 namespace virga::logs {
 
-inline constexpr size_t kMaxBatchBytes = 1'048'576;      // of PutLogEvents: UTF-8 bytes plus kEventOverhead each
+inline constexpr size_t kMaxBatchBytes = 1'048'576;  // of PutLogEvents: UTF-8 bytes plus kEventOverhead each
 inline constexpr size_t kEventOverhead = 26;
 inline constexpr size_t kMaxEventBytes = 1'048'576;
 inline constexpr auto kOldestEvent = std::chrono::hours(24 * 14);
 inline constexpr auto kNewestEvent = std::chrono::hours(2);
 inline constexpr auto kWidestBatch = std::chrono::hours(24);
-inline constexpr size_t kMaxPageBytes = 1'048'576;       // of GetLogEvents and FilterLogEvents
+inline constexpr size_t kMaxPageBytes = 1'048'576;  // of GetLogEvents and FilterLogEvents
 inline constexpr size_t kMaxPageEvents = 10'000;
-inline constexpr size_t kMaxTags = 50;                   // of a log group
-inline constexpr size_t kDefaultList = 50;               // DescribeLogGroups, DescribeLogStreams
+inline constexpr size_t kMaxTags = 50;      // of a log group
+inline constexpr size_t kDefaultList = 50;  // DescribeLogGroups, DescribeLogStreams
 
 }  // namespace virga::logs

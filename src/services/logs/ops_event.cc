@@ -18,10 +18,13 @@ void check_batch(const PutLogEventsRequest& in) {
   int64_t first = INT64_MAX, last = INT64_MIN;
   for (const InputLogEvent& event : in.log_events) {
     const size_t size = event.message.size() + kEventOverhead;
-    if (size > kMaxEventBytes) throw err::InvalidParameterException("Log event too large: " + std::to_string(size) + " bytes exceeds limit of 1048576");
+    if (size > kMaxEventBytes)
+      throw err::InvalidParameterException("Log event too large: " + std::to_string(size) +
+                                           " bytes exceeds limit of 1048576");
     bytes += size;
     if (event.timestamp < last) {
-      throw err::InvalidParameterException("Log events in a single PutLogEvents request must be in chronological order.");
+      throw err::InvalidParameterException(
+          "Log events in a single PutLogEvents request must be in chronological order.");
     }
     first = std::min(first, event.timestamp);
     last = std::max(last, event.timestamp);
@@ -30,12 +33,14 @@ void check_batch(const PutLogEventsRequest& in) {
     throw err::InvalidParameterException(cat("Upload too large: ", bytes, " bytes exceeds limit of ", kMaxBatchBytes));
   }
   if (last - first > std::chrono::duration_cast<std::chrono::milliseconds>(kWidestBatch).count()) {
-    throw err::InvalidParameterException("The batch of log events in a single PutLogEvents request cannot span more than 24 hours.");
+    throw err::InvalidParameterException(
+        "The batch of log events in a single PutLogEvents request cannot span more than 24 hours.");
   }
 }
 
 // A token of GetLogEvents: the direction, then the position to go on from.
-std::string page_token(const kernel::Tokens& tokens, const std::string& purpose, char direction, const EventPosition& position) {
+std::string page_token(const kernel::Tokens& tokens, const std::string& purpose, char direction,
+                       const EventPosition& position) {
   return cat(direction, "/", tokens.seal(purpose, cat(direction, position)));
 }
 
@@ -83,7 +88,8 @@ Task<PutLogEventsResponse> LogsService::put_log_events(Ctx& ctx, const PutLogEve
     }
     stream->last_ingestion = now;
     store.put_stream(in.log_group_name, *stream);
-    if (rejected.too_old_log_event_end_index || rejected.expired_log_event_end_index || rejected.too_new_log_event_start_index) {
+    if (rejected.too_old_log_event_end_index || rejected.expired_log_event_end_index ||
+        rejected.too_new_log_event_start_index) {
       out.rejected_log_events_info = rejected;
     }
     // Sequence tokens are no longer needed; AWS still answers one.
@@ -109,7 +115,8 @@ Task<GetLogEventsResponse> LogsService::get_log_events(Ctx& ctx, const GetLogEve
   if (!co_await store.find_stream(group, in.log_stream_name)) co_return no_stream();
 
   const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kMaxPageEvents;
-  auto events = co_await store.read_events(group, in.log_stream_name, range.from, range.to, limit, kMaxPageBytes, !forward);
+  auto events =
+      co_await store.read_events(group, in.log_stream_name, range.from, range.to, limit, kMaxPageBytes, !forward);
   if (!forward) std::ranges::reverse(events);
 
   GetLogEventsResponse out;
@@ -133,7 +140,8 @@ Task<GetLogEventsResponse> LogsService::get_log_events(Ctx& ctx, const GetLogEve
 Task<FilterLogEventsResponse> LogsService::filter_log_events(Ctx& ctx, const FilterLogEventsRequest& in) {
   const std::string group = group_named(in.log_group_name, in.log_group_identifier);
   if (in.log_stream_names && in.log_stream_name_prefix) {
-    co_return err::InvalidParameterException("logStreamNames and logStreamNamePrefix are mutually exclusive parameters.");
+    co_return err::InvalidParameterException(
+        "logStreamNames and logStreamNamePrefix are mutually exclusive parameters.");
   }
   Filter filter;
   try {
@@ -173,7 +181,8 @@ Task<FilterLogEventsResponse> LogsService::filter_log_events(Ctx& ctx, const Fil
   EventPosition horizon;  // beyond the end of a cut page, later events of that stream are unknown
   for (const Stream& stream : streams) {
     if (!stream.last_event) continue;
-    if (!range.from.empty() && first_position(*stream.last_event + std::chrono::milliseconds(1)) <= range.from) continue;
+    if (!range.from.empty() && first_position(*stream.last_event + std::chrono::milliseconds(1)) <= range.from)
+      continue;
     const EventPosition from = !past_stream.empty() && stream.name <= past_stream ? range.from + '\0' : range.from;
     auto page = co_await store.read_events(group, stream.name, from, range.to, limit + 1, kMaxPageBytes, false);
     size_t bytes = 0;

@@ -34,7 +34,8 @@ LogGroup describe(const Ctx& ctx, const Group& group) {
 }  // namespace
 
 Task<op::CreateLogGroup::Output> LogsService::create_log_group(Ctx& ctx, const CreateLogGroupRequest& in) {
-  if (in.kms_key_id) co_return err::InvalidParameterException("kmsKeyId is not served: log groups are not encrypted with KMS keys.");
+  if (in.kms_key_id)
+    co_return err::InvalidParameterException("kmsKeyId is not served: log groups are not encrypted with KMS keys.");
   if (in.log_group_class && *in.log_group_class != LogGroupClass::STANDARD) {
     co_return err::InvalidParameterException("Only the log group class STANDARD is served.");
   }
@@ -64,10 +65,12 @@ Task<op::DeleteLogGroup::Output> LogsService::delete_log_group(Ctx& ctx, const D
 
 Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const DescribeLogGroupsRequest& in) {
   if (in.log_group_name_prefix && in.log_group_name_pattern) {
-    co_return err::InvalidParameterException("logGroupNamePrefix and logGroupNamePattern are mutually exclusive parameters.");
+    co_return err::InvalidParameterException(
+        "logGroupNamePrefix and logGroupNamePattern are mutually exclusive parameters.");
   }
   std::string after =
-      kernel::open_page<std::string>(deps_.tokens, ctx, "logs:DescribeLogGroups", in.next_token, bad_token()).value_or("");
+      kernel::open_page<std::string>(deps_.tokens, ctx, "logs:DescribeLogGroups", in.next_token, bad_token())
+          .value_or("");
   const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kDefaultList;
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, home_of(ctx));
@@ -81,7 +84,8 @@ Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const
         co_return out;
       }
       after = group.name;
-      if (!in.log_group_name_pattern || lower(group.name).find(lower(*in.log_group_name_pattern)) != std::string::npos) {
+      if (!in.log_group_name_pattern ||
+          lower(group.name).find(lower(*in.log_group_name_pattern)) != std::string::npos) {
         out.log_groups->push_back(describe(ctx, group));
       }
     }
@@ -105,7 +109,8 @@ Task<op::PutRetentionPolicy::Output> LogsService::put_retention_policy(Ctx& ctx,
   });
 }
 
-Task<op::DeleteRetentionPolicy::Output> LogsService::delete_retention_policy(Ctx& ctx, const DeleteRetentionPolicyRequest& in) {
+Task<op::DeleteRetentionPolicy::Output> LogsService::delete_retention_policy(Ctx& ctx,
+                                                                             const DeleteRetentionPolicyRequest& in) {
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteRetentionPolicy::Output> {
     WriteStore store(tx, home_of(ctx));
     auto group = co_await store.find_group(in.log_group_name);
@@ -117,14 +122,16 @@ Task<op::DeleteRetentionPolicy::Output> LogsService::delete_retention_policy(Ctx
   });
 }
 
-Task<void> LogsService::change_tags(Ctx& ctx, std::string group, std::map<std::string, std::string> set, std::vector<std::string> removed) {
+Task<void> LogsService::change_tags(Ctx& ctx, std::string group, std::map<std::string, std::string> set,
+                                    std::vector<std::string> removed) {
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, home_of(ctx));
     auto record = co_await store.find_group(group);
     if (!record) co_await fail(no_group());
     for (const auto& [key, value] : set) record->tags[key] = value;
     for (const std::string& key : removed) record->tags.erase(key);
-    if (record->tags.size() > kMaxTags) co_await fail(err::TooManyTagsException(cat("A log group has at most ", kMaxTags, " tags.")));
+    if (record->tags.size() > kMaxTags)
+      co_await fail(err::TooManyTagsException(cat("A log group has at most ", kMaxTags, " tags.")));
     store.put_group(*record);
   });
 }

@@ -59,7 +59,8 @@ Task<DescribeLogStreamsResponse> LogsService::describe_log_streams(Ctx& ctx, con
     co_return err::InvalidParameterException("Cannot order by LastEventTime with a logStreamNamePrefix.");
   }
   const std::string page_of = cat("logs:DescribeLogStreams:", group, by_time ? ":time" : ":name");
-  const std::string after = kernel::open_page<std::string>(deps_.tokens, ctx, page_of, in.next_token, bad_token()).value_or("");
+  const std::string after =
+      kernel::open_page<std::string>(deps_.tokens, ctx, page_of, in.next_token, bad_token()).value_or("");
   const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kDefaultList;
   const bool reverse = in.descending.value_or(false);
   const auto snapshot = deps_.db.snapshot();

@@ -10,7 +10,9 @@ namespace virga::logs {
 
 Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
 
-std::string group_arn(const Ctx& ctx, std::string_view group) { return kernel::arn(ctx, "logs", cat("log-group:", group)); }
+std::string group_arn(const Ctx& ctx, std::string_view group) {
+  return kernel::arn(ctx, "logs", cat("log-group:", group));
+}
 
 std::string group_named(const std::optional<std::string>& name, const std::optional<std::string>& identifier) {
   if (name.has_value() == identifier.has_value()) {
@@ -20,7 +22,8 @@ std::string group_named(const std::optional<std::string>& name, const std::optio
   const auto arn = kernel::parse_arn(*identifier);
   if (!arn) return *identifier;
   std::string_view group = arn->resource;
-  if (!group.starts_with("log-group:")) throw err::InvalidParameterException(cat("Not a log group's ARN: ", *identifier));
+  if (!group.starts_with("log-group:"))
+    throw err::InvalidParameterException(cat("Not a log group's ARN: ", *identifier));
   group.remove_prefix(10);
   if (group.ends_with(":*")) group.remove_suffix(2);
   return std::string(group);
@@ -69,23 +72,30 @@ void LogsService::operations(kernel::OpTable& t) {
   t.add<op::DeleteLogGroup>(this, &LogsService::delete_log_group).resource(by_group<DeleteLogGroupRequest>);
   t.add<op::DescribeLogGroups>(this, &LogsService::describe_log_groups);
   t.add<op::PutRetentionPolicy>(this, &LogsService::put_retention_policy).resource(by_group<PutRetentionPolicyRequest>);
-  t.add<op::DeleteRetentionPolicy>(this, &LogsService::delete_retention_policy).resource(by_group<DeleteRetentionPolicyRequest>);
+  t.add<op::DeleteRetentionPolicy>(this, &LogsService::delete_retention_policy)
+      .resource(by_group<DeleteRetentionPolicyRequest>);
   t.add<op::TagResource>(this, &LogsService::tag_resource).resource(by_arn<TagResourceRequest>);
   t.add<op::UntagResource>(this, &LogsService::untag_resource).resource(by_arn<UntagResourceRequest>);
-  t.add<op::ListTagsForResource>(this, &LogsService::list_tags_for_resource).resource(by_arn<ListTagsForResourceRequest>);
+  t.add<op::ListTagsForResource>(this, &LogsService::list_tags_for_resource)
+      .resource(by_arn<ListTagsForResourceRequest>);
   t.add<op::TagLogGroup>(this, &LogsService::tag_log_group).resource(by_group<TagLogGroupRequest>);
   t.add<op::UntagLogGroup>(this, &LogsService::untag_log_group).resource(by_group<UntagLogGroupRequest>);
   t.add<op::ListTagsLogGroup>(this, &LogsService::list_tags_log_group).resource(by_group<ListTagsLogGroupRequest>);
-  t.add<op::CreateLogStream>(this, &LogsService::create_log_stream).resource(by_stream<CreateLogStreamRequest>).data_plane();
+  t.add<op::CreateLogStream>(this, &LogsService::create_log_stream)
+      .resource(by_stream<CreateLogStreamRequest>)
+      .data_plane();
   t.add<op::DeleteLogStream>(this, &LogsService::delete_log_stream).resource(by_stream<DeleteLogStreamRequest>);
-  t.add<op::DescribeLogStreams>(this, &LogsService::describe_log_streams).resource(by_named_group<DescribeLogStreamsRequest>);
+  t.add<op::DescribeLogStreams>(this, &LogsService::describe_log_streams)
+      .resource(by_named_group<DescribeLogStreamsRequest>);
   t.add<op::PutLogEvents>(this, &LogsService::put_log_events).resource(by_stream<PutLogEventsRequest>).data_plane();
   t.add<op::GetLogEvents>(this, &LogsService::get_log_events)
       .resource([](const Ctx& ctx, const GetLogEventsRequest& in) {
         return stream_resource(ctx, group_named(in.log_group_name, in.log_group_identifier), in.log_stream_name);
       })
       .data_plane();
-  t.add<op::FilterLogEvents>(this, &LogsService::filter_log_events).resource(by_named_group<FilterLogEventsRequest>).data_plane();
+  t.add<op::FilterLogEvents>(this, &LogsService::filter_log_events)
+      .resource(by_named_group<FilterLogEventsRequest>)
+      .data_plane();
 }
 
 std::unique_ptr<kernel::Service> make_logs(kernel::Deps& deps) { return std::make_unique<LogsService>(deps); }

@@ -32,7 +32,8 @@ class LogsService final : public kernel::Service {
   Task<op::TagLogGroup::Output> tag_log_group(Ctx& ctx, const TagLogGroupRequest& in);
   Task<op::UntagLogGroup::Output> untag_log_group(Ctx& ctx, const UntagLogGroupRequest& in);
   Task<ListTagsLogGroupResponse> list_tags_log_group(Ctx& ctx, const ListTagsLogGroupRequest& in);
-  Task<void> change_tags(Ctx& ctx, std::string group, std::map<std::string, std::string> set, std::vector<std::string> removed);
+  Task<void> change_tags(Ctx& ctx, std::string group, std::map<std::string, std::string> set,
+                         std::vector<std::string> removed);
 
   // ops_stream.cc
   Task<op::CreateLogStream::Output> create_log_stream(Ctx& ctx, const CreateLogStreamRequest& in);
@@ -52,7 +53,8 @@ class LogsService final : public kernel::Service {
 
 Home home_of(const Ctx& ctx);
 std::string group_arn(const Ctx& ctx, std::string_view group);
-// The group that an operation names by its name or its ARN; throws InvalidParameterException when it names none or both.
+// The group that an operation names by its name or its ARN; throws InvalidParameterException when it names none or
+// both.
 std::string group_named(const std::optional<std::string>& name, const std::optional<std::string>& identifier);
 Error no_group();
 Error no_stream();

@@ -50,7 +50,8 @@ Task<std::vector<Group>> Store::list_groups(std::string prefix, std::string afte
   kv::Range range{all + prefix, end_of(all + prefix)};
   if (!after.empty()) range.begin = end_of(group_key(after));
   std::vector<Group> groups;
-  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit})) groups.push_back(kv::decode<Group>(entry.value));
+  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit}))
+    groups.push_back(kv::decode<Group>(entry.value));
   co_return groups;
 }
 
@@ -78,7 +79,8 @@ Task<std::vector<Event>> Store::read_events(std::string group, std::string strea
   const std::string prefix = event_prefix(group, stream);
   const kv::Range range{prefix + from, to.empty() ? end_of(prefix) : prefix + to};
   std::vector<Event> events;
-  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit, .byte_limit = bytes, .reverse = reverse})) {
+  for (const kv::Entry& entry :
+       co_await reader_.scan(range, {.limit = limit, .byte_limit = bytes, .reverse = reverse})) {
     Event event;
     event.position = entry.key.substr(prefix.size());
     event.stream = stream;
@@ -104,8 +106,12 @@ void WriteStore::add_event(const std::string& group, const std::string& stream, 
 void WriteStore::erase_group(const std::string& name) {
   tx_.erase(group_key(name));
   for (const char kind : {'s', 'e'}) {
-    tx_.erase_range(kv::prefix_range(
-        kv::KeyWriter("logs").raw(std::string_view(&kind, 1)).text(home_.account).text(home_.region).text(name).take()));
+    tx_.erase_range(kv::prefix_range(kv::KeyWriter("logs")
+                                         .raw(std::string_view(&kind, 1))
+                                         .text(home_.account)
+                                         .text(home_.region)
+                                         .text(name)
+                                         .take()));
   }
 }
 

@@ -71,10 +71,11 @@ class Store {
   // Groups whose names start with `prefix`, after `after` (exclusive), in order.
   Task<std::vector<Group>> list_groups(std::string prefix, std::string after, size_t limit) const;
   Task<std::optional<Stream>> find_stream(std::string group, std::string stream) const;
-  Task<std::vector<Stream>> list_streams(std::string group, std::string prefix, std::string after, size_t limit, bool reverse) const;
+  Task<std::vector<Stream>> list_streams(std::string group, std::string prefix, std::string after, size_t limit,
+                                         bool reverse) const;
   // Events of one stream with positions in [from, to).
-  Task<std::vector<Event>> read_events(std::string group, std::string stream, EventPosition from, EventPosition to, size_t limit,
-                                       size_t bytes, bool reverse) const;
+  Task<std::vector<Event>> read_events(std::string group, std::string stream, EventPosition from, EventPosition to,
+                                       size_t limit, size_t bytes, bool reverse) const;
 
  protected:
   std::string group_key(std::string_view name) const;
