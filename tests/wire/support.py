@@ -67,7 +67,7 @@ class Virga:
         return boto3.client(
             service, endpoint_url=self.url, region_name=region, aws_access_key_id=access_key,
             aws_secret_access_key=secret_key, aws_session_token=token,
-            config=botocore.config.Config(retries={"max_attempts": 1, "mode": "standard"}, **config))
+            config=botocore.config.Config(retries={"total_max_attempts": 1}, **config))
 
     def environment(self):
         """What a user's shell has after `eval $(virga env)`."""
