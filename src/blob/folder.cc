@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -16,6 +17,9 @@
 namespace virga::blob {
 
 namespace {
+// Blobs leave this much, more than the store needs for its commits: what filled a disk can then still be deleted.
+constexpr uint64_t kReserve = 64 << 20;
+
 [[noreturn]] void fail_at(const char* what, const std::string& path, int error) {
   throw std::runtime_error(cat("blob: ", what, " ", path, ": ", strerror(error)));
 }
@@ -38,6 +42,8 @@ void File::fail(const char* what, int error) const { fail_at(what, path_, error)
 
 void File::write(std::string_view bytes) {
   if (FAULT("blob.write_fails")) fail("cannot write", ENOSPC);
+  struct statvfs info;
+  if (::fstatvfs(fd_, &info) == 0 && uint64_t{info.f_bavail} * info.f_frsize < kReserve + bytes.size()) fail("cannot write", ENOSPC);
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno != EINTR) fail("cannot write", errno);

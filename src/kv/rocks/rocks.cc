@@ -5,6 +5,8 @@
 #include <rocksdb/perf_level.h>
 #include <rocksdb/utilities/checkpoint.h>
 
+#include <sys/statvfs.h>
+
 #include <algorithm>
 #include <stdexcept>
 
@@ -27,6 +29,14 @@ constexpr size_t kMostBatchBytes = 8 << 20;
 constexpr size_t kMostBatchMembers = 1024;
 // An erased range with up to this many keys is written key by key: range tombstones slow every later read down.
 constexpr size_t kMostSingleErases = 1024;
+// Commits are refused while less is free. RocksDB must not meet a full disk: its log file takes no write after one that
+// failed (an assertion ends the process), and it starts another only when its memory table holds something.
+constexpr uint64_t kReserve = 32 << 20;
+
+bool has_room(const std::string& directory, uint64_t bytes) {
+  struct statvfs info;
+  return ::statvfs(directory.c_str(), &info) != 0 || uint64_t{info.f_bavail} * info.f_frsize > kReserve + bytes;
+}
 
 rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
 std::string_view view_of(const rocksdb::Slice& s) { return {s.data(), s.size()}; }
@@ -356,8 +366,9 @@ void RocksDb::write(Batch& batch) {
     if (FAULT("kv.rocks.write_fails")) return rocksdb::Status::IOError("injected fault");
     return db_->Write(durable, &batch.writes);
   };
-  rocksdb::Status status = attempt();
-  if (!status.ok() && begun - last_resume_ > std::chrono::milliseconds(200)) {
+  const bool room = has_room(options_.directory, batch.writes.GetDataSize());
+  rocksdb::Status status = room ? attempt() : rocksdb::Status::NoSpace("less than 32 MB are left for the store");
+  if (!status.ok() && room && begun - last_resume_ > std::chrono::milliseconds(200)) {
     // After a failed write RocksDB refuses all others until told to go on, which works once the disk does. From a full
     // disk it recovers by itself some seconds after there is space again, and is busy until then.
     last_resume_ = begun;
