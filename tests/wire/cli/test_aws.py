@@ -32,19 +32,6 @@ def test_errors(virga):
     assert failed.returncode != 0 and "An error occurred (ResourceNotFoundException) when calling the GetFunction operation: Function not found" in failed.stderr
 
 
-def test_s3(virga, tmp_path, name):
-    virga.cli("s3", "mb", f"s3://{name}")
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "one.txt").write_text("one")
-    (tmp_path / "a" / "big.bin").write_bytes(b"x" * 9_000_000)
-    virga.cli("s3", "sync", str(tmp_path / "a"), f"s3://{name}/a")
-    assert "one.txt" in virga.cli("s3", "ls", f"s3://{name}/a/").stdout
-    virga.cli("s3", "cp", f"s3://{name}/a/big.bin", str(tmp_path / "back.bin"))
-    assert (tmp_path / "back.bin").read_bytes() == b"x" * 9_000_000
-    virga.cli("s3", "rb", f"s3://{name}", "--force")
-    assert name not in virga.cli("s3", "ls").stdout
-
-
 def test_dynamodb(virga, name):
     virga.cli("dynamodb", "create-table", "--table-name", name, "--billing-mode", "PAY_PER_REQUEST",
               "--attribute-definitions", "AttributeName=id,AttributeType=S", "--key-schema", "AttributeName=id,KeyType=HASH")
