@@ -103,6 +103,7 @@ struct Door::Call {
   kernel::Ctx ctx;
   std::optional<sigv4::Scope> scope;
   std::optional<sigv4::SignedRequest> signature;
+  std::optional<kernel::Credential> credential;
   sigv4::Flavour flavour = sigv4::Flavour::kRest;
   std::string signing_key;
   std::string body;
@@ -158,6 +159,12 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   if (is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
   call.flavour = sigv4::flavour_of(call.route.service->id, call.route.protocol);
   call.signature = sigv4::find_signature(request, call.flavour);
+  // What was signed for one service opens no other: else whoever holds a presigned link to an object could add an
+  // X-Amz-Target and call a database in the signer's name.
+  if (call.signature && call.signature->service != call.route.service->signing_name) {
+    co_await fail(sigv4::wrong_service(call.flavour, *call.signature, call.route.service->signing_name,
+                                       call.signature->presigned));
+  }
   if (call.signature && call.signature->version2()) ctx.region.clear();  // its signatures are of no region
   co_return co_await serve_operation(request, call);
 }
@@ -166,6 +173,7 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
   Route& route = call.route;
   if (route.operation) require_served(call);
   const bool streams = route.operation && route.operation->streams_input;
+  co_await refuse_strangers(call);
   if (!streams) {
     const uint64_t most = call.operation && call.operation->body_limit ? call.operation->body_limit : limits_.body;
     if (request.content_length && *request.content_length > most) co_return door::too_large(route.service, most);
@@ -190,9 +198,7 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
   if (!route.operation) {
     router_.find_query_operation(route, request, call.body);
     require_served(call);
-  }
-  if (!call.signature && !route.operation->anonymous && !is_s3(route.service) && !call.operation->guarded) {
-    co_return sigv4::missing_authentication(call.flavour);
+    co_await refuse_strangers(call);
   }
 
   Value input(route.operation->input), output(route.operation->output);
@@ -206,22 +212,37 @@ void Door::require_served(Call& call) {
   if (!call.operation) throw door::not_served(*call.route.service, call.route.operation->name);
 }
 
-// Who is calling. `body_sha256` is empty when the body is not read yet.
-Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body_sha256) {
-  if (!call.signature) co_return;  // anonymous: the policies decide
+// Refuses who has no key where one is needed, and keys that nobody has, before a body is read for them.
+Task<void> Door::refuse_strangers(Call& call) {
+  if (!call.signature) {
+    const Route& route = call.route;
+    const bool admits =
+        !route.operation || route.operation->anonymous || is_s3(route.service) || call.operation->guarded;
+    if (!admits) co_await fail(sigv4::missing_authentication(call.flavour));
+    co_return;
+  }
+  if (call.credential) co_return;
   const sigv4::SignedRequest& signature = *call.signature;
-  const auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
+  auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
   const bool refused =
       credential && call.from == From::kFunction && credential->principal.kind == kernel::Principal::Kind::kRoot;
   if (!credential || refused) co_await fail(sigv4::unknown_key(call.flavour, signature.access_key));
   if (credential->expires.micros && credential->expires < cloud_.clock().now()) {
     co_await fail(sigv4::expired_token(call.flavour, signature.session_token));
   }
-  call.signing_key = keys_.derive(credential->secret, signature);
+  call.credential = std::move(credential);
+}
+
+// That the caller is who the key says. `body_sha256` is empty when the body is not read yet.
+Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body_sha256) {
+  if (!call.signature) co_return;  // anonymous: the policies decide
+  const sigv4::SignedRequest& signature = *call.signature;
+  const kernel::Credential& credential = *call.credential;
+  call.signing_key = keys_.derive(credential.secret, signature);
   sigv4::verify(signature, request, body_sha256, call.signing_key, machine_clock_.now(), call.flavour);
   if (signature.presigned && is_s3(call.route.service)) wire::take_headers_from_query(request);
-  call.ctx.principal = credential->principal;
-  call.ctx.account = credential->principal.account;
+  call.ctx.principal = credential.principal;
+  call.ctx.account = credential.principal.account;
 }
 
 Body Door::unchunked(HttpRequest& request, Call& call) {

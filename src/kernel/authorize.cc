@@ -19,11 +19,16 @@ using Keys = std::map<std::string, std::vector<std::string>, std::less<>>;
 
 std::string_view principal_type(Principal::Kind kind) {
   switch (kind) {
-    case Principal::Kind::kAnonymous: return "Anonymous";
-    case Principal::Kind::kRoot: return "Account";
-    case Principal::Kind::kUser: return "User";
-    case Principal::Kind::kRoleSession: return "AssumedRole";
-    case Principal::Kind::kService: return "Service";
+    case Principal::Kind::kAnonymous:
+      return "Anonymous";
+    case Principal::Kind::kRoot:
+      return "Account";
+    case Principal::Kind::kUser:
+      return "User";
+    case Principal::Kind::kRoleSession:
+      return "AssumedRole";
+    case Principal::Kind::kService:
+      return "Service";
   }
   return "Anonymous";
 }
@@ -31,7 +36,8 @@ std::string_view principal_type(Principal::Kind kind) {
 // arn:aws:iam::1:user/path/name -> name
 std::string user_name(const Principal& p) { return p.arn.substr(p.arn.rfind('/') + 1); }
 
-Keys condition_keys(const Ctx& ctx, const Access& access, const PrincipalPolicies* policies, std::string_view resource_account) {
+Keys condition_keys(const Ctx& ctx, const Access& access, const PrincipalPolicies* policies,
+                    std::string_view resource_account) {
   Keys keys;
   const auto set = [&](std::string_view key, std::string_view value) {
     if (!value.empty()) keys.emplace(std::string(key), std::vector<std::string>{std::string(value)});
@@ -87,12 +93,18 @@ bool resource_must_allow(std::string_view action) {
   return action.starts_with("sts:AssumeRole") || action == "sts:TagSession" || action.starts_with("kms:");
 }
 
+// AWS's own things ("arn:aws:iam::aws:policy/…") are everyone's, and buckets' ARNs name no account.
+std::string owner_of(const Ctx& ctx, const Access& access) {
+  const auto arn = parse_arn(access.resource);
+  return arn && !arn->account.empty() && arn->account != "aws" ? arn->account : ctx.account;
+}
+
 std::string sentence(const Ctx& ctx, const Access& access, const policy::Outcome& outcome) {
   const Principal& p = ctx.principal;
   if (p.kind == Principal::Kind::kAnonymous)
     return access.action.starts_with("s3:") ? "Access Denied"
-                                            : cat("User: anonymous is not authorized to perform: ", access.action, " on resource: ",
-                                                  access.resource);
+                                            : cat("User: anonymous is not authorized to perform: ", access.action,
+                                                  " on resource: ", access.resource);
   std::string out = cat("User: ", p.arn, " is not authorized to perform: ", access.action);
   if (access.action.starts_with("s3:")) {
     if (access.resource != "*") append(out, " on resource: \"", access.resource, '"');
@@ -143,13 +155,11 @@ policy::DocumentPtr Authorizer::parsed(const std::string& document, policy::Type
   return out;
 }
 
-Task<std::optional<std::string>> Authorizer::ask(Ctx& ctx, const Access& access, std::optional<std::string> resource_policy) {
+Task<std::optional<std::string>> Authorizer::ask(Ctx& ctx, const Access& access,
+                                                 std::optional<std::string> resource_policy) {
   const Principal& p = ctx.principal;
   policy::Policies all;
-  // AWS's own things ("arn:aws:iam::aws:policy/…") are everyone's, and buckets' ARNs name no account.
-  const auto arn = parse_arn(access.resource);
-  const bool names_account = arn && !arn->account.empty() && arn->account != "aws";
-  all.resource_account = names_account ? arn->account : ctx.account;
+  all.resource_account = owner_of(ctx, access);
   if (resource_policy) {
     all.resource = parsed(*resource_policy, policy::Type::kResource);
     all.resource_must_allow = resource_must_allow(access.action);
@@ -183,9 +193,14 @@ Task<std::optional<std::string>> Authorizer::ask(Ctx& ctx, const Access& access,
   co_return sentence(ctx, access, outcome);
 }
 
-Task<std::optional<std::string>> Authorizer::why_denied(Ctx& ctx, Access access, std::optional<std::string> resource_policy) {
+Task<std::optional<std::string>> Authorizer::why_denied(Ctx& ctx, Access access,
+                                                        std::optional<std::string> resource_policy) {
   auto why = co_await ask(ctx, access, std::move(resource_policy));
-  if (!why || mode_ == IamMode::kEnforce) co_return why;
+  // To audit is to be lenient within an account. No account is opened by it to others, nor to those without a name.
+  const Principal& p = ctx.principal;
+  const bool at_home =
+      p.kind != Principal::Kind::kAnonymous && !p.account.empty() && p.account == owner_of(ctx, access);
+  if (!why || mode_ == IamMode::kEnforce || !at_home) co_return why;
   record(ctx, access, *why);
   co_return std::nullopt;
 }
@@ -205,7 +220,8 @@ Task<void> Authorizer::authorize(Ctx& ctx, const Operation& operation, const voi
 }
 
 void Authorizer::record(const Ctx& ctx, const Access& access, const std::string& message) {
-  const std::string& who = ctx.principal.kind == Principal::Kind::kRoleSession ? ctx.principal.role_arn : ctx.principal.arn;
+  const std::string& who =
+      ctx.principal.kind == Principal::Kind::kRoleSession ? ctx.principal.role_arn : ctx.principal.arn;
   const std::string name = cat(who, '\n', access.action, '\n', access.resource);
   const Time now = ctx.now();
   std::lock_guard lock(state_->mutex);

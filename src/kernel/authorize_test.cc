@@ -48,7 +48,8 @@ struct World {
   }
   void allow(std::string_view condition = "{}") {
     source.policies->identity = {policy::parse(
-        cat(R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"thing:*","Resource":"*","Condition":)", condition, "}}"),
+        cat(R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"thing:*","Resource":"*","Condition":)",
+            condition, "}}"),
         policy::Type::kIdentity)};
   }
   std::string ask() {
@@ -66,8 +67,8 @@ TEST(Authorize, RefusesInAwsWords) {
             "arn:aws:thing:us-east-1:111111111111:x because no identity-based policy allows the thing:Do action");
   w.allow();
   EXPECT_EQ(w.ask(), "yes");
-  w.source.policies->boundary = policy::parse(
-      R"({"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}})", policy::Type::kIdentity);
+  w.source.policies->boundary =
+      policy::parse(R"({"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}})", policy::Type::kIdentity);
   EXPECT_TRUE(w.ask().ends_with("with an explicit deny in a permissions boundary"));
   w.operation.open = true;
   EXPECT_EQ(w.ask(), "yes");
@@ -78,14 +79,17 @@ TEST(Authorize, ConditionKeys) {
   w.ctx.user_agent = "agent/1";
   w.ctx.principal.session_tags = {{"Team", "blue"}};
   w.source.policies->tags = {{"team", "green"}, {"level", "1"}};
-  for (const std::string_view condition :
-       {R"({"StringEquals":{"aws:username":"ann","aws:userid":"AIDAANN","aws:PrincipalAccount":"111111111111","aws:PrincipalType":"User"}})",
-        R"({"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:user/dev/*"}})", R"({"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}})",
-        R"({"StringEquals":{"aws:PrincipalTag/Team":"blue","aws:PrincipalTag/level":"1"}})", R"({"Bool":{"aws:SecureTransport":"false"}})",
-        R"({"DateEquals":{"aws:CurrentTime":"2024-05-01T12:00:00Z"},"NumericEquals":{"aws:EpochTime":"1714564800"}})",
-        R"({"StringEquals":{"aws:RequestedRegion":"us-east-1","thing:colour":"red","aws:ResourceAccount":"111111111111"}})",
-        R"({"Null":{"aws:TokenIssueTime":"true","aws:SourceArn":"true","aws:MultiFactorAuthPresent":"true"}})",
-        R"({"StringLike":{"aws:UserAgent":"agent/*"},"Bool":{"aws:ViaAWSService":"false"}})"}) {
+  for (
+      const std::string_view condition :
+      {R"({"StringEquals":{"aws:username":"ann","aws:userid":"AIDAANN","aws:PrincipalAccount":"111111111111","aws:PrincipalType":"User"}})",
+       R"({"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:user/dev/*"}})",
+       R"({"IpAddress":{"aws:SourceIp":"10.0.0.0/8"}})",
+       R"({"StringEquals":{"aws:PrincipalTag/Team":"blue","aws:PrincipalTag/level":"1"}})",
+       R"({"Bool":{"aws:SecureTransport":"false"}})",
+       R"({"DateEquals":{"aws:CurrentTime":"2024-05-01T12:00:00Z"},"NumericEquals":{"aws:EpochTime":"1714564800"}})",
+       R"({"StringEquals":{"aws:RequestedRegion":"us-east-1","thing:colour":"red","aws:ResourceAccount":"111111111111"}})",
+       R"({"Null":{"aws:TokenIssueTime":"true","aws:SourceArn":"true","aws:MultiFactorAuthPresent":"true"}})",
+       R"({"StringLike":{"aws:UserAgent":"agent/*"},"Bool":{"aws:ViaAWSService":"false"}})"}) {
     w.allow(condition);
     EXPECT_EQ(w.ask(), "yes") << condition;
   }
@@ -99,7 +103,8 @@ TEST(Authorize, RootAndResourcePolicies) {
   w.ctx.principal = root_of("222222222222");
   EXPECT_NE(w.ask(), "yes");
   w.operation.guarded = true;
-  w.things.policy = R"({"Statement":{"Effect":"Allow","Principal":{"AWS":"222222222222"},"Action":"thing:*","Resource":"*"}})";
+  w.things.policy =
+      R"({"Statement":{"Effect":"Allow","Principal":{"AWS":"222222222222"},"Action":"thing:*","Resource":"*"}})";
   EXPECT_EQ(w.ask(), "yes");
   w.ctx.principal = Principal{};
   EXPECT_NE(w.ask(), "yes");
@@ -134,6 +139,13 @@ TEST(Authorize, AuditModeAllowsAndRemembers) {
   ASSERT_EQ(denials.size(), 1u);
   EXPECT_EQ(denials[0].count, 2u);
   EXPECT_EQ(denials[0].action, "thing:Do");
+  // Others' accounts stay others'.
+  w.ctx.principal = root_of("222222222222");
+  EXPECT_NE(w.ask(), "yes");
+  w.operation.guarded = true;
+  EXPECT_NE(w.ask(), "yes");
+  w.ctx.principal = Principal{};
+  EXPECT_NE(w.ask(), "yes");
 }
 
 }  // namespace

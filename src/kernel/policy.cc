@@ -20,7 +20,8 @@ enum class Naming : uint8_t {
 Naming names(const PrincipalName& name, const Principal& caller) {
   using Kind = PrincipalName::Kind;
   switch (name.kind) {
-    case Kind::kEveryone: return Naming::kCaller;
+    case Kind::kEveryone:
+      return Naming::kCaller;
     case Kind::kAccount:
       if (caller.account != name.value || caller.kind == Principal::Kind::kService) return Naming::kNot;
       return caller.kind == Principal::Kind::kRoot ? Naming::kCaller : Naming::kAccount;
@@ -32,7 +33,8 @@ Naming names(const PrincipalName& name, const Principal& caller) {
     case Kind::kService:
       return caller.kind == Principal::Kind::kService && name.value == caller.service ? Naming::kCaller : Naming::kNot;
     case Kind::kFederated:
-    case Kind::kCanonical: return Naming::kNot;
+    case Kind::kCanonical:
+      return Naming::kNot;
   }
   return Naming::kNot;
 }
@@ -42,7 +44,9 @@ Naming naming(const Statement& s, const Principal& caller) {
   Naming best = Naming::kNot;
   for (const PrincipalName& name : s.principals) best = std::max(best, names(name, caller));
   if (!s.not_principal) return best;
-  return best == Naming::kNot ? Naming::kCaller : Naming::kNot;
+  // Who is to be spared by a Deny must be named; to name the account alone spares only its root.
+  const bool spared = s.allow ? best != Naming::kNot : best > Naming::kAccount;
+  return spared ? Naming::kNot : Naming::kCaller;
 }
 
 class Evaluation {
@@ -70,7 +74,8 @@ class Evaluation {
 };
 
 bool Evaluation::applies(const Statement& s) {
-  const bool action = std::any_of(s.actions.begin(), s.actions.end(), [&](const Pattern& p) { return matches(p.text, action_); });
+  const bool action =
+      std::any_of(s.actions.begin(), s.actions.end(), [&](const Pattern& p) { return matches(p.text, action_); });
   if (action == s.not_action) return false;
   if (!s.resources.empty()) {
     const bool resource = std::any_of(s.resources.begin(), s.resources.end(), [&](const Pattern& p) {
@@ -121,7 +126,8 @@ bool Evaluation::any_allows(const std::vector<DocumentPtr>& documents, const Sta
 }
 
 bool Evaluation::each_allows(const std::vector<DocumentPtr>& documents) {
-  return std::all_of(documents.begin(), documents.end(), [&](const DocumentPtr& d) { return find_allow(d) != nullptr; });
+  return std::all_of(documents.begin(), documents.end(),
+                     [&](const DocumentPtr& d) { return find_allow(d) != nullptr; });
 }
 
 std::optional<Outcome> Evaluation::denied() {
@@ -148,7 +154,9 @@ Outcome Evaluation::run() {
   const bool has_account = caller_.kind == Principal::Kind::kRoot || caller_.kind == Principal::Kind::kUser ||
                            caller_.kind == Principal::Kind::kRoleSession;
   const Statement* by = nullptr;
-  const auto allow = [&](std::string_view kind) { return Outcome{Decision::kAllow, kind, by ? by->sid : std::string()}; };
+  const auto allow = [&](std::string_view kind) {
+    return Outcome{Decision::kAllow, kind, by ? by->sid : std::string()};
+  };
   const auto refuse = [](std::string_view kind) { return Outcome{Decision::kImplicitDeny, kind, {}}; };
 
   const Naming grant = resource_grant(by);

@@ -12,12 +12,46 @@ namespace virga::wire::sigv4::detail {
 namespace {
 
 // The query parameters that are part of what is signed.
-constexpr std::string_view kSubresources[] = {
-    "accelerate", "acl", "analytics", "cors", "delete", "encryption", "intelligent-tiering", "inventory", "legal-hold", "lifecycle",
-    "location", "logging", "metrics", "notification", "object-lock", "ownershipControls", "partNumber", "policy", "policyStatus",
-    "publicAccessBlock", "replication", "requestPayment", "response-cache-control", "response-content-disposition",
-    "response-content-encoding", "response-content-language", "response-content-type", "response-expires", "restore", "retention",
-    "select", "select-type", "tagging", "torrent", "uploadId", "uploads", "versionId", "versioning", "versions", "website"};
+constexpr std::string_view kSubresources[] = {"accelerate",
+                                              "acl",
+                                              "analytics",
+                                              "cors",
+                                              "delete",
+                                              "encryption",
+                                              "intelligent-tiering",
+                                              "inventory",
+                                              "legal-hold",
+                                              "lifecycle",
+                                              "location",
+                                              "logging",
+                                              "metrics",
+                                              "notification",
+                                              "object-lock",
+                                              "ownershipControls",
+                                              "partNumber",
+                                              "policy",
+                                              "policyStatus",
+                                              "publicAccessBlock",
+                                              "replication",
+                                              "requestPayment",
+                                              "response-cache-control",
+                                              "response-content-disposition",
+                                              "response-content-encoding",
+                                              "response-content-language",
+                                              "response-content-type",
+                                              "response-expires",
+                                              "restore",
+                                              "retention",
+                                              "select",
+                                              "select-type",
+                                              "tagging",
+                                              "torrent",
+                                              "uploadId",
+                                              "uploads",
+                                              "versionId",
+                                              "versioning",
+                                              "versions",
+                                              "website"};
 
 using Parameters = std::vector<std::pair<std::string, std::optional<std::string>>>;
 
@@ -59,7 +93,8 @@ std::string resource(std::string_view path, const Parameters& parameters) {
 bool is_version2(const HttpRequest& request) {
   const std::string* header = request.headers.find("authorization");
   if (header) return header->starts_with("AWS ");
-  return request.query.find("AWSAccessKeyId=") != std::string::npos && request.query.find("Signature=") != std::string::npos;
+  return request.query.find("AWSAccessKeyId=") != std::string::npos &&
+         request.query.find("Signature=") != std::string::npos;
 }
 
 std::optional<SignedRequest> parse_version2(const HttpRequest& request) {
@@ -102,6 +137,7 @@ void verify_version2(const SignedRequest& s, const HttpRequest& request, std::st
   }
   const Parameters parameters = parameters_of(request.query);
   // A presigned URL carries in its query the headers that were signed with it, where the client need not send them.
+  // Later they count as headers in whatever case they are written, so in every case they must be signed.
   std::map<std::string, std::string> amz;
   for (const auto& [name, value] : request.headers.fields()) {
     const std::string low = lower(name);
@@ -112,24 +148,24 @@ void verify_version2(const SignedRequest& s, const HttpRequest& request, std::st
   }
   const auto header_or_query = [&](std::string_view name) {
     std::string out(request.headers.get(name));
-    const std::string* parameter = out.empty() && s.presigned ? value_of(parameters, name) : nullptr;
-    return parameter ? *parameter : out;
+    for (const auto& [key, value] : parameters) {
+      if (out.empty() && s.presigned && value && equals_ignoring_case(key, name)) out = *value;
+    }
+    return out;
   };
   if (s.presigned) {
     for (const auto& [name, value] : parameters) {
-      if (name.starts_with("x-amz-") && value) amz.try_emplace(name, *value);
+      if (const std::string low = lower(name); low.starts_with("x-amz-") && value) amz.try_emplace(low, *value);
     }
   }
   const std::string date = s.presigned ? s.timestamp : amz.contains("x-amz-date") ? "" : s.timestamp;
-  std::string head = cat(request.method, '\n', header_or_query("content-md5"), '\n', header_or_query("content-type"), '\n', date, '\n');
+  std::string head = cat(request.method, '\n', header_or_query("content-md5"), '\n', header_or_query("content-type"),
+                         '\n', date, '\n');
   for (const auto& [name, value] : amz) append(head, name, ':', value, '\n');
 
-  const auto attempt = [&](std::string_view path) {
-    return equal_constant_time(base64_encode(hmac_sha1(secret, cat(head, resource(path, parameters)))), s.signature);
-  };
-  // With the bucket in the host the signed path begins with it all the same.
-  const std::string_view bucket = request.host().substr(0, request.host().find('.'));
-  if (attempt(request.path) || attempt(cat('/', bucket, request.path))) return;
+  // Virtual hosts are paths already: routing put the bucket that the host names in front of request.path.
+  const std::string signature = base64_encode(hmac_sha1(secret, cat(head, resource(request.path, parameters))));
+  if (equal_constant_time(signature, s.signature)) return;
   refuse_signature(Flavour::kS3, s, cat(head, resource(request.path, parameters)), "");
 }
 

@@ -129,20 +129,24 @@ SignedRequest from_header(const HttpRequest& request, std::string_view rest, Fla
   if (!missing.empty()) {
     missing += cat("(Hashed with SHA-256 and encoded with Base64) Authorization=",
                    base64_encode(sha256(*request.headers.find("authorization"))));
-    const std::string_view which = fields.credential.empty()       ? "the authorization component \"Credential=...\" is missing"
-                                   : fields.signed_headers.empty() ? "the authorization component \"SignedHeaders=...\" is missing"
-                                   : fields.signature.empty()      ? "the authorization component \"Signature=...\" is missing"
-                                                                   : "a valid Date or x-amz-date header is required";
+    const std::string_view which =
+        fields.credential.empty()       ? "the authorization component \"Credential=...\" is missing"
+        : fields.signed_headers.empty() ? "the authorization component \"SignedHeaders=...\" is missing"
+        : fields.signature.empty()      ? "the authorization component \"Signature=...\" is missing"
+                                        : "a valid Date or x-amz-date header is required";
     refuse_header(flavour, which, missing);
   }
   auto scope = parse_credential(fields.credential);
   if (!scope)
-    refuse_header(flavour, "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
-                  cat("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '",
-                      fields.credential, "'"));
+    refuse_header(
+        flavour, "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+        cat("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '",
+            fields.credential, "'"));
   static_cast<Scope&>(out) = std::move(*scope);
   if (!is_date(out.date))
-    refuse_header(flavour, cat("incorrect date format \"", out.date, "\". This date in the credential must be in the format \"yyyyMMdd\"."),
+    refuse_header(flavour,
+                  cat("incorrect date format \"", out.date,
+                      "\". This date in the credential must be in the format \"yyyyMMdd\"."),
                   "Credential must have a date of the form yyyyMMdd.");
   if (!read_signed_headers(out, fields.signed_headers))
     refuse_header(flavour, "the SignedHeaders component is mal-formed.", "SignedHeaders is malformed.");
@@ -153,9 +157,10 @@ SignedRequest from_header(const HttpRequest& request, std::string_view rest, Fla
     return parse_http_date(*date_header);
   }();
   if (!at)
-    refuse_header(flavour, "a valid Date or x-amz-date header is required",
-                  cat("Date must be in ISO-8601 'basic format'. Got '", amz_date_header ? *amz_date_header : *date_header,
-                      "'. See http://en.wikipedia.org/wiki/ISO_8601"));
+    refuse_header(
+        flavour, "a valid Date or x-amz-date header is required",
+        cat("Date must be in ISO-8601 'basic format'. Got '", amz_date_header ? *amz_date_header : *date_header,
+            "'. See http://en.wikipedia.org/wiki/ISO_8601"));
   out.signed_at = *at;
   out.timestamp = amz_date(*at);
   if (const std::string* token = request.headers.find("x-amz-security-token")) out.session_token = *token;
@@ -187,18 +192,20 @@ SignedRequest from_query(const HttpRequest& request, Flavour flavour) {
   need(date, "X-Amz-Date");
   if (flavour == Flavour::kS3) need(expires, "X-Amz-Expires");
   if (!missing.empty()) {
-    refuse_query(flavour,
-                 "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
-                 "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.",
-                 cat(missing, "Re-examine the query-string parameters."));
+    refuse_query(
+        flavour,
+        "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
+        "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.",
+        cat(missing, "Re-examine the query-string parameters."));
   }
   auto scope = parse_credential(*credential);
   if (!scope || !is_date(scope->date)) {
-    refuse_query(flavour,
-                 "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting "
-                 "\"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
-                 cat("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '",
-                     *credential, "'"));
+    refuse_query(
+        flavour,
+        "Error parsing the X-Amz-Credential parameter; the Credential is mal-formed; expecting "
+        "\"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
+        cat("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '",
+            *credential, "'"));
   }
   static_cast<Scope&>(out) = std::move(*scope);
   if (!read_signed_headers(out, *headers))
@@ -218,7 +225,8 @@ SignedRequest from_query(const HttpRequest& request, Flavour flavour) {
     if (*seconds < 0) refuse_query(flavour, "X-Amz-Expires must be non-negative", "X-Amz-Expires must be non-negative");
     if (*seconds > kMaxExpires) {
       constexpr std::string_view kTooLong =
-          "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds";
+          "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than "
+          "604800 seconds";
       refuse_query(flavour, kTooLong, kTooLong);
     }
     out.expires = *seconds;
@@ -250,7 +258,6 @@ void check_coverage(const SignedRequest& s, const HttpRequest& request, Flavour 
   }
   if (unsigned_names.empty()) return;
   if (flavour == Flavour::kS3) refuse_unsigned_headers(unsigned_names);
-  if (s.presigned) return;
   refuse_header(flavour, "", cat("'", unsigned_names, "' must be a 'SignedHeader' in the AWS Authorization."));
 }
 
@@ -263,9 +270,10 @@ void check_time(const SignedRequest& s, Time now, Flavour flavour) {
   }
   const std::string_view day = std::string_view(s.timestamp).substr(0, 8);
   if (s.date == day) return;
-  refuse_header(flavour, cat("Invalid credential date \"", s.date, "\". This date is not the same as X-Amz-Date: \"", day, "\"."),
-                cat("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '", s.date, "' != '", day,
-                    "', from '", s.timestamp, "'."));
+  refuse_header(
+      flavour, cat("Invalid credential date \"", s.date, "\". This date is not the same as X-Amz-Date: \"", day, "\"."),
+      cat("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '", s.date,
+          "' != '", day, "', from '", s.timestamp, "'."));
 }
 
 std::string value_of(const Headers& headers, std::string_view name) {
@@ -334,7 +342,8 @@ std::optional<SignedRequest> find_signature(const HttpRequest& request, Flavour 
       if (by_query && query_value(request.query, "X-Amz-Algorithm") && flavour == Flavour::kS3) {
         // Which of the two to believe is not ours to choose.
         refuse_query(flavour,
-                     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter "
+                     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
+                     "string parameter "
                      "or the Authorization header should be specified",
                      "");
       }
@@ -400,12 +409,14 @@ std::string string_to_sign(std::string_view timestamp, const Scope& scope, std::
 
 std::string derive_key(std::string_view secret, const Scope& scope) {
   if (scope.version2()) return std::string(secret);
-  return hmac_sha256(hmac_sha256(hmac_sha256(hmac_sha256(cat("AWS4", secret), scope.date), scope.region), scope.service),
-                     "aws4_request");
+  return hmac_sha256(
+      hmac_sha256(hmac_sha256(hmac_sha256(cat("AWS4", secret), scope.date), scope.region), scope.service),
+      "aws4_request");
 }
 
 void check_body(const SignedRequest& s, std::string_view body_sha256, Flavour flavour) {
-  if (s.payload == Payload::kStatedHash && !equals_ignoring_case(s.payload_hash, body_sha256)) refuse_body(flavour, s, body_sha256);
+  if (s.payload == Payload::kStatedHash && !equals_ignoring_case(s.payload_hash, body_sha256))
+    refuse_body(flavour, s, body_sha256);
 }
 
 // The path as the client sent and signed it: routing puts the bucket that a host names in front of request.path.
@@ -414,8 +425,8 @@ static std::string_view signed_path(const HttpRequest& request) {
   return std::string_view(request.target).substr(0, request.target.find('?'));
 }
 
-void verify(const SignedRequest& s, const HttpRequest& request, std::string_view body_sha256, std::string_view key, Time now,
-            Flavour flavour) {
+void verify(const SignedRequest& s, const HttpRequest& request, std::string_view body_sha256, std::string_view key,
+            Time now, Flavour flavour) {
   if (s.version2()) return verify_version2(s, request, key, now);
   check_coverage(s, request, flavour);
   check_time(s, now, flavour);
@@ -424,7 +435,8 @@ void verify(const SignedRequest& s, const HttpRequest& request, std::string_view
   const std::string_view path = signed_path(request);
   const std::string uri = canonical_uri(path, flavour);
   const std::string query = canonical_query(request.query);
-  const auto attempt = [&](std::string_view with_uri, std::string_view with_query, std::string* text, std::string* canonical) {
+  const auto attempt = [&](std::string_view with_uri, std::string_view with_query, std::string* text,
+                           std::string* canonical) {
     std::string c = canonical_request(request, s.signed_headers, hash, with_uri, with_query);
     std::string t = string_to_sign(s.timestamp, s, c);
     const bool equal = equal_constant_time(hex_hmac(key, t), s.signature);
@@ -434,10 +446,11 @@ void verify(const SignedRequest& s, const HttpRequest& request, std::string_view
   };
   std::string to_sign, canonical;
   bool good = attempt(uri, query, &to_sign, &canonical);
-  // Some clients sign the path of an object exactly as they send it, and some send a blank in a query as '+'. Either text
-  // names the same thing, so accepting both loses nothing.
+  // Some clients sign the path of an object exactly as they send it, and some send a blank in a query as '+'. Either
+  // text names the same thing, so accepting both loses nothing.
   if (!good && flavour == Flavour::kS3 && path != uri) good = attempt(std::string(path), query, nullptr, nullptr);
-  if (!good && request.query.find('+') != std::string::npos) good = attempt(uri, canonical_query(request.query, true), nullptr, nullptr);
+  if (!good && request.query.find('+') != std::string::npos)
+    good = attempt(uri, canonical_query(request.query, true), nullptr, nullptr);
   if (!good) refuse_signature(flavour, s, to_sign, canonical);
   if (!body_sha256.empty()) check_body(s, body_sha256, flavour);
 }
@@ -460,7 +473,8 @@ ChunkVerifier::ChunkVerifier(const SignedRequest& seed, std::string key)
     : key_(std::move(key)), prefix_(cat('\n', seed.timestamp, '\n', seed.text(), '\n')), previous_(seed.signature) {}
 
 std::string ChunkVerifier::sign_chunk(std::string_view chunk_sha256_hex) {
-  previous_ = hex_hmac(key_, cat("AWS4-HMAC-SHA256-PAYLOAD", prefix_, previous_, '\n', kEmptyHash, '\n', chunk_sha256_hex));
+  previous_ =
+      hex_hmac(key_, cat("AWS4-HMAC-SHA256-PAYLOAD", prefix_, previous_, '\n', kEmptyHash, '\n', chunk_sha256_hex));
   return previous_;
 }
 

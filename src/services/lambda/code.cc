@@ -119,6 +119,13 @@ Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vect
   for (const std::string& arn : arns) {
     const auto id = parse_layer_arn(arn);
     std::optional<LayerVersionRecord> record;
+    // Its code becomes the caller's to read, in a function: so the caller must be one who may read it.
+    if (id) {
+      auto policy = co_await resource_policy(ctx, arn);
+      auto why =
+          co_await deps_.cloud.authorizer().why_denied(ctx, {"lambda:GetLayerVersion", arn, {}}, std::move(policy));
+      if (why) co_await fail(err::AccessDeniedException(std::move(*why)));
+    }
     if (id) record = co_await Store(*snapshot, {id->account, id->region}).find_layer_version(id->name, id->version);
     if (!record) co_return err::InvalidParameterValueException(cat("Layer version ", arn, " does not exist."));
     uses.push_back({arn, record->size, record->sha256, record->code});

@@ -37,6 +37,19 @@ void write_file(const fs::path& path, const ZipReader& zip, const ZipEntry& entr
   ::close(fd);
 }
 
+// A link may point anywhere, for it is followed inside the sandbox only; but nothing is made through one here.
+void refuse_links_above(const fs::path& folder, const fs::path& inside) {
+  fs::path at = folder;
+  for (const fs::path& part : inside.parent_path()) {
+    at /= part;
+    if (fs::is_symlink(fs::symlink_status(at))) {
+      throw ZipError(cat("the archive has an entry below a symbolic link: '", inside.string().substr(0, 200), "'"));
+    }
+  }
+}
+
+constexpr uint64_t kLongestLink = 4095;  // PATH_MAX
+
 // Symbolic links come last, so that no file is ever written through one.
 void unpack_into(const fs::path& folder, std::string_view archive) {
   const ZipReader zip(archive, kMaxUnzippedBytes);
@@ -52,7 +65,9 @@ void unpack_into(const fs::path& folder, std::string_view archive) {
   }
   for (const ZipEntry& entry : zip.entries()) {
     if (!entry.is_symlink()) continue;
+    if (entry.size > kLongestLink) throw ZipError(cat("the symbolic link '", entry.name, "' is too long"));
     const fs::path path = folder / entry.name;
+    refuse_links_above(folder, entry.name);
     fs::create_directories(path.parent_path());
     fs::create_symlink(zip.read(entry), path);
   }
@@ -84,7 +99,15 @@ Task<std::string> CodeCache::unpack(std::string sha256, std::shared_ptr<const st
     // Made elsewhere and renamed, so that a folder under its hash is always whole.
     const fs::path making = cat(path, ".", random_lower_alnum(8));
     try {
-      unpack_into(making, *archive);
+      try {
+        unpack_into(making, *archive);
+      } catch (const std::system_error& e) {
+        // Names that contradict one another, or that no file can have, are the archive's fault.
+        const int why = e.code().value();
+        const bool theirs = why == EEXIST || why == ENOTDIR || why == EISDIR || why == ENAMETOOLONG || why == ELOOP;
+        if (theirs) throw ZipError(cat("the archive's names can't stand beside one another: ", e.code().message()));
+        throw;
+      }
       std::error_code lost_race;
       fs::rename(making, path, lost_race);
       if (lost_race) fs::remove_all(making);

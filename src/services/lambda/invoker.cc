@@ -130,7 +130,11 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   };
   say(cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version.version)));
   Result<sandbox::Outcome> ran = co_await as_result(warm->instance->invoke(std::move(invocation)));
-  if (!ran) co_await fail_with(std::move(ran.error()));
+  if (!ran) {
+    warm.reset();
+    if (caller && caller != Executor::current()) co_await move_to(*caller);  // a connection lives on one executor
+    co_await fail_with(std::move(ran.error()));
+  }
   sandbox::Outcome& outcome = *ran;
 
   Answer answer;

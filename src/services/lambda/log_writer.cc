@@ -8,7 +8,7 @@
 
 namespace virga::lambda {
 namespace {
-constexpr size_t kMostWaiting = 4 << 20;   // bytes of lines not yet written
+constexpr size_t kMostWaiting = 4 << 20;   // bytes of lines not yet written, and of what keeps them
 constexpr size_t kMostInOnePut = 900'000;  // bytes, under PutLogEvents's 1 MiB
 constexpr size_t kMostLines = 5'000;       // of one PutLogEvents, under its 10,000
 constexpr size_t kLineOverhead = 26;
@@ -28,15 +28,16 @@ void LogWriter::add(std::string_view text) {
   if (text.empty()) return;
   {
     std::lock_guard lock(mutex_);
-    if (waiting_bytes_ + text.size() > kMostWaiting) {
+    if (waiting_bytes_ + text.size() + sizeof(Line) > kMostWaiting) {
       ++dropped_;
       return;
     }
-    if (dropped_)
-      waiting_.push_back(
-          {cloud_.clock().now(), cat("[", std::exchange(dropped_, 0), " lines were dropped: too many at once]")});
-    waiting_.push_back({cloud_.clock().now(), std::string(text.substr(0, kLongestLine))});
-    waiting_bytes_ += text.size();
+    const auto keep = [&](std::string line) {
+      waiting_bytes_ += line.size() + sizeof(Line);
+      waiting_.push_back({cloud_.clock().now(), std::move(line)});
+    };
+    if (dropped_) keep(cat("[", std::exchange(dropped_, 0), " lines were dropped: too many at once]"));
+    keep(std::string(text.substr(0, kLongestLine)));
     if (writing_) return;
     writing_ = true;
   }
@@ -63,7 +64,7 @@ Task<void> LogWriter::write_all() {
       if (bytes >= 1'000'000 && count > 1) --count;
       batch.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.begin() + count));
       waiting_.erase(waiting_.begin(), waiting_.begin() + count);
-      for (const Line& line : batch) waiting_bytes_ -= line.text.size();
+      for (const Line& line : batch) waiting_bytes_ -= line.text.size() + sizeof(Line);
     }
     Result<void> written = co_await as_result(put(std::move(batch)));
     // A role without permission to write logs is the user's choice, as on AWS: the function runs, unlogged.

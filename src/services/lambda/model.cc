@@ -54,7 +54,9 @@ FunctionId function_id(const Ctx& ctx, std::string_view text, const std::optiona
   } else if (parts.size() >= 2 && parts[0] == "function") {
     parts.erase(parts.begin());
   }
-  if (parts.empty() || parts.size() > 2 || parts[0].empty()) bad_arn(text);
+  const bool owned =
+      id.account.size() == 12 && std::ranges::all_of(id.account, [](char c) { return c >= '0' && c <= '9'; });
+  if (parts.empty() || parts.size() > 2 || parts[0].empty() || !(owned || id.account == ctx.account)) bad_arn(text);
   id.name = parts[0];
   if (id.region != ctx.region) {
     throw err::ResourceNotFoundException(
@@ -82,20 +84,21 @@ std::string version_name(uint64_t version) { return version ? cat(version) : std
 std::optional<uint64_t> parse_version(std::string_view qualifier) {
   if (qualifier.empty() || qualifier == kLatest) return 0;
   const auto number = parse_int(qualifier);
-  return number && *number > 0 ? std::optional<uint64_t>(*number) : std::nullopt;
+  // One spelling a version: policies name versions by it.
+  return number && *number > 0 && cat(*number) == qualifier ? std::optional<uint64_t>(*number) : std::nullopt;
 }
 
 std::optional<LayerId> parse_layer_arn(std::string_view arn) {
   const auto parts = split(arn, ':');
-  if (parts.size() != 8 || parts[2] != "lambda" || parts[5] != "layer") return std::nullopt;
+  if (parts.size() != 8 || parts[0] != "arn" || parts[2] != "lambda" || parts[5] != "layer") return std::nullopt;
   const auto version = parse_int(parts[7]);
-  if (!version || *version < 1) return std::nullopt;
+  if (!version || *version < 1 || cat(*version) != parts[7]) return std::nullopt;
   return LayerId{std::string(parts[4]), std::string(parts[3]), std::string(parts[6]), static_cast<uint64_t>(*version)};
 }
 
 LayerId layer_id(const Ctx& ctx, std::string_view name) {
   const auto parts = split(name, ':');
-  if (parts.size() == 7 && parts[5] == "layer") {
+  if (parts.size() == 7 && parts[0] == "arn" && parts[2] == "lambda" && parts[5] == "layer") {
     return {std::string(parts[4]), std::string(parts[3]), std::string(parts[6]), 0};
   }
   if (parts.size() != 1) throw err::InvalidParameterValueException(cat("Layer name cannot be parsed: ", name));

@@ -118,6 +118,12 @@ Task<GetLayerVersionResponse> LambdaService::get_layer_version_by_arn(Ctx& ctx, 
 
 Task<ListLayerVersionsResponse> LambdaService::list_layer_versions(Ctx& ctx, const ListLayerVersionsRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
+  // Versions are shared one by one: to list them all is their owner's.
+  if (id.account != ctx.account) {
+    co_return err::AccessDeniedException(
+        cat("User: ", ctx.principal.arn,
+            " is not authorized to perform: lambda:ListLayerVersions on resource: ", layer_arn(ctx, id)));
+  }
   const auto snapshot = deps_.db.snapshot();
   const std::string page_of = cat("lambda:ListLayerVersions:", layer_arn(ctx, id));
   const uint64_t below =

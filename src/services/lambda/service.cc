@@ -25,9 +25,10 @@ std::string by_qualified(const Ctx& ctx, const InvocationRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   return id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
 }
+// However the caller spells the function: what is asked about is what is touched.
 template <class In>
-std::string by_resource(const Ctx&, const In& in) {
-  return in.resource;
+std::string by_resource(const Ctx& ctx, const In& in) {
+  return function_arn(ctx, function_id(ctx, in.resource));
 }
 template <class In>
 std::string by_layer(const Ctx& ctx, const In& in) {
@@ -104,7 +105,10 @@ void LambdaService::operations(kernel::OpTable& t) {
   t.add<op::GetLayerVersion>(this, &S::get_layer_version).resource(by_layer_version<GetLayerVersionRequest>).guarded();
   t.add<op::GetLayerVersionByArn>(this, &S::get_layer_version_by_arn)
       .action("lambda:GetLayerVersion")
-      .resource([](const Ctx&, const GetLayerVersionByArnRequest& in) { return in.arn; })
+      .resource([](const Ctx& ctx, const GetLayerVersionByArnRequest& in) {
+        const auto id = parse_layer_arn(in.arn);
+        return id ? cat(layer_arn(ctx, *id), ":", id->version) : in.arn;
+      })
       .guarded();
   t.add<op::ListLayerVersions>(this, &S::list_layer_versions);
   t.add<op::ListLayers>(this, &S::list_layers);

@@ -2,7 +2,9 @@
 
 import base64
 import hashlib
+import io
 import urllib.request
+import zipfile
 
 import pytest
 
@@ -201,3 +203,32 @@ def test_regions_are_apart(functions, virga):
     elsewhere = virga.client("lambda", region="eu-west-1")
     assert error_code(elsewhere.get_function, FunctionName=name)[0] == "ResourceNotFoundException"
     assert name not in [f["FunctionName"] for f in elsewhere.list_functions()["Functions"]]
+
+
+def linked(entries):
+    """A package of symbolic links and files, in this order: path to (target, is a link)."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for path, content, is_link in entries:
+            info = zipfile.ZipInfo(path)
+            info.external_attr = (0o120777 if is_link else 0o100644) << 16
+            archive.writestr(info, content)
+    return out.getvalue()
+
+
+# What unpacks the archive is the operator's process: no entry may land outside the function's own folder.
+def test_archives_reach_nothing_through_links(functions, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    source = "def handler(event, context): return open('link').read()"
+    name = functions.make(source)
+    update = functions.client.update_function_code
+    for entries in ([("d", str(outside), True), ("d/x", "/etc/passwd", True)],
+                    [("d", str(outside), True), ("d/x/y", "/etc/passwd", True)],
+                    [("d", str(outside), True), ("d/x", "content", False)],
+                    [("a", "1", False), ("a", "2", False)], [("l", "x" * 5000, True)]):
+        code, message = error_code(update, FunctionName=name, ZipFile=linked([("index.py", source, False), *entries]))
+        assert code == "InvalidParameterValueException", message
+    assert not list(outside.iterdir())
+    update(FunctionName=name, ZipFile=linked([("index.py", source, False), ("data", "text", False), ("link", "data", True)]))
+    assert functions.call(name) == "text"

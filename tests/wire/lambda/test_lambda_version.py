@@ -1,6 +1,7 @@
 """Versions, aliases and layers."""
 
 import collections
+import json
 
 from support import error_code, zipped
 
@@ -115,3 +116,20 @@ def test_deleted_layer_stays_in_use(functions, name):
 def test_unknown_layer(functions, name):
     code, message = error_code(functions.make, "", Layers=[f"arn:aws:lambda:us-east-1:000000000000:layer:{name}:1"])
     assert code == "InvalidParameterValueException" and name in message
+
+
+# A layer's code is read by whoever runs it: adding it takes the permission to read it.
+def test_layers_take_permission(virga, functions, name):
+    arn = functions.client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"python/shared.py": "value = 1"})})["LayerVersionArn"]
+    function = functions.make(numbered(1))
+    iam = virga.client("iam")
+    iam.create_user(UserName=name)
+    statement = {"Effect": "Allow", "Action": ["lambda:UpdateFunctionConfiguration"], "Resource": "*"}
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    theirs = virga.client("lambda", key["AccessKeyId"], key["SecretAccessKey"])
+    code, message = error_code(theirs.update_function_configuration, FunctionName=function, Layers=[arn])
+    assert code == "AccessDeniedException" and "lambda:GetLayerVersion" in message
+    statement["Action"].append("lambda:GetLayerVersion")
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+    assert theirs.update_function_configuration(FunctionName=function, Layers=[arn])["Layers"][0]["Arn"] == arn

@@ -82,3 +82,28 @@ def test_bucket_policy(virga, clients, bucket, name):
         {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/shared/*"}]}))
     assert mine.get_object(Bucket=bucket, Key="shared/k")["Body"].read() == b"x"
     assert refused(mine.put_object, Bucket=bucket, Key="shared/k", Body=b"y") == "AccessDenied"
+
+
+def test_a_link_to_an_object_opens_nothing_else(virga, clients, bucket):
+    """Presigned for S3 is presigned for S3: no header turns the link into a call of another service."""
+    tables = virga.client("dynamodb")
+    table = "t-" + uuid.uuid4().hex[:12]
+    tables.create_table(TableName=table, BillingMode="PAY_PER_REQUEST",
+                        KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+                        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}])
+    for method in ("get_object", "put_object"):
+        url = clients("s3v4").generate_presigned_url(method, Params={"Bucket": bucket, "Key": "k"})
+        headers = {"X-Amz-Target": "DynamoDB_20120810.DeleteTable", "Content-Type": "application/x-amz-json-1.0",
+                   "X-Amz-Content-Sha256": "UNSIGNED-PAYLOAD"}
+        answer = requests.request(method[:3].upper(), url, headers=headers, data=json.dumps({"TableName": table}), timeout=10)
+        assert answer.status_code == 400 and "Credential should be scoped to correct service" in answer.text
+    assert tables.describe_table(TableName=table)["Table"]["TableStatus"] == "ACTIVE"
+
+
+def test_an_old_link_keeps_to_its_bucket(clients, bucket):
+    """Version 2 signs no host: another Host must not turn a key's first part into a bucket."""
+    s3 = clients("s3")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"secret")
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "uploads", "Key": bucket + "/k"})
+    answer = requests.get(url.replace("/uploads/", "/"), headers={"Host": "uploads.example"}, timeout=10)
+    assert answer.status_code == 403 and "SignatureDoesNotMatch" in answer.text
