@@ -23,6 +23,14 @@ def small_disk():
     os.rmdir(folder)
 
 
+@pytest.fixture
+def server(small_disk):
+    started = Virga(str(small_disk), []).start()
+    yield started
+    if started.process.poll() is None:
+        started.kill()
+
+
 def fill(path):
     """Takes all the space there is."""
     with open(path, "wb", buffering=0) as out:
@@ -34,8 +42,7 @@ def fill(path):
                 pass
 
 
-def test_full_disk(small_disk):
-    server = Virga(str(small_disk), []).start()
+def test_full_disk(server, small_disk):
     table, objects = server.client("dynamodb"), server.client("s3")
     table.create_table(TableName="table", BillingMode="PAY_PER_REQUEST", AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
                        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}])

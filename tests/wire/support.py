@@ -39,6 +39,8 @@ class Virga:
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         found = READY.search(line)
+        if not found:
+            self.kill()
         assert found, f"not ready: {line!r}; {self.stderr()[-2000:]}"
         self.url = found.group(1)
         self.port = self.url.rsplit(":", 1)[1]
