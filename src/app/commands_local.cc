@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include <fcntl.h>
@@ -71,7 +72,15 @@ int run_status(const Arguments& arguments) {
 
 int run_down(const Arguments& arguments) {
   Client client(arguments);
-  const pid_t pid = static_cast<pid_t>(client.get("/_virga/health").find("pid")->as_int());
+  const Json health = client.get("/_virga/health");
+  const Json* process = health.find("pid");
+  const pid_t pid = process && process->is_int() ? static_cast<pid_t>(process->as_int()) : 0;
+  // Only a process that holds the data folder it speaks of: who answers at the endpoint may be anyone.
+  std::ifstream lock(cat(health.string_or("data"), "/lock"));
+  std::string holder;
+  if (pid <= 1 || !std::getline(lock, holder) || holder != cat(pid))
+    throw CommandError(
+        cat("process ", pid, " can't be stopped from here: it runs on another machine or as another user"));
   if (::kill(pid, SIGTERM) != 0)
     throw CommandError(
         cat("process ", pid, " can't be stopped from here: it runs on another machine or as another user"));

@@ -125,7 +125,8 @@ Task<void> Lane::accept_loop(std::shared_ptr<Listening> listening) {
 
 void Lane::serve(int fd, std::shared_ptr<const Origin> origin) {
   counters_.accepted.fetch_add(1, std::memory_order_relaxed);
-  if (counters_.connections.load(std::memory_order_relaxed) >= options_.limits.connections) {
+  const bool full = origin->most && origin->open >= origin->most;
+  if (full || counters_.connections.load(std::memory_order_relaxed) >= options_.limits.connections) {
     counters_.refused.fetch_add(1, std::memory_order_relaxed);
     constexpr std::string_view kFull =
         "HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
@@ -142,7 +143,8 @@ void Lane::serve(int fd, std::shared_ptr<const Origin> origin) {
 // Makes a handshake under way end when the server does.
 class HandshakeUnderWay final : public Connection {
  public:
-  HandshakeUnderWay(Lane& lane, std::shared_ptr<const Origin> origin, int fd) : Connection(lane, std::move(origin)), fd_(fd) {}
+  HandshakeUnderWay(Lane& lane, std::shared_ptr<const Origin> origin, int fd)
+      : Connection(lane, std::move(origin)), fd_(fd) {}
   void drain() override { abort(); }
   void abort() override { ::shutdown(fd_, SHUT_RDWR); }
 
@@ -152,6 +154,7 @@ class HandshakeUnderWay final : public Connection {
 
 Task<void> Lane::run_connection(int fd, std::shared_ptr<const Origin> origin) {
   counters_.connections.fetch_add(1, std::memory_order_relaxed);
+  if (origin->most) ++origin->open;
   ++running_;
   std::unique_ptr<rt::Stream> stream;
   if (origin->tls) {
@@ -163,11 +166,12 @@ Task<void> Lane::run_connection(int fd, std::shared_ptr<const Origin> origin) {
     stream = rt::adopt_socket(reactor_, fd);
   }
   if (stream) {
-    auto ended = co_await as_result(run_protocol(*stream, std::move(origin)));
+    auto ended = co_await as_result(run_protocol(*stream, origin));
     if (!ended) log_error("front", "a connection failed", {{"reason", describe(ended.error())}});
     stream->close();
   }
   --running_;
+  if (origin->most) --origin->open;
   counters_.connections.fetch_sub(1, std::memory_order_relaxed);
 }
 
@@ -208,12 +212,18 @@ std::string_view Lane::date() {
 
 bool is_door_field(std::string_view name) {
   switch (name.size()) {
-    case 7: return equals_ignoring_case(name, "upgrade");
-    case 10: return equals_ignoring_case(name, "connection") || equals_ignoring_case(name, "keep-alive");
-    case 14: return equals_ignoring_case(name, "content-length");
-    case 17: return equals_ignoring_case(name, "transfer-encoding");
-    case 20: return equals_ignoring_case(name, "sec-websocket-accept");
-    default: return false;
+    case 7:
+      return equals_ignoring_case(name, "upgrade");
+    case 10:
+      return equals_ignoring_case(name, "connection") || equals_ignoring_case(name, "keep-alive");
+    case 14:
+      return equals_ignoring_case(name, "content-length");
+    case 17:
+      return equals_ignoring_case(name, "transfer-encoding");
+    case 20:
+      return equals_ignoring_case(name, "sec-websocket-accept");
+    default:
+      return false;
   }
 }
 
@@ -230,61 +240,111 @@ wire::HttpResponse plain_answer(uint16_t status, std::string_view text) {
 Task<wire::HttpResponse> answer(const Handler& handler, wire::HttpRequest& request) {
   auto response = co_await as_result(handler(request));
   if (response) co_return std::move(*response);
-  log_error("front", "a handler failed", {{"reason", describe(response.error())}, {"method", request.method}, {"path", request.path}});
+  log_error("front", "a handler failed",
+            {{"reason", describe(response.error())}, {"method", request.method}, {"path", request.path}});
   co_return plain_answer(500, "");
 }
 
 std::string_view reason_of(int status) {
   switch (status) {
-    case 100: return "Continue";
-    case 101: return "Switching Protocols";
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 203: return "Non-Authoritative Information";
-    case 204: return "No Content";
-    case 205: return "Reset Content";
-    case 206: return "Partial Content";
-    case 207: return "Multi-Status";
-    case 300: return "Multiple Choices";
-    case 301: return "Moved Permanently";
-    case 302: return "Found";
-    case 303: return "See Other";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 308: return "Permanent Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 402: return "Payment Required";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 411: return "Length Required";
-    case 412: return "Precondition Failed";
-    case 413: return "Content Too Large";
-    case 414: return "URI Too Long";
-    case 415: return "Unsupported Media Type";
-    case 416: return "Range Not Satisfiable";
-    case 417: return "Expectation Failed";
-    case 422: return "Unprocessable Content";
-    case 424: return "Failed Dependency";
-    case 425: return "Too Early";
-    case 426: return "Upgrade Required";
-    case 428: return "Precondition Required";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    case 507: return "Insufficient Storage";
-    default: return "Unknown";
+    case 100:
+      return "Continue";
+    case 101:
+      return "Switching Protocols";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 203:
+      return "Non-Authoritative Information";
+    case 204:
+      return "No Content";
+    case 205:
+      return "Reset Content";
+    case 206:
+      return "Partial Content";
+    case 207:
+      return "Multi-Status";
+    case 300:
+      return "Multiple Choices";
+    case 301:
+      return "Moved Permanently";
+    case 302:
+      return "Found";
+    case 303:
+      return "See Other";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 308:
+      return "Permanent Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 402:
+      return "Payment Required";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 411:
+      return "Length Required";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Content Too Large";
+    case 414:
+      return "URI Too Long";
+    case 415:
+      return "Unsupported Media Type";
+    case 416:
+      return "Range Not Satisfiable";
+    case 417:
+      return "Expectation Failed";
+    case 422:
+      return "Unprocessable Content";
+    case 424:
+      return "Failed Dependency";
+    case 425:
+      return "Too Early";
+    case 426:
+      return "Upgrade Required";
+    case 428:
+      return "Precondition Required";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 507:
+      return "Insufficient Storage";
+    default:
+      return "Unknown";
   }
 }
 

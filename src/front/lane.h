@@ -22,6 +22,8 @@ struct Origin {
   Server::ListenerId id;
   Handlers handlers;
   std::shared_ptr<rt::TlsServer> tls;
+  size_t most = 0;          // connections at a time; 0: no limit of its own
+  mutable size_t open = 0;  // counted where there is a limit, on the one reactor that serves it
 };
 
 class Lane;

@@ -182,7 +182,8 @@ uint16_t Server::listen(const std::string& host, uint16_t port, Handlers handler
 }
 
 Server::ListenerId Server::add_listener(int fd, rt::Reactor& reactor, Handlers handlers) {
-  const auto origin = std::make_shared<const Origin>(Origin{state_->next_id++, std::move(handlers), nullptr});
+  const auto origin = std::make_shared<const Origin>(
+      Origin{state_->next_id++, std::move(handlers), nullptr, state_->options.limits.adopted_connections});
   for (auto& lane : state_->lanes) {
     if (&lane->reactor() != &reactor) continue;
     {

@@ -52,6 +52,7 @@ struct Limits {
   Millis write_idle_time{60'000};// without the client taking a byte of the answer
   uint64_t drain = 256 * 1024;   // of a body nobody read, to keep the connection
   size_t connections = 20'000;   // in all; more are told 503
+  size_t adopted_connections = 256;  // of one adopted listener: what one function may take of them
   uint32_t http2_streams = 128;  // at a time on one connection
   uint32_t http2_window = 256 * 1024;     // bytes a client may send ahead on one stream
   uint32_t http2_resets = 200;   // streams a client may cancel within ten seconds

@@ -311,7 +311,9 @@ TEST_F(ServerTest, SaysWhyItCannotListen) {
 }
 
 TEST_F(ServerTest, AdoptsListeningSockets) {
-  begin();
+  Limits limits;
+  limits.adopted_connections = 1;
+  begin(limits);
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -329,6 +331,11 @@ TEST_F(ServerTest, AdoptsListeningSockets) {
   Client client(ntohs(address.sin_port));
   client.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(client.answer().second, "adopted");
+  // One function's connections are its own matter: beyond its share it is refused, others are not.
+  EXPECT_TRUE(Client(ntohs(address.sin_port)).read_all().starts_with("HTTP/1.1 503 "));
+  Client other(port);
+  other.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+  EXPECT_TRUE(other.answer().first.starts_with("HTTP/1.1 200"));
   server->remove_listener(id);
   EXPECT_EQ(client.read_all(), "");
 }

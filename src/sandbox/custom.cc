@@ -39,8 +39,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(Custom& owner, Fd fd) : owner_(owner), fd_(std::move(fd)) {}
   void open(std::function<std::unique_ptr<Readiness>(int, std::function<void()>)> watch);
-  void answer(int status, std::string_view content_type, const std::vector<std::pair<std::string, std::string>>& headers,
-              std::string_view body);
+  void answer(int status, std::string_view content_type,
+              const std::vector<std::pair<std::string, std::string>>& headers, std::string_view body);
   void go_on();
   void close();
   bool closed() const { return !fd_; }
@@ -56,14 +56,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Fd fd_;
   std::unique_ptr<Readiness> readiness_;
   ApiParser parser_;
-  std::string input_;      // read, not yet parsed
+  std::string input_;  // read, not yet parsed
   std::string body_;
   size_t most_body_ = 0;
   bool too_large_ = false;
   bool body_begun_ = false;
-  bool waiting_ = false;   // an answer is owed; no more is read until it is given
-  bool held_ = false;      // a streamed answer that nobody takes
+  bool waiting_ = false;  // an answer is owed; no more is read until it is given
+  bool held_ = false;     // a streamed answer that nobody takes
   bool in_feed_ = false;
+  bool turn_ended_ = false;  // goes on when the others had theirs
   std::shared_ptr<AnswerPipe> stream_;
   std::string output_;
   size_t sent_ = 0;
@@ -106,7 +107,11 @@ class Custom final : public Core {
   void accept_all() {
     const std::shared_ptr<Core> self = shared_from_this();
     std::erase_if(connections_, [](const auto& c) { return c->closed(); });
-    while (listener_) {
+    for (size_t i = 0; listener_; ++i) {
+      if (i == kMostConnections) {
+        home().post([this, self] { accept_all(); });  // then others get their turn
+        return;
+      }
       const int fd = ::accept4(slot().api_listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (fd < 0 && errno == EINTR) continue;
       if (fd < 0) return;
@@ -120,8 +125,9 @@ class Custom final : public Core {
 
   void serve_next(Connection& from) {
     if (phase_ == Phase::kRunning) {
-      return refuse(from, 403, "InvalidStateTransition",
-                    "State transition from Running to Ready failed for runtime. Error: State transition is not allowed");
+      return refuse(
+          from, 403, "InvalidStateTransition",
+          "State transition from Running to Ready failed for runtime. Error: State transition is not allowed");
     }
     phase_ = Phase::kIdle;
     parked_ = from.shared_from_this();
@@ -214,8 +220,8 @@ class Custom final : public Core {
 
   std::unique_ptr<Readiness> listener_;
   std::list<std::shared_ptr<Connection>> connections_;
-  std::weak_ptr<Connection> parked_;  // waits for the next invocation
-  std::optional<Invocation> pending_; // waits for the program to ask
+  std::weak_ptr<Connection> parked_;   // waits for the next invocation
+  std::optional<Invocation> pending_;  // waits for the program to ask
   Phase phase_ = Phase::kIdle;
 };
 
@@ -285,13 +291,17 @@ void Connection::take_body(std::string_view bytes) {
 void Connection::on_ready() {
   const auto self = shared_from_this();
   const auto owner = owner_.shared_from_this();
-  if (!output_.empty()) flush();
-  if (in_feed_) return;
+  if (!output_.empty()) {
+    flush();
+    if (fd_ && output_.empty()) readiness_->again();
+  }
+  if (in_feed_ || turn_ended_) return;
   in_feed_ = true;
   char buffer[65536];
+  size_t total = 0;
   while (fd_) {
-    // What was read goes first; an answer that is owed, or a full stream, stops it.
-    while (fd_ && !waiting_ && !held_ && !input_.empty()) {
+    // What was read goes first; an answer that is owed or not taken yet, or a full stream, stops it.
+    while (fd_ && !waiting_ && !held_ && output_.empty() && !input_.empty()) {
       const bool was_head = parser_.state() == ApiParser::State::kHead;
       const size_t used = parser_.feed(input_);
       input_.erase(0, used);
@@ -312,7 +322,7 @@ void Connection::on_ready() {
       }
     }
     if (!fd_) break;
-    if (waiting_ || held_) {
+    if (waiting_ || held_ || !output_.empty()) {
       if (input_.size() > sizeof buffer) {
         readiness_->hold();
         break;
@@ -326,6 +336,18 @@ void Connection::on_ready() {
       break;
     }
     input_.append(buffer, static_cast<size_t>(n));
+    total += static_cast<size_t>(n);
+    if (total > kMostPerTurn) {
+      turn_ended_ = true;
+      readiness_->hold();
+      owner_.home().post([self] {
+        self->turn_ended_ = false;
+        if (!self->fd_) return;
+        self->readiness_->again();
+        self->on_ready();
+      });
+      break;
+    }
   }
   in_feed_ = false;
 }

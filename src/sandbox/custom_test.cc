@@ -55,6 +55,34 @@ TEST(Custom, AnswersOverTheRuntimeApi) {
   EXPECT_TRUE(out.reusable);
 }
 
+// Requests sent on and on without taking an answer must stop in the sockets, not fill Virga's memory; and a flood on one
+// connection leaves the others served.
+TEST(Custom, HoldsBackAFlood) {
+  Folder code;
+  code.write("bootstrap",
+             runtime_of("import socket, threading\n"
+                        "host, port = os.environ['AWS_LAMBDA_RUNTIME_API'].split(':')\n"
+                        "def connect():\n  s = socket.create_connection((host, int(port)))\n  s.settimeout(0.5)\n  return s\n"
+                        "def pour(s, head, piece):\n"
+                        "  sent = 0\n"
+                        "  try:\n"
+                        "    s.sendall(head)\n"
+                        "    while sent < 60_000_000: sent += s.send(piece)\n"
+                        "  except OSError: pass\n"
+                        "  return sent\n"
+                        "def endless():\n"
+                        "  while True: pour(connect(), b'POST /x HTTP/1.1\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n', b'8000\\r\\n' + b'x' * 32768 + b'\\r\\n')\n"
+                        "h, e = next()\n"
+                        "threading.Thread(target=endless, daemon=True).start()\n"
+                        "sent = pour(connect(), b'', b'GET /x HTTP/1.1\\r\\nHost: h\\r\\n\\r\\n' * 1000)\n"
+                        "post('invocation/' + h['Lambda-Runtime-Aws-Request-Id'] + '/response', json.dumps(sent))\nnext()\n"),
+             0755);
+  Log log;
+  const Outcome out = invoke(custom(code.path()), log, {call("{}")});
+  ASSERT_EQ(out.status, Status::kOk) << out.payload << log.text();
+  EXPECT_LT(std::stoll(out.payload), 20'000'000);
+}
+
 TEST(Custom, RunsAShellScript) {
   Folder code;
   code.write("bootstrap",

@@ -97,7 +97,9 @@ class Managed final : public Core {
   void on_channel() {
     const std::shared_ptr<Core> self = shared_from_this();  // an answer may make the caller drop the instance
     if (!unsent_.empty()) flush();
+    if (turn_ended_) return;
     char buffer[65536];
+    size_t total = 0;
     while (channel_ && !paused_) {
       const ssize_t n = ::recv(slot().channel.get(), buffer, sizeof buffer, MSG_DONTWAIT);
       if (n < 0 && errno == EINTR) continue;
@@ -110,6 +112,18 @@ class Managed final : public Core {
       }
       reader_.feed({buffer, static_cast<size_t>(n)});
       take_frames();
+      total += static_cast<size_t>(n);
+      if (total > kMostPerTurn && channel_ && alive()) {
+        turn_ended_ = true;
+        channel_->hold();
+        home().post([this, self] {
+          turn_ended_ = false;
+          if (!channel_ || paused_) return;
+          channel_->again();
+          on_channel();
+        });
+        return;
+      }
     }
   }
 
@@ -182,6 +196,7 @@ class Managed final : public Core {
   size_t sent_ = 0;
   bool paused_ = false;
   bool ended_ = false;
+  bool turn_ended_ = false;  // goes on when the others had theirs
   std::shared_ptr<AnswerPipe> stream_;
 };
 
