@@ -82,7 +82,7 @@ function(virga_app)
     virga_kv virga_wire virga_rt virga_base)
   set_target_properties(virga PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
-    target_link_options(virga PRIVATE -Wl,--strip-debug)
+    target_link_options(virga PRIVATE -Wl,--strip-all)
   endif()
 endfunction()
 

@@ -29,7 +29,8 @@ add_compile_options(${optimize} -fno-omit-frame-pointer -ffunction-sections -fda
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.
   -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Werror=switch -Werror=return-type -Werror=unused-result
   -Werror=dangling -Werror=uninitialized -fstack-protector-strong)
-add_link_options(-fuse-ld=lld -Wl,--gc-sections -static-libstdc++ -static-libgcc)
+# Packed relocations and folded functions: a smaller binary that starts sooner.
+add_link_options(-fuse-ld=lld -Wl,--gc-sections -Wl,--icf=safe -Wl,-z,pack-relative-relocs -static-libstdc++ -static-libgcc)
 if(VIRGA_SANITIZE)
   add_compile_options(-fsanitize=${VIRGA_SANITIZE} -fno-sanitize-recover=undefined)
   add_link_options(-fsanitize=${VIRGA_SANITIZE})

@@ -167,6 +167,7 @@ std::string http_date(Time t) {
 std::string amz_date(Time t) {
   const Civil c = civil_of(t);
   std::string out;
+  out.reserve(16);
   put(out, c.year, 4);
   put(out, c.month, 2);
   put(out, c.day, 2);
@@ -174,7 +175,8 @@ std::string amz_date(Time t) {
   put(out, c.hour, 2);
   put(out, c.minute, 2);
   put(out, c.second, 2);
-  return out + 'Z';
+  out += 'Z';
+  return out;
 }
 
 std::string epoch_seconds(Time t) {

@@ -98,8 +98,16 @@ class Builder {
   std::string refusal_;
 };
 
+bool is_plain(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '&' && c != '<' && c != '>' && c != '"'; }
+
 void append_escaped(std::string& out, std::string_view text, bool attribute) {
-  for (const char c : text) {
+  while (!text.empty()) {
+    size_t plain = 0;
+    while (plain < text.size() && is_plain(text[plain])) ++plain;
+    out += text.substr(0, plain);
+    if (plain == text.size()) return;
+    const char c = text[plain];
+    text.remove_prefix(plain + 1);
     switch (c) {
       case '&':
         out += "&amp;";
@@ -124,11 +132,7 @@ void append_escaped(std::string& out, std::string_view text, bool attribute) {
         out += attribute ? "&#9;" : "\t";
         break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) {
-          out += "\xEF\xBF\xBD";
-        } else {
-          out += c;
-        }
+        out += "\xEF\xBF\xBD";
     }
   }
 }

@@ -8,6 +8,7 @@
 #include "base/async.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "kv/key.h"
 #include "kv/record.h"
 
@@ -16,12 +17,20 @@ namespace virga::kernel {
 namespace {
 
 constexpr std::string_view kLog = "audit";
-constexpr size_t kBatch = 512;
-constexpr size_t kTrimStep = 1000;
+constexpr size_t kBatch = 2048;     // records of one commit
+constexpr size_t kChunk = 64;       // records of one entry of the log: it is entries that cost
+constexpr size_t kTrimStep = 1000;  // records
+constexpr size_t kTrimEntries = 64;
 constexpr Micros kGather{100'000};     // calls within this time share a commit
 constexpr size_t kMostScanned = 20'000;  // per page, wanted or not
 
 std::string count_key() { return std::move(kv::KeyWriter("audit").text("count")).take(); }
+
+// The oldest record of an entry of the log.
+AuditRecord first_of(std::string_view entry) {
+  const auto records = kv::decode<std::vector<std::string>>(entry);
+  return records.empty() ? AuditRecord{} : kv::decode<AuditRecord>(records.front());
+}
 
 std::string_view type_of(const Principal& p) {
   switch (p.kind) {
@@ -66,38 +75,45 @@ struct Audit::State {
   const AuditLimits limits;
 
   std::mutex mutex;
-  std::deque<AuditRecord> waiting;
+  std::deque<std::string> waiting;  // encoded: a tenth of the memory
   std::atomic<uint64_t> dropped = 0;
   std::atomic<bool> stopping = false;
   bool looping = false;
   Event something, ended;
 
-  std::vector<AuditRecord> take();
-  Task<void> write(std::vector<AuditRecord> records);
+  std::vector<std::string> take();
+  Task<void> write(std::vector<std::string> records);
   Task<void> loop();
 };
 
-std::vector<AuditRecord> Audit::State::take() {
+std::vector<std::string> Audit::State::take() {
   std::lock_guard lock(mutex);
-  const size_t n = std::min(kBatch, waiting.size());
-  std::vector<AuditRecord> out(std::make_move_iterator(waiting.begin()), std::make_move_iterator(waiting.begin() + static_cast<long>(n)));
-  waiting.erase(waiting.begin(), waiting.begin() + static_cast<long>(n));
+  const auto end = waiting.begin() + static_cast<long>(std::min(kBatch, waiting.size()));
+  std::vector<std::string> out(std::make_move_iterator(waiting.begin()), std::make_move_iterator(end));
+  waiting.erase(waiting.begin(), end);
   return out;
 }
 
-Task<void> Audit::State::write(std::vector<AuditRecord> records) {
+// An entry of the log is a vector of records, oldest first.
+Task<void> Audit::State::write(std::vector<std::string> records) {
   co_await db.transact([&](kv::Txn& tx) -> Task<void> {
     const auto counted = co_await tx.get(count_key());
     uint64_t count = (counted ? kv::decode<uint64_t>(*counted) : 0) + records.size();
-    for (const AuditRecord& r : records) tx.append(kLog, kv::encode(r));
+    for (size_t from = 0; from < records.size(); from += kChunk) {
+      const auto begin = records.begin() + static_cast<long>(from);
+      const auto end = begin + static_cast<long>(std::min(kChunk, records.size() - from));
+      tx.append(kLog, kv::encode(std::vector<std::string>(begin, end)));
+    }
+    const Time keep_from = clock.now() - limits.oldest;
     const auto oldest = co_await tx.read_log(kLog, {}, 1);
-    const bool old = !oldest.empty() && kv::decode<AuditRecord>(oldest[0].value).time < clock.now() - limits.oldest;
+    const bool old = !oldest.empty() && first_of(oldest[0].value).time < keep_from;
     if (count > limits.most + kTrimStep || old) {
       kv::LogPosition last;
-      for (const kv::LogRecord& r : co_await tx.read_log(kLog, {}, kTrimStep)) {
-        if (count <= limits.most && kv::decode<AuditRecord>(r.value).time >= clock.now() - limits.oldest) break;
-        last = r.position;
-        --count;
+      for (const kv::LogRecord& entry : co_await tx.read_log(kLog, {}, kTrimEntries)) {
+        const size_t size = kv::decode<std::vector<std::string>>(entry.value).size();
+        if (count < limits.most + size && first_of(entry.value).time >= keep_from) break;
+        last = entry.position;
+        count -= std::min<uint64_t>(count, size);
       }
       tx.trim_log(kLog, last);
     }
@@ -125,13 +141,14 @@ Audit::~Audit() = default;
 
 void Audit::record(AuditRecord record) {
   if (record.id.empty()) record.id = uuid();
+  std::string encoded = kv::encode(record);
   {
     std::lock_guard lock(state_->mutex);
     if (state_->waiting.size() >= state_->limits.most_waiting) {
       state_->dropped.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    state_->waiting.push_back(std::move(record));
+    state_->waiting.push_back(std::move(encoded));
   }
   if (!state_->something.is_set()) state_->something.set();
 }
@@ -159,26 +176,37 @@ Task<Audit::Page> Audit::find(std::string account, std::string region, Time from
                               std::function<bool(const AuditRecord&)> wanted, std::string next, size_t limit) {
   const std::string prefix = kv::log_prefix(kLog);
   kv::Range range = kv::prefix_range(prefix);
-  if (!next.empty()) range.end = prefix + next;  // exclusive: the last one seen
+  // Where a page ended: how many of an entry's newest records were seen, two bytes, then where the entry is.
+  size_t seen = 0;
+  if (next.size() > 2) {
+    seen = static_cast<unsigned char>(next[0]) * 256u + static_cast<unsigned char>(next[1]);
+    range.end = cat(prefix, std::string_view(next).substr(2), '\0');
+  }
   Page page;
   auto view = state_->db.snapshot();
   for (size_t scanned = 0; scanned < kMostScanned;) {
-    const auto entries = co_await view->scan(range, {.limit = 500, .reverse = true});
+    const auto entries = co_await view->scan(range, {.limit = 16, .reverse = true});
     if (entries.empty()) {
       page.next.clear();
       co_return page;
     }
     for (const kv::Entry& entry : entries) {
-      page.next = entry.key.substr(prefix.size());
-      AuditRecord r = kv::decode<AuditRecord>(entry.value);
-      ++scanned;
-      if (r.account != account || r.region != region || (from.micros && r.time < from) || (to.micros && r.time > to)) continue;
-      if (wanted && !wanted(r)) continue;
-      page.records.push_back(std::move(r));
-      if (page.records.size() >= limit) co_return page;
+      const auto records = kv::decode<std::vector<std::string>>(entry.value);
+      for (; seen < records.size(); ++scanned) {
+        AuditRecord r = kv::decode<AuditRecord>(records[records.size() - ++seen]);
+        if (r.account != account || r.region != region || (from.micros && r.time < from) || (to.micros && r.time > to)) continue;
+        if (wanted && !wanted(r)) continue;
+        page.records.push_back(std::move(r));
+        if (page.records.size() < limit) continue;
+        page.next = cat(static_cast<char>(seen / 256), static_cast<char>(seen % 256), std::string_view(entry.key).substr(prefix.size()));
+        co_return page;
+      }
+      seen = 0;
     }
     range.end = entries.back().key;
   }
+  // All of that entry was seen.
+  page.next = cat('\xFF', '\xFF', std::string_view(range.end).substr(prefix.size()));
   co_return page;
 }
 

@@ -184,6 +184,8 @@ void Timers::start() {
 Task<void> Timers::stop() {
   const auto state = state_;
   state->stopping = true;
+  state->db.wake(due_prefix());
+  state->ended.set();
   if (!state->looping && state->running.empty()) co_return;
   co_await state->idle.wait();
 }

@@ -100,6 +100,8 @@ class Db {
   // `since` is too long ago to tell, so look again before acting. Needs a current executor.
   virtual Task<bool> wait_change(std::string prefix, Version since, Micros timeout) = 0;
   Task<bool> wait_log(std::string_view log, Version since, Micros timeout);
+  // Ends the waits for exactly `prefix` as though something had changed.
+  virtual void wake(std::string_view prefix) = 0;
 
   // A copy of the whole store at this instant, in `directory`, which must not exist: hard links where possible.
   virtual Task<void> checkpoint(std::string directory) = 0;

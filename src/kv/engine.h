@@ -49,6 +49,7 @@ class Engine : public Db {
   Engine() : watches_(std::make_shared<WatchRegistry>()) {}
   std::unique_ptr<Reader> snapshot() override;
   Task<bool> wait_change(std::string prefix, Version since, Micros timeout) override;
+  void wake(std::string_view prefix) override { watches_->wake(prefix); }
 
  protected:
   std::unique_ptr<Txn> begin() override { return std::make_unique<BufferedTxn>(newest(Purpose::kTransaction)); }

@@ -65,6 +65,10 @@ class FieldWriter {
   void operator()(uint32_t number, const T& v) {
     if constexpr (is_optional<T>::value) {
       if (v) (*this)(number, *v);
+    } else if constexpr (std::is_same_v<T, std::string>) {
+      put_varint(out_, number);
+      put_varint(out_, v.size());
+      out_ += v;
     } else {
       std::string bytes;
       write_value(bytes, v);
@@ -105,10 +109,15 @@ class FieldReader {
 
 template <class T>
 void write_element(std::string& out, const T& v) {
-  std::string bytes;
-  write_value(bytes, v);
-  put_varint(out, bytes.size());
-  out += bytes;
+  if constexpr (std::is_same_v<T, std::string>) {
+    put_varint(out, v.size());
+    out += v;
+  } else {
+    std::string bytes;
+    write_value(bytes, v);
+    put_varint(out, bytes.size());
+    out += bytes;
+  }
 }
 
 template <class T>

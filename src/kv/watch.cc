@@ -118,6 +118,15 @@ WatchRegistry::Waker WatchRegistry::publish(std::vector<Change> changes) {
   return out;
 }
 
+void WatchRegistry::wake(std::string_view prefix) {
+  Waker out;
+  {
+    std::lock_guard lock(mutex_);
+    take(prefix, out);
+  }
+  for (const Resume& resume : out) resume.later();
+}
+
 void WatchRegistry::start_at(Version version) {
   std::lock_guard lock(mutex_);
   floor_ = version;

@@ -36,6 +36,8 @@ class WatchRegistry : public std::enable_shared_from_this<WatchRegistry> {
 
   // Tells of changes, in version order; returns who must be resumed once readers can see them.
   Waker publish(std::vector<Change> changes);
+  // Resumes those who wait for exactly `prefix`, as though something had changed.
+  void wake(std::string_view prefix);
   // Commits up to `version` happened before this registry watched.
   void start_at(Version version);
 

@@ -41,6 +41,18 @@ TEST_P(Watching, SeesWhatWasCommittedBeforeItWaits) {
   EXPECT_FALSE(get(db().wait_change("a/", db().snapshot()->version(), milliseconds(5))));
 }
 
+TEST_P(Watching, IsWokenOnlyForItsOwnPrefix) {
+  const Version since = db().snapshot()->version();
+  std::thread waker([&] {
+    std::this_thread::sleep_for(milliseconds(10));
+    db().wake("b/");
+    db().wake("a/");
+  });
+  EXPECT_TRUE(get(db().wait_change("a/", since, seconds(20))));
+  EXPECT_EQ(db().snapshot()->version(), since);
+  waker.join();
+}
+
 TEST_P(Watching, WakesForAKeyAnErasureAndARange) {
   for (const int how : {0, 1, 2, 3}) {
     put(db(), "a/1", "x");

@@ -57,7 +57,8 @@ std::optional<Labels> UriPattern::match(std::string_view path) const {
     }
     if (part.empty()) return std::nullopt;
     if (!segment.label) {
-      if (part != segment.text && percent_decode(part) != segment.text) return std::nullopt;
+      if (part == segment.text) continue;
+      if (part.find('%') == part.npos || percent_decode(part) != segment.text) return std::nullopt;
       continue;
     }
     std::optional<std::string> value = percent_decode(part);

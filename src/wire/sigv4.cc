@@ -283,6 +283,10 @@ std::string value_of(const Headers& headers, std::string_view name) {
     if (!equals_ignoring_case(field, name)) continue;
     if (!first) out += ',';
     first = false;
+    if (std::ranges::none_of(value, [](unsigned char c) { return c <= ' '; })) {
+      out += value;
+      continue;
+    }
     bool space = false;
     const size_t start = out.size();
     for (char c : value) {

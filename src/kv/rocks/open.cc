@@ -9,6 +9,7 @@
 #include <cstdarg>
 #include <filesystem>
 #include <stdexcept>
+#include <system_error>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -114,10 +115,18 @@ OpenedRocks open_rocks_files(const RocksOptions& wanted) {
   cache.metadata_charge_policy = rocksdb::kFullChargeCacheMetadata;
   opened.cache = rocksdb::NewLRUCache(cache);
 
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(options_for(wanted, opened.cache), wanted.directory, &db);
-  if (!status.ok()) throw std::runtime_error(sentence(status, wanted.directory));
-  opened.db.reset(db);
+  rocksdb::Options options = options_for(wanted, opened.cache);
+  try {
+    opened.birth = Birth::of(wanted.directory);
+    if (opened.birth) options.env = opened.birth->env();
+    rocksdb::DB* db = nullptr;
+    const rocksdb::Status status = rocksdb::DB::Open(options, wanted.directory, &db);
+    if (!status.ok()) throw std::runtime_error(sentence(status, wanted.directory));
+    opened.db.reset(db);
+    if (opened.birth) opened.birth->finish();
+  } catch (const std::system_error& error) {
+    throw std::runtime_error(cat("The data folder ", wanted.directory, " can't be made: ", error.what(), "."));
+  }
   return opened;
 }
 

@@ -6,10 +6,12 @@
 #include <memory>
 
 #include "kv/db.h"
+#include "kv/rocks/birth.h"
 
 namespace virga::kv {
 
 struct OpenedRocks {
+  std::unique_ptr<Birth> birth;  // of a store made just now; outlives db
   std::unique_ptr<rocksdb::DB> db;
   std::shared_ptr<rocksdb::Cache> cache;
 };

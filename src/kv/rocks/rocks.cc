@@ -176,6 +176,7 @@ void RocksDb::seek(rocksdb::Iterator& rows, std::string_view from, std::string_v
 
 RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)) {
   auto opened = open_rocks_files(options_);
+  birth_ = std::move(opened.birth);
   db_ = std::move(opened.db);
   cache_ = std::move(opened.cache);
   read_state();
@@ -208,9 +209,8 @@ void RocksDb::read_state() {
   std::string format;
   rocksdb::Status status = db_->Get({}, slice(kFormatKey), &format);
   if (status.IsNotFound()) {
-    rocksdb::WriteOptions durable;
-    durable.sync = true;
-    status = db_->Put(durable, slice(kFormatKey), be64(kFormat));
+    // Durable with the first commit, which is after it in the log.
+    status = db_->Put({}, slice(kFormatKey), be64(kFormat));
     if (!status.ok()) {
       throw std::runtime_error(
           cat("The data folder ", options_.directory, " can't be written: ", status.ToString(), "."));

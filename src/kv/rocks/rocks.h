@@ -18,6 +18,7 @@
 
 #include "base/worker_pool.h"
 #include "kv/engine.h"
+#include "kv/rocks/birth.h"
 #include "kv/rocks/gaps.h"
 #include "kv/rocks/watermark.h"
 
@@ -70,6 +71,7 @@ class RocksDb final : public Engine {
   static void complete(const std::vector<Pending*>& members);
 
   RocksOptions options_;
+  std::unique_ptr<Birth> birth_;  // before db_, which uses it to its end
   std::unique_ptr<rocksdb::DB> db_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::optional<Watermark> watermark_;

@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
@@ -10,6 +11,7 @@
 
 #include "base/encoding.h"
 #include "base/fault.h"
+#include "base/str.h"
 #include "kv/test_store.h"
 
 namespace virga::kv {
@@ -46,6 +48,19 @@ TEST(Rocks, ReopeningKeepsEverything) {
     if (round == 0) first = records[0].position;
     EXPECT_EQ(records[0].position, first);
     EXPECT_EQ(get(db->snapshot()->scan(prefix_range("k/"))).size(), 20u * static_cast<size_t>(round + 1));
+  }
+}
+
+// A start that was cut off before its files were on the disk: they may be there and hold nothing.
+TEST(Rocks, AnUnfinishedMakingIsMadeAnew) {
+  TempDir dir;
+  std::filesystem::create_directories(dir / "db");
+  for (const char* name : {"UNFINISHED", "CURRENT", "MANIFEST-000005"}) std::ofstream(cat(dir / "db", "/", name)).flush();
+  for (int round = 0; round < 2; ++round) {
+    const auto db = open_rocks({.directory = dir / "db"});
+    EXPECT_FALSE(std::filesystem::exists(cat(dir / "db", "/UNFINISHED")));
+    EXPECT_EQ(get(db->snapshot()->scan(prefix_range(""))).size(), static_cast<size_t>(round));
+    put(*db, cat("k", round), "v");
   }
 }
 

@@ -360,11 +360,15 @@ void Invoker::reap() {
 
 Task<void> Invoker::stop() {
   std::map<std::string, std::vector<std::unique_ptr<Warm>>, std::less<>> ended;
-  std::lock_guard lock(mutex_);
-  stopped_ = true;
-  ended.swap(idle_);
-  idle_count_ = 0;
-  co_return;
+  {
+    std::lock_guard lock(mutex_);
+    stopped_ = true;
+    ended.swap(idle_);
+    idle_count_ = 0;
+  }
+  for (const auto& [key, stack] : ended) {
+    for (const auto& warm : stack) co_await warm->log->flush();
+  }
 }
 
 }  // namespace virga::lambda

@@ -12,6 +12,8 @@ constexpr size_t kMostWaiting = 4 << 20;   // bytes of lines not yet written, an
 constexpr size_t kMostInOnePut = 900'000;  // bytes, under PutLogEvents's 1 MiB
 constexpr size_t kMostLines = 5'000;       // of one PutLogEvents, under its 10,000
 constexpr size_t kLineOverhead = 26;
+// Lines wait this long for more: calls in a row share one write, and writing stays out of a call's way.
+constexpr Micros kGather{50'000};
 constexpr size_t kLongestLine = 256 * 1024;
 }  // namespace
 
@@ -38,24 +40,49 @@ void LogWriter::add(std::string_view text) {
     };
     if (dropped_) keep(cat("[", std::exchange(dropped_, 0), " lines were dropped: too many at once]"));
     keep(std::string(text.substr(0, kLongestLine)));
-    if (writing_) return;
-    writing_ = true;
+    plan();
   }
-  // Posted, so that the lines of one invocation are together in one write.
-  auto self = shared_from_this();
-  if (Executor* executor = Executor::current()) {
-    executor->post([self] { start_background("lambda logs", self->write_all()); });
+}
+
+// With the lock held.
+void LogWriter::plan() {
+  Executor* const executor = Executor::current();
+  if (planned_ || !executor) return;
+  planned_ = true;
+  executor->post_after(kGather, [self = shared_from_this()] { start_background("lambda logs", self->write_all()); });
+}
+
+Task<void> LogWriter::flush() {
+  const auto self = shared_from_this();
+  while (true) {
+    bool running;
+    {
+      std::lock_guard lock(mutex_);
+      running = running_;
+      if (!running && waiting_.empty()) co_return;
+    }
+    if (running) {
+      co_await sleep_for(Micros(1000));
+    } else {
+      co_await write_all();
+    }
   }
 }
 
 Task<void> LogWriter::write_all() {
   const auto self = shared_from_this();
-  while (true) {
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(running_, true)) co_return;  // that one takes these lines along
+  }
+  for (size_t batches = 0;; ++batches) {
     std::vector<Line> batch;
     {
       std::lock_guard lock(mutex_);
-      if (waiting_.empty()) {
-        writing_ = false;
+      // Few lines that came meanwhile gather anew.
+      if (waiting_.empty() || (batches > 0 && waiting_.size() < kMostLines)) {
+        planned_ = running_ = false;
+        if (!waiting_.empty()) plan();
         co_return;
       }
       size_t bytes = 0, count = 0;

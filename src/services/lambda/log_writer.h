@@ -20,6 +20,8 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
 
   // Takes a line and writes it soon. Bounded: when the store can't keep up, lines are dropped and a line says how many.
   void add(std::string_view line);
+  // Writes what waits, now.
+  Task<void> flush();
   const std::string& stream() const { return stream_; }
 
  private:
@@ -27,6 +29,7 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
     Time time;
     std::string text;
   };
+  void plan();
   Task<void> write_all();
   Task<void> put(std::vector<Line> lines);
   Task<void> create();
@@ -40,7 +43,8 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
   std::vector<Line> waiting_;
   size_t waiting_bytes_ = 0;
   size_t dropped_ = 0;
-  bool writing_ = false;
+  bool planned_ = false;  // a write will come, or runs
+  bool running_ = false;
 };
 
 }  // namespace virga::lambda

@@ -260,7 +260,10 @@ def test_log_group(functions, virga):
     logs = virga.client("logs")
 
     def lines():
-        events = logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]
+        try:
+            events = logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return None
         return [e["message"].strip() for e in events] if any("REPORT" in e["message"] for e in events) else None
     found = eventually(lines)
     kinds = [line.split()[0] for line in found]

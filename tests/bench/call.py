@@ -1,0 +1,91 @@
+"""Calls of functions: the first, when nothing runs for it, and warm ones against the bare channel."""
+
+import os
+import pathlib
+import statistics
+import subprocess
+import tempfile
+import time
+
+import cloud
+
+REFILL = 0.2  # between first calls, so that a prepared sandbox waits for each
+CORE = 0
+
+
+def measure(settings, table):
+    with cloud.Virga(settings) as virga:
+        cold(settings, table, virga)
+    warm(settings, table)
+
+
+def cold(settings, table, virga):
+    connection = virga.connect()
+    cloud.make_role(virga, connection)
+    count = 5 if settings.quick else 31
+    for runtime in cloud.RUNTIMES:
+        code = cloud.package(runtime)
+        language = runtime.rstrip("0123456789.x")
+        by_invoke, by_api = [f"{language}-{i}" for i in range(count)], [f"{language}-api-{i}" for i in range(count)]
+        apis = []
+        for name in by_invoke + by_api:
+            cloud.create_function(virga, connection, name, runtime, code)
+        for name in by_api:
+            apis.append(cloud.create_api(virga, connection, name))
+        time.sleep(2)
+        took = {"Invoke": [], "HTTP API": []}
+        for name, request in zip(by_invoke, apis):
+            for way, bytes_of in (("Invoke", cloud.invocation(virga, name)), ("HTTP API", request)):
+                time.sleep(REFILL)
+                took[way].append(connection.timed(bytes_of) / 1000)
+        for way, limit in (("Invoke", 5), ("HTTP API", 8)):
+            times = sorted(took[way])
+            table.most(f"first call of a {language} function, {way}", statistics.median(times), limit, "ms",
+                       f"median of {count} functions, best {times[0]:.2f}, p90 {times[int(count * 0.9)]:.2f}")
+        for name in by_invoke + by_api:
+            connection.ask(virga.request("DELETE", f"/2015-03-31/functions/{name}", "lambda"))
+
+
+def warm(settings, table):
+    """All on one core, a pause between calls: what a call waits for, not what a queue of calls does."""
+    count, pause, rounds = (200, 1000, 1) if settings.quick else (1000, 1000, 3)
+    payload = '{"key": "' + "x" * 256 + '"}'
+    with cloud.Virga(settings, core=CORE) as virga:
+        connection = virga.connect()
+        cloud.make_role(virga, connection)
+        for runtime, (file, source) in cloud.RUNTIMES.items():
+            language = runtime.rstrip("0123456789.x")
+            cloud.create_function(virga, connection, language, runtime, cloud.package(runtime))
+            request = cloud.invocation(virga, language, payload)
+            code = tempfile.mkdtemp(dir=settings.folder)
+            pathlib.Path(code, file).write_text(source)
+            for _ in range(200):
+                connection.timed(request)
+            by_http, bare = [], []
+            for _ in range(rounds):
+                by_http.append(http_round(connection, request, count, pause))
+                bare.append(channel_round(settings, code, runtime, count, pause, payload))
+            added = statistics.median(mine - channel for mine, channel in zip(by_http, bare))
+            table.most(f"a warm {language} call over the channel", added, 60, "us",
+                       f"Invoke {statistics.median(by_http):.0f} us, HTTP in to HTTP out; channel alone "
+                       f"{statistics.median(bare):.0f} us; one core, {pause} us between calls")
+
+
+def http_round(connection, request, count, pause):
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {CORE})
+    took = []
+    for _ in range(count):
+        took.append(connection.timed(request))
+        time.sleep(pause / 1e6)
+    os.sched_setaffinity(0, everywhere)
+    return statistics.median(took)
+
+
+def channel_round(settings, code, runtime, count, pause, payload):
+    state = tempfile.mkdtemp(dir=settings.folder)
+    said = subprocess.run(["taskset", "-c", str(CORE), str(settings.build / "sandbox_bench"), state, code, runtime, str(count),
+                           str(pause), payload], capture_output=True, text=True)
+    if said.returncode != 0:
+        raise SystemExit(f"sandbox_bench: {said.stderr}")
+    return float(said.stdout)
