@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 #include <mutex>
+#include <unordered_map>
 
 #include "base/async.h"
 #include "base/id.h"
@@ -30,6 +31,15 @@ std::string count_key() { return std::move(kv::KeyWriter("audit").text("count"))
 AuditRecord first_of(std::string_view entry) {
   const auto records = kv::decode<std::vector<std::string>>(entry);
   return records.empty() ? AuditRecord{} : kv::decode<AuditRecord>(records.front());
+}
+
+// Equal for calls that differ in time and request alone.
+size_t same_call(const AuditRecord& r) {
+  size_t hash = 0;
+  for (const std::string* part : {&r.principal_arn, &r.access_key, &r.account, &r.region, &r.service, &r.operation, &r.source_ip, &r.user_agent}) {
+    hash = (hash ^ std::hash<std::string>()(*part)) * 0x9E3779B97F4A7C15u;
+  }
+  return hash;
 }
 
 std::string_view type_of(const Principal& p) {
@@ -76,6 +86,7 @@ struct Audit::State {
 
   std::mutex mutex;
   std::deque<std::string> waiting;  // encoded: a tenth of the memory
+  std::unordered_map<size_t, AuditRecord> reads;  // successful ones, by who did what from where; they join `waiting` next
   std::atomic<uint64_t> dropped = 0;
   std::atomic<bool> stopping = false;
   bool looping = false;
@@ -88,6 +99,8 @@ struct Audit::State {
 
 std::vector<std::string> Audit::State::take() {
   std::lock_guard lock(mutex);
+  for (const auto& [caller, record] : reads) waiting.push_back(kv::encode(record));
+  reads.clear();
   const auto end = waiting.begin() + static_cast<long>(std::min(kBatch, waiting.size()));
   std::vector<std::string> out(std::make_move_iterator(waiting.begin()), std::make_move_iterator(end));
   waiting.erase(waiting.begin(), end);
@@ -140,15 +153,31 @@ Audit::Audit(kv::Db& db, const Clock& clock, AuditLimits limits) : state_(std::m
 Audit::~Audit() = default;
 
 void Audit::record(AuditRecord record) {
-  if (record.id.empty()) record.id = uuid();
-  std::string encoded = kv::encode(record);
+  const bool repeats = record.read_only && record.error_code.empty();
+  std::string encoded;
+  if (!repeats) {
+    if (record.id.empty()) record.id = uuid();
+    encoded = kv::encode(record);
+  }
   {
     std::lock_guard lock(state_->mutex);
-    if (state_->waiting.size() >= state_->limits.most_waiting) {
+    if (repeats) {
+      const auto found = state_->reads.find(same_call(record));
+      if (found != state_->reads.end()) {
+        ++found->second.count;
+        return;
+      }
+    }
+    if (state_->waiting.size() + state_->reads.size() >= state_->limits.most_waiting) {
       state_->dropped.fetch_add(1, std::memory_order_relaxed);
       return;
     }
-    state_->waiting.push_back(std::move(encoded));
+    if (repeats) {
+      if (record.id.empty()) record.id = uuid();
+      state_->reads.emplace(same_call(record), std::move(record));
+    } else {
+      state_->waiting.push_back(std::move(encoded));
+    }
   }
   if (!state_->something.is_set()) state_->something.set();
 }

@@ -25,11 +25,13 @@ struct AuditRecord {
   std::string request_id, source_ip, user_agent;
   std::string error_code, error_message;  // empty: success
   bool read_only = false;
+  uint64_t count = 1;          // calls it stands for: reads that one caller repeats within a moment are one record
   template <class A>
   void fields(A& a) {
     a(1, time), a(2, id), a(3, principal_type), a(4, principal_arn), a(5, principal_id), a(6, access_key), a(7, account);
     a(8, region), a(9, service), a(10, operation), a(11, request_id), a(12, source_ip), a(13, user_agent);
     a(14, error_code), a(15, error_message), a(16, read_only);
+    a(17, count);
   }
 };
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "base/executor.h"
 #include "kernel/page.h"
 #include "kernel/tokens.h"
@@ -72,6 +74,32 @@ struct After {
   template <class A>
   void fields(A& a) { a(1, name); }
 };
+
+// Reads that one caller repeats are one record with their number; another caller's, a refused one and writes are not.
+TEST(Audit, CountsRepeatedReads) {
+  auto db = kv::open_mem();
+  ManualClock clock;
+  const auto done = run([](kv::Db& db, ManualClock& clock) -> Task<void> {
+    Audit audit(db, clock);
+    AuditRecord read = record("GetThing", clock.now());
+    read.read_only = true;
+    for (int i = 0; i < 3; ++i) audit.record(read);
+    AuditRecord other = read;
+    other.principal_arn = "someone else";
+    audit.record(other);
+    AuditRecord refused = read;
+    refused.error_code = "AccessDenied";
+    for (int i = 0; i < 2; ++i) audit.record(refused);
+    for (int i = 0; i < 2; ++i) audit.record(record("PutThing", clock.now()));
+    co_await audit.flush();
+    const auto page = co_await audit.find("1", "r", {}, {}, nullptr, "", 100);
+    std::multiset<std::pair<std::string, uint64_t>> counts;
+    for (const AuditRecord& r : page.records) counts.emplace(r.error_code.empty() ? r.operation : r.error_code, r.count);
+    EXPECT_EQ(counts, (std::multiset<std::pair<std::string, uint64_t>>{
+                          {"GetThing", 3}, {"GetThing", 1}, {"AccessDenied", 1}, {"AccessDenied", 1}, {"PutThing", 1}, {"PutThing", 1}}));
+  }(*db, clock));
+  ASSERT_TRUE(done);
+}
 
 TEST(Tokens, Pages) {
   const Tokens tokens(std::string(32, 'k'));
