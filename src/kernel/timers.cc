@@ -12,7 +12,7 @@ namespace virga::kernel {
 
 namespace {
 
-constexpr size_t kMostRunning = 128;
+constexpr size_t kMostRunning = 256;
 // The longest real wait: how late a jump of the clock is noticed.
 constexpr Micros kLongestWait{500'000};
 constexpr int64_t kFirstRetry = 1, kLongestRetry = 300;  // seconds

@@ -8,13 +8,42 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "services/cloudformation/parameters.h"
 #include "services/cloudformation/refusal.h"
 
 namespace virga::cloudformation {
 
 namespace {
 constexpr Micros kPauseAfterFault = std::chrono::seconds(2);
+
+void mask(Json& value, const std::vector<std::string>& secrets) {
+  if (value.is_string()) {
+    std::string text = value.as_string();
+    for (const std::string& secret : secrets) {
+      // A short one is hidden where it stands alone: elsewhere it says nothing, and would be found everywhere.
+      if (text == secret || secret.size() >= 4) text = replace_all(text, secret, "****");
+    }
+    value = std::move(text);
+  } else if (value.is_array()) {
+    for (Json& one : value.as_array()) mask(one, secrets);
+  } else if (value.is_object()) {
+    for (auto& [key, member] : value.as_object()) mask(member, secrets);
+  }
 }
+
+// Properties as events show them: without the values of NoEcho parameters.
+std::string shown_properties(const std::string& properties, const DefinitionRecord& definition) {
+  if (properties.empty() || definition.processed.find("NoEcho") == std::string::npos) return properties;
+  std::vector<std::string> secrets;
+  for (const DeclaredParameter& p : declared_parameters(Json::parse(definition.processed))) {
+    const auto given = definition.parameters.find(p.name);
+    if (p.no_echo && given != definition.parameters.end() && !given->second.empty()) secrets.push_back(given->second);
+  }
+  Json shown = Json::parse(properties);
+  mask(shown, secrets);
+  return shown.dump();
+}
+}  // namespace
 
 PseudoParameters pseudo_parameters(const StackRecord& stack) {
   return {stack.account, stack.region, "aws", stack.id, stack.name, {}};
@@ -150,7 +179,8 @@ Task<void> Engine::step(Work& work) {
 }
 
 Task<kernel::Principal> assume(kernel::Cloud& cloud, std::string role_arn, std::string account, std::string region) {
-  kernel::Ctx ctx = cloud.internal_context(kernel::service_principal("cloudformation.amazonaws.com", account), account, region);
+  kernel::Ctx ctx =
+      cloud.internal_context(kernel::service_principal("cloudformation.amazonaws.com", account), account, region);
   sts::AssumeRoleRequest request;
   request.role_arn = role_arn;
   request.role_session_name = "AWSCloudFormation";
@@ -227,7 +257,7 @@ Task<void> Engine::record(Work& work, ResourceRecord resource, std::string statu
                      .type = resource.made.type,
                      .status = resource.status,
                      .reason = resource.reason,
-                     .properties = resource.made.properties,
+                     .properties = shown_properties(resource.made.properties, stack->now),
                      .token = stack->token,
                      .operation = stack->operation,
                      .at = resource.updated});

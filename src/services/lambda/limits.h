@@ -19,6 +19,9 @@ inline constexpr int32_t kUnreservedConcurrency = 100;  // that reservations mus
 inline constexpr size_t kLogTail = 4096;                // bytes in X-Amz-Log-Result
 inline constexpr size_t kListPage = 50;
 inline constexpr int kAsyncAttempts = 3;
+// Asynchronous events run in timers, of which 256 run at a time: some are left for other functions, and for all else.
+inline constexpr int kMostAsync = 224;
+inline constexpr int kMostAsyncOfOne = 128;  // function
 inline constexpr auto kAsyncMaxAge = std::chrono::hours(6);
 inline constexpr auto kIdleLife = std::chrono::minutes(5);       // of an instance nobody calls
 inline constexpr auto kInstanceLife = std::chrono::minutes(50);  // its credentials live an hour

@@ -113,6 +113,34 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   co_return out;
 }
 
+// A share of the timers that run at a time, which one slow function must not have to itself.
+class LambdaService::AsyncTurn {
+ public:
+  AsyncTurn(LambdaService& service, std::string function) : service_(service), function_(std::move(function)) {
+    std::lock_guard lock(service_.async_mutex_);
+    const auto of_one = service_.async_of_.find(function_);
+    given_ = service_.async_running_ < kMostAsync &&
+             (of_one == service_.async_of_.end() || of_one->second < kMostAsyncOfOne);
+    if (!given_) return;
+    ++service_.async_running_;
+    ++service_.async_of_[function_];
+  }
+  AsyncTurn(const AsyncTurn&) = delete;
+  AsyncTurn& operator=(const AsyncTurn&) = delete;
+  ~AsyncTurn() {
+    if (!given_) return;
+    std::lock_guard lock(service_.async_mutex_);
+    --service_.async_running_;
+    if (--service_.async_of_[function_] == 0) service_.async_of_.erase(function_);
+  }
+  bool given() const { return given_; }
+
+ private:
+  LambdaService& service_;
+  const std::string function_;
+  bool given_ = false;
+};
+
 // One attempt at an asynchronous event. It is forgotten once the function succeeded or its attempts or its time are
 // used up; until then its timer is set again: a function error waits one minute, then two, a throttle backs off to
 // five.
@@ -121,10 +149,13 @@ Task<void> LambdaService::run_async(kernel::Timer timer) {
   Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", event.account),
                                          event.account, event.region);
   const FunctionId id{event.account, event.region, event.function, event.qualifier};
+  const AsyncTurn turn(*this, function_arn(ctx, id));
   Result<Call> call = co_await as_result(route(ctx, id));
   bool done = !call;  // the function is gone
   std::chrono::seconds wait{0};
-  if (call) {
+  if (call && !turn.given()) {
+    wait = std::chrono::seconds(std::clamp<int64_t>((ctx.now() - event.accepted).count() / 1'000'000, 1, 30));
+  } else if (call) {
     call->request_id = timer.id;
     call->payload = event.payload;
     call->client_context = event.client_context;
@@ -138,8 +169,8 @@ Task<void> LambdaService::run_async(kernel::Timer timer) {
       const int64_t age = (ctx.now() - event.accepted).count() / 1'000'000;
       wait = std::chrono::seconds(std::clamp<int64_t>(age, 1, 300));
     }
-    if (ctx.now() + wait > event.accepted + kAsyncMaxAge) done = true;
   }
+  if (ctx.now() + wait > event.accepted + kAsyncMaxAge) done = true;
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     if (done) {
       co_await deps_.timers.clear(tx, timer.kind, timer.id);

@@ -3,6 +3,9 @@
 #include <aws/lambda/ops.h>
 #include <aws/lambda/types.h>
 
+#include <map>
+#include <mutex>
+
 #include "kernel/context.h"
 #include "kernel/deps.h"
 #include "kernel/service.h"
@@ -76,6 +79,7 @@ class LambdaService final : public kernel::Service {
   Task<InvocationResponse> invoke(Ctx& ctx, const InvocationRequest& in);
   Task<Call> route(Ctx& ctx, const FunctionId& id);
   Task<void> run_async(kernel::Timer timer);
+  class AsyncTurn;
 
   // code.cc
   struct Code {
@@ -99,6 +103,9 @@ class LambdaService final : public kernel::Service {
   sandbox::Sandboxes& sandboxes_;
   CodeCache code_;
   Invoker invoker_;
+  std::mutex async_mutex_;
+  int async_running_ = 0;
+  std::map<std::string, int, std::less<>> async_of_;  // by function ARN, of those that run
 };
 
 }  // namespace virga::lambda

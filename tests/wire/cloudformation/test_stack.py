@@ -259,3 +259,15 @@ def test_an_operation_goes_on_after_a_kill(own_virga):
     cfn.get_waiter("stack_create_complete").wait(StackName="many", WaiterConfig={"Delay": 1})
     groups = [g["logGroupName"] for p in own_virga.client("logs").get_paginator("describe_log_groups").paginate() for g in p["logGroups"]]
     assert sorted(groups) == sorted(physical(cfn, "many").values()) and len(groups) == 60
+
+
+def test_events_hide_what_may_not_be_echoed(cfn, stack):
+    template = {"Parameters": {"Secret": {"Type": "String", "NoEcho": True}},
+                "Resources": {"G": {"Type": "AWS::Logs::LogGroup", "Properties": {
+                    "LogGroupName": stack, "Tags": [{"Key": "k", "Value": {"Fn::Sub": "x-${Secret}"}}]}}}}
+    cfn.create_stack(StackName=stack, TemplateBody=json.dumps(template),
+                     Parameters=[{"ParameterKey": "Secret", "ParameterValue": "hunter2"}])
+    assert status(cfn, stack) == "CREATE_COMPLETE"
+    events = cfn.describe_stack_events(StackName=stack)["StackEvents"]
+    shown = [e["ResourceProperties"] for e in events if e.get("ResourceProperties")]
+    assert shown and all("hunter2" not in text for text in shown) and any("x-****" in text for text in shown)
