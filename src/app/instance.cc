@@ -130,7 +130,13 @@ struct Instance::Parts {
   }
 
   std::function<void()> adopt(int fd) {
-    const auto id = server->add_listener(fd, reactors.next(), function_handlers);
+    // The server closes its sockets; this one is the sandbox's.
+    const int own = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) {
+      log_error("app", "a function will not reach Virga: no file descriptor is left");
+      return {};
+    }
+    const auto id = server->add_listener(own, reactors.next(), function_handlers);
     return [this, id] { server->remove_listener(id); };
   }
 

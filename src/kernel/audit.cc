@@ -89,7 +89,7 @@ struct Audit::State {
   std::unordered_map<size_t, AuditRecord> reads;  // successful ones, by who did what from where; they join `waiting` next
   std::atomic<uint64_t> dropped = 0;
   std::atomic<bool> stopping = false;
-  bool looping = false;
+  std::atomic<bool> looping = false;
   Event something, ended;
 
   std::vector<std::string> take();

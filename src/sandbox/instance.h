@@ -4,6 +4,7 @@
 // A Core belongs to one executor, its home; everything but the constructor and kill runs there.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -92,7 +93,7 @@ class Core : public std::enable_shared_from_this<Core> {
   const Millis init_timeout_;
   Lines lines_;
   std::unique_ptr<Readiness> output_;
-  bool alive_ = true;
+  std::atomic<bool> alive_ = true;  // written at home, read anywhere
   bool closed_ = false;
   bool ready_ = false;
   bool running_ = false;    // an invocation is under way, from its call to its answer's end

@@ -50,7 +50,7 @@ void Keeper::listen(Loop& loop, Listener listener) {
   listener_ = std::move(listener);
   // Made on the loop's thread, where its callback runs.
   loop.post([this] {
-    readiness_ = loop_->watch(socket_.get(), nullptr, [this] { hear(); });
+    readiness_ = loop_.load()->watch(socket_.get(), nullptr, [this] { hear(); });
     hear();
   });
 }
@@ -159,7 +159,7 @@ void Keeper::stop() {
   if (launcher_ == 0) return;
   if (loop_) {
     std::promise<void> done;
-    loop_->post([&] {
+    loop_.load()->post([&] {
       readiness_.reset();
       done.set_value();
     });

@@ -71,7 +71,7 @@ class Keeper {
   std::vector<Capability> capabilities_;
   Listener listener_;
   std::unique_ptr<Readiness> readiness_;
-  Loop* loop_ = nullptr;
+  std::atomic<Loop*> loop_ = nullptr;
 };
 
 }  // namespace virga::sandbox

@@ -175,6 +175,7 @@ void Pool::sweep() {
 
 Task<Slot> Pool::take(Family family) {
   Waiter waiter;
+  bool taken = false;
   {
     std::lock_guard lock(mutex_);
     begin();
@@ -185,20 +186,19 @@ Task<Slot> Pool::take(Family family) {
       waiter.slot = std::move(s.ready.front());
       s.ready.pop_front();
       plan_fill(family, kFillDelay);
+      taken = true;
     } else {
       if (s.coming <= s.waiters.size()) order_one(family);
       s.waiters.push_back(&waiter);
     }
   }
-  if (!waiter.slot) {
-    co_await suspend_until([&](Resume resume) {
-      std::unique_lock lock(mutex_);
-      if (waiter.slot || !waiter.failure.empty()) {
-        lock.unlock();
-        resume();
-      } else {
-        waiter.resume.emplace(resume);
-      }
+  if (!taken) {
+    // Once it is queued, the waiter is looked at only with the lock held: it may be served at any time.
+    co_await suspend_until([&, this](Resume resume) {
+      std::lock_guard lock(mutex_);
+      if (waiter.slot || !waiter.failure.empty()) return false;
+      waiter.resume.emplace(resume);
+      return true;
     });
   }
   if (!waiter.slot) throw std::runtime_error(waiter.failure);
@@ -207,12 +207,13 @@ Task<Slot> Pool::take(Family family) {
 
 void Pool::on_created(uint32_t id, Slot slot) {
   std::optional<Resume> resume;
-  if (slot.door_listener && options_.adopt_listener)
-    slot.leave_door = options_.adopt_listener(slot.door_listener.get());
   {
     std::lock_guard lock(mutex_);
     const auto found = ordered_.find(id);
     if (found == ordered_.end() || stopped_) return discard(slot);
+    // Never after the stop: the door ends before this pool does.
+    if (slot.door_listener && options_.adopt_listener)
+      slot.leave_door = options_.adopt_listener(slot.door_listener.get());
     const Family family = found->second;
     ordered_.erase(found);
     Shelf& s = shelf(family);
@@ -289,6 +290,7 @@ void Pool::lose_all(const std::string& why) {
     for (auto& [id, weak] : cores_) {
       if (auto core = weak.lock()) cores.push_back(std::move(core));
     }
+    cores_.clear();  // they hear no more: their executors may end before this pool does
   }
   for (const Resume& resume : resumes) resume();
   for (const auto& core : cores) {
@@ -356,7 +358,7 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
                                    : make_managed(backstage_, std::move(*slot), spec, std::move(log));
   {
     std::lock_guard lock(mutex_);
-    cores_.emplace(id, core);
+    if (!stopped_) cores_.emplace(id, core);
   }
   auto instance = instance_of(core);  // from here on its end is this object's
   Executor* const caller = Executor::current();

@@ -97,7 +97,8 @@ struct Options {
   uint16_t api_port = 4566;     // where functions find Virga, on their own loopback
   bool processor_share = true;  // an instance's share of the processor follows its memory, as on AWS
   // Called with each listening socket made inside a sandbox's network for api_port: the door accepts from it until the
-  // returned function is called. May be empty: then functions can't reach Virga.
+  // returned function is called. The descriptor stays the sandbox's, so a door that owns what it accepts from duplicates
+  // it. May be empty: then functions can't reach Virga.
   std::function<std::function<void()>(int listening_fd)> adopt_listener;
 };
 

@@ -115,6 +115,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
 
   std::unique_ptr<Warm> warm = co_await obtain(ctx, call);
   if (warm->home != caller) co_await move_to(*warm->home);
+  if (warm->used != std::chrono::steady_clock::time_point{}) warm->current->clear();  // at home, where lines are added
   sandbox::Invocation invocation;
   invocation.request_id = call.request_id;
   invocation.payload = std::move(call.payload);
@@ -183,10 +184,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
 }
 
 Task<std::unique_ptr<Invoker::Warm>> Invoker::obtain(Ctx& ctx, const Call& call) {
-  if (auto warm = take_idle(call)) {
-    warm->current->clear();
-    co_return std::move(warm);
-  }
+  if (auto warm = take_idle(call)) co_return std::move(warm);
   co_return co_await start(ctx, call);
 }
 
