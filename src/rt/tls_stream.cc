@@ -42,7 +42,7 @@ std::string openssl_error() {
 }
 
 TlsStream::TlsStream(Reactor& reactor, int fd, SSL* ssl)
-    : reactor_(reactor), fd_(fd), ssl_(ssl), watch_(reactor, fd), peer_(peer_of(fd)), local_port_(local_port_of(fd)) {
+    : reactor_(reactor), fd_(fd), ssl_(ssl), watch_(std::in_place, reactor, fd), peer_(peer_of(fd)), local_port_(local_port_of(fd)) {
   prepare_socket(fd);
   SSL_set_fd(ssl_, fd);
   SSL_set_mode(ssl_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
@@ -51,6 +51,7 @@ TlsStream::TlsStream(Reactor& reactor, int fd, SSL* ssl)
 
 TlsStream::~TlsStream() {
   SSL_free(ssl_);
+  watch_.reset();  // before the number may belong to another connection
   ::close(fd_);
 }
 
@@ -64,9 +65,9 @@ Task<void> TlsStream::handshake(Millis timeout) {
     const int reason = SSL_get_error(ssl_, done);
     int error = 0;
     if (reason == SSL_ERROR_WANT_READ) {
-      error = co_await watch_.readable();
+      error = co_await watch_->readable();
     } else if (reason == SSL_ERROR_WANT_WRITE) {
-      error = co_await watch_.writable();
+      error = co_await watch_->writable();
     } else {
       std::string what = openssl_error();
       const long verified = SSL_get_verify_result(ssl_);
@@ -89,7 +90,7 @@ void TlsStream::shutdown_write() {
   ::shutdown(fd_, SHUT_WR);
 }
 
-void TlsStream::cancel() { watch_.cancel(); }
+void TlsStream::cancel() { watch_->cancel(); }
 
 // The descriptor itself lives as long as the stream: OpenSSL holds it.
 void TlsStream::close() {
@@ -98,7 +99,7 @@ void TlsStream::close() {
   if (SSL_is_init_finished(ssl_)) SSL_shutdown(ssl_);
   open_ = false;
   ::shutdown(fd_, SHUT_RDWR);
-  watch_.cancel();
+  watch_->cancel();
 }
 
 void TlsStream::reset() {
@@ -107,7 +108,7 @@ void TlsStream::reset() {
   const linger now{1, 0};
   setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   SSL_set_quiet_shutdown(ssl_, 1);
-  watch_.cancel();
+  watch_->cancel();
 }
 
 // True when the read is over; false when the socket must become ready first (`wanted_`).
@@ -147,7 +148,7 @@ bool TlsStream::start_read(char* into, size_t room, Pending& pending) {
 }
 
 void TlsStream::wait_read(char* into, size_t room, Pending& pending, bool for_write) {
-  watch_.wait(for_write, [this, into, room, &pending](int error) {
+  watch_->wait(for_write, [this, into, room, &pending](int error) {
     if (error != 0 || !open_) {
       pending.io = {0, error != 0 ? error : ECANCELED};
     } else if (!read_now(into, room, pending)) {
@@ -212,7 +213,7 @@ bool TlsStream::start_write(Buffers buffers, Pending& pending) {
 }
 
 void TlsStream::wait_write(Pending& pending, bool for_write) {
-  watch_.wait(for_write, [this, &pending](int error) {
+  watch_->wait(for_write, [this, &pending](int error) {
     if (error != 0 || !open_) {
       pending.io = {written_, error != 0 ? error : ECANCELED};
     } else if (!write_now(pending)) {

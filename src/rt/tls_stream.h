@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "rt/stream.h"
@@ -49,7 +50,7 @@ class TlsStream final : public Stream {
   Reactor& reactor_;
   const int fd_;
   SSL* ssl_;
-  Watch watch_;
+  std::optional<Watch> watch_;
   std::string peer_, protocol_;
   uint16_t local_port_ = 0;
   std::string record_;
