@@ -99,12 +99,12 @@ struct Instance::Parts {
   explicit Parts(Settings s)
       : settings(std::move(s)),
         lock(settings.data),
+        reactors(settings.threads),
         sandboxes(sandbox::open({.state_directory = cat(settings.data, "/run"),
                                  .node_modules = settings.node_modules,
                                  .adopt_listener = [this](int fd) { return adopt(fd); }})),
         db(kv::open_rocks({.directory = cat(settings.data, "/store")})),
         blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),
-        reactors(settings.threads),
         tokens(must(run(kernel::Tokens::load_key(*db)), "the store's secret key")),
         authorizer(settings.iam),
         audit(*db, clock),
@@ -146,10 +146,10 @@ struct Instance::Parts {
   DataLock lock;
   SystemClock clock;
   MetricRegistry metrics;
+  rt::Reactors reactors;  // their threads start later; to the store's and the sandboxes' threads they stay
   std::unique_ptr<sandbox::Sandboxes> sandboxes;
   std::unique_ptr<kv::Db> db;
   std::unique_ptr<blob::Store> blobs;
-  rt::Reactors reactors;
   kernel::Tokens tokens;
   kernel::Authorizer authorizer;
   kernel::Audit audit;
@@ -229,6 +229,7 @@ bool Instance::stop() {
   }(p));
   if (!ended) log_error("app", "stopping failed", {{"error", describe(ended.error())}});
   p.reactors.stop();
+  p.reactors.close();  // while everything is there that unfinished work refers to
   return clean && ended;
 }
 

@@ -20,6 +20,21 @@ thread_local Reactor* here_ = nullptr;
 
 }  // namespace
 
+struct Reactor::Context : asio::io_context {
+  using asio::io_context::io_context;
+  using asio::io_context::shutdown;
+};
+
+class Reactor::Posting {
+ public:
+  explicit Posting(Reactor& reactor) : reactor_(reactor) { reactor_.posting_.fetch_add(1); }
+  ~Posting() { reactor_.posting_.fetch_sub(1); }
+  bool allowed() const { return !reactor_.closed_.load(); }
+
+ private:
+  Reactor& reactor_;
+};
+
 struct Reactor::Ticker {
   explicit Ticker(asio::io_context& context) : timer(context) {}
   asio::steady_timer timer;
@@ -28,18 +43,26 @@ struct Reactor::Ticker {
 };
 
 Reactor::Reactor(int index)
-    : index_(index), context_(std::make_unique<asio::io_context>(1)), ticker_(std::make_unique<Ticker>(*context_)) {}
+    : index_(index), context_(std::make_unique<Context>(1)), ticker_(std::make_unique<Ticker>(*context_)) {}
 
 Reactor::~Reactor() {
+  close();
   ticker_.reset();
   context_.reset();
 }
 
 Reactor* Reactor::here() noexcept { return here_; }
 
-void Reactor::post(std::move_only_function<void()> work) { asio::post(*context_, std::move(work)); }
+asio::io_context& Reactor::context() { return *context_; }
+
+void Reactor::post(std::move_only_function<void()> work) {
+  const Posting posting(*this);
+  if (posting.allowed()) asio::post(*context_, std::move(work));
+}
 
 void Reactor::post_after(Micros delay, std::move_only_function<void()> work) {
+  const Posting posting(*this);
+  if (!posting.allowed()) return;
   auto timer = std::make_unique<asio::steady_timer>(*context_, delay);
   asio::steady_timer& t = *timer;
   t.async_wait([timer = std::move(timer), work = std::move(work)](asio::error_code) mutable { work(); });
@@ -94,6 +117,12 @@ void Reactor::run() {
 
 void Reactor::stop() { context_->stop(); }
 
+void Reactor::close() {
+  if (closed_.exchange(true)) return;
+  while (posting_.load() > 0) std::this_thread::yield();
+  context_->shutdown();
+}
+
 Reactors::Reactors(int threads) {
   if (threads <= 0) {
     cpu_set_t cpus;
@@ -102,7 +131,10 @@ Reactors::Reactors(int threads) {
   for (int i = 0; i < threads; ++i) reactors_.push_back(std::make_unique<Reactor>(i));
 }
 
-Reactors::~Reactors() { stop(); }
+Reactors::~Reactors() {
+  stop();
+  close();
+}
 
 void Reactors::start() {
   for (auto& reactor : reactors_) {
@@ -117,6 +149,10 @@ void Reactors::stop() {
   for (auto& reactor : reactors_) reactor->stop();
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+}
+
+void Reactors::close() {
+  for (auto& reactor : reactors_) reactor->close();
 }
 
 Reactor& Reactors::next() { return *reactors_[next_.fetch_add(1, std::memory_order_relaxed) % reactors_.size()]; }

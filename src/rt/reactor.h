@@ -39,15 +39,22 @@ class Reactor final : public Executor {
   void run();
   // Ends run() soon; work that is still queued stays unrun. Safe from any thread.
   void stop();
+  // After run() has ended: destroys what is queued, and from then on whatever is posted. Other threads may still post,
+  // and what watched descriptors here may still be destroyed.
+  void close();
 
-  asio::io_context& context() { return *context_; }  // for rt only
+  asio::io_context& context();  // for rt only
 
  private:
+  struct Context;
   struct Ticker;
+  class Posting;
   void tick();
 
   const int index_;
-  std::unique_ptr<asio::io_context> context_;
+  std::atomic<bool> closed_ = false;
+  std::atomic<int> posting_ = 0;  // calls of post under way, which close() waits for
+  std::unique_ptr<Context> context_;
   TimerWheel wheel_;
   std::unique_ptr<Ticker> ticker_;
 };
@@ -57,11 +64,13 @@ class Reactors {
  public:
   // Zero threads: one for each core this process may use.
   explicit Reactors(int threads = 0);
-  ~Reactors();  // stops and joins
+  ~Reactors();  // stops, joins and closes
 
   // Starts the threads; before that work may already be posted.
   void start();
   void stop();
+  // After stop(): drops the work that never ran, on all before any is gone, because it may post to any of them.
+  void close();
   bool running() const { return !threads_.empty(); }
 
   size_t size() const { return reactors_.size(); }
