@@ -65,8 +65,13 @@ int run_status(const Arguments& arguments) {
   if (const Json* list = health.find("services")) {
     for (const Json& service : list->as_array()) append(services, services.empty() ? "" : ", ", service.as_string());
   }
-  print(cat("Virga ", health.string_or("version"), " runs at ", client.endpoint(), ", process ",
-            health.find("pid")->as_int(), "\nData      ", health.string_or("data"), "\nServices  ", services, "\n"));
+  print(cat("Virga ", health.string_or("version"), " runs at ", client.endpoint()));
+  const Json* pid = health.find("pid");
+  if (pid && pid->is_int()) {
+    print(cat(", process ", pid->as_int(), "\nData      ", health.string_or("data"), "\nServices  ", services, "\n"));
+  } else {
+    print(" on another machine, which tells no more\n");
+  }
   return 0;
 }
 

@@ -163,7 +163,12 @@ struct Instance::Parts {
 };
 
 void Instance::Parts::add_locals() {
-  door->add_local("/_virga/health", [this](const wire::HttpRequest&) {
+  // Others learn that Virga is well; what it holds and where is for this machine.
+  const auto from_here = [](const wire::HttpRequest& request) {
+    return is_loopback(request.peer) || request.peer.starts_with("::ffff:127.");
+  };
+  door->add_local("/_virga/health", [this, from_here](const wire::HttpRequest& request) {
+    if (!from_here(request)) return answer("application/json", Json::object({{"status", "ready"}, {"version", VIRGA_VERSION}}).dump());
     Json services = Json::array();
     for (const auto& service : cloud.services()) services.push_back(service->model().id);
     return answer("application/json", Json::object({{"status", "ready"},
@@ -173,7 +178,12 @@ void Instance::Parts::add_locals() {
                                                     {"services", std::move(services)}})
                                           .dump());
   });
-  door->add_local("/_virga/metrics", [this](const wire::HttpRequest&) {
+  door->add_local("/_virga/metrics", [this, from_here](const wire::HttpRequest& request) {
+    if (!from_here(request)) {
+      wire::HttpResponse refused = answer("text/plain", "Metrics are for this machine: scrape them on a loopback address.\n");
+      refused.status = 403;
+      return refused;
+    }
     const kv::Db::Stats store = db->stats();
     const front::ServerStats connections = server->stats();
     metrics.gauge("virga_store_commits", "Commits since the start").set(static_cast<int64_t>(store.commits));
@@ -189,10 +199,15 @@ void Instance::Parts::add_locals() {
 Instance::Instance(Settings settings) {
   check(settings);
   std::error_code error;
-  fs::create_directories(settings.data, error);
+  const bool made = fs::create_directories(settings.data, error);
   if (error) throw CommandError(cat("the data folder ", settings.data, " can't be made: ", error.message()));
   settings.data = fs::canonical(settings.data).string();
-  fs::permissions(settings.data, fs::perms::owner_all, error);  // it holds secrets
+  // It holds secrets, so nobody else may look in; a folder that was there before may have other uses, and keeps its mode.
+  if (made) fs::permissions(settings.data, fs::perms::owner_all, error);
+  for (const char* part : {"store", "blobs"}) {
+    fs::create_directories(cat(settings.data, "/", part), error);
+    fs::permissions(cat(settings.data, "/", part), fs::perms::owner_all, error);
+  }
   parts_ = std::make_unique<Parts>(std::move(settings));
 }
 
