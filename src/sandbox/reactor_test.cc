@@ -75,6 +75,7 @@ TEST(Reactor, StartsAndCallsQuickly) {
 }
 
 TEST(Reactor, MovesBetweenReactors) {
+  sandboxes();  // forks its launcher, so it comes before any thread
   rt::Reactors reactors(2);
   reactors.start();
   Folder code;
@@ -95,6 +96,7 @@ TEST(Reactor, MovesBetweenReactors) {
 }
 
 TEST(Reactor, RunsManyAtOnce) {
+  sandboxes();  // forks its launcher, so it comes before any thread
   rt::Reactors reactors(2);
   reactors.start();
   Folder code;
