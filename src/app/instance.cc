@@ -168,7 +168,8 @@ void Instance::Parts::add_locals() {
     return is_loopback(request.peer) || request.peer.starts_with("::ffff:127.");
   };
   door->add_local("/_virga/health", [this, from_here](const wire::HttpRequest& request) {
-    if (!from_here(request)) return answer("application/json", Json::object({{"status", "ready"}, {"version", VIRGA_VERSION}}).dump());
+    if (!from_here(request))
+      return answer("application/json", Json::object({{"status", "ready"}, {"version", VIRGA_VERSION}}).dump());
     Json services = Json::array();
     for (const auto& service : cloud.services()) services.push_back(service->model().id);
     return answer("application/json", Json::object({{"status", "ready"},
@@ -180,7 +181,8 @@ void Instance::Parts::add_locals() {
   });
   door->add_local("/_virga/metrics", [this, from_here](const wire::HttpRequest& request) {
     if (!from_here(request)) {
-      wire::HttpResponse refused = answer("text/plain", "Metrics are for this machine: scrape them on a loopback address.\n");
+      wire::HttpResponse refused =
+          answer("text/plain", "Metrics are for this machine: scrape them on a loopback address.\n");
       refused.status = 403;
       return refused;
     }
@@ -202,7 +204,8 @@ Instance::Instance(Settings settings) {
   const bool made = fs::create_directories(settings.data, error);
   if (error) throw CommandError(cat("the data folder ", settings.data, " can't be made: ", error.message()));
   settings.data = fs::canonical(settings.data).string();
-  // It holds secrets, so nobody else may look in; a folder that was there before may have other uses, and keeps its mode.
+  // It holds secrets, so nobody else may look in; a folder that was there before may have other uses, and keeps its
+  // mode.
   if (made) fs::permissions(settings.data, fs::perms::owner_all, error);
   for (const char* part : {"store", "blobs"}) {
     fs::create_directories(cat(settings.data, "/", part), error);

@@ -99,7 +99,8 @@ std::string random_bytes(size_t count) {
   thread_local Reserve reserve;
   if (count <= kSmall) {
     if (reserve.left < count) {
-      require(RAND_bytes(reserve.bytes.data(), static_cast<int>(reserve.bytes.size())) == 1, "the system's random source failed");
+      require(RAND_bytes(reserve.bytes.data(), static_cast<int>(reserve.bytes.size())) == 1,
+              "the system's random source failed");
       reserve.left = reserve.bytes.size();
     }
     reserve.left -= count;

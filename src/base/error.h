@@ -19,8 +19,8 @@ enum class Fault : uint8_t { kSender, kReceiver };
 
 // One error of one service, as its model declares it. Generated, static, never copied.
 struct ErrorShape {
-  std::string_view code;        // as AWS spells it on the wire: "ResourceNotFoundException"
-  uint16_t status = 400;        // HTTP status
+  std::string_view code;  // as AWS spells it on the wire: "ResourceNotFoundException"
+  uint16_t status = 400;  // HTTP status
   Fault fault = Fault::kSender;
   std::string_view query_code;  // the code of the service's query-protocol days where it differs, else empty
   std::string_view message_name = "message";  // of the message member in JSON and CBOR: some models write "Message"

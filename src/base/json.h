@@ -98,7 +98,7 @@ class JsonReader {
   void begin_object();
   bool next_key(std::string& key);  // false at the closing brace, which it consumes
   void begin_array();
-  bool next_element();              // false at the closing bracket, which it consumes
+  bool next_element();  // false at the closing bracket, which it consumes
   Json read_value();
   void skip_value();
   void end();  // nothing but white space may be left
@@ -128,7 +128,7 @@ class JsonWriter {
   void null();
   void boolean(bool b);
   void integer(int64_t i);
-  void real(double d);             // NaN and infinities as the strings AWS uses: "NaN", "Infinity", "-Infinity"
+  void real(double d);  // NaN and infinities as the strings AWS uses: "NaN", "Infinity", "-Infinity"
   void string(std::string_view s);
   void raw(std::string_view json);  // a value that is JSON already
   void value(const Json& v);

@@ -20,9 +20,17 @@ void set_log(LogLevel least, LogFormat format);
 // `where` names the part that speaks ("front", "kv", "sandbox"); `message` is a sentence without values.
 void log(LogLevel level, std::string_view where, std::string_view message, std::initializer_list<LogField> fields = {});
 
-inline void log_debug(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kDebug, where, m, f); }
-inline void log_info(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kInfo, where, m, f); }
-inline void log_warning(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kWarning, where, m, f); }
-inline void log_error(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) { log(LogLevel::kError, where, m, f); }
+inline void log_debug(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) {
+  log(LogLevel::kDebug, where, m, f);
+}
+inline void log_info(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) {
+  log(LogLevel::kInfo, where, m, f);
+}
+inline void log_warning(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) {
+  log(LogLevel::kWarning, where, m, f);
+}
+inline void log_error(std::string_view where, std::string_view m, std::initializer_list<LogField> f = {}) {
+  log(LogLevel::kError, where, m, f);
+}
 
 }  // namespace virga

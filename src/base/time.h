@@ -35,7 +35,9 @@ class Clock {
 class SystemClock : public Clock {
  public:
   Time now() const override;
-  std::chrono::microseconds offset() const { return std::chrono::microseconds(offset_.load(std::memory_order_relaxed)); }
+  std::chrono::microseconds offset() const {
+    return std::chrono::microseconds(offset_.load(std::memory_order_relaxed));
+  }
   void set_offset(std::chrono::microseconds by) { offset_.store(by.count(), std::memory_order_relaxed); }
 
  private:
@@ -55,13 +57,13 @@ class ManualClock : public Clock {
 };
 
 // The forms AWS writes and reads.
-std::string iso8601(Time t);            // 2024-05-01T12:00:00Z, with .mmm only when there are milliseconds
-std::string iso8601_millis(Time t);     // 2024-05-01T12:00:00.000Z
-std::string iso8601_lambda(Time t);     // 2024-05-01T12:00:00.000+0000
-std::string http_date(Time t);          // Wed, 01 May 2024 12:00:00 GMT
-std::string amz_date(Time t);           // 20240501T120000Z
-std::string epoch_seconds(Time t);      // 1714564800.123 (at most millisecond precision, no trailing zeros)
-std::optional<Time> parse_iso8601(std::string_view text);   // with offset, fraction, or a bare date
+std::string iso8601(Time t);         // 2024-05-01T12:00:00Z, with .mmm only when there are milliseconds
+std::string iso8601_millis(Time t);  // 2024-05-01T12:00:00.000Z
+std::string iso8601_lambda(Time t);  // 2024-05-01T12:00:00.000+0000
+std::string http_date(Time t);       // Wed, 01 May 2024 12:00:00 GMT
+std::string amz_date(Time t);        // 20240501T120000Z
+std::string epoch_seconds(Time t);   // 1714564800.123 (at most millisecond precision, no trailing zeros)
+std::optional<Time> parse_iso8601(std::string_view text);  // with offset, fraction, or a bare date
 std::optional<Time> parse_http_date(std::string_view text);
 std::optional<Time> parse_amz_date(std::string_view text);
 

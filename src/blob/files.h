@@ -53,7 +53,7 @@ class FileStore final : public Store, public std::enable_shared_from_this<FileSt
   std::map<std::string, Instant> dropped_;  // when this process first saw them without references
   bool sweeping_ = false, swept_leftovers_ = false;
   std::weak_ptr<Timer> timer_;  // owned by the closure that waits in an executor
-  WorkerPool pool_{8};         // last, because its work uses the rest
+  WorkerPool pool_{8};          // last, because its work uses the rest
 };
 
 }  // namespace virga::blob

@@ -43,7 +43,8 @@ void File::fail(const char* what, int error) const { fail_at(what, path_, error)
 void File::write(std::string_view bytes) {
   if (FAULT("blob.write_fails")) fail("cannot write", ENOSPC);
   struct statvfs info;
-  if (::fstatvfs(fd_, &info) == 0 && uint64_t{info.f_bavail} * info.f_frsize < kReserve + bytes.size()) fail("cannot write", ENOSPC);
+  if (::fstatvfs(fd_, &info) == 0 && uint64_t{info.f_bavail} * info.f_frsize < kReserve + bytes.size())
+    fail("cannot write", ENOSPC);
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
     if (n < 0 && errno != EINTR) fail("cannot write", errno);

@@ -31,7 +31,8 @@ class Http1Connection::BodySource final : public ByteSource {
  public:
   BodySource(Http1Connection& connection, std::optional<uint64_t> size) : connection_(&connection), size_(size) {}
   Task<std::optional<std::string>> next() override {
-    if (!connection_) co_return Error{&kBodyGone, "The request is over.", nullptr, "its body was read after its handler ended"};
+    if (!connection_)
+      co_return Error{&kBodyGone, "The request is over.", nullptr, "its body was read after its handler ended"};
     co_return co_await connection_->read_body();
   }
   std::optional<uint64_t> size() const override { return size_; }
@@ -255,8 +256,16 @@ Task<std::optional<std::string>> Http1Connection::read_body() {
     disarm(Stage::kHandler);
     if (io.bytes == 0) {
       broken_ = true;
-      if (timed_out_) co_return Error{&kBodyTimeout, "Your socket connection to the server was not read from or written to within the timeout period.", nullptr, {}};
-      co_return Error{&kIncompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header.", nullptr, {}};
+      if (timed_out_)
+        co_return Error{
+            &kBodyTimeout,
+            "Your socket connection to the server was not read from or written to within the timeout period.",
+            nullptr,
+            {}};
+      co_return Error{&kIncompleteBody,
+                      "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+                      nullptr,
+                      {}};
     }
     out->resize(io.bytes);
     left_ -= io.bytes;
@@ -375,7 +384,8 @@ Task<bool> Http1Connection::send(wire::HttpResponse& response, bool keep) {
   std::optional<uint64_t> length = response.stream ? response.stream->size() : response.body.size();
   if (head_only || bodyless) {
     // An answer without its body may still say how long the body would be.
-    if (const auto given = parse_int(response.headers.get("content-length")); given && *given >= 0 && !response.stream) {
+    if (const auto given = parse_int(response.headers.get("content-length"));
+        given && *given >= 0 && !response.stream) {
       length = static_cast<uint64_t>(*given);
     }
   }
@@ -524,7 +534,8 @@ Task<void> Http1Connection::upgrade() {
     co_await send(upgraded->response, false);
     co_return;
   }
-  out_ = cat("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ", *accept, "\r\n");
+  out_ = cat("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: ",
+             *accept, "\r\n");
   for (const auto& [name, value] : upgraded->response.headers.fields()) {
     if (!is_door_field(name) && is_token(name) && is_field_value(value)) append(out_, name, ": ", value, "\r\n");
   }

@@ -70,11 +70,11 @@ class Http1Connection final : public Connection, private rt::CoarseTimer {
   std::optional<ChunkedDecoder> decoder_;
   std::string out_;
   std::shared_ptr<WebSocket> web_socket_;
-  uint64_t left_ = 0;                 // bytes of the body still to come
+  uint64_t left_ = 0;  // bytes of the body still to come
   Stage stage_ = Stage::kIdle;
   bool chunked_ = false, chunks_over_ = false;
-  bool must_continue_ = false;        // the client waits for 100 Continue
-  bool broken_ = false;               // the request's bytes can't be followed any more
+  bool must_continue_ = false;  // the client waits for 100 Continue
+  bool broken_ = false;         // the request's bytes can't be followed any more
   bool timed_out_ = false, draining_ = false;
 };
 

@@ -30,12 +30,12 @@ struct RequestHead {
   std::string_view target;     // as sent, but for the absolute form, which is reduced to path and query
   std::string_view authority;  // of the absolute form; else empty
   std::vector<std::pair<std::string_view, std::string_view>> fields;
-  int version = 11;            // 10 or 11
+  int version = 11;  // 10 or 11
   std::optional<uint64_t> content_length;
   bool chunked = false;
   bool keep_alive = true;
   bool expects_continue = false;
-  bool upgrades = false;       // Connection names Upgrade
+  bool upgrades = false;  // Connection names Upgrade
 };
 
 class HeadParser {
@@ -46,9 +46,7 @@ class HeadParser {
   // Looks at all bytes received for this request so far. A later call must give the same bytes and more of them; it
   // does not look at the former ones again. On kDone: `size()` bytes belong to the head.
   Status parse(std::string_view received);
-  void restart() {
-    scanned_ = line_ = start_ = 0;
-  }
+  void restart() { scanned_ = line_ = start_ = 0; }
 
   const RequestHead& head() const { return head_; }
   size_t size() const { return size_; }

@@ -33,7 +33,8 @@ int refused(const std::string& text, HeadLimits limits = {}) {
 }
 
 TEST(HeadParser, TakesAnOrdinaryRequest) {
-  const std::string text = "POST /a/b?x=1 HTTP/1.1\r\nHost: h:80\r\nX-Two:  v w \t\r\nContent-Length: 12\r\nEmpty:\r\n\r\nbody";
+  const std::string text =
+      "POST /a/b?x=1 HTTP/1.1\r\nHost: h:80\r\nX-Two:  v w \t\r\nContent-Length: 12\r\nEmpty:\r\n\r\nbody";
   const Parsed p = parse(text);
   ASSERT_EQ(p.status, Status::kDone);
   EXPECT_EQ(p.head.method, "POST");
@@ -47,7 +48,8 @@ TEST(HeadParser, TakesAnOrdinaryRequest) {
 }
 
 TEST(HeadParser, GivesTheSameForEverySplit) {
-  const std::string text = "\r\nPUT /k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\nExpect: 100-continue\r\n\r\n";
+  const std::string text =
+      "\r\nPUT /k HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: Chunked\r\nExpect: 100-continue\r\n\r\n";
   for (size_t step = 1; step <= 7; ++step) {
     HeadLimits limits;
     HeadParser parser(limits);
@@ -94,9 +96,10 @@ TEST(HeadParser, RefusesWhatTwoReadersCouldReadDifferently) {
 }
 
 TEST(HeadParser, RefusesMalformedRequestLines) {
-  for (const std::string_view line : {"GET /", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "G(T / HTTP/1.1",
-                                      "GET /\x01 HTTP/1.1", "GET /\xc3\xa9 HTTP/1.1", "GET / http/1.1", "GET / HTTP/1.1x",
-                                      "GET x HTTP/1.1", "GET * HTTP/1.1", "CONNECT h:1 HTTP/1.1", "GET /a b HTTP/1.1"}) {
+  for (const std::string_view line :
+       {"GET /", "GET  / HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "G(T / HTTP/1.1", "GET /\x01 HTTP/1.1",
+        "GET /\xc3\xa9 HTTP/1.1", "GET / http/1.1", "GET / HTTP/1.1x", "GET x HTTP/1.1", "GET * HTTP/1.1",
+        "CONNECT h:1 HTTP/1.1", "GET /a b HTTP/1.1"}) {
     EXPECT_EQ(refused(cat(line, "\r\nHost: h\r\n\r\n")), 400) << line;
   }
   EXPECT_EQ(refused("GET / HTTP/2.0\r\nHost: h\r\n\r\n"), 505);
@@ -162,7 +165,8 @@ Chunked decode(std::string_view text, size_t step) {
 }
 
 TEST(ChunkedDecoder, GivesTheSameForEverySplit) {
-  const std::string text = "4\r\nWiki\r\n5;name=\"v\"\r\npedia\r\n0E\r\n in\r\n\r\nchunks.\r\n0\r\nX-Sum: abc\r\nY:\r\n\r\nGET";
+  const std::string text =
+      "4\r\nWiki\r\n5;name=\"v\"\r\npedia\r\n0E\r\n in\r\n\r\nchunks.\r\n0\r\nX-Sum: abc\r\nY:\r\n\r\nGET";
   for (size_t step = 1; step < text.size(); ++step) {
     const Chunked c = decode(text, step);
     ASSERT_EQ(c.status, ChunkedDecoder::Status::kDone) << step;
@@ -175,9 +179,9 @@ TEST(ChunkedDecoder, GivesTheSameForEverySplit) {
 
 TEST(ChunkedDecoder, RefusesMalformedCoding) {
   for (const std::string_view text :
-       {"\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\na\r\n", "1\na\r\n0\r\n\r\n", "1\r\nab\r\n", "1\r\na\n", "1\r\naX\r\n",
-        "1000000000000000\r\n", "1 x\r\na\r\n", "1;a\rb\r\na\r\n0\r\n\r\n", "0\r\nbad trailer\r\n\r\n", "0\r\n: x\r\n\r\n",
-        "0\r\na : x\r\n\r\n", "0\r\n folded\r\n\r\n"}) {
+       {"\r\n", "g\r\n", "-1\r\n", "+1\r\n", "0x1\r\n", " 1\r\na\r\n", "1\na\r\n0\r\n\r\n", "1\r\nab\r\n", "1\r\na\n",
+        "1\r\naX\r\n", "1000000000000000\r\n", "1 x\r\na\r\n", "1;a\rb\r\na\r\n0\r\n\r\n", "0\r\nbad trailer\r\n\r\n",
+        "0\r\n: x\r\n\r\n", "0\r\na : x\r\n\r\n", "0\r\n folded\r\n\r\n"}) {
     EXPECT_EQ(decode(text, 1).status, ChunkedDecoder::Status::kRefused) << text;
     EXPECT_EQ(decode(text, 100).status, ChunkedDecoder::Status::kRefused) << text;
   }

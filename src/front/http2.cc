@@ -76,7 +76,8 @@ struct Http2Connection::Exchange {
 
 class Http2Connection::BodySource final : public ByteSource {
  public:
-  BodySource(std::weak_ptr<Exchange> exchange, std::optional<uint64_t> size) : exchange_(std::move(exchange)), size_(size) {}
+  BodySource(std::weak_ptr<Exchange> exchange, std::optional<uint64_t> size)
+      : exchange_(std::move(exchange)), size_(size) {}
   Task<std::optional<std::string>> next() override {
     auto exchange = exchange_.lock();
     if (!exchange || exchange->unwanted) {
@@ -124,7 +125,8 @@ struct Http2Connection::Callbacks {
     const HeadLimits& limits = c.lane_.limits().head;
     wire::HttpRequest& r = exchange->request;
     exchange->head_bytes += name.size() + value.size() + 32;
-    if (exchange->head_bytes > limits.bytes || r.headers.fields().size() + r.trailers.fields().size() >= limits.fields) {
+    if (exchange->head_bytes > limits.bytes ||
+        r.headers.fields().size() + r.trailers.fields().size() >= limits.fields) {
       exchange->refused = 431;
       return 0;
     }
@@ -221,7 +223,8 @@ struct Http2Connection::Callbacks {
     nghttp2_option_set_no_closed_streams(options, 1);
     nghttp2_option_set_max_outbound_ack(options, 256);
     nghttp2_option_set_max_continuations(options, 8);
-    nghttp2_option_set_stream_reset_rate_limit(options, limits.http2_resets, std::max<uint32_t>(1, limits.http2_resets / 10));
+    nghttp2_option_set_stream_reset_rate_limit(options, limits.http2_resets,
+                                               std::max<uint32_t>(1, limits.http2_resets / 10));
     nghttp2_session* session;
     nghttp2_session_server_new2(&session, callbacks, &connection, options);
     nghttp2_option_del(options);
@@ -238,7 +241,10 @@ struct Http2Connection::Callbacks {
 };
 
 Http2Connection::Http2Connection(Lane& lane, std::shared_ptr<const Origin> origin, rt::Stream& stream, Arrival arrival)
-    : Connection(lane, std::move(origin)), stream_(stream), arrival_(std::move(arrival)), session_(Callbacks::session(*this)) {}
+    : Connection(lane, std::move(origin)),
+      stream_(stream),
+      arrival_(std::move(arrival)),
+      session_(Callbacks::session(*this)) {}
 
 Http2Connection::~Http2Connection() { nghttp2_session_del(session_); }
 
@@ -300,7 +306,8 @@ Task<void> Http2Connection::run(std::string received) {
 void Http2Connection::drain() {
   draining_ = true;
   if (dead_) return;
-  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_), NGHTTP2_NO_ERROR, nullptr, 0);
+  nghttp2_submit_goaway(session_, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(session_),
+                        NGHTTP2_NO_ERROR, nullptr, 0);
   flush();
   close_when_drained();
 }
@@ -323,7 +330,8 @@ Task<void> Http2Connection::run_exchange(ExchangePtr exchange) {
   const size_t mark = r.target.find('?');
   r.path = r.target.substr(0, mark);
   if (mark != std::string::npos) r.query = r.target.substr(mark + 1);
-  if (const auto length = parse_int(r.headers.get("content-length")); length && *length >= 0) r.content_length = *length;
+  if (const auto length = parse_int(r.headers.get("content-length")); length && *length >= 0)
+    r.content_length = *length;
   if (exchange->body_ended && exchange->queued == 0) r.content_length = 0;
   r.peer = arrival_.peer;
   r.local_port = arrival_.local_port;

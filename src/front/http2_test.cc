@@ -45,12 +45,14 @@ class Http2Client {
     nghttp2_session_callbacks* callbacks;
     nghttp2_session_callbacks_new(&callbacks);
     nghttp2_session_callbacks_set_on_header_callback(
-        callbacks, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* n, size_t ns, const uint8_t* v, size_t vs, uint8_t, void* self) {
+        callbacks, [](nghttp2_session*, const nghttp2_frame* frame, const uint8_t* n, size_t ns, const uint8_t* v,
+                      size_t vs, uint8_t, void* self) {
           Answer& a = static_cast<Http2Client*>(self)->answers[frame->hd.stream_id];
           const std::string name(reinterpret_cast<const char*>(n), ns), value(reinterpret_cast<const char*>(v), vs);
           if (name == ":status" && value[0] == '1') {
             ++a.informational;
-          } else if (a.headers.contains(":status") && frame->headers.cat == NGHTTP2_HCAT_HEADERS && name != ":status" && a.informational == 0) {
+          } else if (a.headers.contains(":status") && frame->headers.cat == NGHTTP2_HCAT_HEADERS && name != ":status" &&
+                     a.informational == 0) {
             a.trailers[name] = value;
           } else {
             a.headers[name] = value;
@@ -62,16 +64,19 @@ class Http2Client {
           static_cast<Http2Client*>(self)->answers[id].body.append(reinterpret_cast<const char*>(data), size);
           return 0;
         });
-    nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, [](nghttp2_session*, int32_t id, uint32_t error, void* self) {
-      Answer& a = static_cast<Http2Client*>(self)->answers[id];
-      a.closed = true;
-      a.error = error;
-      return 0;
-    });
-    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
-      if (frame->hd.type == NGHTTP2_GOAWAY) static_cast<Http2Client*>(self)->goaway = true;
-      return 0;
-    });
+    nghttp2_session_callbacks_set_on_stream_close_callback(
+        callbacks, [](nghttp2_session*, int32_t id, uint32_t error, void* self) {
+          Answer& a = static_cast<Http2Client*>(self)->answers[id];
+          a.closed = true;
+          a.error = error;
+          return 0;
+        });
+    nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks,
+                                                         [](nghttp2_session*, const nghttp2_frame* frame, void* self) {
+                                                           if (frame->hd.type == NGHTTP2_GOAWAY)
+                                                             static_cast<Http2Client*>(self)->goaway = true;
+                                                           return 0;
+                                                         });
     nghttp2_option* option;
     nghttp2_option_new(&option);
     if (hold_windows) nghttp2_option_set_no_auto_window_update(option, 1);
@@ -94,7 +99,8 @@ class Http2Client {
     if (!body.empty()) {
       bodies_.push_back(std::make_unique<std::string>(std::move(body)));
       provider.source.ptr = bodies_.back().get();
-      provider.read_callback = [](nghttp2_session*, int32_t, uint8_t* into, size_t room, uint32_t* flags, nghttp2_data_source* source, void*) -> ssize_t {
+      provider.read_callback = [](nghttp2_session*, int32_t, uint8_t* into, size_t room, uint32_t* flags,
+                                  nghttp2_data_source* source, void*) -> ssize_t {
         auto& left = *static_cast<std::string*>(source->ptr);
         const size_t n = std::min(room, left.size());
         memcpy(into, left.data(), n);
@@ -103,9 +109,12 @@ class Http2Client {
         return static_cast<ssize_t>(n);
       };
     }
-    return nghttp2_submit_request(session_, nullptr, nv.data(), nv.size(), provider.read_callback ? &provider : nullptr, this);
+    return nghttp2_submit_request(session_, nullptr, nv.data(), nv.size(), provider.read_callback ? &provider : nullptr,
+                                  this);
   }
-  int32_t get(const std::string& path) { return submit({{":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", path}}); }
+  int32_t get(const std::string& path) {
+    return submit({{":method", "GET"}, {":scheme", "http"}, {":authority", "h"}, {":path", path}});
+  }
   int32_t post(const std::string& path, std::string body, Fields more = {}) {
     Fields fields{{":method", "POST"}, {":scheme", "http"}, {":authority", "h"}, {":path", path}};
     fields.insert(fields.end(), more.begin(), more.end());
@@ -285,28 +294,32 @@ TEST_F(Http2Test, DropsAClientThatGoesWhileHandlersRun) {
 
 TEST_F(Http2Test, SpeaksTlsToOurClient) {
   begin();
-  const rt::Certificate first = rt::self_signed({"localhost", "127.0.0.1"}, 1), second = rt::self_signed({"*.example.test"}, 1);
+  const rt::Certificate first = rt::self_signed({"localhost", "127.0.0.1"}, 1),
+                        second = rt::self_signed({"*.example.test"}, 1);
   auto tls = std::make_shared<rt::TlsServer>(first);
   tls->set_certificate("*.example.test", second);
   const uint16_t secure = server->listen("127.0.0.1", 0, {serve, nullptr}, tls);
-  const auto result = rt::run_on(reactors[0], [](uint16_t port, uint16_t plain, std::string roots) -> Task<std::string> {
-    rt::HttpClientOptions options;
-    options.tls = {.roots_pem = roots, .system_roots = false};
-    rt::HttpClient client(*rt::Reactor::here(), options);
-    std::string out;
-    for (int i = 0; i < 3; ++i) {
-      auto answer = co_await client.fetch({.url = cat("https://127.0.0.1:", port, "/a?b")}, 1000);
-      append(out, answer.status, " ", answer.body, " ", rt::find_field(answer.headers, "x-version"), "\n");
-    }
-    rt::ClientRequest big{.method = "POST", .url = cat("https://127.0.0.1:", port, "/echo"), .body = std::string(2 << 20, 'z')};
-    append(out, (co_await client.fetch(std::move(big), 4 << 20)).body.size(), "\n");
-    rt::ClientRequest chunked{.method = "POST", .url = cat("http://127.0.0.1:", plain, "/proxy"), .stream = std::make_shared<Pieces>(5)};
-    append(out, (co_await client.fetch(std::move(chunked), 100'000)).body.size(), "\n");
-    rt::TlsClient strict({.system_roots = false});
-    auto refused = co_await as_result(strict.connect("127.0.0.1", port, Millis(2000)));
-    append(out, refused ? "accepted" : error_of(refused)->message);
-    co_return out;
-  }(secure, port, first.chain_pem));
+  const auto result =
+      rt::run_on(reactors[0], [](uint16_t port, uint16_t plain, std::string roots) -> Task<std::string> {
+        rt::HttpClientOptions options;
+        options.tls = {.roots_pem = roots, .system_roots = false};
+        rt::HttpClient client(*rt::Reactor::here(), options);
+        std::string out;
+        for (int i = 0; i < 3; ++i) {
+          auto answer = co_await client.fetch({.url = cat("https://127.0.0.1:", port, "/a?b")}, 1000);
+          append(out, answer.status, " ", answer.body, " ", rt::find_field(answer.headers, "x-version"), "\n");
+        }
+        rt::ClientRequest big{
+            .method = "POST", .url = cat("https://127.0.0.1:", port, "/echo"), .body = std::string(2 << 20, 'z')};
+        append(out, (co_await client.fetch(std::move(big), 4 << 20)).body.size(), "\n");
+        rt::ClientRequest chunked{
+            .method = "POST", .url = cat("http://127.0.0.1:", plain, "/proxy"), .stream = std::make_shared<Pieces>(5)};
+        append(out, (co_await client.fetch(std::move(chunked), 100'000)).body.size(), "\n");
+        rt::TlsClient strict({.system_roots = false});
+        auto refused = co_await as_result(strict.connect("127.0.0.1", port, Millis(2000)));
+        append(out, refused ? "accepted" : error_of(refused)->message);
+        co_return out;
+      }(secure, port, first.chain_pem));
   ASSERT_TRUE(result) << describe(result.error());
   const std::string once = cat("200 GET /a b 127.0.0.1:", secure, " 11 secure\n");
   EXPECT_TRUE(result->starts_with(cat(once, once, once, 2 << 20, "\n50000\n"))) << *result;

@@ -46,16 +46,16 @@ struct Handlers {
 
 struct Limits {
   HeadLimits head;
-  Millis header_time{15'000};    // from a request's first byte to its last header field; also the TLS handshake
-  Millis idle_time{75'000};      // between requests
-  Millis body_idle_time{60'000}; // between two pieces of a request's body
-  Millis write_idle_time{60'000};// without the client taking a byte of the answer
-  uint64_t drain = 256 * 1024;   // of a body nobody read, to keep the connection
-  size_t connections = 20'000;   // in all; more are told 503
-  size_t adopted_connections = 256;  // of one adopted listener: what one function may take of them
-  uint32_t http2_streams = 128;  // at a time on one connection
-  uint32_t http2_window = 256 * 1024;     // bytes a client may send ahead on one stream
-  uint32_t http2_resets = 200;   // streams a client may cancel within ten seconds
+  Millis header_time{15'000};          // from a request's first byte to its last header field; also the TLS handshake
+  Millis idle_time{75'000};            // between requests
+  Millis body_idle_time{60'000};       // between two pieces of a request's body
+  Millis write_idle_time{60'000};      // without the client taking a byte of the answer
+  uint64_t drain = 256 * 1024;         // of a body nobody read, to keep the connection
+  size_t connections = 20'000;         // in all; more are told 503
+  size_t adopted_connections = 256;    // of one adopted listener: what one function may take of them
+  uint32_t http2_streams = 128;        // at a time on one connection
+  uint32_t http2_window = 256 * 1024;  // bytes a client may send ahead on one stream
+  uint32_t http2_resets = 200;         // streams a client may cancel within ten seconds
   uint64_t web_socket_message = 1024 * 1024;
 };
 
@@ -88,7 +88,8 @@ class Server {
 
   // Listens on every reactor (SO_REUSEPORT). Port 0 picks one. An empty host is every address, IPv4 and IPv6.
   // Gives the port; throws ListenError. May be called before the reactors start, from any thread but theirs.
-  uint16_t listen(const std::string& host, uint16_t port, Handlers handlers, std::shared_ptr<rt::TlsServer> tls = nullptr);
+  uint16_t listen(const std::string& host, uint16_t port, Handlers handlers,
+                  std::shared_ptr<rt::TlsServer> tls = nullptr);
 
   // Serves a socket that already listens, on one reactor; takes it over. From any thread.
   ListenerId add_listener(int fd, rt::Reactor& reactor, Handlers handlers);

@@ -165,7 +165,9 @@ TEST_F(ServerTest, KeepsAliveAndPipelines) {
     EXPECT_NE(head.find("date: "), std::string::npos);
     EXPECT_EQ(body, "GET /a?b h");
   }
-  client.send("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  client.send(
+      "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /3 "
+      "HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
   EXPECT_EQ(client.answer().second, "abc");
   EXPECT_EQ(client.answer().second, "GET /2 h");
   auto [head, body] = client.answer();
@@ -176,7 +178,9 @@ TEST_F(ServerTest, KeepsAliveAndPipelines) {
 
 TEST_F(ServerTest, ReadsTornRequests) {
   begin();
-  const std::string text = "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 7\r\n\r\n";
+  const std::string text =
+      "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: "
+      "7\r\n\r\n";
   for (size_t cut = 1; cut < text.size(); ++cut) {
     Client client(port);
     client.send(text.substr(0, cut));
@@ -207,11 +211,16 @@ TEST_F(ServerTest, ContinuesOnlyWhenTheBodyIsWanted) {
 
 TEST_F(ServerTest, StreamsAnswers) {
   begin();
-  EXPECT_NE(ask("GET /chunks HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\nx-end: yes\r\n\r\n"), std::string::npos);
+  EXPECT_NE(ask("GET /chunks HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                .find("\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\nx-end: yes\r\n\r\n"),
+            std::string::npos);
   EXPECT_TRUE(ask("GET /sized HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").ends_with("\r\n\r\nonetwo"));
-  EXPECT_TRUE(ask("GET /chunks HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").ends_with("connection: close\r\n\r\nonetwo"));
-  EXPECT_TRUE(ask("HEAD /sized HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").ends_with("content-length: 6\r\nconnection: close\r\n\r\n"));
-  EXPECT_EQ(ask("GET /none HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("content-length"), std::string::npos);
+  EXPECT_TRUE(
+      ask("GET /chunks HTTP/1.0\r\nConnection: keep-alive\r\n\r\n").ends_with("connection: close\r\n\r\nonetwo"));
+  EXPECT_TRUE(ask("HEAD /sized HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+                  .ends_with("content-length: 6\r\nconnection: close\r\n\r\n"));
+  EXPECT_EQ(ask("GET /none HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("content-length"),
+            std::string::npos);
   const std::string broken = ask("GET /short HTTP/1.1\r\nHost: h\r\n\r\n");
   EXPECT_EQ(broken.find("six"), std::string::npos);
 }
@@ -219,8 +228,10 @@ TEST_F(ServerTest, StreamsAnswers) {
 TEST_F(ServerTest, AnswersBugsAndMalformedRequests) {
   begin();
   EXPECT_TRUE(ask("GET /fail HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 500 "));
-  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n").starts_with("HTTP/1.1 400 "));
-  EXPECT_EQ(ask("GET /split HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("\r\nset-cookie"), std::string::npos);
+  EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
+                  .starts_with("HTTP/1.1 400 "));
+  EXPECT_EQ(ask("GET /split HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").find("\r\nset-cookie"),
+            std::string::npos);
   const std::string bad = ask("POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n");
   EXPECT_TRUE(bad.starts_with("HTTP/1.1 400 "));
   EXPECT_NE(bad.find("connection: close"), std::string::npos);
@@ -252,7 +263,8 @@ TEST_F(ServerTest, CarriesLargeBodiesBothWays) {
   std::string big(9 << 20, 'a');
   for (size_t i = 0; i < big.size(); i += 997) big[i] = static_cast<char>('b' + i % 20);
   Client client(port);
-  std::thread writer([&] { client.send(cat("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: ", big.size(), "\r\n\r\n", big)); });
+  std::thread writer(
+      [&] { client.send(cat("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: ", big.size(), "\r\n\r\n", big)); });
   auto [head, body] = client.answer();
   writer.join();
   EXPECT_TRUE(body == big);
@@ -267,7 +279,8 @@ TEST_F(ServerTest, TimesOutSlowHeadsAndIdleConnections) {
   EXPECT_EQ(ask(""), "");
   EXPECT_TRUE(ask("GET / HT").starts_with("HTTP/1.1 408 "));
   EXPECT_TRUE(ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n").ends_with("GET / h"));
-  EXPECT_NE(ask("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc").find("RequestTimeout"), std::string::npos);
+  EXPECT_NE(ask("POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc").find("RequestTimeout"),
+            std::string::npos);
 }
 
 TEST_F(ServerTest, RefusesConnectionsOverTheLimit) {
@@ -360,10 +373,14 @@ TEST_F(ServerTest, SpeaksWebSocket) {
   EXPECT_TRUE(head.starts_with("HTTP/1.1 101 ")) << head;
   EXPECT_NE(head.find("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), std::string::npos);
   client.send(masked(0x81, "hi"));
-  EXPECT_EQ(client.read(9), "\x81\x07" "echo hi");
+  EXPECT_EQ(client.read(9),
+            "\x81\x07"
+            "echo hi");
   client.send(cat(masked(0x01, "a"), masked(0x89, "p"), masked(0x80, "b")));
   EXPECT_EQ(client.read(3), "\x8a\x01p");
-  EXPECT_EQ(client.read(9), "\x81\x07" "echo ab");
+  EXPECT_EQ(client.read(9),
+            "\x81\x07"
+            "echo ab");
   client.send(masked(0x88, std::string("\x03\xe8", 2)));
   EXPECT_EQ(client.read_all(), "\x88\x02\x03\xe8");
 }
@@ -375,18 +392,25 @@ TEST_F(ServerTest, ClosesWebSocketsThatBreakTheRules) {
     client.send(cat("GET /ws", kHandshake, frames));
     client.read_until("\r\n\r\n");
     const std::string answer = client.read_all();
-    return answer.size() >= 4 && answer[0] == '\x88' ? static_cast<uint8_t>(answer[2]) << 8 | static_cast<uint8_t>(answer[3]) : 0;
+    return answer.size() >= 4 && answer[0] == '\x88'
+               ? static_cast<uint8_t>(answer[2]) << 8 | static_cast<uint8_t>(answer[3])
+               : 0;
   };
-  EXPECT_EQ(closes_with(std::string("\x81\x01" "a", 3)), 1002);       // not masked
-  EXPECT_EQ(closes_with(masked(0xc1, "a")), 1002);                    // reserved bit
-  EXPECT_EQ(closes_with(masked(0x83, "a")), 1002);                    // reserved opcode
-  EXPECT_EQ(closes_with(masked(0x80, "a")), 1002);                    // continues nothing
-  EXPECT_EQ(closes_with(masked(0x09, "a")), 1002);                    // fragmented control frame
-  EXPECT_EQ(closes_with(masked(0x81, "\xff")), 1007);                 // not UTF-8
+  EXPECT_EQ(closes_with(std::string("\x81\x01"
+                                    "a",
+                                    3)),
+            1002);                                                         // not masked
+  EXPECT_EQ(closes_with(masked(0xc1, "a")), 1002);                         // reserved bit
+  EXPECT_EQ(closes_with(masked(0x83, "a")), 1002);                         // reserved opcode
+  EXPECT_EQ(closes_with(masked(0x80, "a")), 1002);                         // continues nothing
+  EXPECT_EQ(closes_with(masked(0x09, "a")), 1002);                         // fragmented control frame
+  EXPECT_EQ(closes_with(masked(0x81, "\xff")), 1007);                      // not UTF-8
   EXPECT_EQ(closes_with(masked(0x88, std::string("\x03\xed", 2))), 1002);  // a code nobody may send
   EXPECT_EQ(closes_with(std::string("\x82\xff\0\0\0\1\0\0\0\0mask", 14)), 1009);
   EXPECT_TRUE(ask(cat("GET /other", kHandshake)).starts_with("HTTP/1.1 403 "));
-  EXPECT_TRUE(ask("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 8\r\n\r\n").starts_with("HTTP/1.1 426 "));
+  EXPECT_TRUE(ask("GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: "
+                  "8\r\n\r\n")
+                  .starts_with("HTTP/1.1 426 "));
 }
 
 TEST_F(ServerTest, AWebSocketIsSentToFromAnyReactorAndOutlivesItsConnection) {
@@ -446,7 +470,8 @@ TEST_F(ServerTest, OurClientTriesAnewOnAStaleConnection) {
     std::string out = (co_await client.fetch({.url = cat("http://127.0.0.1:", port, "/1")}, 100)).body;
     co_await sleep_for(Millis(500));
     append(out, "|", (co_await client.fetch({.url = cat("http://127.0.0.1:", port, "/chunks")}, 100)).body);
-    append(out, "|", (co_await client.fetch({.method = "HEAD", .url = cat("http://127.0.0.1:", port, "/sized")}, 100)).body);
+    append(out, "|",
+           (co_await client.fetch({.method = "HEAD", .url = cat("http://127.0.0.1:", port, "/sized")}, 100)).body);
     auto large = co_await as_result(client.fetch({.url = cat("http://127.0.0.1:", port, "/sized")}, 3));
     append(out, "|", large ? "" : error_of(large)->message);
     auto broken = co_await as_result(client.fetch({.url = cat("http://127.0.0.1:", port, "/short")}, 100));

@@ -19,8 +19,13 @@ Error closed() { return rt::err::broken("The WebSocket connection is closed."); 
 
 class WebSocketImpl final : public WebSocket, private rt::CoarseTimer {
  public:
-  WebSocketImpl(rt::Reactor& reactor, rt::Stream& stream, std::string received, uint64_t most_message, Millis write_time)
-      : reactor_(reactor), stream_(&stream), received_(std::move(received)), decoder_(most_message), write_time_(write_time) {}
+  WebSocketImpl(rt::Reactor& reactor, rt::Stream& stream, std::string received, uint64_t most_message,
+                Millis write_time)
+      : reactor_(reactor),
+        stream_(&stream),
+        received_(std::move(received)),
+        decoder_(most_message),
+        write_time_(write_time) {}
 
   Task<std::optional<WebSocketMessage>> receive() override {
     Executor* caller = Executor::current();

@@ -11,8 +11,8 @@ int FrameDecoder::parse_header(std::string_view bytes) {
   if (bytes.size() < 2) return 0;
   const auto first = static_cast<uint8_t>(bytes[0]), second = static_cast<uint8_t>(bytes[1]);
   code_ = CloseCode::kProtocol;
-  if (first & 0x70) return -1;       // no extension was agreed on
-  if (!(second & 0x80)) return -1;   // a client masks everything
+  if (first & 0x70) return -1;      // no extension was agreed on
+  if (!(second & 0x80)) return -1;  // a client masks everything
   opcode_ = static_cast<Opcode>(first & 0x0f);
   final_ = first & 0x80;
   is_control_ = (first & 0x08) != 0;
@@ -155,7 +155,8 @@ std::string close_payload(uint16_t code, std::string_view reason) {
 }
 
 bool may_be_sent(uint16_t code) {
-  return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) || (code >= 3000 && code <= 4999);
+  return (code >= 1000 && code <= 1014 && code != 1004 && code != 1005 && code != 1006) ||
+         (code >= 3000 && code <= 4999);
 }
 
 }  // namespace virga::front

@@ -40,7 +40,7 @@ class FrameDecoder {
 
   const uint64_t most_message_;
   State state_ = State::kHeader;
-  std::string header_;          // of a frame whose header is torn
+  std::string header_;  // of a frame whose header is torn
   std::string message_, control_;
   uint64_t left_ = 0;
   uint32_t mask_at_ = 0;

@@ -22,7 +22,7 @@ constexpr size_t kBatch = 2048;     // records of one commit
 constexpr size_t kChunk = 64;       // records of one entry of the log: it is entries that cost
 constexpr size_t kTrimStep = 1000;  // records
 constexpr size_t kTrimEntries = 64;
-constexpr Micros kGather{100'000};     // calls within this time share a commit
+constexpr Micros kGather{100'000};       // calls within this time share a commit
 constexpr size_t kMostScanned = 20'000;  // per page, wanted or not
 
 std::string count_key() { return std::move(kv::KeyWriter("audit").text("count")).take(); }
@@ -36,7 +36,8 @@ AuditRecord first_of(std::string_view entry) {
 // Equal for calls that differ in time and request alone.
 size_t same_call(const AuditRecord& r) {
   size_t hash = 0;
-  for (const std::string* part : {&r.principal_arn, &r.access_key, &r.account, &r.region, &r.service, &r.operation, &r.source_ip, &r.user_agent}) {
+  for (const std::string* part : {&r.principal_arn, &r.access_key, &r.account, &r.region, &r.service, &r.operation,
+                                  &r.source_ip, &r.user_agent}) {
     hash = (hash ^ std::hash<std::string>()(*part)) * 0x9E3779B97F4A7C15u;
   }
   return hash;
@@ -44,11 +45,16 @@ size_t same_call(const AuditRecord& r) {
 
 std::string_view type_of(const Principal& p) {
   switch (p.kind) {
-    case Principal::Kind::kRoot: return "Root";
-    case Principal::Kind::kUser: return "IAMUser";
-    case Principal::Kind::kRoleSession: return "AssumedRole";
-    case Principal::Kind::kService: return "AWSService";
-    case Principal::Kind::kAnonymous: return "AWSAccount";
+    case Principal::Kind::kRoot:
+      return "Root";
+    case Principal::Kind::kUser:
+      return "IAMUser";
+    case Principal::Kind::kRoleSession:
+      return "AssumedRole";
+    case Principal::Kind::kService:
+      return "AWSService";
+    case Principal::Kind::kAnonymous:
+      return "AWSAccount";
   }
   return "";
 }
@@ -71,8 +77,8 @@ AuditRecord audit_record(const Ctx& ctx) {
 }
 
 bool is_read_only(std::string_view operation) {
-  for (std::string_view verb : {"Get", "List", "Describe", "Head", "Lookup", "Search", "Simulate", "BatchGet", "Query", "Scan",
-                                "Test", "Validate", "Filter", "Estimate", "Select"}) {
+  for (std::string_view verb : {"Get", "List", "Describe", "Head", "Lookup", "Search", "Simulate", "BatchGet", "Query",
+                                "Scan", "Test", "Validate", "Filter", "Estimate", "Select"}) {
     if (operation.starts_with(verb)) return true;
   }
   return false;
@@ -86,7 +92,8 @@ struct Audit::State {
 
   std::mutex mutex;
   std::deque<std::string> waiting;  // encoded: a tenth of the memory
-  std::unordered_map<size_t, AuditRecord> reads;  // successful ones, by who did what from where; they join `waiting` next
+  std::unordered_map<size_t, AuditRecord>
+      reads;  // successful ones, by who did what from where; they join `waiting` next
   std::atomic<uint64_t> dropped = 0;
   std::atomic<bool> stopping = false;
   std::atomic<bool> looping = false;
@@ -223,11 +230,13 @@ Task<Audit::Page> Audit::find(std::string account, std::string region, Time from
       const auto records = kv::decode<std::vector<std::string>>(entry.value);
       for (; seen < records.size(); ++scanned) {
         AuditRecord r = kv::decode<AuditRecord>(records[records.size() - ++seen]);
-        if (r.account != account || r.region != region || (from.micros && r.time < from) || (to.micros && r.time > to)) continue;
+        if (r.account != account || r.region != region || (from.micros && r.time < from) || (to.micros && r.time > to))
+          continue;
         if (wanted && !wanted(r)) continue;
         page.records.push_back(std::move(r));
         if (page.records.size() < limit) continue;
-        page.next = cat(static_cast<char>(seen / 256), static_cast<char>(seen % 256), std::string_view(entry.key).substr(prefix.size()));
+        page.next = cat(static_cast<char>(seen / 256), static_cast<char>(seen % 256),
+                        std::string_view(entry.key).substr(prefix.size()));
         co_return page;
       }
       seen = 0;

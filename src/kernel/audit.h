@@ -20,15 +20,16 @@ struct AuditRecord {
   std::string principal_type;  // as aws:PrincipalType
   std::string principal_arn, principal_id, access_key;
   std::string account, region;
-  std::string service;         // "dynamodb.amazonaws.com"
-  std::string operation;       // "CreateTable"
+  std::string service;    // "dynamodb.amazonaws.com"
+  std::string operation;  // "CreateTable"
   std::string request_id, source_ip, user_agent;
   std::string error_code, error_message;  // empty: success
   bool read_only = false;
-  uint64_t count = 1;          // calls it stands for: reads that one caller repeats within a moment are one record
+  uint64_t count = 1;  // calls it stands for: reads that one caller repeats within a moment are one record
   template <class A>
   void fields(A& a) {
-    a(1, time), a(2, id), a(3, principal_type), a(4, principal_arn), a(5, principal_id), a(6, access_key), a(7, account);
+    a(1, time), a(2, id), a(3, principal_type), a(4, principal_arn), a(5, principal_id), a(6, access_key),
+        a(7, account);
     a(8, region), a(9, service), a(10, operation), a(11, request_id), a(12, source_ip), a(13, user_agent);
     a(14, error_code), a(15, error_message), a(16, read_only);
     a(17, count);
@@ -41,7 +42,7 @@ AuditRecord audit_record(const Ctx& ctx);
 bool is_read_only(std::string_view operation);
 
 struct AuditLimits {
-  uint64_t most = 200'000;       // records kept; the oldest go first
+  uint64_t most = 200'000;  // records kept; the oldest go first
   std::chrono::hours oldest{24 * 90};
   size_t most_waiting = 20'000;  // not yet written; more are dropped and counted
 };
@@ -66,8 +67,8 @@ class Audit {
     std::string next;  // where to go on; empty at the end
   };
   // Newest first, of one account and region, within [from, to] (zero: open), those that `wanted` says yes to.
-  Task<Page> find(std::string account, std::string region, Time from, Time to, std::function<bool(const AuditRecord&)> wanted,
-                  std::string next, size_t limit);
+  Task<Page> find(std::string account, std::string region, Time from, Time to,
+                  std::function<bool(const AuditRecord&)> wanted, std::string next, size_t limit);
 
  private:
   struct State;

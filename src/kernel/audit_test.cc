@@ -72,7 +72,9 @@ TEST(Tokens, OpenOnlyWhereTheyBelong) {
 struct After {
   std::string name;
   template <class A>
-  void fields(A& a) { a(1, name); }
+  void fields(A& a) {
+    a(1, name);
+  }
 };
 
 // Reads that one caller repeats are one record with their number; another caller's, a refused one and writes are not.
@@ -94,9 +96,14 @@ TEST(Audit, CountsRepeatedReads) {
     co_await audit.flush();
     const auto page = co_await audit.find("1", "r", {}, {}, nullptr, "", 100);
     std::multiset<std::pair<std::string, uint64_t>> counts;
-    for (const AuditRecord& r : page.records) counts.emplace(r.error_code.empty() ? r.operation : r.error_code, r.count);
-    EXPECT_EQ(counts, (std::multiset<std::pair<std::string, uint64_t>>{
-                          {"GetThing", 3}, {"GetThing", 1}, {"AccessDenied", 1}, {"AccessDenied", 1}, {"PutThing", 1}, {"PutThing", 1}}));
+    for (const AuditRecord& r : page.records)
+      counts.emplace(r.error_code.empty() ? r.operation : r.error_code, r.count);
+    EXPECT_EQ(counts, (std::multiset<std::pair<std::string, uint64_t>>{{"GetThing", 3},
+                                                                       {"GetThing", 1},
+                                                                       {"AccessDenied", 1},
+                                                                       {"AccessDenied", 1},
+                                                                       {"PutThing", 1},
+                                                                       {"PutThing", 1}}));
   }(*db, clock));
   ASSERT_TRUE(done);
 }

@@ -43,23 +43,37 @@ bool matches_value(const Condition& c, std::string_view value, const Request& re
         const bool whole = std::count(p.begin(), p.end(), ':') >= 5 || p == std::string_view(&Pattern::kMany, 1);
         return whole && matches_arn(p, v);
       });
-    case Operator::kBinary: return any_pattern([](std::string_view p, std::string_view v) { return p == v; });
-    case Operator::kNumericEquals: return any_number(c.numbers, parse_double(value), std::equal_to<>());
-    case Operator::kNumericLess: return any_number(c.numbers, parse_double(value), std::less<>());
-    case Operator::kNumericLessEquals: return any_number(c.numbers, parse_double(value), std::less_equal<>());
-    case Operator::kNumericGreater: return any_number(c.numbers, parse_double(value), std::greater<>());
-    case Operator::kNumericGreaterEquals: return any_number(c.numbers, parse_double(value), std::greater_equal<>());
-    case Operator::kDateEquals: return any_number(c.numbers, date_value(value), std::equal_to<>());
-    case Operator::kDateLess: return any_number(c.numbers, date_value(value), std::less<>());
-    case Operator::kDateLessEquals: return any_number(c.numbers, date_value(value), std::less_equal<>());
-    case Operator::kDateGreater: return any_number(c.numbers, date_value(value), std::greater<>());
-    case Operator::kDateGreaterEquals: return any_number(c.numbers, date_value(value), std::greater_equal<>());
-    case Operator::kBool: return c.both || equals_ignoring_case(value, c.flag ? "true" : "false");
+    case Operator::kBinary:
+      return any_pattern([](std::string_view p, std::string_view v) { return p == v; });
+    case Operator::kNumericEquals:
+      return any_number(c.numbers, parse_double(value), std::equal_to<>());
+    case Operator::kNumericLess:
+      return any_number(c.numbers, parse_double(value), std::less<>());
+    case Operator::kNumericLessEquals:
+      return any_number(c.numbers, parse_double(value), std::less_equal<>());
+    case Operator::kNumericGreater:
+      return any_number(c.numbers, parse_double(value), std::greater<>());
+    case Operator::kNumericGreaterEquals:
+      return any_number(c.numbers, parse_double(value), std::greater_equal<>());
+    case Operator::kDateEquals:
+      return any_number(c.numbers, date_value(value), std::equal_to<>());
+    case Operator::kDateLess:
+      return any_number(c.numbers, date_value(value), std::less<>());
+    case Operator::kDateLessEquals:
+      return any_number(c.numbers, date_value(value), std::less_equal<>());
+    case Operator::kDateGreater:
+      return any_number(c.numbers, date_value(value), std::greater<>());
+    case Operator::kDateGreaterEquals:
+      return any_number(c.numbers, date_value(value), std::greater_equal<>());
+    case Operator::kBool:
+      return c.both || equals_ignoring_case(value, c.flag ? "true" : "false");
     case Operator::kIp: {
       const auto address = parse_network(value);
-      return address && std::any_of(c.networks.begin(), c.networks.end(), [&](const Network& n) { return contains(n, *address); });
+      return address &&
+             std::any_of(c.networks.begin(), c.networks.end(), [&](const Network& n) { return contains(n, *address); });
     }
-    case Operator::kNull: return false;  // decided by presence
+    case Operator::kNull:
+      return false;  // decided by presence
   }
   return false;
 }
@@ -118,7 +132,8 @@ std::optional<std::string_view> expand(const Pattern& pattern, const Request& re
       return std::nullopt;
     }
     // A value can't smuggle a wildcard in.
-    if (value.find(Pattern::kMany) != std::string_view::npos || value.find(Pattern::kOne) != std::string_view::npos) return std::nullopt;
+    if (value.find(Pattern::kMany) != std::string_view::npos || value.find(Pattern::kOne) != std::string_view::npos)
+      return std::nullopt;
     scratch += value;
   }
   return scratch;
@@ -135,7 +150,8 @@ bool holds(const Condition& c, const Request& request) {
   const auto matched = [&](const std::string& value) { return matches_value(c, value, request); };
   const auto& values = it->second;
   switch (c.quantifier) {
-    case Quantifier::kNone: return std::any_of(values.begin(), values.end(), matched) != c.negated;
+    case Quantifier::kNone:
+      return std::any_of(values.begin(), values.end(), matched) != c.negated;
     case Quantifier::kAny:
       return std::any_of(values.begin(), values.end(), [&](const std::string& v) { return matched(v) != c.negated; });
     case Quantifier::kAll:

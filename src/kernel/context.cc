@@ -29,8 +29,8 @@ std::string arn(const Ctx& ctx, std::string_view service, std::string_view resou
 
 std::string global_arn(const Ctx& ctx, std::string_view service, std::string_view resource) {
   // Bucket names are global: S3's ARNs name no account.
-  return cat("arn:", ctx.partition, ':', service, "::", service == "s3" ? std::string_view() : std::string_view(ctx.account), ':',
-             resource);
+  return cat("arn:", ctx.partition, ':', service,
+             "::", service == "s3" ? std::string_view() : std::string_view(ctx.account), ':', resource);
 }
 
 std::optional<Arn> parse_arn(std::string_view text) {
@@ -44,7 +44,8 @@ std::optional<Arn> parse_arn(std::string_view text) {
     rest.remove_prefix(colon + 1);
   }
   if (parts[1].empty() || parts[2].empty() || rest.empty()) return std::nullopt;
-  return Arn{std::string(parts[1]), std::string(parts[2]), std::string(parts[3]), std::string(parts[4]), std::string(rest)};
+  return Arn{std::string(parts[1]), std::string(parts[2]), std::string(parts[3]), std::string(parts[4]),
+             std::string(rest)};
 }
 
 }  // namespace virga::kernel

@@ -14,15 +14,15 @@ namespace virga::kernel {
 struct Principal {
   enum class Kind : uint8_t { kAnonymous, kRoot, kUser, kRoleSession, kService };
   Kind kind = Kind::kAnonymous;
-  std::string account;         // twelve digits; empty when anonymous
-  std::string arn;             // what GetCallerIdentity answers: arn:aws:iam::…:user/x, arn:aws:sts::…:assumed-role/r/s
-  std::string user_id;         // what GetCallerIdentity answers: AIDA…, AROA…:session, the account for root
-  std::string access_key;      // that signed the call; empty for internal callers
-  std::string role_arn;        // of a role session: arn:aws:iam::…:role/path/r
-  std::string service;         // of a service: "lambda.amazonaws.com"
-  std::vector<std::string> session_policies;          // policy documents that narrow a session; empty: none
-  std::map<std::string, std::string> session_tags;    // aws:PrincipalTag of a session
-  Time issued;                 // when the session was issued; zero for long-term keys
+  std::string account;     // twelve digits; empty when anonymous
+  std::string arn;         // what GetCallerIdentity answers: arn:aws:iam::…:user/x, arn:aws:sts::…:assumed-role/r/s
+  std::string user_id;     // what GetCallerIdentity answers: AIDA…, AROA…:session, the account for root
+  std::string access_key;  // that signed the call; empty for internal callers
+  std::string role_arn;    // of a role session: arn:aws:iam::…:role/path/r
+  std::string service;     // of a service: "lambda.amazonaws.com"
+  std::vector<std::string> session_policies;        // policy documents that narrow a session; empty: none
+  std::map<std::string, std::string> session_tags;  // aws:PrincipalTag of a session
+  Time issued;                                      // when the session was issued; zero for long-term keys
 };
 
 // The account's root: what the development key is, and what may do everything in its account.
@@ -34,12 +34,12 @@ Principal service_principal(std::string_view service, std::string_view account);
 struct Ctx {
   std::string request_id;
   Principal principal;
-  std::string account;         // owns what the operation touches; the principal's, unless a resource policy crosses accounts
+  std::string account;  // owns what the operation touches; the principal's, unless a resource policy crosses accounts
   std::string region;
   std::string partition = "aws";
   const Clock* clock = nullptr;
-  Time deadline;               // after which nobody waits for the answer; zero: none
-  std::string trace;           // X-Amzn-Trace-Id; may be empty
+  Time deadline;      // after which nobody waits for the answer; zero: none
+  std::string trace;  // X-Amzn-Trace-Id; may be empty
   std::string source_ip;
   std::string user_agent;
   std::string source_arn;      // aws:SourceArn: on whose behalf a service calls; empty otherwise

@@ -5,8 +5,12 @@
 
 #include "base/time.h"
 
-namespace virga::kv { class Db; }
-namespace virga::blob { class Store; }
+namespace virga::kv {
+class Db;
+}
+namespace virga::blob {
+class Store;
+}
 
 namespace virga::kernel {
 

@@ -1,5 +1,5 @@
-// Page tokens with a type: what a list operation needs to go on, as a record (kv/record.h), sealed for its operation and
-// its caller's account and region.
+// Page tokens with a type: what a list operation needs to go on, as a record (kv/record.h), sealed for its operation
+// and its caller's account and region.
 //
 //   struct After { std::string name; template <class A> void fields(A& a) { a(1, name); } };
 //   auto after = open_page<After>(tokens, ctx, "sqs:ListQueues", in.next_token);   // nothing: first page; throws `bad`

@@ -17,7 +17,10 @@ namespace virga::kernel::policy {
 class Document;
 using DocumentPtr = std::shared_ptr<const Document>;
 
-enum class Type : uint8_t { kIdentity, kResource };  // resource policies need a Principal; identity policies must have none
+enum class Type : uint8_t {
+  kIdentity,
+  kResource
+};  // resource policies need a Principal; identity policies must have none
 // Throws std::invalid_argument whose text is what AWS says of a malformed document.
 DocumentPtr parse(std::string_view json, Type type);
 // Whether a decision of this document can depend on Request::keys: conditions or policy variables are in it.
@@ -33,12 +36,12 @@ struct Request {
 
 struct Policies {
   std::vector<DocumentPtr> identity;
-  std::vector<DocumentPtr> session;         // each must allow
-  DocumentPtr boundary;                     // must allow, when there is one
-  std::vector<DocumentPtr> service_control; // each must allow
+  std::vector<DocumentPtr> session;          // each must allow
+  DocumentPtr boundary;                      // must allow, when there is one
+  std::vector<DocumentPtr> service_control;  // each must allow
   DocumentPtr resource;
-  std::string resource_account;             // who owns the resource; empty: the principal's account
-  bool resource_must_allow = false;         // role trust policies and key policies: identity policies alone don't suffice
+  std::string resource_account;      // who owns the resource; empty: the principal's account
+  bool resource_must_allow = false;  // role trust policies and key policies: identity policies alone don't suffice
 };
 
 enum class Decision : uint8_t { kAllow, kExplicitDeny, kImplicitDeny };

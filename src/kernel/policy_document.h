@@ -1,5 +1,5 @@
-// A policy document taken apart: what the parser makes and the evaluator walks. Internal to kernel, but for services that
-// look into documents they keep (the actions of a trust policy).
+// A policy document taken apart: what the parser makes and the evaluator walks. Internal to kernel, but for services
+// that look into documents they keep (the actions of a trust policy).
 #pragma once
 
 #include <optional>
@@ -29,9 +29,24 @@ struct Pattern {
 };
 
 enum class Operator : uint8_t {
-  kStringEquals, kStringEqualsIgnoreCase, kStringLike, kNumericEquals, kNumericLess, kNumericLessEquals, kNumericGreater,
-  kNumericGreaterEquals, kDateEquals, kDateLess, kDateLessEquals, kDateGreater, kDateGreaterEquals, kBool, kBinary, kIp,
-  kArnLike, kNull,
+  kStringEquals,
+  kStringEqualsIgnoreCase,
+  kStringLike,
+  kNumericEquals,
+  kNumericLess,
+  kNumericLessEquals,
+  kNumericGreater,
+  kNumericGreaterEquals,
+  kDateEquals,
+  kDateLess,
+  kDateLessEquals,
+  kDateGreater,
+  kDateGreaterEquals,
+  kBool,
+  kBinary,
+  kIp,
+  kArnLike,
+  kNull,
 };
 enum class Quantifier : uint8_t { kNone, kAny, kAll };
 
@@ -48,12 +63,12 @@ struct Condition {
   bool negated = false;
   bool if_exists = false;
   Quantifier quantifier = Quantifier::kNone;
-  std::string key;  // lower case
-  std::vector<Pattern> patterns;   // strings, ARNs, binary
-  std::vector<double> numbers;     // numbers; dates as seconds
+  std::string key;                // lower case
+  std::vector<Pattern> patterns;  // strings, ARNs, binary
+  std::vector<double> numbers;    // numbers; dates as seconds
   std::vector<Network> networks;
-  bool flag = false;               // of kBool and kNull when all values agree
-  bool both = false;               // kBool and kNull with both values: true whenever the key's state is either
+  bool flag = false;  // of kBool and kNull when all values agree
+  bool both = false;  // kBool and kNull with both values: true whenever the key's state is either
 };
 
 struct PrincipalName {

@@ -33,7 +33,8 @@ std::vector<std::string> texts(const Json& value, bool scalars = false) {
   }
   for (const std::string& text : out) {
     // These two stand for wildcards inside patterns.
-    if (text.find(Pattern::kMany) != std::string::npos || text.find(Pattern::kOne) != std::string::npos) refuse_syntax();
+    if (text.find(Pattern::kMany) != std::string::npos || text.find(Pattern::kOne) != std::string::npos)
+      refuse_syntax();
   }
   return out;
 }
@@ -47,7 +48,8 @@ PrincipalName aws_principal(const std::string& text) {
   if (text == "*") return {Kind::kEveryone, {}};
   if (is_account(text)) return {Kind::kAccount, text};
   if (const auto arn = parse_arn(text)) {
-    if (arn->service == "iam" && arn->resource == "root" && is_account(arn->account)) return {Kind::kAccount, arn->account};
+    if (arn->service == "iam" && arn->resource == "root" && is_account(arn->account))
+      return {Kind::kAccount, arn->account};
     const bool known = arn->service == "iam" || arn->service == "sts" || arn->service == "cloudfront";
     if (known && !arn->resource.empty() && arn->resource.find('*') == std::string::npos) return {Kind::kArn, text};
   } else if (text.starts_with("AIDA") || text.starts_with("AROA")) {
@@ -87,7 +89,8 @@ std::vector<Pattern> actions_of(const Json& value) {
   for (const std::string& text : texts(value)) {
     if (text != "*") {
       const size_t colon = text.find(':');
-      if (colon == std::string::npos) refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
+      if (colon == std::string::npos)
+        refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
       const std::string_view vendor = std::string_view(text).substr(0, colon);
       const bool good = !vendor.empty() && std::all_of(vendor.begin(), vendor.end(), [](char c) {
         return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '*';
@@ -175,10 +178,16 @@ void add_values(Condition& c, const std::vector<std::string>& values, bool varia
   for (const std::string& value : values) {
     switch (c.op) {
       case Operator::kStringEquals:
-      case Operator::kStringEqualsIgnoreCase: c.patterns.push_back(Pattern::compile(value, variables, false)); break;
+      case Operator::kStringEqualsIgnoreCase:
+        c.patterns.push_back(Pattern::compile(value, variables, false));
+        break;
       case Operator::kStringLike:
-      case Operator::kArnLike: c.patterns.push_back(Pattern::compile(value, variables, true)); break;
-      case Operator::kBinary: c.patterns.push_back(Pattern::compile(value, false, false)); break;
+      case Operator::kArnLike:
+        c.patterns.push_back(Pattern::compile(value, variables, true));
+        break;
+      case Operator::kBinary:
+        c.patterns.push_back(Pattern::compile(value, false, false));
+        break;
       case Operator::kBool:
       case Operator::kNull:
         yes |= equals_ignoring_case(value, "true");
@@ -229,7 +238,8 @@ std::vector<Condition> conditions_of(const Json& value, bool variables) {
     if (!keys.is_object()) refuse_syntax();
     for (const auto& [key, values] : keys.as_object()) {
       // aws:PrincipalTag/team is prefaced; a bare name is not.
-      if (key.find(':') == std::string::npos) refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
+      if (key.find(':') == std::string::npos)
+        refuse("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.");
       Condition c = prototype;
       c.key = lower(key);
       add_values(c, texts(values, true), variables);
@@ -247,8 +257,11 @@ Statement statement_of(const Json& json, Type type, bool variables) {
     if (name == "Sid") {
       if (!value.is_string()) refuse_syntax();
       out.sid = value.as_string();
-      if (type == Type::kIdentity && !std::all_of(out.sid.begin(), out.sid.end(), [](unsigned char c) { return std::isalnum(c); }))
-        refuse("Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression [0-9A-Za-z]*");
+      if (type == Type::kIdentity &&
+          !std::all_of(out.sid.begin(), out.sid.end(), [](unsigned char c) { return std::isalnum(c); }))
+        refuse(
+            "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular expression "
+            "[0-9A-Za-z]*");
     } else if (name == "Effect") {
       if (!value.is_string() || (value.as_string() != "Allow" && value.as_string() != "Deny")) refuse_syntax();
       out.allow = value.as_string() == "Allow";
@@ -342,7 +355,8 @@ DocumentPtr parse(std::string_view text, Type type) {
   try {
     json = Json::parse(text);
   } catch (const JsonError&) {
-    refuse(type == Type::kIdentity ? "The policy is not in the valid JSON format." : "This policy contains invalid Json");
+    refuse(type == Type::kIdentity ? "The policy is not in the valid JSON format."
+                                   : "This policy contains invalid Json");
   }
   if (!json.is_object()) refuse_syntax();
   auto out = std::make_shared<Document>();
@@ -350,7 +364,8 @@ DocumentPtr parse(std::string_view text, Type type) {
   const Json* statements = nullptr;
   for (const auto& [name, value] : json.as_object()) {
     if (name == "Version") {
-      if (!value.is_string() || (value.as_string() != "2012-10-17" && value.as_string() != "2008-10-17")) refuse_syntax();
+      if (!value.is_string() || (value.as_string() != "2012-10-17" && value.as_string() != "2008-10-17"))
+        refuse_syntax();
       variables = value.as_string() == "2012-10-17";
     } else if (name == "Id") {
       if (!value.is_string()) refuse_syntax();
@@ -375,7 +390,8 @@ DocumentPtr parse(std::string_view text, Type type) {
     out->uses_keys |= has_variables(s);
   }
   std::sort(sids.begin(), sids.end());
-  if (std::adjacent_find(sids.begin(), sids.end()) != sids.end()) refuse("Statement IDs (SID) in a single policy must be unique.");
+  if (std::adjacent_find(sids.begin(), sids.end()) != sids.end())
+    refuse("Statement IDs (SID) in a single policy must be unique.");
   return out;
 }
 

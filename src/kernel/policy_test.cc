@@ -57,18 +57,26 @@ TEST(Policy, ActionsAndResources) {
       {R"({"Effect":"Allow","Action":"s3:Get*","Resource":"*"})", "s3:GetObjectTagging", "arn:aws:s3:::b/k", true},
       {R"({"Effect":"Allow","Action":"s3:Get?bject","Resource":"*"})", "s3:GetObject", "arn:aws:s3:::b/k", true},
       {R"({"Effect":"Allow","Action":"s3:Get*","Resource":"*"})", "s3:PutObject", "arn:aws:s3:::b/k", false},
-      {R"({"Effect":"Allow","Action":["sqs:*","s3:PutObject"],"Resource":"*"})", "s3:PutObject", "arn:aws:s3:::b/k", true},
+      {R"({"Effect":"Allow","Action":["sqs:*","s3:PutObject"],"Resource":"*"})", "s3:PutObject", "arn:aws:s3:::b/k",
+       true},
       {R"({"Effect":"Allow","NotAction":"iam:*","Resource":"*"})", "s3:PutObject", "arn:aws:s3:::b/k", true},
       {R"({"Effect":"Allow","NotAction":"iam:*","Resource":"*"})", "iam:CreateUser", "*", false},
-      {R"({"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/*"})", "s3:PutObject", "arn:aws:s3:::b/a/k", true},
+      {R"({"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/*"})", "s3:PutObject", "arn:aws:s3:::b/a/k",
+       true},
       {R"({"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/*"})", "s3:PutObject", "arn:aws:s3:::b", false},
-      {R"({"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::B/*"})", "s3:PutObject", "arn:aws:s3:::b/k", false},
-      {R"({"Effect":"Allow","Action":"s3:*","NotResource":"arn:aws:s3:::b/*"})", "s3:PutObject", "arn:aws:s3:::b/k", false},
-      {R"({"Effect":"Allow","Action":"s3:*","NotResource":"arn:aws:s3:::b/*"})", "s3:PutObject", "arn:aws:s3:::c/k", true},
-      {R"({"Effect":"Allow","Action":"*","Resource":"arn:aws:sqs:*:*:jobs"})", "sqs:SendMessage", "arn:aws:sqs:eu-west-1:111111111111:jobs", true},
+      {R"({"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::B/*"})", "s3:PutObject", "arn:aws:s3:::b/k",
+       false},
+      {R"({"Effect":"Allow","Action":"s3:*","NotResource":"arn:aws:s3:::b/*"})", "s3:PutObject", "arn:aws:s3:::b/k",
+       false},
+      {R"({"Effect":"Allow","Action":"s3:*","NotResource":"arn:aws:s3:::b/*"})", "s3:PutObject", "arn:aws:s3:::c/k",
+       true},
+      {R"({"Effect":"Allow","Action":"*","Resource":"arn:aws:sqs:*:*:jobs"})", "sqs:SendMessage",
+       "arn:aws:sqs:eu-west-1:111111111111:jobs", true},
       // A wildcard stays within its part of the ARN.
-      {R"({"Effect":"Allow","Action":"*","Resource":"arn:aws:sqs:*:jobs:x"})", "sqs:SendMessage", "arn:aws:sqs:eu:1:jobs:x", false},
-      {R"({"Effect":"Allow","Action":"logs:*","Resource":"arn:aws:logs:*:*:*"})", "logs:PutLogEvents", "arn:aws:logs:r:1:log-group:/a:log-stream:s", true},
+      {R"({"Effect":"Allow","Action":"*","Resource":"arn:aws:sqs:*:jobs:x"})", "sqs:SendMessage",
+       "arn:aws:sqs:eu:1:jobs:x", false},
+      {R"({"Effect":"Allow","Action":"logs:*","Resource":"arn:aws:logs:*:*:*"})", "logs:PutLogEvents",
+       "arn:aws:logs:r:1:log-group:/a:log-stream:s", true},
       {R"({"Effect":"Allow","Action":"*","Resource":"*"})", "x:Y", "*", true},
   };
   for (const Case& c : cases) {
@@ -79,11 +87,19 @@ TEST(Policy, ActionsAndResources) {
 }
 
 TEST(Policy, Conditions) {
-  const Keys keys = {{"aws:sourceip", {"10.1.2.3"}}, {"aws:useragent", {"Boto3/1.0"}}, {"s3:max-keys", {"10"}},
-                     {"aws:currenttime", {"2024-05-01T12:00:00Z"}}, {"aws:epochtime", {"1714564800"}},
-                     {"aws:securetransport", {"false"}}, {"aws:tagkeys", {"a", "b"}}, {"aws:username", {"ann"}},
-                     {"aws:sourcearn", {"arn:aws:sns:us-east-1:1:t"}}, {"aws:principaltag/team", {"blue"}}, {"k:bin", {"AQI="}},
-                     {"k:v6", {"2001:db8::1"}}, {"k:star", {"*"}}};
+  const Keys keys = {{"aws:sourceip", {"10.1.2.3"}},
+                     {"aws:useragent", {"Boto3/1.0"}},
+                     {"s3:max-keys", {"10"}},
+                     {"aws:currenttime", {"2024-05-01T12:00:00Z"}},
+                     {"aws:epochtime", {"1714564800"}},
+                     {"aws:securetransport", {"false"}},
+                     {"aws:tagkeys", {"a", "b"}},
+                     {"aws:username", {"ann"}},
+                     {"aws:sourcearn", {"arn:aws:sns:us-east-1:1:t"}},
+                     {"aws:principaltag/team", {"blue"}},
+                     {"k:bin", {"AQI="}},
+                     {"k:v6", {"2001:db8::1"}},
+                     {"k:star", {"*"}}};
   struct Case {
     std::string_view condition;
     bool holds;
@@ -162,17 +178,22 @@ TEST(Policy, Conditions) {
     SCOPED_TRACE(c.condition);
     const auto d = identity(cat(R"({"Effect":"Allow","Action":"*","Resource":"*","Condition":)", c.condition, "}"));
     EXPECT_TRUE(uses_keys(*d));
-    EXPECT_EQ(ask({.identity = {d}}, user(), "s3:GetObject", "*", keys), c.holds ? "allow identity-based policy" : "no identity-based policy");
+    EXPECT_EQ(ask({.identity = {d}}, user(), "s3:GetObject", "*", keys),
+              c.holds ? "allow identity-based policy" : "no identity-based policy");
   }
 }
 
 TEST(Policy, VariablesInResources) {
   const auto home = R"({"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::b/${aws:username}/*"})";
   const Keys ann = {{"aws:username", {"ann"}}}, star = {{"aws:username", {"*"}}};
-  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/ann/x", ann), "allow identity-based policy");
-  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/bob/x", ann), "no identity-based policy");
-  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/bob/x", star), "no identity-based policy");
-  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/ann/x"), "no identity-based policy");
+  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/ann/x", ann),
+            "allow identity-based policy");
+  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/bob/x", ann),
+            "no identity-based policy");
+  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/bob/x", star),
+            "no identity-based policy");
+  EXPECT_EQ(ask({.identity = {identity(home)}}, user(), "s3:GetObject", "arn:aws:s3:::b/ann/x"),
+            "no identity-based policy");
   // The old version takes variables literally.
   EXPECT_EQ(ask({.identity = {identity(home, "2008-10-17")}}, user(), "s3:GetObject", "arn:aws:s3:::b/ann/x", ann),
             "no identity-based policy");
@@ -204,12 +225,14 @@ TEST(Policy, ResourcePoliciesInTheSameAccount) {
   };
   const auto all = identity(kAllowAll), sqs = identity(kAllowSqs);
   // The user itself or everyone: enough. The account: its own policies decide.
-  EXPECT_EQ(ask({.resource = grant(R"({"AWS":"arn:aws:iam::111111111111:user/dev/ann"})")}, user()), "allow resource-based policy");
+  EXPECT_EQ(ask({.resource = grant(R"({"AWS":"arn:aws:iam::111111111111:user/dev/ann"})")}, user()),
+            "allow resource-based policy");
   EXPECT_EQ(ask({.resource = grant(R"("*")")}, user()), "allow resource-based policy");
   EXPECT_EQ(ask({.resource = grant(R"({"AWS":"111111111111"})")}, user()), "no identity-based policy");
   EXPECT_EQ(ask({.identity = {all}, .resource = grant(R"({"AWS":"arn:aws:iam::111111111111:root"})")}, user()),
             "allow identity-based policy");
-  EXPECT_EQ(ask({.resource = grant(R"({"AWS":"arn:aws:iam::111111111111:user/bob"})")}, user()), "no identity-based policy");
+  EXPECT_EQ(ask({.resource = grant(R"({"AWS":"arn:aws:iam::111111111111:user/bob"})")}, user()),
+            "no identity-based policy");
   // A role: boundary and session policies still narrow it; its session: they don't.
   const auto role = grant(R"({"AWS":"arn:aws:iam::111111111111:role/app/worker"})");
   const auto one = grant(R"({"AWS":"arn:aws:sts::111111111111:assumed-role/worker/s1"})");
@@ -235,8 +258,10 @@ TEST(Policy, AcrossAccountsBothMustAllow) {
   const std::string other = "222222222222";
   EXPECT_EQ(ask({.identity = {all}, .resource_account = other}, user()), "no resource-based policy");
   EXPECT_EQ(ask({.resource = account, .resource_account = other}, user()), "no identity-based policy");
-  EXPECT_EQ(ask({.identity = {all}, .resource = account, .resource_account = other}, user()), "allow identity-based policy");
-  EXPECT_EQ(ask({.resource = account, .resource_account = other}, root_of("111111111111")), "allow identity-based policy");
+  EXPECT_EQ(ask({.identity = {all}, .resource = account, .resource_account = other}, user()),
+            "allow identity-based policy");
+  EXPECT_EQ(ask({.resource = account, .resource_account = other}, root_of("111111111111")),
+            "allow identity-based policy");
   EXPECT_EQ(ask({.resource_account = other}, root_of("111111111111")), "no resource-based policy");
 }
 
@@ -247,8 +272,10 @@ TEST(Policy, ServicesAndStrangers) {
   const Keys from = {{"aws:sourcearn", {"arn:aws:events:us-east-1:1:rule/r"}}};
   EXPECT_EQ(ask({.resource = events}, service_principal("events.amazonaws.com", "1"), "sqs:SendMessage", "*", from),
             "allow resource-based policy");
-  EXPECT_EQ(ask({.resource = events}, service_principal("events.amazonaws.com", "1"), "sqs:SendMessage", "*"), "no resource-based policy");
-  EXPECT_EQ(ask({.resource = events}, service_principal("sns.amazonaws.com", "1"), "sqs:SendMessage", "*", from), "no resource-based policy");
+  EXPECT_EQ(ask({.resource = events}, service_principal("events.amazonaws.com", "1"), "sqs:SendMessage", "*"),
+            "no resource-based policy");
+  EXPECT_EQ(ask({.resource = events}, service_principal("sns.amazonaws.com", "1"), "sqs:SendMessage", "*", from),
+            "no resource-based policy");
   EXPECT_EQ(ask({.resource = events}, Principal{}, "sqs:SendMessage", "*", from), "no resource-based policy");
   const auto open = resource(R"({"Effect":"Allow","Principal":{"AWS":["*"]},"Action":"s3:GetObject","Resource":"*"})");
   EXPECT_EQ(ask({.resource = open}, Principal{}), "allow resource-based policy");
@@ -265,20 +292,25 @@ TEST(Policy, MalformedDocuments) {
       {"[]", Type::kIdentity, "Syntax errors in policy."},
       {R"({"Version":"2012-10-17"})", Type::kIdentity, "Syntax errors in policy."},
       {R"({"Version":"2013-10-17","Statement":[]})", Type::kIdentity, "Syntax errors in policy."},
-      {R"({"Statement":{"Effect":"allow","Action":"a:b","Resource":"*"}})", Type::kIdentity, "Syntax errors in policy."},
-      {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*","Extra":1}})", Type::kIdentity, "Syntax errors in policy."},
+      {R"({"Statement":{"Effect":"allow","Action":"a:b","Resource":"*"}})", Type::kIdentity,
+       "Syntax errors in policy."},
+      {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*","Extra":1}})", Type::kIdentity,
+       "Syntax errors in policy."},
       {R"({"Statement":{"Effect":"Allow","Resource":"*"}})", Type::kIdentity, "Policy statement must contain actions."},
-      {R"({"Statement":{"Effect":"Allow","Action":"a:b"}})", Type::kIdentity, "Policy statement must contain resources."},
+      {R"({"Statement":{"Effect":"Allow","Action":"a:b"}})", Type::kIdentity,
+       "Policy statement must contain resources."},
       {R"({"Statement":{"Effect":"Allow","Action":"nocolon","Resource":"*"}})", Type::kIdentity,
        "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc."},
-      {R"({"Statement":{"Effect":"Allow","Action":"a b:c","Resource":"*"}})", Type::kIdentity, "Vendor a b is not valid"},
+      {R"({"Statement":{"Effect":"Allow","Action":"a b:c","Resource":"*"}})", Type::kIdentity,
+       "Vendor a b is not valid"},
       {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"b/k"}})", Type::kIdentity,
        "Resource b/k must be in ARN format or \"*\"."},
       {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*","Principal":"*"}})", Type::kIdentity,
        "Policy document should not specify a principal."},
-      {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*"}})", Type::kResource, "Missing required field Principal"},
-      {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*","Condition":{"StringSame":{"a:b":"c"}}}})", Type::kIdentity,
-       "Invalid Condition type : StringSame."},
+      {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*"}})", Type::kResource,
+       "Missing required field Principal"},
+      {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*","Condition":{"StringSame":{"a:b":"c"}}}})",
+       Type::kIdentity, "Invalid Condition type : StringSame."},
       {R"({"Statement":{"Effect":"Allow","Action":"a:b","Resource":"*","Principal":{"AWS":"bob"}}})", Type::kResource,
        "Invalid principal in policy: \"AWS\":\"bob\""},
       {R"({"Statement":[{"Sid":"A","Effect":"Allow","Action":"a:b","Resource":"*"},{"Sid":"A","Effect":"Allow","Action":"a:b","Resource":"*"}]})",

@@ -17,9 +17,10 @@ namespace virga::kernel {
 
 // One question to the policy engine: may this principal do `action` on `resource` under these condition keys?
 struct Access {
-  std::string action;                                               // "dynamodb:PutItem"
-  std::string resource = "*";                                       // an ARN, or "*" where AWS has no resource level
-  std::vector<std::pair<std::string, std::vector<std::string>>> conditions;  // service keys: {"dynamodb:LeadingKeys", {…}}
+  std::string action;          // "dynamodb:PutItem"
+  std::string resource = "*";  // an ARN, or "*" where AWS has no resource level
+  std::vector<std::pair<std::string, std::vector<std::string>>>
+      conditions;  // service keys: {"dynamodb:LeadingKeys", {…}}
 };
 
 class Service;
@@ -30,10 +31,10 @@ struct Operation {
   Service* service = nullptr;
   std::function<Task<void>(Ctx& ctx, const void* in, void* out)> run;
   std::function<std::vector<Access>(const Ctx& ctx, const void* in)> access;
-  bool open = false;         // needs no permission (sts:GetCallerIdentity)
-  bool guarded = false;      // a resource policy may allow or deny: Service::resource_policy is asked
-  bool data_plane = false;   // not in the audit record by default (GetItem, PutObject, Invoke)
-  uint64_t body_limit = 0;   // bytes of request body; 0: the door's default
+  bool open = false;        // needs no permission (sts:GetCallerIdentity)
+  bool guarded = false;     // a resource policy may allow or deny: Service::resource_policy is asked
+  bool data_plane = false;  // not in the audit record by default (GetItem, PutObject, Invoke)
+  uint64_t body_limit = 0;  // bytes of request body; 0: the door's default
 };
 
 class OpTable;
@@ -66,10 +67,22 @@ class OpBuilder {
     op_.access = [f](const Ctx& ctx, const void* in) { return f(ctx, *static_cast<const In*>(in)); };
     return *this;
   }
-  OpBuilder& open() { op_.open = true; return *this; }
-  OpBuilder& guarded() { op_.guarded = true; return *this; }
-  OpBuilder& data_plane() { op_.data_plane = true; return *this; }
-  OpBuilder& body_limit(uint64_t bytes) { op_.body_limit = bytes; return *this; }
+  OpBuilder& open() {
+    op_.open = true;
+    return *this;
+  }
+  OpBuilder& guarded() {
+    op_.guarded = true;
+    return *this;
+  }
+  OpBuilder& data_plane() {
+    op_.data_plane = true;
+    return *this;
+  }
+  OpBuilder& body_limit(uint64_t bytes) {
+    op_.body_limit = bytes;
+    return *this;
+  }
 
  private:
   template <class F>
@@ -94,9 +107,12 @@ class OpTable {
     op->model = &Op::model();
     op->service = &service_;
     op->run = [self, handler](Ctx& ctx, const void* in, void* out) -> Task<void> {
-      *static_cast<typename Op::Output*>(out) = co_await (self->*handler)(ctx, *static_cast<const typename Op::Input*>(in));
+      *static_cast<typename Op::Output*>(out) =
+          co_await (self->*handler)(ctx, *static_cast<const typename Op::Input*>(in));
     };
-    op->access = [action = default_action(*op->model)](const Ctx&, const void*) { return std::vector<Access>{{action, "*", {}}}; };
+    op->access = [action = default_action(*op->model)](const Ctx&, const void*) {
+      return std::vector<Access>{{action, "*", {}}};
+    };
     operations_.push_back(std::move(op));
     return OpBuilder<typename Op::Input>(*operations_.back());
   }
@@ -108,16 +124,17 @@ class OpTable {
   std::vector<std::unique_ptr<Operation>> operations_;
 };
 
-// A request to something a user made, not to an AWS API: an HTTP API's stage, a function URL, a website. Reached by host
+// A request to something a user made, not to an AWS API: an HTTP API's stage, a function URL, a website. Reached by
+// host
 // "<id>.<label>.…" or by path "/_aws/<label>/<id>/…".
 struct EndpointRequest {
   std::string id;
-  std::string path;          // undecoded, starts with '/', without what selected the endpoint
+  std::string path;  // undecoded, starts with '/', without what selected the endpoint
   wire::HttpRequest& http;
 };
 using EndpointHandler = std::function<Task<wire::HttpResponse>(Ctx& ctx, EndpointRequest& request)>;
 struct Endpoint {
-  std::string label;         // "execute-api", "lambda-url", "s3-website"
+  std::string label;  // "execute-api", "lambda-url", "s3-website"
   EndpointHandler serve;
 };
 

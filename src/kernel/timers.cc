@@ -128,7 +128,8 @@ Task<void> Timers::State::fire(DueKey key) {
       if (handler != handlers.end()) {
         result = co_await as_result(handler->second(Timer{key.kind, key.id, row.due, std::move(row.payload)}));
       }
-      if (!result) log_warning("timers", "a timer's handler failed", {{"kind", key.kind}, {"why", describe(result.error())}});
+      if (!result)
+        log_warning("timers", "a timer's handler failed", {{"kind", key.kind}, {"why", describe(result.error())}});
       auto put = co_await as_result(put_off(key));
       if (!put) log_error("timers", "a timer can't be put off", {{"kind", key.kind}, {"why", describe(put.error())}});
     }

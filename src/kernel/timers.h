@@ -14,8 +14,8 @@
 namespace virga::kernel {
 
 struct Timer {
-  std::string kind;     // who handles it: "ddb.ttl"
-  std::string id;       // unique within the kind; setting it again replaces it
+  std::string kind;  // who handles it: "ddb.ttl"
+  std::string id;    // unique within the kind; setting it again replaces it
   Time due;
   std::string payload;
 };

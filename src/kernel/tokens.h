@@ -16,7 +16,8 @@ class Tokens {
   // The store's secret key, made on first use.
   static Task<std::string> load_key(kv::Db& db);
 
-  // `purpose` binds the token to what it is for ("dynamodb:ListTables:000000000000:us-east-1"): elsewhere it opens to nothing.
+  // `purpose` binds the token to what it is for ("dynamodb:ListTables:000000000000:us-east-1"): elsewhere it opens to
+  // nothing.
   std::string seal(std::string_view purpose, std::string_view payload) const;
   std::optional<std::string> open(std::string_view purpose, std::string_view token) const;
 

@@ -96,8 +96,8 @@ class Db {
   virtual std::unique_ptr<Reader> snapshot() = 0;
 
   // Completes with true once a commit after `since` has written or erased a key that starts with `prefix`, with false
-  // after `timeout` of real time. Never misses a change: read at a snapshot, then wait since its version. True also when
-  // `since` is too long ago to tell, so look again before acting. Needs a current executor.
+  // after `timeout` of real time. Never misses a change: read at a snapshot, then wait since its version. True also
+  // when `since` is too long ago to tell, so look again before acting. Needs a current executor.
   virtual Task<bool> wait_change(std::string prefix, Version since, Micros timeout) = 0;
   Task<bool> wait_log(std::string_view log, Version since, Micros timeout);
   // Ends the waits for exactly `prefix` as though something had changed.

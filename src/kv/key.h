@@ -13,7 +13,8 @@ namespace virga::kv {
 class KeyWriter {
  public:
   explicit KeyWriter(std::string_view tag) { text(tag); }
-  // Text or bytes of any content: 0x00 becomes 0x00 0xFF, and 0x00 0x01 ends it, so that no part is a prefix of another.
+  // Text or bytes of any content: 0x00 becomes 0x00 0xFF, and 0x00 0x01 ends it, so that no part is a prefix of
+  // another.
   KeyWriter& text(std::string_view part);
   KeyWriter& u8(uint8_t v);
   KeyWriter& u32(uint32_t v);

@@ -1,5 +1,6 @@
-// Leases: work that one holder at a time may do. Named, expiring, and fenced: each new holder gets a higher fence, which
-// it checks inside the transactions that do the work, so that a holder that slept through its time can change nothing.
+// Leases: work that one holder at a time may do. Named, expiring, and fenced: each new holder gets a higher fence,
+// which it checks inside the transactions that do the work, so that a holder that slept through its time can change
+// nothing.
 //
 //   auto lease = co_await acquire_lease(db, "logs.expiry", node, now, 10s);
 //   if (lease) co_await db.transact([&](Txn& tx) -> Task<void> { co_await require_lease(tx, *lease); … });

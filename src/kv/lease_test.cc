@@ -11,13 +11,16 @@ const Time kNow = Time::from_seconds(1000);
 class LeaseTest : public testing::Test {
  protected:
   std::unique_ptr<Db> db_ = open_mem();
-  std::optional<Lease> acquire(std::string holder, Time now) { return get(acquire_lease(*db_, "work", holder, now, kLife)); }
+  std::optional<Lease> acquire(std::string holder, Time now) {
+    return get(acquire_lease(*db_, "work", holder, now, kLife));
+  }
   // Whether work under the lease goes through.
   bool work(const Lease& lease) {
     return run(db_->transact([&](Txn& tx) -> Task<void> {
              co_await require_lease(tx, lease);
              tx.put("done", lease.holder);
-           })).has_value();
+           }))
+        .has_value();
   }
 };
 

@@ -6,8 +6,8 @@
 //   std::string bytes = kv::encode(queue);   Queue q = kv::decode<Queue>(bytes);
 //
 // Field types: bool, integers, double, std::string, Time, enums, std::optional, std::vector, std::map<std::string, T>,
-// std::pair, and nested structs with fields(). Numbers are never reused. Wire: LEB128 field number and byte length, then the value.
-// decode throws std::runtime_error on damage.
+// std::pair, and nested structs with fields(). Numbers are never reused. Wire: LEB128 field number and byte length,
+// then the value. decode throws std::runtime_error on damage.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,8 @@ namespace virga::kv {
 namespace detail {
 
 void put_varint(std::string& out, uint64_t v);
-uint64_t get_varint(std::string_view& in);          // throws std::runtime_error
-std::string_view get_bytes(std::string_view& in);   // a varint length and that many bytes
+uint64_t get_varint(std::string_view& in);         // throws std::runtime_error
+std::string_view get_bytes(std::string_view& in);  // a varint length and that many bytes
 
 class FieldWriter;
 class FieldReader;

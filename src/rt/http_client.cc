@@ -25,7 +25,9 @@ bool lists(std::string_view list, std::string_view word) {
   return false;
 }
 
-bool is_clean(std::string_view text) { return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos; }
+bool is_clean(std::string_view text) {
+  return text.find_first_of(std::string_view("\r\n\0", 3)) == std::string_view::npos;
+}
 
 }  // namespace
 
@@ -174,8 +176,14 @@ class HttpClient::ResponseBody final : public ByteSource {
  public:
   enum class Framing : uint8_t { kLength, kChunked, kUntilClose };
 
-  ResponseBody(std::shared_ptr<Pool> pool, std::unique_ptr<Connection> connection, Framing framing, uint64_t length, bool keep)
-      : pool_(std::move(pool)), connection_(std::move(connection)), framing_(framing), left_(length), length_(length), keep_(keep) {
+  ResponseBody(std::shared_ptr<Pool> pool, std::unique_ptr<Connection> connection, Framing framing, uint64_t length,
+               bool keep)
+      : pool_(std::move(pool)),
+        connection_(std::move(connection)),
+        framing_(framing),
+        left_(length),
+        length_(length),
+        keep_(keep) {
     if (framing_ == Framing::kLength && left_ == 0) end();
   }
 
@@ -213,7 +221,8 @@ class HttpClient::ResponseBody final : public ByteSource {
         co_await fail_with(std::move(more.error()));
       }
     }
-    std::string out(c.buffered().substr(0, framing_ == Framing::kLength ? std::min<uint64_t>(left_, kBodyPiece) : kBodyPiece));
+    std::string out(
+        c.buffered().substr(0, framing_ == Framing::kLength ? std::min<uint64_t>(left_, kBodyPiece) : kBodyPiece));
     c.consume(out.size());
     if (framing_ == Framing::kLength) {
       left_ -= out.size();
@@ -247,7 +256,8 @@ class HttpClient::ResponseBody final : public ByteSource {
       }
       const std::string size = co_await line();
       const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), left_, 16);
-      if (error != std::errc() || left_ > (1ull << 60) || (end != size.data() + size.size() && *end != ';' && *end != ' ')) {
+      if (error != std::errc() || left_ > (1ull << 60) ||
+          (end != size.data() + size.size() && *end != ';' && *end != ' ')) {
         co_return err::broken("The server's chunked coding is malformed.");
       }
       in_chunk_ = true;
@@ -327,9 +337,11 @@ std::string request_head(const ClientRequest& request, const Url& url) {
 }
 
 bool is_valid(const ClientRequest& request) {
-  if (request.method.empty() || !is_clean(request.method) || request.method.find(' ') != std::string::npos) return false;
+  if (request.method.empty() || !is_clean(request.method) || request.method.find(' ') != std::string::npos)
+    return false;
   return std::all_of(request.headers.begin(), request.headers.end(), [](const auto& field) {
-    return !field.first.empty() && is_clean(field.first) && is_clean(field.second) && field.first.find_first_of(": ") == std::string::npos;
+    return !field.first.empty() && is_clean(field.first) && is_clean(field.second) &&
+           field.first.find_first_of(": ") == std::string::npos;
   });
 }
 
@@ -354,40 +366,44 @@ Task<ClientResponse> HttpClient::send(ClientRequest request) {
     // Sends and reads the head; a failure before the first byte of an answer may mean that a kept connection was stale.
     ClientResponse response;
     bool old = false;
-    auto attempt = co_await as_result([](Connection& c, const ClientRequest& request, const std::string& head,
-                                         const HttpClientOptions& options, ClientResponse& response, bool& old) -> Task<void> {
-      const std::array<iovec, 2> start{piece(head), piece(request.stream ? std::string_view() : request.body)};
-      co_await c.write(start, options.idle_time);
-      if (request.stream) {
-        const bool chunked = !request.stream->size();
-        uint64_t left = request.stream->size().value_or(0);
-        while (auto part = co_await request.stream->next()) {
-          if (part->empty()) continue;
-          if (!chunked && part->size() > left) co_await fail(err::broken("The request's body is longer than announced."));
-          left -= chunked ? 0 : part->size();
-          char size[20];
-          const int digits = chunked ? snprintf(size, sizeof size, "%zx\r\n", part->size()) : 0;
-          const std::array<iovec, 3> pieces{piece({size, static_cast<size_t>(digits)}), piece(*part), piece(chunked ? "\r\n" : "")};
-          co_await c.write(pieces, options.idle_time);
-        }
-        if (left > 0) co_await fail(err::broken("The request's body is shorter than announced."));
-        const iovec last = piece("0\r\n\r\n");
-        if (chunked) co_await c.write({&last, 1}, options.idle_time);
-      }
-      while (true) {
-        size_t end;
-        while ((end = c.buffered().find("\r\n\r\n")) == std::string_view::npos) {
-          if (c.buffered().size() > options.most_head) co_await fail(err::broken("The server's header fields are too large."));
-          co_await c.more(options.answer_time);
-        }
-        response = {};
-        if (!parse_response_head(c.buffered().substr(0, end), response, old)) {
-          co_await fail(err::broken("The server's answer is not HTTP."));
-        }
-        c.consume(end + 4);
-        if (response.status >= 200 || response.status == 101) co_return;
-      }
-    }(c, request, head, options, response, old));
+    auto attempt =
+        co_await as_result([](Connection& c, const ClientRequest& request, const std::string& head,
+                              const HttpClientOptions& options, ClientResponse& response, bool& old) -> Task<void> {
+          const std::array<iovec, 2> start{piece(head), piece(request.stream ? std::string_view() : request.body)};
+          co_await c.write(start, options.idle_time);
+          if (request.stream) {
+            const bool chunked = !request.stream->size();
+            uint64_t left = request.stream->size().value_or(0);
+            while (auto part = co_await request.stream->next()) {
+              if (part->empty()) continue;
+              if (!chunked && part->size() > left)
+                co_await fail(err::broken("The request's body is longer than announced."));
+              left -= chunked ? 0 : part->size();
+              char size[20];
+              const int digits = chunked ? snprintf(size, sizeof size, "%zx\r\n", part->size()) : 0;
+              const std::array<iovec, 3> pieces{piece({size, static_cast<size_t>(digits)}), piece(*part),
+                                                piece(chunked ? "\r\n" : "")};
+              co_await c.write(pieces, options.idle_time);
+            }
+            if (left > 0) co_await fail(err::broken("The request's body is shorter than announced."));
+            const iovec last = piece("0\r\n\r\n");
+            if (chunked) co_await c.write({&last, 1}, options.idle_time);
+          }
+          while (true) {
+            size_t end;
+            while ((end = c.buffered().find("\r\n\r\n")) == std::string_view::npos) {
+              if (c.buffered().size() > options.most_head)
+                co_await fail(err::broken("The server's header fields are too large."));
+              co_await c.more(options.answer_time);
+            }
+            response = {};
+            if (!parse_response_head(c.buffered().substr(0, end), response, old)) {
+              co_await fail(err::broken("The server's answer is not HTTP."));
+            }
+            c.consume(end + 4);
+            if (response.status >= 200 || response.status == 101) co_return;
+          }
+        }(c, request, head, options, response, old));
     if (!attempt) {
       const bool stale = c.used_before && !c.timed_out && c.buffered().empty() && !request.stream;
       if (stale) continue;
@@ -418,7 +434,8 @@ Task<ClientResponse> HttpClient::send(ClientRequest request) {
 Task<HttpClient::Whole> HttpClient::fetch(ClientRequest request, size_t most) {
   ClientResponse response = co_await send(std::move(request));
   Whole out{response.status, std::move(response.headers), {}};
-  out.body = co_await read_all(*response.body, most, err::broken(cat("The server's answer is larger than ", most, " bytes.")));
+  out.body =
+      co_await read_all(*response.body, most, err::broken(cat("The server's answer is larger than ", most, " bytes.")));
   co_return out;
 }
 

@@ -22,7 +22,7 @@ std::string_view find_field(const HeaderFields& fields, std::string_view name);
 
 struct Url {
   bool secure = false;
-  std::string host;    // without brackets
+  std::string host;  // without brackets
   uint16_t port = 80;
   std::string target;  // path and query, at least "/"
 };
@@ -35,7 +35,7 @@ struct ClientRequest {
   std::string unix_path;  // connect to this socket instead of the address's host
   HeaderFields headers;   // Host, Content-Length and Connection are written for you unless given
   std::string body;
-  Body stream;            // instead of body; sent with its size, or chunked when it has none
+  Body stream;  // instead of body; sent with its size, or chunked when it has none
 };
 
 struct ClientResponse {

@@ -11,9 +11,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include <asio/basic_stream_socket.hpp>
 #include <asio/buffer.hpp>
 #include <asio/generic/stream_protocol.hpp>
-#include <asio/basic_stream_socket.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 

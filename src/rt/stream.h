@@ -116,8 +116,8 @@ Task<std::unique_ptr<Stream>> connect_tcp(std::string host, uint16_t port, Milli
 Task<std::unique_ptr<Stream>> connect_unix(std::string path, Millis timeout);
 
 namespace err {
-Error unreachable(std::string message);   // no connection
-Error broken(std::string message);        // a connection or protocol that failed half-way
+Error unreachable(std::string message);  // no connection
+Error broken(std::string message);       // a connection or protocol that failed half-way
 Error timed_out(std::string message);
 }  // namespace err
 

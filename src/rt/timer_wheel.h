@@ -34,8 +34,8 @@ class CoarseTimer {
   }
   CoarseTimer* next_ = nullptr;
   CoarseTimer* prev_ = nullptr;
-  uint64_t due_ = kNever;   // tick at which it expires
-  uint64_t looked_ = 0;     // tick at which the wheel looks at it next
+  uint64_t due_ = kNever;  // tick at which it expires
+  uint64_t looked_ = 0;    // tick at which the wheel looks at it next
 };
 
 // Expires timers up to two ticks late, never early. Not thread-safe.

@@ -28,7 +28,9 @@ struct Free {
 template <class T>
 using Owned = std::unique_ptr<T, Free>;
 
-Owned<BIO> memory(std::string_view text) { return Owned<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))); }
+Owned<BIO> memory(std::string_view text) {
+  return Owned<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
 std::string text_in(BIO* bio) {
   char* data;
   const long size = BIO_get_mem_data(bio, &data);
@@ -53,7 +55,8 @@ std::shared_ptr<const Chain> read_certificate(const Certificate& certificate) {
   bio = memory(certificate.key_pem);
   chain->key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
   if (!chain->key) refuse("The private key is not PEM");
-  if (X509_check_private_key(chain->leaf.get(), chain->key.get()) != 1) refuse("The private key is not the certificate's");
+  if (X509_check_private_key(chain->leaf.get(), chain->key.get()) != 1)
+    refuse("The private key is not the certificate's");
   return chain;
 }
 
@@ -69,7 +72,8 @@ bool use(SSL* ssl, const Chain& chain) {
 
 constexpr unsigned char kProtocols[] = "\x02h2\x08http/1.1";
 
-int choose_protocol(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* offered, unsigned offered_size, void*) {
+int choose_protocol(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* offered,
+                    unsigned offered_size, void*) {
   // Ours first; a client that offers neither goes on without ALPN.
   return SSL_select_next_proto(const_cast<unsigned char**>(out), size, kProtocols, sizeof kProtocols - 1, offered,
                                offered_size) == OPENSSL_NPN_NEGOTIATED
@@ -91,7 +95,8 @@ Certificate self_signed(const std::vector<std::string>& names, int days) {
   X509_set_pubkey(x.get(), key.get());
   X509_NAME* name = X509_get_subject_name(x.get());
   const std::string common = names.empty() ? "virga" : names.front();
-  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common.c_str()), -1, -1, 0);
+  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(common.c_str()), -1, -1,
+                             0);
   X509_set_issuer_name(x.get(), name);
   std::string alternatives;
   for (const std::string& n : names) {
@@ -190,7 +195,8 @@ TlsClient::TlsClient(const TlsClientOptions& options) : impl_(std::make_unique<I
     protocols += protocol;
   }
   if (!protocols.empty()) {
-    SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols.data()), static_cast<unsigned>(protocols.size()));
+    SSL_CTX_set_alpn_protos(context, reinterpret_cast<const unsigned char*>(protocols.data()),
+                            static_cast<unsigned>(protocols.size()));
   }
 }
 
@@ -213,7 +219,8 @@ Task<std::unique_ptr<Stream>> TlsClient::connect(std::string host, uint16_t port
   auto done = co_await as_result(stream->handshake(timeout));
   if (!done) {
     const Error* error = error_of(done);
-    co_return err::unreachable(cat("Cannot connect to ", host, ":", port, ": ", error ? error->message : describe(done.error())));
+    co_return err::unreachable(
+        cat("Cannot connect to ", host, ":", port, ": ", error ? error->message : describe(done.error())));
   }
   co_return std::move(stream);
 }

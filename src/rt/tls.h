@@ -48,10 +48,10 @@ class TlsServer {
 };
 
 struct TlsClientOptions {
-  std::string roots_pem;                 // trusted beside the system's roots
+  std::string roots_pem;  // trusted beside the system's roots
   bool system_roots = true;
-  bool verify = true;                    // false only where a person asked for it
-  std::vector<std::string> protocols;    // ALPN, in order of preference
+  bool verify = true;                  // false only where a person asked for it
+  std::vector<std::string> protocols;  // ALPN, in order of preference
 };
 
 class TlsClient {

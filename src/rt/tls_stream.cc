@@ -42,7 +42,12 @@ std::string openssl_error() {
 }
 
 TlsStream::TlsStream(Reactor& reactor, int fd, SSL* ssl)
-    : reactor_(reactor), fd_(fd), ssl_(ssl), watch_(std::in_place, reactor, fd), peer_(peer_of(fd)), local_port_(local_port_of(fd)) {
+    : reactor_(reactor),
+      fd_(fd),
+      ssl_(ssl),
+      watch_(std::in_place, reactor, fd),
+      peer_(peer_of(fd)),
+      local_port_(local_port_of(fd)) {
   prepare_socket(fd);
   SSL_set_fd(ssl_, fd);
   SSL_set_mode(ssl_, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);

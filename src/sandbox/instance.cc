@@ -103,7 +103,9 @@ void Core::drain_output() {
 Task<Outcome> Core::collect(Outcome begun) {
   static constexpr ErrorShape kTooLarge{.code = "Function.ResponseSizeTooLarge"};
   Result<std::string> all = co_await as_result(
-      read_all(*begun.stream, kMostResponse, {.shape = &kTooLarge, .message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."}));
+      read_all(*begun.stream, kMostResponse,
+               {.shape = &kTooLarge,
+                .message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."}));
   const Error* refused = error_of(all);
   begun.stream = nullptr;  // what is left of a stream that is too large goes into nothing
   while (streaming_) co_await sleep_for(std::chrono::milliseconds(1));

@@ -17,7 +17,8 @@
 
 namespace virga::sandbox {
 
-inline constexpr size_t kMostPerTurn = 1024 * 1024;  // bytes read of a program before others on its executor get their turn
+inline constexpr size_t kMostPerTurn =
+    1024 * 1024;  // bytes read of a program before others on its executor get their turn
 inline constexpr size_t kMostResponse = 6 * 1024 * 1024 + 100;  // AWS's 6,291,556 bytes
 
 // What a Core needs of the pool, which outlives it.

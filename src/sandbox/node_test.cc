@@ -30,13 +30,15 @@ TEST(Node, AnswersWithWhatTheHandlerReturns) {
 
 TEST(Node, KnowsModulesAndFolders) {
   Folder modules, typed, nested;
-  modules.write("app.mjs", "import fs from 'node:fs'; const x = await Promise.resolve(7); export const handler = async () => x;");
+  modules.write("app.mjs",
+                "import fs from 'node:fs'; const x = await Promise.resolve(7); export const handler = async () => x;");
   typed.write("package.json", R"({"type":"module"})").write("app.js", "export const handler = () => 8;");
   nested.write("a/b/app.js", "exports.deep = { handler: (e, c, callback) => callback(null, 9) };");
   Log log;
   EXPECT_EQ(invoke(node(modules.path()), log).payload, "7") << log.text();
   EXPECT_EQ(invoke(node(nested.path(), "a/b/app.deep.handler"), log).payload, "9") << log.text();
-  EXPECT_EQ(invoke(node(typed.path()), log).payload, "null") << log.text();  // what it returns at once is not the answer
+  EXPECT_EQ(invoke(node(typed.path()), log).payload, "null")
+      << log.text();  // what it returns at once is not the answer
 }
 
 TEST(Node, WaitsForAnEmptyEventLoopWhenAskedTo) {
@@ -75,7 +77,8 @@ TEST(Node, TellsErrors) {
   EXPECT_EQ(document.string_or("errorMessage"), "no luck");
   EXPECT_EQ(document.find("trace")->as_array().at(0).as_string(), "Sad: no luck");
   ASSERT_EQ(log.lines.size(), 1u);
-  EXPECT_NE(log.lines[0].find("\tERROR\tInvoke Error\t{\"errorType\":\"Sad\",\"errorMessage\":\"no luck\",\"stack\":["), std::string::npos)
+  EXPECT_NE(log.lines[0].find("\tERROR\tInvoke Error\t{\"errorType\":\"Sad\",\"errorMessage\":\"no luck\",\"stack\":["),
+            std::string::npos)
       << log.lines[0];
   EXPECT_TRUE(out.reusable);
   out = invoke(node(code.path()), log, R"({"plain":1})");
@@ -106,7 +109,8 @@ TEST(Node, TellsWhyItCannotStart) {
     std::string code, handler, type, message;
   };
   const Case cases[] = {
-      {"require('nothing-like-it');", "app.handler", "Runtime.ImportModuleError", "Error: Cannot find module 'nothing-like-it'"},
+      {"require('nothing-like-it');", "app.handler", "Runtime.ImportModuleError",
+       "Error: Cannot find module 'nothing-like-it'"},
       {"exports.other = 1;", "app.handler", "Runtime.HandlerNotFound", "app.handler is undefined or not exported"},
       {"exports.handler = 1;", "app.handler", "Runtime.HandlerNotFound", "app.handler is not a function"},
       {"const = ;", "app.handler", "Runtime.UserCodeSyntaxError", "SyntaxError: "},
@@ -147,8 +151,10 @@ TEST(Node, GivesTheContextAwsGives) {
   Folder code;
   code.write("app.js",
              "exports.handler = async (event, c) => { const r = c.getRemainingTimeInMillis();\n"
-             "  return [c.functionName, c.functionVersion, c.memoryLimitInMB, c.logGroupName, c.logStreamName, c.invokedFunctionArn,\n"
-             "    c.clientContext.custom, c.identity.cognitoIdentityId, r > 5000 && r <= 10000, process.env._X_AMZN_TRACE_ID,\n"
+             "  return [c.functionName, c.functionVersion, c.memoryLimitInMB, c.logGroupName, c.logStreamName, "
+             "c.invokedFunctionArn,\n"
+             "    c.clientContext.custom, c.identity.cognitoIdentityId, r > 5000 && r <= 10000, "
+             "process.env._X_AMZN_TRACE_ID,\n"
              "    process.cwd(), process.env.AWS_EXECUTION_ENV]; };");
   Log log;
   std::vector<Invocation> calls;
@@ -156,9 +162,10 @@ TEST(Node, GivesTheContextAwsGives) {
   calls[0].client_context = R"({"custom":{"k":"v"}})";
   calls[0].cognito_identity = R"({"cognitoIdentityId":"me"})";
   calls[0].trace = "Root=1-2-3";
-  EXPECT_EQ(invoke(node(code.path()), log, std::move(calls)).payload,
-            R"(["f","$LATEST","128","/aws/lambda/f","2024/05/01/[$LATEST]x","arn:aws:lambda:us-east-1:000000000000:function:f",)"
-            R"({"k":"v"},"me",true,"Root=1-2-3","/var/task","AWS_Lambda_nodejs20.x"])")
+  EXPECT_EQ(
+      invoke(node(code.path()), log, std::move(calls)).payload,
+      R"(["f","$LATEST","128","/aws/lambda/f","2024/05/01/[$LATEST]x","arn:aws:lambda:us-east-1:000000000000:function:f",)"
+      R"({"k":"v"},"me",true,"Root=1-2-3","/var/task","AWS_Lambda_nodejs20.x"])")
       << log.text();
 }
 
@@ -182,21 +189,22 @@ TEST(Node, StreamsItsAnswer) {
              "    if (!stream.write('x'.repeat(event.size))) await new Promise((r) => stream.once('drain', r));\n"
              "    if (event.failAt === i) throw new Error('midway');\n  }\n  stream.end();\n});");
   auto streamed = [&](const std::string& payload, Log& log) {
-    auto result = run([](Spec spec, std::string payload, Log& log) -> Task<std::tuple<Outcome, std::string, std::string>> {
-      auto instance = co_await sandboxes().start(std::move(spec), log.sink());
-      Invocation in = call(payload);
-      in.stream = true;
-      Outcome out = co_await instance->invoke(std::move(in));
-      std::string text, failure;
-      while (out.stream) {
-        auto chunk = co_await as_result(out.stream->next());
-        if (!chunk) failure = describe(chunk.error());
-        if (!chunk || !*chunk) break;
-        text += **chunk;
-      }
-      out.stream = nullptr;  // it belongs to this executor
-      co_return std::tuple(std::move(out), std::move(text), std::move(failure));
-    }(node(code.path()), payload, log));
+    auto result =
+        run([](Spec spec, std::string payload, Log& log) -> Task<std::tuple<Outcome, std::string, std::string>> {
+          auto instance = co_await sandboxes().start(std::move(spec), log.sink());
+          Invocation in = call(payload);
+          in.stream = true;
+          Outcome out = co_await instance->invoke(std::move(in));
+          std::string text, failure;
+          while (out.stream) {
+            auto chunk = co_await as_result(out.stream->next());
+            if (!chunk) failure = describe(chunk.error());
+            if (!chunk || !*chunk) break;
+            text += **chunk;
+          }
+          out.stream = nullptr;  // it belongs to this executor
+          co_return std::tuple(std::move(out), std::move(text), std::move(failure));
+        }(node(code.path()), payload, log));
     EXPECT_TRUE(result);
     return std::move(*result);
   };
@@ -226,7 +234,8 @@ TEST(Node, CollectsAStreamForWhoWantsItWhole) {
              "  if (event.fail) throw new Error('at the end');\n  stream.end();\n});");
   Log log;
   std::vector<Invocation> calls;
-  for (const char* event : {R"({"chunks":100})", R"({"chunks":1,"fail":1})", R"({"chunks":20})"}) calls.push_back(call(event));
+  for (const char* event : {R"({"chunks":100})", R"({"chunks":1,"fail":1})", R"({"chunks":20})"})
+    calls.push_back(call(event));
   Outcome out = invoke(node(code.path()), log, {calls[0]});
   EXPECT_EQ(Json::parse(out.payload).string_or("errorType"), "Function.ResponseSizeTooLarge");
   EXPECT_TRUE(out.reusable);

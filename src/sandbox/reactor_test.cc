@@ -68,7 +68,8 @@ TEST(Reactor, StartsAndCallsQuickly) {
     whole.limits.memory_mb = 1769;
     auto done = rt::run_on(reactors[0], measure(whole, 12, timing));
     ASSERT_TRUE(done) << describe(done.error());
-    std::printf("%s: first call %.0f us, warm call %.0f us (medians)\n", spec.runtime.c_str(), median(timing.cold), median(timing.warm));
+    std::printf("%s: first call %.0f us, warm call %.0f us (medians)\n", spec.runtime.c_str(), median(timing.cold),
+                median(timing.warm));
     EXPECT_LT(median(timing.cold), 50'000);
     EXPECT_LT(median(timing.warm), 5'000);
   }
@@ -92,7 +93,8 @@ TEST(Reactor, MovesBetweenReactors) {
   }
   instance.reset();  // from a thread that is nobody's
   // Its end reaches its home while that still runs.
-  ASSERT_TRUE(rt::run_on(reactors[0], [](int ms) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(ms)); }(50)));
+  ASSERT_TRUE(
+      rt::run_on(reactors[0], [](int ms) -> Task<void> { co_await sleep_for(std::chrono::milliseconds(ms)); }(50)));
 }
 
 TEST(Reactor, RunsManyAtOnce) {
@@ -156,12 +158,14 @@ TEST(Lifecycle, NothingOutlivesVirga) {
     }(*own, python(code.path())));
     ::_exit(0);
   }
-  for (int i = 0; i < 300 && processes_with(state).size() < 3; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 300 && processes_with(state).size() < 3; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_GE(processes_with(state).size(), 2u) << "the launcher and the first process of a sandbox";
   std::this_thread::sleep_for(std::chrono::milliseconds(200));
   ::kill(virga, SIGKILL);
   ::waitpid(virga, nullptr, 0);
-  for (int i = 0; i < 300 && !processes_with(state).empty(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 300 && !processes_with(state).empty(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   EXPECT_TRUE(processes_with(state).empty());
   std::filesystem::remove_all(state);
 }
@@ -197,7 +201,9 @@ TEST(Lifecycle, EndsWithItsLauncher) {
   next.state_directory = state;
   own = open(std::move(next));
   own->capabilities();
-  EXPECT_EQ(std::system("find /sys/fs/cgroup -type d -name 'virga.*' 2>/dev/null | while read d; do kill -0 ${d##*.} 2>/dev/null || echo $d; done | grep . ") , 256);
+  EXPECT_EQ(std::system("find /sys/fs/cgroup -type d -name 'virga.*' 2>/dev/null | while read d; do kill -0 ${d##*.} "
+                        "2>/dev/null || echo $d; done | grep . "),
+            256);
   own.reset();
   std::filesystem::remove_all(state);
 }
@@ -232,7 +238,8 @@ TEST(Door, IsReachedFromInside) {
   Folder code;
   code.write("app.py",
              "import os, urllib.request\ndef handler(event, context):\n"
-             "  return [os.environ['AWS_ENDPOINT_URL'], urllib.request.urlopen(os.environ['AWS_ENDPOINT_URL']).read().decode()]\n");
+             "  return [os.environ['AWS_ENDPOINT_URL'], "
+             "urllib.request.urlopen(os.environ['AWS_ENDPOINT_URL']).read().decode()]\n");
   auto ran = run([](Sandboxes& own, Spec spec) -> Task<std::string> {
     auto instance = co_await own.start(std::move(spec), [](std::string_view, std::string_view) {});
     Outcome out = co_await instance->invoke(call("{}"));

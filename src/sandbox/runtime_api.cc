@@ -11,20 +11,29 @@ constexpr size_t kMostHead = 64 * 1024;
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](unsigned char c) {
-    return c > 32 && c < 127 && std::string_view("()<>@,;:\\\"/[]?={}").find(static_cast<char>(c)) == std::string_view::npos;
+    return c > 32 && c < 127 &&
+           std::string_view("()<>@,;:\\\"/[]?={}").find(static_cast<char>(c)) == std::string_view::npos;
   });
 }
 
 std::string_view reason(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 202: return "Accepted";
-    case 400: return "Bad Request";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 413: return "Payload Too Large";
-    default: return "Error";
+    case 200:
+      return "OK";
+    case 202:
+      return "Accepted";
+    case 400:
+      return "Bad Request";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 413:
+      return "Payload Too Large";
+    default:
+      return "Error";
   }
 }
 
@@ -147,8 +156,10 @@ size_t ApiParser::feed(std::string_view bytes) {
           state_ = State::kDone;
         } else {
           head_size_ += line_.size();
-          if (head_size_ > kMostHead) bad();
-          else take_head_line();
+          if (head_size_ > kMostHead)
+            bad();
+          else
+            take_head_line();
           line_.clear();
         }
         break;

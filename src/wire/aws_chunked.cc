@@ -21,7 +21,8 @@ constexpr ErrorShape kBadDigest{"BadDigest", 400, Fault::kSender, {}};
   throw Error{&shape, std::move(message), nullptr, std::move(internal)};
 }
 [[noreturn]] void malformed(std::string internal) {
-  refuse(kInvalidRequest, "The request body is not in the aws-chunked coding that its headers announce.", std::move(internal));
+  refuse(kInvalidRequest, "The request body is not in the aws-chunked coding that its headers announce.",
+         std::move(internal));
 }
 
 struct KindName {
@@ -64,11 +65,19 @@ Checksum::Checksum(ChecksumKind kind) : kind_(kind) {
 
 void Checksum::update(std::string_view bytes) {
   switch (kind_) {
-    case ChecksumKind::kCrc32: crc_ = crc32(bytes, static_cast<uint32_t>(crc_)); break;
-    case ChecksumKind::kCrc32c: crc_ = crc32c(bytes, static_cast<uint32_t>(crc_)); break;
-    case ChecksumKind::kCrc64Nvme: crc_ = crc64nvme(bytes, crc_); break;
+    case ChecksumKind::kCrc32:
+      crc_ = crc32(bytes, static_cast<uint32_t>(crc_));
+      break;
+    case ChecksumKind::kCrc32c:
+      crc_ = crc32c(bytes, static_cast<uint32_t>(crc_));
+      break;
+    case ChecksumKind::kCrc64Nvme:
+      crc_ = crc64nvme(bytes, crc_);
+      break;
     case ChecksumKind::kSha1:
-    case ChecksumKind::kSha256: hasher_->update(bytes); break;
+    case ChecksumKind::kSha256:
+      hasher_->update(bytes);
+      break;
   }
 }
 
@@ -76,10 +85,16 @@ std::string Checksum::finish() {
   std::string raw;
   switch (kind_) {
     case ChecksumKind::kCrc32:
-    case ChecksumKind::kCrc32c: append_be32(raw, static_cast<uint32_t>(crc_)); break;
-    case ChecksumKind::kCrc64Nvme: append_be64(raw, crc_); break;
+    case ChecksumKind::kCrc32c:
+      append_be32(raw, static_cast<uint32_t>(crc_));
+      break;
+    case ChecksumKind::kCrc64Nvme:
+      append_be64(raw, crc_);
+      break;
     case ChecksumKind::kSha1:
-    case ChecksumKind::kSha256: raw = hasher_->finish(); break;
+    case ChecksumKind::kSha256:
+      raw = hasher_->finish();
+      break;
   }
   return base64_encode(raw);
 }
@@ -171,14 +186,16 @@ void AwsChunkedDecoder::take_data(std::string_view data, std::string& out) {
 
 void AwsChunkedDecoder::end_chunk() {
   if (!options_.is_signed) return;
-  if (!options_.verify_chunk || !options_.verify_chunk(hex_encode(chunk_hash_->finish()), signature_)) throw sigv4::chunk_mismatch();
+  if (!options_.verify_chunk || !options_.verify_chunk(hex_encode(chunk_hash_->finish()), signature_))
+    throw sigv4::chunk_mismatch();
   chunk_hash_.reset();
 }
 
 void AwsChunkedDecoder::finish() {
   if (state_ != State::kTail) refuse(kIncompleteBody, "The request body terminated unexpectedly.");
   if (options_.decoded_length && total_ != *options_.decoded_length) {
-    refuse(kIncompleteBody, "You did not provide the number of bytes specified by the x-amz-decoded-content-length header.");
+    refuse(kIncompleteBody,
+           "You did not provide the number of bytes specified by the x-amz-decoded-content-length header.");
   }
   // Clients disagree about line ends and empty lines here; nothing can hide in them, since the body ends here.
   std::vector<std::string> canonical;
@@ -212,7 +229,8 @@ void AwsChunkedDecoder::finish() {
   }
   if (options_.is_signed && options_.has_trailer) {
     std::sort(canonical.begin(), canonical.end());
-    if (!options_.verify_trailer || !options_.verify_trailer(join(canonical, ""), signature)) throw sigv4::chunk_mismatch();
+    if (!options_.verify_trailer || !options_.verify_trailer(join(canonical, ""), signature))
+      throw sigv4::chunk_mismatch();
   }
   check_checksums();
 }

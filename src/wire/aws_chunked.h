@@ -36,8 +36,8 @@ class Checksum {
 };
 
 struct AwsChunkedOptions {
-  bool is_signed = false;    // STREAMING-AWS4-…: every chunk has a signature
-  bool has_trailer = false;  // …-TRAILER: fields follow the last chunk
+  bool is_signed = false;                  // STREAMING-AWS4-…: every chunk has a signature
+  bool has_trailer = false;                // …-TRAILER: fields follow the last chunk
   std::optional<uint64_t> decoded_length;  // from x-amz-decoded-content-length; checked when given
   // Names announced by x-amz-trailer. Each must come; a checksum among them is verified.
   std::vector<std::string> trailer_names;

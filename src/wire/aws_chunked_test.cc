@@ -37,7 +37,8 @@ AwsChunkedOptions unsigned_with(std::string trailer, uint64_t length) {
 TEST(AwsChunked, DecodesEverySplitAndVerifiesTheChecksum) {
   std::string sum;
   append_be32(sum, crc32("hello world"));
-  const std::string good = cat("6\r\nhello \r\n5\r\nworld\r\n0\r\nx-amz-checksum-crc32:", base64_encode(sum), "\r\n\r\n");
+  const std::string good =
+      cat("6\r\nhello \r\n5\r\nworld\r\n0\r\nx-amz-checksum-crc32:", base64_encode(sum), "\r\n\r\n");
   for (size_t step = 1; step <= good.size(); ++step) {
     const Decoded d = decode(good, unsigned_with("x-amz-checksum-crc32", 11), step);
     EXPECT_EQ(d.code, "");
@@ -47,7 +48,8 @@ TEST(AwsChunked, DecodesEverySplitAndVerifiesTheChecksum) {
 }
 
 TEST(AwsChunked, KnowsEveryChecksum) {
-  for (const ChecksumKind kind : {ChecksumKind::kCrc32, ChecksumKind::kCrc32c, ChecksumKind::kCrc64Nvme, ChecksumKind::kSha1, ChecksumKind::kSha256}) {
+  for (const ChecksumKind kind : {ChecksumKind::kCrc32, ChecksumKind::kCrc32c, ChecksumKind::kCrc64Nvme,
+                                  ChecksumKind::kSha1, ChecksumKind::kSha256}) {
     Checksum sum(kind);
     sum.update("ab");
     sum.update("c");
@@ -85,7 +87,9 @@ TEST(AwsChunked, HandsSignaturesToWhoeverKnowsTheKey) {
     return signature[0] != 'f';
   };
   const std::string a(64, 'a'), b(64, 'b'), f(64, 'f');
-  const auto text = [](std::string_view x, std::string_view y) { return cat("3;chunk-signature=", x, "\r\nabc\r\n0;chunk-signature=", y, "\r\n\r\n"); };
+  const auto text = [](std::string_view x, std::string_view y) {
+    return cat("3;chunk-signature=", x, "\r\nabc\r\n0;chunk-signature=", y, "\r\n\r\n");
+  };
   EXPECT_EQ(decode(text(a, b), o).code, "");
   EXPECT_EQ(signatures, (std::vector{a, b}));
   EXPECT_EQ(hashes[0], hex_encode(sha256("abc")));

@@ -24,7 +24,8 @@ HttpResponse write_error(Protocol protocol, const ServiceModel* service, const O
 
 // The client's half, for the command line and for tests of the codecs.
 HttpRequest write_request(Protocol protocol, const OperationModel& op, const void* input);
-void read_output(Protocol protocol, const OperationModel& op, const HttpResponse& response, std::string_view body, void* output);
+void read_output(Protocol protocol, const OperationModel& op, const HttpResponse& response, std::string_view body,
+                 void* output);
 
 // Throws Error ValidationException (or the service's own wording) listing every violation, as AWS does.
 void check_constraints(const OperationModel& op, const void* input);

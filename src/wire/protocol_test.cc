@@ -31,7 +31,8 @@ Input full() {
   in.blob = std::string("\0\xFF", 2);
   in.when = Time::from_millis(1714564800123);
   in.colour = Colour::Green;
-  in.tags = std::vector<Nested>{Nested{"ka", "v & <1>", Nested{"ch", std::nullopt, {}}}, Nested{"kb", std::nullopt, {}}};
+  in.tags =
+      std::vector<Nested>{Nested{"ka", "v & <1>", Nested{"ch", std::nullopt, {}}}, Nested{"kb", std::nullopt, {}}};
   in.names = Strings{"aa", "bb"};
   in.colours = std::vector<Colour>{Colour::Green, Colour::Red};
   in.attributes = StringMap{{"xx", "1"}, {"yy", ""}};
@@ -39,11 +40,11 @@ Input full() {
   return in;
 }
 
-std::string body_text(const HttpRequest& request) { return run(read_all(*request.body, 1 << 20, door::internal_failure())).value(); }
-
-void expect_same(const Input& a, const Input& b) {
-  EXPECT_EQ(to_json(kInput, &a).dump(), to_json(kInput, &b).dump());
+std::string body_text(const HttpRequest& request) {
+  return run(read_all(*request.body, 1 << 20, door::internal_failure())).value();
 }
+
+void expect_same(const Input& a, const Input& b) { EXPECT_EQ(to_json(kInput, &a).dump(), to_json(kInput, &b).dump()); }
 
 template <class T>
 T read_as(Protocol protocol, const OperationModel& op, std::string_view body) {
@@ -83,15 +84,17 @@ INSTANTIATE_TEST_SUITE_P(Protocols, RoundTrip,
 TEST(Json, WritesAsAwsDoes) {
   Input in = full();
   in.document = Json::parse(R"({"a":[1]})");
-  EXPECT_EQ(write_output(Protocol::kJson10, kDo, &in, "r").body,
-            R"({"Name":"abc","Count":3,"Big":1099511627776,"Ratio":0.5,"Flag":true,"Blob":"AP8=","When":1714564800.123,)"
-            R"("Colour":"GREEN","Tags":[{"Key":"ka","Value":"v & <1>","Child":{"Key":"ch"}},{"Key":"kb"}],)"
-            R"("Names":["aa","bb"],"Colours":["GREEN","RED"],"Attributes":{"xx":"1","yy":""},"Document":{"a":[1]},)"
-            R"("Nested":{"Key":"nk","Value":"nv"}})");
+  EXPECT_EQ(
+      write_output(Protocol::kJson10, kDo, &in, "r").body,
+      R"({"Name":"abc","Count":3,"Big":1099511627776,"Ratio":0.5,"Flag":true,"Blob":"AP8=","When":1714564800.123,)"
+      R"("Colour":"GREEN","Tags":[{"Key":"ka","Value":"v & <1>","Child":{"Key":"ch"}},{"Key":"kb"}],)"
+      R"("Names":["aa","bb"],"Colours":["GREEN","RED"],"Attributes":{"xx":"1","yy":""},"Document":{"a":[1]},)"
+      R"("Nested":{"Key":"nk","Value":"nv"}})");
 }
 
 TEST(Json, IgnoresWhatItDoesNotKnowAndNulls) {
-  const Input in = read_as<Input>(Protocol::kJson10, kDo, R"({"Other":{"x":[1]},"Count":null,"Name":"abc","Names":["aa",null]})");
+  const Input in =
+      read_as<Input>(Protocol::kJson10, kDo, R"({"Other":{"x":[1]},"Count":null,"Name":"abc","Names":["aa",null]})");
   EXPECT_EQ(in.name, "abc");
   EXPECT_FALSE(in.count);
   EXPECT_EQ(in.names->size(), 1u);
@@ -107,45 +110,60 @@ TEST(Json, RefusesInTheWordsOfAws) {
   EXPECT_EQ(message_of(R"({"Attributes":1})"), "Expected map or null");
   EXPECT_EQ(message_of(R"({"Nested":1})"), "Expected null");
   EXPECT_EQ(message_of("[]"), "Start of list found where not expected");
-  for (const std::string_view text : {"", "{", "null", "{} {}", "{\"Name\":\"x\",}"}) EXPECT_EQ(message_of(text), "") << text;
+  for (const std::string_view text : {"", "{", "null", "{} {}", "{\"Name\":\"x\",}"})
+    EXPECT_EQ(message_of(text), "") << text;
   EXPECT_EQ(refusal(Protocol::kJson10, kDo, "{").shape->code, "SerializationException");
   EXPECT_EQ(refusal(Protocol::kRestJson, kRestOperations[0], "{").shape->code, "InvalidRequestContentException");
 }
 
-TEST(Json, FractionsBecomeIntegers) { EXPECT_EQ(read_as<Input>(Protocol::kJson10, kDo, R"({"Name":"abc","Count":1.9})").count, 1); }
+TEST(Json, FractionsBecomeIntegers) {
+  EXPECT_EQ(read_as<Input>(Protocol::kJson10, kDo, R"({"Name":"abc","Count":1.9})").count, 1);
+}
 
 TEST(Constraints, ListAllViolations) {
   EXPECT_EQ(message_of("{}"),
             "1 validation error detected: Value null at 'name' failed to satisfy constraint: Member must not be null");
   EXPECT_EQ(message_of(R"({"Name":"ABCDEF"})"),
-            "2 validation errors detected: Value 'ABCDEF' at 'name' failed to satisfy constraint: Member must satisfy regular "
-            "expression pattern: [a-z\\u00e9]+; Value 'ABCDEF' at 'name' failed to satisfy constraint: Member must have length "
+            "2 validation errors detected: Value 'ABCDEF' at 'name' failed to satisfy constraint: Member must satisfy "
+            "regular "
+            "expression pattern: [a-z\\u00e9]+; Value 'ABCDEF' at 'name' failed to satisfy constraint: Member must "
+            "have length "
             "less than or equal to 5");
-  EXPECT_EQ(message_of(R"({"Name":"é"})"),
-            "1 validation error detected: Value 'é' at 'name' failed to satisfy constraint: Member must have length greater "
-            "than or equal to 2");
-  EXPECT_EQ(message_of(R"({"Name":"abc","Count":0})"),
-            "1 validation error detected: Value '0' at 'count' failed to satisfy constraint: Member must have value greater "
-            "than or equal to 1");
+  EXPECT_EQ(
+      message_of(R"({"Name":"é"})"),
+      "1 validation error detected: Value 'é' at 'name' failed to satisfy constraint: Member must have length greater "
+      "than or equal to 2");
+  EXPECT_EQ(
+      message_of(R"({"Name":"abc","Count":0})"),
+      "1 validation error detected: Value '0' at 'count' failed to satisfy constraint: Member must have value greater "
+      "than or equal to 1");
   EXPECT_EQ(message_of(R"({"Name":"abc","Colour":"BLUE"})"),
-            "1 validation error detected: Value 'BLUE' at 'colour' failed to satisfy constraint: Member must satisfy enum value "
+            "1 validation error detected: Value 'BLUE' at 'colour' failed to satisfy constraint: Member must satisfy "
+            "enum value "
             "set: [RED, GREEN]");
-  EXPECT_EQ(message_of(R"({"Name":"abc","Colours":["RED","BLUE"]})"),
-            "1 validation error detected: Value '[RED, BLUE]' at 'colours' failed to satisfy constraint: Member must satisfy "
-            "constraint: [Member must satisfy enum value set: [RED, GREEN]]");
+  EXPECT_EQ(
+      message_of(R"({"Name":"abc","Colours":["RED","BLUE"]})"),
+      "1 validation error detected: Value '[RED, BLUE]' at 'colours' failed to satisfy constraint: Member must satisfy "
+      "constraint: [Member must satisfy enum value set: [RED, GREEN]]");
   EXPECT_EQ(message_of(R"({"Name":"abc","Tags":[{"Key":"ok"},{"Value":"v"}]})"),
-            "1 validation error detected: Value null at 'tags.2.member.key' failed to satisfy constraint: Member must not be null");
+            "1 validation error detected: Value null at 'tags.2.member.key' failed to satisfy constraint: Member must "
+            "not be null");
   EXPECT_EQ(message_of(R"({"Name":"abc","Tags":[{"Key":"aa"},{"Key":"bb"},{"Key":"cc","Value":"v"}]})"),
-            "1 validation error detected: Value '[Nested(key=aa), Nested(key=bb), Nested(key=cc, value=v)]' at 'tags' failed to "
+            "1 validation error detected: Value '[Nested(key=aa), Nested(key=bb), Nested(key=cc, value=v)]' at 'tags' "
+            "failed to "
             "satisfy constraint: Member must have length less than or equal to 2");
   EXPECT_EQ(message_of(R"({"Name":"abc","Names":["aa","b"]})"),
-            "1 validation error detected: Value '[aa, b]' at 'names' failed to satisfy constraint: Member must satisfy constraint: "
-            "[Member must have length less than or equal to 5, Member must have length greater than or equal to 2, Member must "
+            "1 validation error detected: Value '[aa, b]' at 'names' failed to satisfy constraint: Member must satisfy "
+            "constraint: "
+            "[Member must have length less than or equal to 5, Member must have length greater than or equal to 2, "
+            "Member must "
             "satisfy regular expression pattern: [a-z\\u00e9]+]");
-  EXPECT_EQ(message_of(R"({"Name":"abc","Attributes":{"K":"v"}})"),
-            "1 validation error detected: Value '{K=v}' at 'attributes' failed to satisfy constraint: Map keys must satisfy "
-            "constraint: [Member must have length less than or equal to 5, Member must have length greater than or equal to 2, "
-            "Member must satisfy regular expression pattern: [a-z\\u00e9]+]");
+  EXPECT_EQ(
+      message_of(R"({"Name":"abc","Attributes":{"K":"v"}})"),
+      "1 validation error detected: Value '{K=v}' at 'attributes' failed to satisfy constraint: Map keys must satisfy "
+      "constraint: [Member must have length less than or equal to 5, Member must have length greater than or equal to "
+      "2, "
+      "Member must satisfy regular expression pattern: [a-z\\u00e9]+]");
   EXPECT_EQ(refusal(Protocol::kJson10, kDo, "{}").shape->code, "ValidationException");
 }
 
@@ -156,20 +174,23 @@ TEST(Query, WritesAResponse) {
   in.tags = std::vector<Nested>{Nested{"k", "v", {}}};
   in.attributes = StringMap{{"a", "1"}};
   in.when = Time::from_seconds(1714564800);
-  EXPECT_EQ(write_output(Protocol::kQuery, kDo, &in, "r-1").body,
-            "<DoResponse xmlns=\"http://test.amazonaws.com/doc/2020-01-01/\"><DoResult><Name>abc</Name>"
-            "<When>2024-05-01T12:00:00Z</When><Tags><member><Key>k</Key><Value>v</Value></member></Tags><Names>x</Names>"
-            "<Names>y</Names><Attributes><entry><key>a</key><value>1</value></entry></Attributes></DoResult>"
-            "<ResponseMetadata><RequestId>r-1</RequestId></ResponseMetadata></DoResponse>");
-  EXPECT_EQ(write_output(Protocol::kQuery, kPing, nullptr, "r").body,
-            "<PingResponse xmlns=\"http://test.amazonaws.com/doc/2020-01-01/\"><ResponseMetadata><RequestId>r</RequestId>"
-            "</ResponseMetadata></PingResponse>");
+  EXPECT_EQ(
+      write_output(Protocol::kQuery, kDo, &in, "r-1").body,
+      "<DoResponse xmlns=\"http://test.amazonaws.com/doc/2020-01-01/\"><DoResult><Name>abc</Name>"
+      "<When>2024-05-01T12:00:00Z</When><Tags><member><Key>k</Key><Value>v</Value></member></Tags><Names>x</Names>"
+      "<Names>y</Names><Attributes><entry><key>a</key><value>1</value></entry></Attributes></DoResult>"
+      "<ResponseMetadata><RequestId>r-1</RequestId></ResponseMetadata></DoResponse>");
+  EXPECT_EQ(
+      write_output(Protocol::kQuery, kPing, nullptr, "r").body,
+      "<PingResponse xmlns=\"http://test.amazonaws.com/doc/2020-01-01/\"><ResponseMetadata><RequestId>r</RequestId>"
+      "</ResponseMetadata></PingResponse>");
 }
 
 TEST(Query, ReadsForms) {
-  const Input in = read_as<Input>(Protocol::kQuery, kDo,
-                                  "Action=Do&Name=abc&Names.2=bb&Names.1=aa&Tags.member.1.Key=kk&Tags.member.1.Value=v+%26&"
-                                  "Attributes.entry.1.key=xx&Attributes.entry.1.value=1&Flag=true&When=2024-05-01T12%3A00%3A00Z");
+  const Input in =
+      read_as<Input>(Protocol::kQuery, kDo,
+                     "Action=Do&Name=abc&Names.2=bb&Names.1=aa&Tags.member.1.Key=kk&Tags.member.1.Value=v+%26&"
+                     "Attributes.entry.1.key=xx&Attributes.entry.1.value=1&Flag=true&When=2024-05-01T12%3A00%3A00Z");
   EXPECT_EQ(in.names, (std::vector<std::string>{"aa", "bb"}));
   EXPECT_EQ(in.tags->at(0).value, "v &");
   EXPECT_EQ(in.attributes->at("xx"), "1");
@@ -206,7 +227,8 @@ TEST(Rest, BindsInput) {
 }
 
 TEST(Rest, S3CallsIncompleteDocumentsMalformed) {
-  for (const std::string_view body : {"<RestInput><Body><Value>v</Value></Body></RestInput>", "<RestInput>", "no xml"}) {
+  for (const std::string_view body :
+       {"<RestInput><Body><Value>v</Value></Body></RestInput>", "<RestInput>", "no xml"}) {
     RestInput in;
     try {
       read_input(Protocol::kRestXml, kS3Operations[1], HttpRequest(), body, {{"Id", "abc"}}, &in);
@@ -237,8 +259,9 @@ TEST(Rest, WritesOutput) {
   EXPECT_EQ(back.text, "hi");
   EXPECT_EQ(back.status, 206);
   const HttpResponse xml = write_output(Protocol::kRestXml, kS3Operations[1], &out, "r");
-  EXPECT_EQ(xml.body, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<RestOutput xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-                      "<Text>hi</Text></RestOutput>");
+  EXPECT_EQ(xml.body,
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<RestOutput xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+            "<Text>hi</Text></RestOutput>");
   EXPECT_EQ(xml.headers.get("x-amz-request-id"), "r");
   EXPECT_EQ(write_output(Protocol::kRestJson, kRestOperations[1], nullptr, "r").status, 204);
 }
@@ -312,7 +335,9 @@ TEST(Router, KnowsS3) {
 TEST(Errors, SpeakEachProtocol) {
   static constexpr ErrorShape kGone{"ThingGone", 404, Fault::kSender, "Old.ThingGone"};
   const Error error{&kGone, "It's <gone>", std::make_shared<const Json>(Json::object({{"Extra", 1}})), "secret"};
-  const auto write = [&](Protocol protocol, const OperationModel& op) { return write_error(protocol, op.service, &op, error, "r", "/b/k"); };
+  const auto write = [&](Protocol protocol, const OperationModel& op) {
+    return write_error(protocol, op.service, &op, error, "r", "/b/k");
+  };
   HttpResponse json = write(Protocol::kJson10, kDo);
   EXPECT_EQ(json.status, 404);
   EXPECT_EQ(json.body, R"({"__type":"com.amazonaws.test#ThingGone","message":"It's <gone>","Extra":1})");
@@ -322,10 +347,12 @@ TEST(Errors, SpeakEachProtocol) {
   EXPECT_EQ(rest.headers.get("x-amzn-errortype"), "ThingGone");
   EXPECT_EQ(write(Protocol::kQuery, kDo).body,
             "<ErrorResponse xmlns=\"http://test.amazonaws.com/doc/2020-01-01/\"><Error><Type>Sender</Type>"
-            "<Code>Old.ThingGone</Code><Message>It's &lt;gone&gt;</Message><Extra>1</Extra></Error><RequestId>r</RequestId></ErrorResponse>");
-  EXPECT_EQ(write(Protocol::kRestXml, kS3Operations[1]).body,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>ThingGone</Code><Message>It's &lt;gone&gt;</Message>"
-            "<Extra>1</Extra><Resource>/b/k</Resource><RequestId>r</RequestId><HostId>r</HostId></Error>");
+            "<Code>Old.ThingGone</Code><Message>It's "
+            "&lt;gone&gt;</Message><Extra>1</Extra></Error><RequestId>r</RequestId></ErrorResponse>");
+  EXPECT_EQ(
+      write(Protocol::kRestXml, kS3Operations[1]).body,
+      "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>ThingGone</Code><Message>It's &lt;gone&gt;</Message>"
+      "<Extra>1</Extra><Resource>/b/k</Resource><RequestId>r</RequestId><HostId>r</HostId></Error>");
   EXPECT_EQ(write(Protocol::kRestXml, kS3Operations[4]).body, "");
   const HttpResponse cbor = write(Protocol::kCbor, kDo);
   EXPECT_EQ(cbor.headers.get("smithy-protocol"), "rpc-v2-cbor");
@@ -335,10 +362,13 @@ TEST(Errors, SpeakEachProtocol) {
   ASSERT_TRUE(in.next_key(key));
   in.read_string(text);
   EXPECT_EQ(text, "com.amazonaws.test#ThingGone");
-  const HttpResponse unknown = write_error(Protocol::kJson11, nullptr, nullptr, door::unknown_operation(nullptr, Protocol::kJson11, ""), "r", "");
+  const HttpResponse unknown = write_error(Protocol::kJson11, nullptr, nullptr,
+                                           door::unknown_operation(nullptr, Protocol::kJson11, ""), "r", "");
   EXPECT_EQ(unknown.body, R"({"__type":"UnknownOperationException","message":""})");
-  EXPECT_EQ(write_error(Protocol::kJson10, &kService, &kDo, door::malformed(kService, Protocol::kJson10, "bad"), "r", "").body,
-            R"({"__type":"com.amazon.coral.service#SerializationException","Message":"bad"})");
+  EXPECT_EQ(
+      write_error(Protocol::kJson10, &kService, &kDo, door::malformed(kService, Protocol::kJson10, "bad"), "r", "")
+          .body,
+      R"({"__type":"com.amazon.coral.service#SerializationException","Message":"bad"})");
   EXPECT_EQ(write_error(Protocol::kRestXml, &kS3, nullptr, door::internal_failure(), "r", "").status, 500);
 }
 

@@ -1,5 +1,6 @@
 // AWS Signature Version 4 on plain values: finding, checking and making signatures. No I/O, no clock, no key store.
-// For S3 also Version 2, which clients still presign with: its scope has neither date nor region, and its key is the secret.
+// For S3 also Version 2, which clients still presign with: its scope has neither date nor region, and its key is the
+// secret.
 //
 // The door's use:
 //   auto scope = sigv4::peek_scope(request);                       // routing; never throws
@@ -40,12 +41,12 @@ inline constexpr int64_t kMaxExpires = 604'800;  // seconds a presigned request 
 
 // What x-amz-content-sha256 says of the body.
 enum class Payload : uint8_t {
-  kBodyHash,                  // not said: the hash of the body itself is signed
-  kStatedHash,                // said: the body must have this hash
-  kUnsigned,                  // UNSIGNED-PAYLOAD
-  kChunkSigned,               // STREAMING-AWS4-HMAC-SHA256-PAYLOAD
-  kChunkSignedTrailer,        // STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER
-  kChunkUnsignedTrailer,      // STREAMING-UNSIGNED-PAYLOAD-TRAILER
+  kBodyHash,              // not said: the hash of the body itself is signed
+  kStatedHash,            // said: the body must have this hash
+  kUnsigned,              // UNSIGNED-PAYLOAD
+  kChunkSigned,           // STREAMING-AWS4-HMAC-SHA256-PAYLOAD
+  kChunkSignedTrailer,    // STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER
+  kChunkUnsignedTrailer,  // STREAMING-UNSIGNED-PAYLOAD-TRAILER
 };
 inline bool is_chunked(Payload p) { return p >= Payload::kChunkSigned; }
 
@@ -62,9 +63,9 @@ struct SignedRequest : Scope {
   std::string session_token;                // empty: none
   std::string timestamp;                    // as signed: 20240501T120000Z
   Time signed_at;
-  int64_t expires = 0;                      // seconds; presigned only
+  int64_t expires = 0;  // seconds; presigned only
   Payload payload = Payload::kBodyHash;
-  std::string payload_hash;                 // as it stands in the canonical request; empty for kBodyHash
+  std::string payload_hash;  // as it stands in the canonical request; empty for kBodyHash
 };
 
 // The scope a request claims, wherever it carries one and however broken the rest is. For routing only.
@@ -75,10 +76,10 @@ std::optional<SignedRequest> find_signature(const HttpRequest& request, Flavour 
 
 // Throws Error unless the signature is the one `key` (derive_key) makes and `now` is within its validity. `now` is the
 // machine's time: a client's clock knows nothing of a cloud's moved one.
-// `body_sha256`: hex hash of the body, needed for kBodyHash and compared with a stated one; empty when the body streams,
-// and then check_body is called at its end.
-void verify(const SignedRequest& signature, const HttpRequest& request, std::string_view body_sha256, std::string_view key,
-            Time now, Flavour flavour);
+// `body_sha256`: hex hash of the body, needed for kBodyHash and compared with a stated one; empty when the body
+// streams, and then check_body is called at its end.
+void verify(const SignedRequest& signature, const HttpRequest& request, std::string_view body_sha256,
+            std::string_view key, Time now, Flavour flavour);
 // Throws Error when a stated hash isn't the body's.
 void check_body(const SignedRequest& signature, std::string_view body_sha256, Flavour flavour);
 
@@ -117,23 +118,24 @@ class ChunkVerifier {
 struct Identity {
   std::string access_key, secret, session_token;
 };
-// The request has its host header. Adds x-amz-date, x-amz-security-token, x-amz-content-sha256 (S3 only) and Authorization; every header
-// present is signed but those that proxies change. `payload_hash`: hex, or one of the words of Payload.
+// The request has its host header. Adds x-amz-date, x-amz-security-token, x-amz-content-sha256 (S3 only) and
+// Authorization; every header present is signed but those that proxies change. `payload_hash`: hex, or one of the words
+// of Payload.
 void sign(HttpRequest& request, const Identity& identity, std::string_view region, std::string_view service,
           std::string_view payload_hash, Time now, Flavour flavour);
 // Signs by query parameters: changes request.query and request.target.
-void presign(HttpRequest& request, const Identity& identity, std::string_view region, std::string_view service, int64_t expires,
-             Time now, Flavour flavour);
+void presign(HttpRequest& request, const Identity& identity, std::string_view region, std::string_view service,
+             int64_t expires, Time now, Flavour flavour);
 
 // --- Refusals, as each family words them ---
 
-Error missing_authentication(Flavour flavour);                             // a call that needs a signature has none
-Error unknown_key(Flavour flavour, std::string_view access_key);           // no such access key, or inactive
-Error invalid_token(Flavour flavour, std::string_view token);              // the session token is not one of ours
-Error expired_token(Flavour flavour, std::string_view token);              // it was
+Error missing_authentication(Flavour flavour);                    // a call that needs a signature has none
+Error unknown_key(Flavour flavour, std::string_view access_key);  // no such access key, or inactive
+Error invalid_token(Flavour flavour, std::string_view token);     // the session token is not one of ours
+Error expired_token(Flavour flavour, std::string_view token);     // it was
 Error wrong_region(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned);
 Error wrong_service(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned);
-Error chunk_mismatch();                                                    // a ChunkVerifier said false
+Error chunk_mismatch();  // a ChunkVerifier said false
 
 // --- The parts, for tests and fuzzing ---
 

@@ -18,10 +18,11 @@ constexpr ShapeTable kUnknownKey = {{"InvalidAccessKeyId", 403},
                                     {"UnrecognizedClientException", 400, Fault::kSender, "InvalidClientTokenId"},
                                     {"UnrecognizedClientException", 403, Fault::kSender, "InvalidClientTokenId"},
                                     {"InvalidClientTokenId", 403}};
-constexpr ShapeTable kMissing = {{"AccessDenied", 403},
-                                 {"MissingAuthenticationTokenException", 400, Fault::kSender, "MissingAuthenticationToken"},
-                                 {"MissingAuthenticationTokenException", 403, Fault::kSender, "MissingAuthenticationToken"},
-                                 {"MissingAuthenticationToken", 403}};
+constexpr ShapeTable kMissing = {
+    {"AccessDenied", 403},
+    {"MissingAuthenticationTokenException", 400, Fault::kSender, "MissingAuthenticationToken"},
+    {"MissingAuthenticationTokenException", 403, Fault::kSender, "MissingAuthenticationToken"},
+    {"MissingAuthenticationToken", 403}};
 constexpr ShapeTable kIncomplete = {{"AuthorizationHeaderMalformed", 400},
                                     {"IncompleteSignatureException", 400, Fault::kSender, "IncompleteSignature"},
                                     {"IncompleteSignatureException", 403, Fault::kSender, "IncompleteSignature"},
@@ -65,22 +66,28 @@ std::string spaced_hex(std::string_view bytes) {
 Flavour flavour_of(std::string_view service_id, Protocol protocol) {
   if (service_id == "s3") return Flavour::kS3;
   switch (protocol) {
-    case Protocol::kRestJson: return Flavour::kRest;
+    case Protocol::kRestJson:
+      return Flavour::kRest;
     case Protocol::kQuery:
     case Protocol::kEc2Query:
-    case Protocol::kRestXml: return Flavour::kQuery;
+    case Protocol::kRestXml:
+      return Flavour::kQuery;
     case Protocol::kJson10:
     case Protocol::kJson11:
-    case Protocol::kCbor: return Flavour::kJson;
+    case Protocol::kCbor:
+      return Flavour::kJson;
   }
   return Flavour::kJson;
 }
 
 Error missing_authentication(Flavour flavour) {
   switch (flavour) {
-    case Flavour::kS3: return make(kDenied, "Access Denied");
-    case Flavour::kRest: return make(pick(kMissing, flavour), "Missing Authentication Token");
-    default: return make(pick(kMissing, flavour), "Request is missing Authentication Token");
+    case Flavour::kS3:
+      return make(kDenied, "Access Denied");
+    case Flavour::kRest:
+      return make(pick(kMissing, flavour), "Missing Authentication Token");
+    default:
+      return make(pick(kMissing, flavour), "Request is missing Authentication Token");
   }
 }
 
@@ -106,7 +113,8 @@ Error wrong_region(Flavour flavour, const Scope& scope, std::string_view expecte
   if (flavour == Flavour::kS3) {
     const std::string tail = cat("the region '", scope.region, "' is wrong; expecting '", expected, "'");
     if (presigned)
-      return make(kIncompleteQuery[0], cat("Error parsing the X-Amz-Credential parameter; ", tail), {{"Region", expected}});
+      return make(kIncompleteQuery[0], cat("Error parsing the X-Amz-Credential parameter; ", tail),
+                  {{"Region", expected}});
     return make(kIncomplete[0], cat("The authorization header is malformed; ", tail), {{"Region", expected}});
   }
   return make(pick(kMismatch, flavour), "Credential should be scoped to a valid region. ");
@@ -114,7 +122,8 @@ Error wrong_region(Flavour flavour, const Scope& scope, std::string_view expecte
 
 Error wrong_service(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned) {
   if (flavour == Flavour::kS3) {
-    const std::string tail = cat("incorrect service \"", scope.service, "\". This endpoint belongs to \"", expected, "\".");
+    const std::string tail =
+        cat("incorrect service \"", scope.service, "\". This endpoint belongs to \"", expected, "\".");
     if (presigned) return make(kIncompleteQuery[0], cat("Error parsing the X-Amz-Credential parameter; ", tail));
     return make(kIncomplete[0], cat("The authorization header is malformed; ", tail));
   }
@@ -123,7 +132,8 @@ Error wrong_service(Flavour flavour, const Scope& scope, std::string_view expect
 
 Error chunk_mismatch() {
   return make(kMismatch[0],
-              "The request signature we calculated does not match the signature you provided. Check your key and signing method.");
+              "The request signature we calculated does not match the signature you provided. Check your key and "
+              "signing method.");
 }
 
 namespace detail {
@@ -166,11 +176,13 @@ void refuse_unsigned_headers(std::string_view names) {
 
 void refuse_signature(Flavour flavour, const SignedRequest& s, std::string_view to_sign, std::string_view canonical) {
   if (flavour != Flavour::kS3)
-    throw make(pick(kMismatch, flavour),
-               "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
-               "Key and signing method. Consult the service documentation for details.");
+    throw make(
+        pick(kMismatch, flavour),
+        "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access "
+        "Key and signing method. Consult the service documentation for details.");
   throw make(kMismatch[0],
-             "The request signature we calculated does not match the signature you provided. Check your key and signing method.",
+             "The request signature we calculated does not match the signature you provided. Check your key and "
+             "signing method.",
              {{"AWSAccessKeyId", s.access_key},
               {"StringToSign", to_sign},
               {"SignatureProvided", s.signature},
@@ -186,8 +198,8 @@ void refuse_skew(Flavour flavour, const SignedRequest& s, Time now) {
                 {"ServerTime", iso8601(Time::from_seconds(now.seconds()))},
                 {"MaxAllowedSkewMilliseconds", std::to_string(std::chrono::milliseconds(kMaxSkew).count())}});
   if (s.signed_at > now) refuse_not_yet(flavour, s, now);
-  throw make(pick(kMismatch, flavour), cat("Signature expired: ", s.timestamp, " is now earlier than ", amz_date(now - kMaxSkew),
-                                           " (", amz_date(now), " - 15 min.)"));
+  throw make(pick(kMismatch, flavour), cat("Signature expired: ", s.timestamp, " is now earlier than ",
+                                           amz_date(now - kMaxSkew), " (", amz_date(now), " - 15 min.)"));
 }
 
 void refuse_expired(Flavour flavour, const SignedRequest& s, Time now) {
@@ -213,7 +225,8 @@ void refuse_body(Flavour flavour, const SignedRequest& s, std::string_view body_
   if (flavour == Flavour::kS3)
     throw make(kBodyMismatch, "The provided 'x-amz-content-sha256' header does not match what was computed.",
                {{"ClientComputedContentSHA256", s.payload_hash}, {"S3ComputedContentSHA256", body_sha256}});
-  throw make(pick(kMismatch, flavour), "The value of x-amz-content-sha256 does not match the hash of the request's body.");
+  throw make(pick(kMismatch, flavour),
+             "The value of x-amz-content-sha256 does not match the hash of the request's body.");
 }
 
 }  // namespace detail

@@ -15,11 +15,12 @@ inline constexpr std::string_view kEmptyHash = "e3b0c44298fc1c149afbf4c8996fb924
 [[noreturn]] void refuse_header(Flavour flavour, std::string_view s3_text, std::string_view text);
 [[noreturn]] void refuse_query(Flavour flavour, std::string_view s3_text, std::string_view text);
 [[noreturn]] void refuse_algorithm(Flavour flavour);
-[[noreturn]] void refuse_version2();                     // a Version 2 signature with a part missing
-[[noreturn]] void refuse_missing_hash();                 // S3 without x-amz-content-sha256
-[[noreturn]] void refuse_bad_hash();                     // x-amz-content-sha256 is neither a hash nor a known word
+[[noreturn]] void refuse_version2();      // a Version 2 signature with a part missing
+[[noreturn]] void refuse_missing_hash();  // S3 without x-amz-content-sha256
+[[noreturn]] void refuse_bad_hash();      // x-amz-content-sha256 is neither a hash nor a known word
 [[noreturn]] void refuse_unsigned_headers(std::string_view names);
-[[noreturn]] void refuse_signature(Flavour flavour, const SignedRequest& s, std::string_view to_sign, std::string_view canonical);
+[[noreturn]] void refuse_signature(Flavour flavour, const SignedRequest& s, std::string_view to_sign,
+                                   std::string_view canonical);
 [[noreturn]] void refuse_skew(Flavour flavour, const SignedRequest& s, Time now);
 [[noreturn]] void refuse_expired(Flavour flavour, const SignedRequest& s, Time now);
 [[noreturn]] void refuse_not_yet(Flavour flavour, const SignedRequest& s, Time now);

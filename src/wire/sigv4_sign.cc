@@ -12,14 +12,16 @@ using namespace detail;
 namespace {
 
 // Headers that proxies and HTTP libraries add or change on the way.
-constexpr std::string_view kNeverSigned[] = {"authorization", "connection", "expect", "transfer-encoding", "user-agent",
-                                             "x-amzn-trace-id", "accept-encoding", "te", "upgrade"};
+constexpr std::string_view kNeverSigned[] = {"authorization",     "connection", "expect",
+                                             "transfer-encoding", "user-agent", "x-amzn-trace-id",
+                                             "accept-encoding",   "te",         "upgrade"};
 
 std::vector<std::string> headers_to_sign(const Headers& headers) {
   std::vector<std::string> out;
   for (const auto& [name, value] : headers.fields()) {
     std::string low = lower(name);
-    if (std::find(std::begin(kNeverSigned), std::end(kNeverSigned), low) == std::end(kNeverSigned)) out.push_back(std::move(low));
+    if (std::find(std::begin(kNeverSigned), std::end(kNeverSigned), low) == std::end(kNeverSigned))
+      out.push_back(std::move(low));
   }
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
@@ -28,10 +30,11 @@ std::vector<std::string> headers_to_sign(const Headers& headers) {
 
 std::string join_names(const std::vector<std::string>& names) { return join(names, ";"); }
 
-std::string signature_of(const HttpRequest& request, const std::vector<std::string>& names, std::string_view payload_hash,
-                         const Identity& identity, const Scope& scope, std::string_view timestamp, Flavour flavour) {
-  const std::string canonical =
-      canonical_request(request, names, payload_hash, canonical_uri(request.path, flavour), canonical_query(request.query));
+std::string signature_of(const HttpRequest& request, const std::vector<std::string>& names,
+                         std::string_view payload_hash, const Identity& identity, const Scope& scope,
+                         std::string_view timestamp, Flavour flavour) {
+  const std::string canonical = canonical_request(request, names, payload_hash, canonical_uri(request.path, flavour),
+                                                  canonical_query(request.query));
   return hex_encode(hmac_sha256(derive_key(identity.secret, scope), string_to_sign(timestamp, scope, canonical)));
 }
 
@@ -47,12 +50,12 @@ void sign(HttpRequest& request, const Identity& identity, std::string_view regio
   if (flavour == Flavour::kS3) request.headers.set("x-amz-content-sha256", payload_hash);
   const auto names = headers_to_sign(request.headers);
   const std::string signature = signature_of(request, names, payload_hash, identity, scope, timestamp, flavour);
-  request.headers.set("authorization", cat(kAlgorithm, " Credential=", identity.access_key, '/', scope.text(), ", SignedHeaders=",
-                                           join_names(names), ", Signature=", signature));
+  request.headers.set("authorization", cat(kAlgorithm, " Credential=", identity.access_key, '/', scope.text(),
+                                           ", SignedHeaders=", join_names(names), ", Signature=", signature));
 }
 
-void presign(HttpRequest& request, const Identity& identity, std::string_view region, std::string_view service, int64_t expires,
-             Time now, Flavour flavour) {
+void presign(HttpRequest& request, const Identity& identity, std::string_view region, std::string_view service,
+             int64_t expires, Time now, Flavour flavour) {
   const std::string timestamp = amz_date(now);
   const Scope scope{identity.access_key, timestamp.substr(0, 8), std::string(region), std::string(service)};
   const auto names = headers_to_sign(request.headers);

@@ -140,7 +140,8 @@ std::optional<double> number_of(const Shape& shape, const void* value) {
 // The shape's own constraints that `value` violates: nothing in the ordinary case.
 void violations_of(const Shape& shape, const void* value, std::vector<std::string>& out) {
   const Constraints& c = *shape.constraints;
-  if (!c.pattern.empty() && shape.kind == Kind::kString && !matches_pattern(c.pattern, *static_cast<const std::string*>(value)))
+  if (!c.pattern.empty() && shape.kind == Kind::kString &&
+      !matches_pattern(c.pattern, *static_cast<const std::string*>(value)))
     out.push_back(cat("Member must satisfy regular expression pattern: ", c.pattern));
   if (c.has_range) {
     const std::optional<double> number = number_of(shape, value);

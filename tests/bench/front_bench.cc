@@ -1,4 +1,5 @@
-// The door alone: answers every request with 1 KB, a body with the body. For comparing with nginx `return 200` under wrk:
+// The door alone: answers every request with 1 KB, a body with the body. For comparing with nginx `return 200` under
+// wrk:
 //   taskset -c 0 build/release/front_bench 8080 & taskset -c 1 wrk -t1 -c64 -d5 http://127.0.0.1:8080/
 #include <csignal>
 #include <cstdio>
@@ -31,7 +32,8 @@ int main(int argc, char** argv) {
   };
   if (argc > 3) {
     auto tls = std::make_shared<rt::TlsServer>(rt::self_signed({"localhost", "127.0.0.1"}, 1));
-    server.listen("127.0.0.1", static_cast<uint16_t>(parse_int(argv[3]).value_or(8443)), {handler, nullptr}, std::move(tls));
+    server.listen("127.0.0.1", static_cast<uint16_t>(parse_int(argv[3]).value_or(8443)), {handler, nullptr},
+                  std::move(tls));
   }
   std::printf("port %u\n", server.listen("127.0.0.1", port, {handler, nullptr}));
   std::fflush(stdout);

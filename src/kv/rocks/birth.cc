@@ -62,8 +62,8 @@ class Files final : public rocksdb::FileSystemWrapper {
     if (status.ok() && !*syncing_) *result = std::make_unique<File>(std::move(*result), syncing_);
     return status;
   }
-  IOStatus NewDirectory(const std::string& name, const IOOptions& options, std::unique_ptr<rocksdb::FSDirectory>* result,
-                        IODebugContext* debug) override {
+  IOStatus NewDirectory(const std::string& name, const IOOptions& options,
+                        std::unique_ptr<rocksdb::FSDirectory>* result, IODebugContext* debug) override {
     const IOStatus status = FileSystemWrapper::NewDirectory(name, options, result, debug);
     if (status.ok() && !*syncing_) *result = std::make_unique<Directory>(std::move(*result), syncing_);
     return status;

@@ -13,8 +13,8 @@ namespace virga::kv {
 
 class Birth {
  public:
-  // The caller keeps other processes out of the folder. Removes what an unfinished making left. Null when `directory` holds a store: that one is opened as ever.
-  // Throws std::system_error.
+  // The caller keeps other processes out of the folder. Removes what an unfinished making left. Null when `directory`
+  // holds a store: that one is opened as ever. Throws std::system_error.
   static std::unique_ptr<Birth> of(const std::string& directory);
   // What RocksDB writes through; lives as long as the store.
   rocksdb::Env* env() const { return env_.get(); }

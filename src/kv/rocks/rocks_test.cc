@@ -55,7 +55,8 @@ TEST(Rocks, ReopeningKeepsEverything) {
 TEST(Rocks, AnUnfinishedMakingIsMadeAnew) {
   TempDir dir;
   std::filesystem::create_directories(dir / "db");
-  for (const char* name : {"UNFINISHED", "CURRENT", "MANIFEST-000005"}) std::ofstream(cat(dir / "db", "/", name)).flush();
+  for (const char* name : {"UNFINISHED", "CURRENT", "MANIFEST-000005"})
+    std::ofstream(cat(dir / "db", "/", name)).flush();
   for (int round = 0; round < 2; ++round) {
     const auto db = open_rocks({.directory = dir / "db"});
     EXPECT_FALSE(std::filesystem::exists(cat(dir / "db", "/UNFINISHED")));

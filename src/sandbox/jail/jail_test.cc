@@ -84,8 +84,8 @@ TEST(Jail, HidesTheHostsFiles) {
   Folder secret;
   secret.write("secret.txt", "secret", 0644);
   Escape escape("files");
-  const Outcome out =
-      escape.run(cat("{\"secret\":\"", secret.path(), "/secret.txt\",\"state\":\"/tmp/virga-sandbox-test-", ::getpid(), "\"}"));
+  const Outcome out = escape.run(
+      cat("{\"secret\":\"", secret.path(), "/secret.txt\",\"state\":\"/tmp/virga-sandbox-test-", ::getpid(), "\"}"));
   EXPECT_EQ(out.status, Status::kOk) << out.payload << out.exit;
   expect_refused(out.payload, 45);
 }
@@ -129,7 +129,8 @@ TEST(Jail, KeepsNeighboursApart) {
     auto two = co_await sandboxes().start(std::move(b), [](std::string_view, std::string_view) {});
     const Outcome left = co_await one->invoke(call("{\"role\":\"leave\"}"));
     const std::string uid = Json::parse(left.payload).string_or("uid");
-    const Outcome found = co_await two->invoke(call(cat("{\"role\":\"look\",\"uid\":\"", ::geteuid() == 0 ? uid : "none", "\"}")));
+    const Outcome found =
+        co_await two->invoke(call(cat("{\"role\":\"look\",\"uid\":\"", ::geteuid() == 0 ? uid : "none", "\"}")));
     co_return found.payload;
   }(first.spec(), second.spec()));
   ASSERT_TRUE(done) << describe(done.error());

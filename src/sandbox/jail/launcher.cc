@@ -67,7 +67,8 @@ void Launcher::prepare_namespaces() {
     const uid_t uid = ::getuid();
     const gid_t gid = ::getgid();
     // A network of its own as well: without privilege over the host's there is no way back to it.
-    must(::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET), "make a user namespace (is kernel.unprivileged_userns_clone on?)");
+    must(::unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET),
+         "make a user namespace (is kernel.unprivileged_userns_clone on?)");
     if (!write_text("/proc/self/setgroups", "deny") || !write_text("/proc/self/uid_map", cat(uid, " ", uid, " 1")) ||
         !write_text("/proc/self/gid_map", cat(gid, " ", gid, " 1"))) {
       throw SystemError("map this user", errno);

@@ -93,7 +93,8 @@ std::vector<sock_filter> compile_filter() {
   // A search tree: the cost of a call grows with the logarithm of the list.
   check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "seccomp optimise");
   // Calls by the numbers of another architecture, 32-bit ones included, are refused like unknown ones.
-  check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS)), "seccomp other architectures");
+  check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS)),
+        "seccomp other architectures");
   add_rules(filter.get());
   Fd file(must(::memfd_create("filter", MFD_CLOEXEC), "memfd"));
   check(::seccomp_export_bpf(filter.get(), file.get()), "export the filter");

@@ -187,10 +187,12 @@ void Launcher::limit_program(const Sandbox& sandbox, const Message& order) {
   if (!program) return;
   const auto limit = [&](enum __rlimit_resource resource, uint64_t value) {
     const rlimit both{value, value};
-    if (::prlimit(static_cast<pid_t>(*program), resource, &both, nullptr) != 0) throw SystemError("limit a program", errno);
+    if (::prlimit(static_cast<pid_t>(*program), resource, &both, nullptr) != 0)
+      throw SystemError("limit a program", errno);
   };
   if (open_files && open_files < 1024) limit(RLIMIT_NOFILE, open_files);
-  if (!cgroups_->limits_processes()) limit(RLIMIT_NPROC, std::min<uint64_t>(order.number(Assign::kProcesses), 1024) + 1);
+  if (!cgroups_->limits_processes())
+    limit(RLIMIT_NPROC, std::min<uint64_t>(order.number(Assign::kProcesses), 1024) + 1);
   if (const uint64_t bytes = data_limit(order)) limit(RLIMIT_DATA, bytes);
 }
 

@@ -78,8 +78,17 @@ std::string StoreDirectory::seal_secret(std::string_view key_id, std::string_vie
 }
 
 TemporaryCredential StoreDirectory::mint(const Principal& p, Time expires) {
-  Session s{new_key_id("ASIA", p.account), new_secret(), p.kind, p.account, p.arn, p.user_id, p.role_arn, p.session_policies,
-            p.session_tags, p.issued, expires};
+  Session s{new_key_id("ASIA", p.account),
+            new_secret(),
+            p.kind,
+            p.account,
+            p.arn,
+            p.user_id,
+            p.role_arn,
+            p.session_policies,
+            p.session_tags,
+            p.issued,
+            expires};
   return {s.access_key, s.secret, tokens_.seal(kSessionPurpose, kv::encode(s))};
 }
 
@@ -98,7 +107,9 @@ std::optional<Credential> StoreDirectory::open_session(const std::string& access
   out.secret = std::move(s.secret);
   out.session_token = token;
   out.expires = s.expires;
-  out.principal = {s.kind, s.account, s.arn, s.user_id, s.access_key, s.role_arn, {}, std::move(s.policies), std::move(s.tags), s.issued};
+  out.principal = {
+      s.kind,  s.account, s.arn, s.user_id, s.access_key, s.role_arn, {}, std::move(s.policies), std::move(s.tags),
+      s.issued};
   std::lock_guard lock(mutex_);
   remember(sessions_, token, out, kCachedSessions);
   return out;
@@ -159,7 +170,8 @@ Task<kernel::PrincipalPoliciesPtr> StoreDirectory::load(Principal principal, std
   const auto reader = db_.snapshot();
   View view(*reader, principal.account);
   const bool is_user = principal.kind == Principal::Kind::kUser;
-  const auto entity = co_await view.find(is_user ? Kind::kUser : Kind::kRole, last_part(is_user ? principal.arn : principal.role_arn));
+  const auto entity =
+      co_await view.find(is_user ? Kind::kUser : Kind::kRole, last_part(is_user ? principal.arn : principal.role_arn));
   kernel::PrincipalPoliciesPtr out;
   if (entity && entity->id == principal.user_id.substr(0, principal.user_id.find(':'))) {
     auto policies = std::make_shared<kernel::PrincipalPolicies>();
@@ -173,7 +185,8 @@ Task<kernel::PrincipalPoliciesPtr> StoreDirectory::load(Principal principal, std
       const auto boundary = co_await find_managed_policy(principal.account, entity->boundary);
       // A boundary that is gone bounds everything.
       policies->boundary = parse_stored(
-          boundary ? *boundary : R"({"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}})");
+          boundary ? *boundary
+                   : R"({"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}})");
     }
     out = std::move(policies);
   }
@@ -212,8 +225,9 @@ Task<std::optional<RoleInfo>> StoreDirectory::find_role(std::string role_arn) {
   View view(*reader, arn->account);
   const auto role = co_await view.find(Kind::kRole, last_part(role_arn));
   if (!role) co_return std::nullopt;
-  RoleInfo out{arn->account, role->name, role->id, entity_arn(arn->account, Kind::kRole, role->path, role->name), role->trust,
-               role->max_session, role->last_used};
+  RoleInfo out{
+      arn->account, role->name,        role->id,       entity_arn(arn->account, Kind::kRole, role->path, role->name),
+      role->trust,  role->max_session, role->last_used};
   if (out.arn != role_arn) co_return std::nullopt;
   co_return out;
 }

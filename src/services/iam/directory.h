@@ -40,8 +40,8 @@ class StoreDirectory : public Directory {
   kernel::Tokens& tokens_;
   const Options options_;
 
-  // What was read before a change must not be remembered after it: a reader stores only if the generation is still the one
-  // it began with.
+  // What was read before a change must not be remembered after it: a reader stores only if the generation is still the
+  // one it began with.
   std::atomic<uint64_t> generation_ = 0;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, kernel::Credential> keys_;

@@ -40,9 +40,12 @@ struct InlineLimit {
 };
 InlineLimit limit_of(Kind kind) {
   switch (kind) {
-    case Kind::kUser: return {kUserPolicySize, "PoliciesPerUser"};
-    case Kind::kGroup: return {kGroupPolicySize, "PoliciesPerGroup"};
-    case Kind::kRole: return {kRolePolicySize, "PoliciesPerRole"};
+    case Kind::kUser:
+      return {kUserPolicySize, "PoliciesPerUser"};
+    case Kind::kGroup:
+      return {kGroupPolicySize, "PoliciesPerGroup"};
+    case Kind::kRole:
+      return {kRolePolicySize, "PoliciesPerRole"};
   }
   return {};
 }
@@ -51,9 +54,12 @@ InlineLimit limit_of(Kind kind) {
 
 std::string_view word(Kind kind) {
   switch (kind) {
-    case Kind::kUser: return "user";
-    case Kind::kGroup: return "group";
-    case Kind::kRole: return "role";
+    case Kind::kUser:
+      return "user";
+    case Kind::kGroup:
+      return "group";
+    case Kind::kRole:
+      return "role";
   }
   return {};
 }
@@ -89,7 +95,8 @@ std::string new_key_id(std::string_view prefix, std::string_view account) {
 }
 
 std::optional<std::string> account_of_key(std::string_view access_key) {
-  if (access_key.size() != 20 || !(access_key.starts_with("AKIA") || access_key.starts_with("ASIA"))) return std::nullopt;
+  if (access_key.size() != 20 || !(access_key.starts_with("AKIA") || access_key.starts_with("ASIA")))
+    return std::nullopt;
   uint64_t bits = 0;
   for (char c : access_key.substr(4, 10)) {
     const size_t at = kBase32.find(c);
@@ -137,9 +144,8 @@ void check_trust_document(std::string_view document) {
 }
 
 size_t size_without_space(std::string_view document) {
-  return static_cast<size_t>(std::count_if(document.begin(), document.end(), [](char c) {
-    return c != ' ' && c != '\t' && c != '\n' && c != '\r';
-  }));
+  return static_cast<size_t>(std::count_if(document.begin(), document.end(),
+                                           [](char c) { return c != ' ' && c != '\t' && c != '\n' && c != '\r'; }));
 }
 
 void add_tags(TagList& tags, const std::vector<Tag>& more) {
@@ -150,7 +156,8 @@ void add_tags(TagList& tags, const std::vector<Tag>& more) {
     }
     if (lower(more[i].key).starts_with("aws:"))
       throw err::InvalidInputException("Tag keys starting with 'aws:' are reserved for system use.");
-    const auto it = std::find_if(tags.begin(), tags.end(), [&](const auto& t) { return equals_ignoring_case(t.first, more[i].key); });
+    const auto it = std::find_if(tags.begin(), tags.end(),
+                                 [&](const auto& t) { return equals_ignoring_case(t.first, more[i].key); });
     if (it == tags.end()) {
       tags.emplace_back(more[i].key, more[i].value);
     } else {
@@ -162,7 +169,8 @@ void add_tags(TagList& tags, const std::vector<Tag>& more) {
 
 void remove_tags(TagList& tags, const std::vector<std::string>& keys) {
   std::erase_if(tags, [&](const auto& t) {
-    return std::any_of(keys.begin(), keys.end(), [&](const std::string& k) { return equals_ignoring_case(t.first, k); });
+    return std::any_of(keys.begin(), keys.end(),
+                       [&](const std::string& k) { return equals_ignoring_case(t.first, k); });
   });
 }
 
@@ -182,7 +190,8 @@ std::optional<int64_t> parse_version_id(std::string_view id) {
 void attach(Entity& entity, Kind kind, const std::string& policy_arn) {
   if (std::find(entity.attached.begin(), entity.attached.end(), policy_arn) != entity.attached.end()) return;
   if (entity.attached.size() >= kAttachedPolicies)
-    throw err::LimitExceededException(cat("Cannot exceed quota for ", limit_of(kind).attached_quota, ": ", kAttachedPolicies));
+    throw err::LimitExceededException(
+        cat("Cannot exceed quota for ", limit_of(kind).attached_quota, ": ", kAttachedPolicies));
   entity.attached.push_back(policy_arn);
 }
 
@@ -196,7 +205,8 @@ void put_inline(Entity& entity, Kind kind, const std::string& name, const std::s
 }
 
 void check_deletable(const Entity& entity, Kind kind) {
-  if (!entity.attached.empty()) throw err::DeleteConflictException("Cannot delete entity, must detach all policies first.");
+  if (!entity.attached.empty())
+    throw err::DeleteConflictException("Cannot delete entity, must detach all policies first.");
   if (!entity.policies.empty()) throw err::DeleteConflictException("Cannot delete entity, must delete policies first.");
   if (!entity.keys.empty()) throw err::DeleteConflictException("Cannot delete entity, must delete access keys first.");
   if (kind == Kind::kUser && !entity.groups.empty())

@@ -39,7 +39,8 @@ struct Entity {
   template <class A>
   void fields(A& a) {
     a(1, name), a(2, path), a(3, id), a(4, created), a(5, tags), a(6, policies), a(7, attached), a(8, boundary);
-    a(9, groups), a(10, keys), a(11, trust), a(12, description), a(13, max_session), a(14, last_used), a(15, last_region);
+    a(9, groups), a(10, keys), a(11, trust), a(12, description), a(13, max_session), a(14, last_used),
+        a(15, last_region);
   }
 };
 
@@ -83,9 +84,9 @@ std::string policy_arn(std::string_view account, std::string_view path, std::str
 // arn:aws:iam::1:policy/path/name -> name, when it is a policy of this account.
 std::optional<std::string> own_policy_name(std::string_view account, std::string_view arn);
 
-std::string new_id(std::string_view prefix);                                  // AIDA…, 21 characters
-std::string new_key_id(std::string_view prefix, std::string_view account);    // AKIA…, 20 characters
-std::string new_secret();                                                     // 40 characters
+std::string new_id(std::string_view prefix);                                // AIDA…, 21 characters
+std::string new_key_id(std::string_view prefix, std::string_view account);  // AKIA…, 20 characters
+std::string new_secret();                                                   // 40 characters
 
 // Throw MalformedPolicyDocument in AWS's words.
 void check_identity_document(std::string_view document);
@@ -97,7 +98,7 @@ void add_tags(TagList& tags, const std::vector<Tag>& more);
 void remove_tags(TagList& tags, const std::vector<std::string>& keys);
 std::vector<Tag> wire_tags(const TagList& tags);
 
-std::string version_id(int64_t number);                                // v3
+std::string version_id(int64_t number);  // v3
 std::optional<int64_t> parse_version_id(std::string_view id);
 
 // What may be attached on top of what is.

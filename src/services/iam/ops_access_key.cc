@@ -12,7 +12,9 @@ using kernel::Ctx;
 
 namespace {
 
-Error no_key(std::string_view id) { return err::NoSuchEntityException(cat("The Access Key with id ", id, " cannot be found.")); }
+Error no_key(std::string_view id) {
+  return err::NoSuchEntityException(cat("The Access Key with id ", id, " cannot be found."));
+}
 
 // The key, when it is one of this user's.
 Task<Key> need_key(kv::Reader& reader, std::string account, std::string user, std::string id) {
@@ -31,7 +33,8 @@ Task<CreateAccessKeyResponse> IamService::create_access_key(Ctx& ctx, const Crea
     Store store(tx, ctx.account);
     Entity user = co_await store.need(Kind::kUser, name);
     if (user.keys.size() >= kAccessKeysPerUser)
-      co_await fail(err::LimitExceededException(cat("Cannot exceed quota for AccessKeysPerUser: ", kAccessKeysPerUser)));
+      co_await fail(
+          err::LimitExceededException(cat("Cannot exceed quota for AccessKeysPerUser: ", kAccessKeysPerUser)));
     user.keys.push_back(id);
     store.put(Kind::kUser, user);
     store.put(key);
@@ -79,12 +82,15 @@ Task<ListAccessKeysResponse> IamService::list_access_keys(Ctx& ctx, const ListAc
   const Entity user = co_await view.need(Kind::kUser, name);
   for (const std::string& id : page(ctx, cat("ListAccessKeys:", name), in, user.keys, out)) {
     const auto key = co_await find_key(*reader, id);
-    if (key) out.access_key_metadata.push_back({name, id, key->active ? statusType::Active : statusType::Inactive, key->created});
+    if (key)
+      out.access_key_metadata.push_back(
+          {name, id, key->active ? statusType::Active : statusType::Inactive, key->created});
   }
   co_return out;
 }
 
-Task<GetAccessKeyLastUsedResponse> IamService::get_access_key_last_used(Ctx& ctx, const GetAccessKeyLastUsedRequest& in) {
+Task<GetAccessKeyLastUsedResponse> IamService::get_access_key_last_used(Ctx& ctx,
+                                                                        const GetAccessKeyLastUsedRequest& in) {
   const auto reader = db_.snapshot();
   const auto key = co_await find_key(*reader, in.access_key_id);
   if (!key || key->account != ctx.account) co_return no_key(in.access_key_id);

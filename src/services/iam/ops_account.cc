@@ -73,8 +73,8 @@ Task<ListInstanceProfilesResponse> IamService::list_instance_profiles(Ctx&, cons
   co_return ListInstanceProfilesResponse{.is_truncated = false};
 }
 
-Task<ListInstanceProfilesForRoleResponse> IamService::list_instance_profiles_for_role(Ctx& ctx,
-                                                                                      const ListInstanceProfilesForRoleRequest& in) {
+Task<ListInstanceProfilesForRoleResponse> IamService::list_instance_profiles_for_role(
+    Ctx& ctx, const ListInstanceProfilesForRoleRequest& in) {
   co_await read(ctx, Kind::kRole, in.role_name);
   co_return ListInstanceProfilesForRoleResponse{.is_truncated = false};
 }
@@ -97,7 +97,8 @@ Task<ListSSHPublicKeysResponse> IamService::list_ssh_public_keys(Ctx& ctx, const
   co_return out;
 }
 
-Task<ListSigningCertificatesResponse> IamService::list_signing_certificates(Ctx& ctx, const ListSigningCertificatesRequest& in) {
+Task<ListSigningCertificatesResponse> IamService::list_signing_certificates(Ctx& ctx,
+                                                                            const ListSigningCertificatesRequest& in) {
   co_await need_user(ctx, in.user_name);
   co_return ListSigningCertificatesResponse{.is_truncated = false};
 }

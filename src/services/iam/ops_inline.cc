@@ -24,7 +24,8 @@ Task<void> IamService::set_boundary(Ctx& ctx, Kind kind, std::string name, std::
     Store store(tx, ctx.account);
     Entity entity = co_await store.need(kind, name);
     if (policy_arn.empty() && entity.boundary.empty())
-      co_await fail(err::NoSuchEntityException(cat("The ", word(kind), " with name ", name, " has no permissions boundary.")));
+      co_await fail(
+          err::NoSuchEntityException(cat("The ", word(kind), " with name ", name, " has no permissions boundary.")));
     if (!policy_arn.empty() && !find_aws_policy(policy_arn) && !(co_await store.find_policy_arn(policy_arn)))
       co_await fail(err::NoSuchEntityException(cat("Policy ", policy_arn, " does not exist or is not attachable.")));
     if (!entity.boundary.empty()) store.unuse(entity.boundary, {Use::kBoundary, kind, name});
@@ -160,13 +161,16 @@ Task<DetachRolePolicyOutput> IamService::detach_role_policy(Ctx& ctx, const Deta
   co_return DetachRolePolicyOutput{};
 }
 
-Task<ListAttachedUserPoliciesResponse> IamService::list_attached_user_policies(Ctx& ctx, const ListAttachedUserPoliciesRequest& in) {
+Task<ListAttachedUserPoliciesResponse> IamService::list_attached_user_policies(
+    Ctx& ctx, const ListAttachedUserPoliciesRequest& in) {
   co_return co_await list_attached<ListAttachedUserPoliciesResponse>(ctx, Kind::kUser, in.user_name, in);
 }
-Task<ListAttachedGroupPoliciesResponse> IamService::list_attached_group_policies(Ctx& ctx, const ListAttachedGroupPoliciesRequest& in) {
+Task<ListAttachedGroupPoliciesResponse> IamService::list_attached_group_policies(
+    Ctx& ctx, const ListAttachedGroupPoliciesRequest& in) {
   co_return co_await list_attached<ListAttachedGroupPoliciesResponse>(ctx, Kind::kGroup, in.group_name, in);
 }
-Task<ListAttachedRolePoliciesResponse> IamService::list_attached_role_policies(Ctx& ctx, const ListAttachedRolePoliciesRequest& in) {
+Task<ListAttachedRolePoliciesResponse> IamService::list_attached_role_policies(
+    Ctx& ctx, const ListAttachedRolePoliciesRequest& in) {
   co_return co_await list_attached<ListAttachedRolePoliciesResponse>(ctx, Kind::kRole, in.role_name, in);
 }
 

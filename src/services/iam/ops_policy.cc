@@ -28,7 +28,9 @@ void check_size(std::string_view document) {
 
 // AWS's policies can be used, not changed.
 void check_own(const Ctx& ctx, const std::string& arn) {
-  if (find_aws_policy(arn)) throw err::AccessDenied(cat("User: ", ctx.principal.arn, " is not authorized to change the AWS managed policy ", arn));
+  if (find_aws_policy(arn))
+    throw err::AccessDenied(
+        cat("User: ", ctx.principal.arn, " is not authorized to change the AWS managed policy ", arn));
 }
 
 PolicyVersion wire_version(const Managed& policy, const Version& v, bool with_document) {
@@ -41,7 +43,8 @@ PolicyVersion wire_version(const Managed& policy, const Version& v, bool with_do
 }
 
 void count_uses(const std::vector<PolicyUse>& uses, Policy& out) {
-  const auto bounds = std::count_if(uses.begin(), uses.end(), [](const PolicyUse& u) { return u.use == Use::kBoundary; });
+  const auto bounds =
+      std::count_if(uses.begin(), uses.end(), [](const PolicyUse& u) { return u.use == Use::kBoundary; });
   out.permissions_boundary_usage_count = static_cast<int32_t>(bounds);
   out.attachment_count = static_cast<int32_t>(uses.size()) - *out.permissions_boundary_usage_count;
 }
@@ -88,7 +91,8 @@ Task<CreatePolicyResponse> IamService::create_policy(Ctx& ctx, const CreatePolic
   co_return co_await db_.transact([&](kv::Txn& tx) -> Task<CreatePolicyResponse> {
     Store store(tx, ctx.account);
     if (co_await store.find_policy(policy.name))
-      co_return err::EntityAlreadyExistsException(cat("A policy called ", policy.name, " already exists. Duplicate names are not allowed."));
+      co_return err::EntityAlreadyExistsException(
+          cat("A policy called ", policy.name, " already exists. Duplicate names are not allowed."));
     store.put(policy);
     tx.on_commit([this] { directory_.invalidate(); });
     Policy out = co_await wire_policy(store, policy);
@@ -122,8 +126,9 @@ Task<DeletePolicyOutput> IamService::delete_policy(Ctx& ctx, const DeletePolicyR
     if (!(co_await store.uses(in.policy_arn)).empty())
       co_await fail(err::DeleteConflictException("Cannot delete a policy attached to entities."));
     if (policy->versions.size() > 1)
-      co_await fail(err::DeleteConflictException("This policy has more than one version. Before you delete a policy, you must delete "
-                                                 "the policy's versions. The default version is deleted with the policy."));
+      co_await fail(err::DeleteConflictException(
+          "This policy has more than one version. Before you delete a policy, you must delete "
+          "the policy's versions. The default version is deleted with the policy."));
     store.erase_policy(policy->name);
     tx.on_commit([this] { directory_.invalidate(); });
   });
@@ -139,7 +144,9 @@ Task<ListPoliciesResponse> IamService::list_policies(Ctx& ctx, const ListPolicie
   const auto add = [&](Policy policy) {
     if (!policy.path->starts_with(prefix)) return;
     const bool wants_bounds = in.policy_usage_filter == PolicyUsageType::PermissionsBoundary;
-    if (in.policy_usage_filter && (wants_bounds ? *policy.permissions_boundary_usage_count : *policy.attachment_count) == 0) return;
+    if (in.policy_usage_filter &&
+        (wants_bounds ? *policy.permissions_boundary_usage_count : *policy.attachment_count) == 0)
+      return;
     if (in.only_attached.value_or(false) && *policy.attachment_count == 0) return;
     all.push_back(std::move(policy));
   };
@@ -167,8 +174,9 @@ Task<CreatePolicyVersionResponse> IamService::create_policy_version(Ctx& ctx, co
   check_size(in.policy_document);
   const Managed policy = co_await change_policy(ctx, in.policy_arn, [&](Managed& p) {
     if (p.versions.size() >= kPolicyVersions)
-      throw err::LimitExceededException(cat("A managed policy can have up to ", kPolicyVersions,
-                                            " versions. Before you create a new version, you must delete an existing version."));
+      throw err::LimitExceededException(
+          cat("A managed policy can have up to ", kPolicyVersions,
+              " versions. Before you create a new version, you must delete an existing version."));
     p.versions.push_back({p.next++, in.policy_document, ctx.now()});
     p.updated = ctx.now();
     if (in.set_as_default.value_or(false)) p.current = p.versions.back().number;
@@ -178,7 +186,8 @@ Task<CreatePolicyVersionResponse> IamService::create_policy_version(Ctx& ctx, co
 
 Task<GetPolicyVersionResponse> IamService::get_policy_version(Ctx& ctx, const GetPolicyVersionRequest& in) {
   const auto missing = [&] {
-    return err::NoSuchEntityException(cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
+    return err::NoSuchEntityException(
+        cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
   };
   const auto number = parse_version_id(in.version_id);
   if (const AwsPolicy* aws = find_aws_policy(in.policy_arn)) {
@@ -200,7 +209,8 @@ Task<DeletePolicyVersionOutput> IamService::delete_policy_version(Ctx& ctx, cons
   co_await change_policy(ctx, in.policy_arn, [&](Managed& p) {
     const auto number = parse_version_id(in.version_id);
     if (!number || !p.version(*number))
-      throw err::NoSuchEntityException(cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
+      throw err::NoSuchEntityException(
+          cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
     if (*number == p.current) throw err::DeleteConflictException("Cannot delete the default version of a policy.");
     std::erase_if(p.versions, [&](const Version& v) { return v.number == *number; });
   });
@@ -216,29 +226,34 @@ Task<ListPolicyVersionsResponse> IamService::list_policy_versions(Ctx& ctx, cons
     View view(*reader, ctx.account);
     const auto policy = co_await view.find_policy_arn(in.policy_arn);
     if (!policy) co_return no_policy(in.policy_arn);
-    for (auto v = policy->versions.rbegin(); v != policy->versions.rend(); ++v) versions.push_back(wire_version(*policy, *v, false));
+    for (auto v = policy->versions.rbegin(); v != policy->versions.rend(); ++v)
+      versions.push_back(wire_version(*policy, *v, false));
   }
   ListPolicyVersionsResponse out;
   out.versions = page(ctx, cat("ListPolicyVersions:", in.policy_arn), in, std::move(versions), out);
   co_return out;
 }
 
-Task<SetDefaultPolicyVersionOutput> IamService::set_default_policy_version(Ctx& ctx, const SetDefaultPolicyVersionRequest& in) {
+Task<SetDefaultPolicyVersionOutput> IamService::set_default_policy_version(Ctx& ctx,
+                                                                           const SetDefaultPolicyVersionRequest& in) {
   check_own(ctx, in.policy_arn);
   co_await change_policy(ctx, in.policy_arn, [&](Managed& p) {
     const auto number = parse_version_id(in.version_id);
     if (!number || !p.version(*number))
-      throw err::NoSuchEntityException(cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
+      throw err::NoSuchEntityException(
+          cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
     p.current = *number;
     p.updated = ctx.now();
   });
   co_return SetDefaultPolicyVersionOutput{};
 }
 
-Task<ListEntitiesForPolicyResponse> IamService::list_entities_for_policy(Ctx& ctx, const ListEntitiesForPolicyRequest& in) {
+Task<ListEntitiesForPolicyResponse> IamService::list_entities_for_policy(Ctx& ctx,
+                                                                         const ListEntitiesForPolicyRequest& in) {
   const auto reader = db_.snapshot();
   View view(*reader, ctx.account);
-  if (!find_aws_policy(in.policy_arn) && !(co_await view.find_policy_arn(in.policy_arn))) co_return no_policy(in.policy_arn);
+  if (!find_aws_policy(in.policy_arn) && !(co_await view.find_policy_arn(in.policy_arn)))
+    co_return no_policy(in.policy_arn);
   const std::string prefix = in.path_prefix.value_or("/");
   ListEntitiesForPolicyResponse out;
   out.policy_groups.emplace();
@@ -246,9 +261,12 @@ Task<ListEntitiesForPolicyResponse> IamService::list_entities_for_policy(Ctx& ct
   out.policy_roles.emplace();
   auto uses = co_await view.uses(in.policy_arn);
   std::erase_if(uses, [&](const PolicyUse& u) {
-    const EntityType type = u.kind == Kind::kUser ? EntityType::User : u.kind == Kind::kRole ? EntityType::Role : EntityType::Group;
+    const EntityType type = u.kind == Kind::kUser   ? EntityType::User
+                            : u.kind == Kind::kRole ? EntityType::Role
+                                                    : EntityType::Group;
     if (in.entity_filter && *in.entity_filter != type) return true;
-    return in.policy_usage_filter && (*in.policy_usage_filter == PolicyUsageType::PermissionsBoundary) != (u.use == Use::kBoundary);
+    return in.policy_usage_filter &&
+           (*in.policy_usage_filter == PolicyUsageType::PermissionsBoundary) != (u.use == Use::kBoundary);
   });
   std::set<std::pair<Kind, std::string>> seen;
   for (const PolicyUse& use : page(ctx, cat("ListEntitiesForPolicy:", in.policy_arn), in, std::move(uses), out)) {
@@ -256,9 +274,15 @@ Task<ListEntitiesForPolicyResponse> IamService::list_entities_for_policy(Ctx& ct
     const auto entity = co_await view.find(use.kind, use.name);
     if (!entity || !entity->path.starts_with(prefix)) continue;
     switch (use.kind) {
-      case Kind::kUser: out.policy_users->push_back({entity->name, entity->id}); break;
-      case Kind::kGroup: out.policy_groups->push_back({entity->name, entity->id}); break;
-      case Kind::kRole: out.policy_roles->push_back({entity->name, entity->id}); break;
+      case Kind::kUser:
+        out.policy_users->push_back({entity->name, entity->id});
+        break;
+      case Kind::kGroup:
+        out.policy_groups->push_back({entity->name, entity->id});
+        break;
+      case Kind::kRole:
+        out.policy_roles->push_back({entity->name, entity->id});
+        break;
     }
   }
   co_return out;

@@ -47,12 +47,15 @@ Task<UpdateRoleResponse> IamService::update_role(Ctx& ctx, const UpdateRoleReque
   co_return UpdateRoleResponse{};
 }
 
-Task<UpdateRoleDescriptionResponse> IamService::update_role_description(Ctx& ctx, const UpdateRoleDescriptionRequest& in) {
-  const Entity role = co_await change(ctx, Kind::kRole, in.role_name, [&](Entity& r) { r.description = in.description; });
+Task<UpdateRoleDescriptionResponse> IamService::update_role_description(Ctx& ctx,
+                                                                        const UpdateRoleDescriptionRequest& in) {
+  const Entity role =
+      co_await change(ctx, Kind::kRole, in.role_name, [&](Entity& r) { r.description = in.description; });
   co_return UpdateRoleDescriptionResponse{wire_role(ctx.account, role, false)};
 }
 
-Task<UpdateAssumeRolePolicyOutput> IamService::update_assume_role_policy(Ctx& ctx, const UpdateAssumeRolePolicyRequest& in) {
+Task<UpdateAssumeRolePolicyOutput> IamService::update_assume_role_policy(Ctx& ctx,
+                                                                         const UpdateAssumeRolePolicyRequest& in) {
   check_trust_document(in.policy_document);
   co_await change(ctx, Kind::kRole, in.role_name, [&](Entity& role) { role.trust = in.policy_document; });
   co_return UpdateAssumeRolePolicyOutput{};
@@ -112,13 +115,14 @@ Task<ListRoleTagsResponse> IamService::list_role_tags(Ctx& ctx, const ListRoleTa
   co_return out;
 }
 
-Task<PutRolePermissionsBoundaryOutput> IamService::put_role_permissions_boundary(Ctx& ctx, const PutRolePermissionsBoundaryRequest& in) {
+Task<PutRolePermissionsBoundaryOutput> IamService::put_role_permissions_boundary(
+    Ctx& ctx, const PutRolePermissionsBoundaryRequest& in) {
   co_await set_boundary(ctx, Kind::kRole, in.role_name, in.permissions_boundary);
   co_return PutRolePermissionsBoundaryOutput{};
 }
 
-Task<DeleteRolePermissionsBoundaryOutput> IamService::delete_role_permissions_boundary(Ctx& ctx,
-                                                                                       const DeleteRolePermissionsBoundaryRequest& in) {
+Task<DeleteRolePermissionsBoundaryOutput> IamService::delete_role_permissions_boundary(
+    Ctx& ctx, const DeleteRolePermissionsBoundaryRequest& in) {
   co_await set_boundary(ctx, Kind::kRole, in.role_name, "");
   co_return DeleteRolePermissionsBoundaryOutput{};
 }

@@ -27,9 +27,12 @@ policy::DocumentPtr parse_input(const std::string& text, policy::Type type) {
 
 PolicyEvaluationDecisionType wire_decision(policy::Decision d) {
   switch (d) {
-    case policy::Decision::kAllow: return PolicyEvaluationDecisionType::allowed;
-    case policy::Decision::kExplicitDeny: return PolicyEvaluationDecisionType::explicitDeny;
-    case policy::Decision::kImplicitDeny: return PolicyEvaluationDecisionType::implicitDeny;
+    case policy::Decision::kAllow:
+      return PolicyEvaluationDecisionType::allowed;
+    case policy::Decision::kExplicitDeny:
+      return PolicyEvaluationDecisionType::explicitDeny;
+    case policy::Decision::kImplicitDeny:
+      return PolicyEvaluationDecisionType::implicitDeny;
   }
   return PolicyEvaluationDecisionType::implicitDeny;
 }
@@ -63,8 +66,9 @@ kernel::Principal principal_of(const std::string& arn, const std::string& accoun
 
 }  // namespace
 
-Task<SimulatePolicyResponse> IamService::simulate(Ctx& ctx, const SimulateCustomPolicyRequest& in, kernel::PrincipalPolicies own,
-                                                  std::vector<std::string> sources, kernel::Principal caller) {
+Task<SimulatePolicyResponse> IamService::simulate(Ctx& ctx, const SimulateCustomPolicyRequest& in,
+                                                  kernel::PrincipalPolicies own, std::vector<std::string> sources,
+                                                  kernel::Principal caller) {
   policy::Policies all;
   all.identity = std::move(own.identity);
   all.boundary = own.boundary;
@@ -88,7 +92,8 @@ Task<SimulatePolicyResponse> IamService::simulate(Ctx& ctx, const SimulateCustom
   collect_keys(all.resource, wanted);
   if (in.context_entries) {
     for (const ContextEntry& entry : *in.context_entries) {
-      if (entry.context_key_name) request.keys[lower(*entry.context_key_name)] = entry.context_key_values.value_or(std::vector<std::string>{});
+      if (entry.context_key_name)
+        request.keys[lower(*entry.context_key_name)] = entry.context_key_values.value_or(std::vector<std::string>{});
     }
   }
   std::vector<std::string> missing;
@@ -118,8 +123,9 @@ Task<SimulatePolicyResponse> IamService::simulate(Ctx& ctx, const SimulateCustom
         matched.source_policy_type = PolicySourceType::none;
         r.matched_statements->push_back(std::move(matched));
       }
-      if (all.boundary) r.permissions_boundary_decision_detail = PermissionsBoundaryDecisionDetail{
-          policy::evaluate({.identity = {all.boundary}}, request).decision == policy::Decision::kAllow};
+      if (all.boundary)
+        r.permissions_boundary_decision_detail = PermissionsBoundaryDecisionDetail{
+            policy::evaluate({.identity = {all.boundary}}, request).decision == policy::Decision::kAllow};
       results.push_back(std::move(r));
     }
   }
@@ -129,15 +135,18 @@ Task<SimulatePolicyResponse> IamService::simulate(Ctx& ctx, const SimulateCustom
 }
 
 Task<SimulatePolicyResponse> IamService::simulate_custom_policy(Ctx& ctx, const SimulateCustomPolicyRequest& in) {
-  kernel::Principal caller = principal_of(in.caller_arn.value_or(cat("arn:aws:iam::", ctx.account, ":user/simulated")), ctx.account);
+  kernel::Principal caller =
+      principal_of(in.caller_arn.value_or(cat("arn:aws:iam::", ctx.account, ":user/simulated")), ctx.account);
   co_return co_await simulate(ctx, in, {}, {}, std::move(caller));
 }
 
 Task<SimulatePolicyResponse> IamService::simulate_principal_policy(Ctx& ctx, const SimulatePrincipalPolicyRequest& in) {
   const auto source = kernel::parse_arn(in.policy_source_arn);
-  if (!source || source->account != ctx.account) co_return err::InvalidInputException(cat("Invalid Entity Arn: ", in.policy_source_arn));
+  if (!source || source->account != ctx.account)
+    co_return err::InvalidInputException(cat("Invalid Entity Arn: ", in.policy_source_arn));
   const size_t slash = source->resource.find('/');
-  const std::string type = source->resource.substr(0, slash), name = source->resource.substr(source->resource.rfind('/') + 1);
+  const std::string type = source->resource.substr(0, slash),
+                    name = source->resource.substr(source->resource.rfind('/') + 1);
   const Kind kind = type == "role" ? Kind::kRole : type == "group" ? Kind::kGroup : Kind::kUser;
   const Entity entity = co_await read(ctx, kind, name);
 

@@ -22,7 +22,8 @@ constexpr std::string_view kTrust =
     R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},"Action":"sts:AssumeRole"}]})";
 
 std::string allow(std::string_view action, std::string_view resource = "*") {
-  return cat(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":")", action, R"(","Resource":")", resource, R"("}]})");
+  return cat(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":")", action, R"(","Resource":")",
+             resource, R"("}]})");
 }
 
 struct NoBlobs {
@@ -86,7 +87,8 @@ class IamTest : public ::testing::Test {
 };
 
 TEST_F(IamTest, UsersLiveAndDie) {
-  const auto made = must<op::CreateUser>({.path = "/dev/", .user_name = "Ann", .tags = std::vector<Tag>{{"team", "blue"}}});
+  const auto made =
+      must<op::CreateUser>({.path = "/dev/", .user_name = "Ann", .tags = std::vector<Tag>{{"team", "blue"}}});
   EXPECT_EQ(made.user->arn, "arn:aws:iam::111111111111:user/dev/Ann");
   EXPECT_TRUE(made.user->user_id.starts_with("AIDA"));
   EXPECT_EQ(made.user->user_id.size(), 21u);
@@ -139,7 +141,9 @@ TEST_F(IamTest, Roles) {
             "MalformedPolicyDocument: This policy contains invalid Json");
   EXPECT_EQ(refusal<op::CreateRole>({.role_name = "r", .assume_role_policy_document = allow("sts:AssumeRole")}),
             "MalformedPolicyDocument: Missing required field Principal");
-  const auto role = must<op::CreateRole>({.path = "/svc/", .role_name = "r", .assume_role_policy_document = std::string(kTrust)}).role;
+  const auto role =
+      must<op::CreateRole>({.path = "/svc/", .role_name = "r", .assume_role_policy_document = std::string(kTrust)})
+          .role;
   EXPECT_EQ(role.arn, "arn:aws:iam::111111111111:role/svc/r");
   EXPECT_TRUE(role.role_id.starts_with("AROA"));
   EXPECT_EQ(percent_decode(*role.assume_role_policy_document), kTrust);
@@ -151,12 +155,14 @@ TEST_F(IamTest, Roles) {
   EXPECT_EQ(percent_decode(must<op::GetRolePolicy>({"r", "inline"}).policy_document), allow("sqs:*"));
   EXPECT_EQ(must<op::ListRolePolicies>({.role_name = "r"}).policy_names, (std::vector<std::string>{"inline"}));
   EXPECT_EQ(refusal<op::PutRolePolicy>({"r", "inline", "{}"}), "MalformedPolicyDocument: Syntax errors in policy.");
-  EXPECT_EQ(refusal<op::GetRolePolicy>({"r", "other"}), "NoSuchEntity: The role policy with name other cannot be found.");
+  EXPECT_EQ(refusal<op::GetRolePolicy>({"r", "other"}),
+            "NoSuchEntity: The role policy with name other cannot be found.");
   EXPECT_EQ(refusal<op::AttachRolePolicy>({"r", "arn:aws:iam::aws:policy/NoSuch"}),
             "NoSuchEntity: Policy arn:aws:iam::aws:policy/NoSuch does not exist or is not attachable.");
   must<op::AttachRolePolicy>({"r", "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"});
   must<op::AttachRolePolicy>({"r", "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"});
-  EXPECT_EQ(*must<op::ListAttachedRolePolicies>({.role_name = "r"}).attached_policies->at(0).policy_name, "AWSLambdaBasicExecutionRole");
+  EXPECT_EQ(*must<op::ListAttachedRolePolicies>({.role_name = "r"}).attached_policies->at(0).policy_name,
+            "AWSLambdaBasicExecutionRole");
   EXPECT_EQ(must<op::ListAttachedRolePolicies>({.role_name = "r"}).attached_policies->size(), 1u);
   EXPECT_EQ(refusal<op::DetachRolePolicy>({"r", "arn:aws:iam::aws:policy/ReadOnlyAccess"}),
             "NoSuchEntity: Policy arn:aws:iam::aws:policy/ReadOnlyAccess was not found.");
@@ -177,7 +183,8 @@ TEST_F(IamTest, ManagedPolicies) {
   EXPECT_EQ(refusal<op::CreatePolicyVersion>({arn, allow("s3:*"), {}}).substr(0, 13), "LimitExceeded");
   EXPECT_EQ(*must<op::GetPolicy>({arn}).policy->default_version_id, "v5");
   EXPECT_EQ(percent_decode(*must<op::GetPolicyVersion>({arn, "v5"}).policy_version->document), allow("sqs:A5"));
-  EXPECT_EQ(refusal<op::DeletePolicyVersion>({arn, "v5"}), "DeleteConflict: Cannot delete the default version of a policy.");
+  EXPECT_EQ(refusal<op::DeletePolicyVersion>({arn, "v5"}),
+            "DeleteConflict: Cannot delete the default version of a policy.");
   EXPECT_EQ(must<op::ListPolicyVersions>({.policy_arn = arn}).versions->size(), 5u);
   EXPECT_EQ(refusal<op::DeletePolicy>({arn}).substr(0, 48), "DeleteConflict: This policy has more than one ve");
   for (int i = 1; i <= 4; ++i) must<op::DeletePolicyVersion>({arn, cat('v', i)});
@@ -200,7 +207,8 @@ TEST_F(IamTest, AwsPoliciesAreReadable) {
   for (const Policy& p : *must<op::ListPolicies>({.scope = policyScopeType::AWS, .max_items = 1000}).policies) {
     SCOPED_TRACE(*p.policy_name);
     const auto v = must<op::GetPolicyVersion>({*p.arn, "v1"});
-    EXPECT_NO_THROW(kernel::policy::parse(*percent_decode(*v.policy_version->document), kernel::policy::Type::kIdentity));
+    EXPECT_NO_THROW(
+        kernel::policy::parse(*percent_decode(*v.policy_version->document), kernel::policy::Type::kIdentity));
   }
 }
 
@@ -209,7 +217,8 @@ TEST_F(IamTest, PermissionsAreReal) {
   const auto denied = call<op::ListUsers>(ann, {});
   ASSERT_FALSE(denied);
   EXPECT_EQ(describe(denied.error()),
-            "AccessDenied: User: arn:aws:iam::111111111111:user/ann is not authorized to perform: iam:ListUsers on resource: * because "
+            "AccessDenied: User: arn:aws:iam::111111111111:user/ann is not authorized to perform: iam:ListUsers on "
+            "resource: * because "
             "no identity-based policy allows the iam:ListUsers action");
 
   // By a group; forgotten as soon as she leaves it.
@@ -218,7 +227,8 @@ TEST_F(IamTest, PermissionsAreReal) {
   must<op::AddUserToGroup>({"readers", "ann"});
   EXPECT_TRUE(call<op::ListUsers>(ann, {}));
   EXPECT_FALSE(call<op::CreateUser>(ann, {.user_name = "eve"}));
-  EXPECT_EQ(refusal<op::DeleteGroup>({"readers"}), "DeleteConflict: Cannot delete entity, must remove users from group first.");
+  EXPECT_EQ(refusal<op::DeleteGroup>({"readers"}),
+            "DeleteConflict: Cannot delete entity, must remove users from group first.");
   must<op::RemoveUserFromGroup>({"readers", "ann"});
   EXPECT_FALSE(call<op::ListUsers>(ann, {}));
 
@@ -250,7 +260,8 @@ TEST_F(IamTest, AccessKeys) {
   EXPECT_EQ((*credential)->principal.arn, "arn:aws:iam::111111111111:user/ann");
 
   must<op::CreateAccessKey>({.user_name = "ann"});
-  EXPECT_EQ(refusal<op::CreateAccessKey>({.user_name = "ann"}), "LimitExceeded: Cannot exceed quota for AccessKeysPerUser: 2");
+  EXPECT_EQ(refusal<op::CreateAccessKey>({.user_name = "ann"}),
+            "LimitExceeded: Cannot exceed quota for AccessKeysPerUser: 2");
   EXPECT_EQ(must<op::ListAccessKeys>({.user_name = "ann"}).access_key_metadata.size(), 2u);
   must<op::UpdateAccessKey>({"ann", key.access_key_id, statusType::Inactive});
   EXPECT_FALSE(*run(directory->find_credential(key.access_key_id, "")));
@@ -258,7 +269,8 @@ TEST_F(IamTest, AccessKeys) {
   EXPECT_TRUE(*run(directory->find_credential(key.access_key_id, "")));
   EXPECT_TRUE(must<op::GetAccessKeyLastUsed>({key.access_key_id}).access_key_last_used->last_used_date);
   must<op::UpdateUser>({.user_name = "ann", .new_user_name = "anna"});
-  EXPECT_EQ((*run(directory->find_credential(key.access_key_id, "")))->principal.arn, "arn:aws:iam::111111111111:user/anna");
+  EXPECT_EQ((*run(directory->find_credential(key.access_key_id, "")))->principal.arn,
+            "arn:aws:iam::111111111111:user/anna");
   must<op::DeleteAccessKey>({"anna", key.access_key_id});
   EXPECT_FALSE(*run(directory->find_credential(key.access_key_id, "")));
 }
@@ -305,12 +317,16 @@ TEST_F(IamTest, RenamesAreFollowed) {
   must<op::UpdateUser>({.user_name = "ann", .new_user_name = "bea"});
   EXPECT_EQ(must<op::GetGroup>({.group_name = "h"}).users.at(0).user_name, "bea");
   EXPECT_EQ(must<op::ListGroupsForUser>({.user_name = "bea"}).groups.at(0).group_name, "h");
-  EXPECT_EQ(*must<op::ListEntitiesForPolicy>({.policy_arn = "arn:aws:iam::aws:policy/IAMReadOnlyAccess"}).policy_groups->at(0).group_name, "h");
+  EXPECT_EQ(*must<op::ListEntitiesForPolicy>({.policy_arn = "arn:aws:iam::aws:policy/IAMReadOnlyAccess"})
+                 .policy_groups->at(0)
+                 .group_name,
+            "h");
 }
 
 TEST_F(IamTest, Simulation) {
-  const auto out = must<op::SimulateCustomPolicy>(
-      {.policy_input_list = {allow("s3:Get*")}, .action_names = {"s3:GetObject", "s3:PutObject"}, .resource_arns = {{"arn:aws:s3:::b/k"}}});
+  const auto out = must<op::SimulateCustomPolicy>({.policy_input_list = {allow("s3:Get*")},
+                                                   .action_names = {"s3:GetObject", "s3:PutObject"},
+                                                   .resource_arns = {{"arn:aws:s3:::b/k"}}});
   ASSERT_EQ(out.evaluation_results->size(), 2u);
   EXPECT_EQ(out.evaluation_results->at(0).eval_decision, PolicyEvaluationDecisionType::allowed);
   EXPECT_EQ(*out.evaluation_results->at(0).matched_statements->at(0).source_policy_id, "PolicyInputList.1");

@@ -153,13 +153,14 @@ Task<ListUserTagsResponse> IamService::list_user_tags(Ctx& ctx, const ListUserTa
   co_return out;
 }
 
-Task<PutUserPermissionsBoundaryOutput> IamService::put_user_permissions_boundary(Ctx& ctx, const PutUserPermissionsBoundaryRequest& in) {
+Task<PutUserPermissionsBoundaryOutput> IamService::put_user_permissions_boundary(
+    Ctx& ctx, const PutUserPermissionsBoundaryRequest& in) {
   co_await set_boundary(ctx, Kind::kUser, in.user_name, in.permissions_boundary);
   co_return PutUserPermissionsBoundaryOutput{};
 }
 
-Task<DeleteUserPermissionsBoundaryOutput> IamService::delete_user_permissions_boundary(Ctx& ctx,
-                                                                                       const DeleteUserPermissionsBoundaryRequest& in) {
+Task<DeleteUserPermissionsBoundaryOutput> IamService::delete_user_permissions_boundary(
+    Ctx& ctx, const DeleteUserPermissionsBoundaryRequest& in) {
   co_await set_boundary(ctx, Kind::kUser, in.user_name, "");
   co_return DeleteUserPermissionsBoundaryOutput{};
 }

@@ -65,7 +65,10 @@ std::vector<Access> creating(std::string action, std::string resource, const In&
 }  // namespace
 
 IamService::IamService(kernel::Deps& deps, Options options)
-    : db_(deps.db), clock_(deps.clock), tokens_(deps.tokens), directory_(deps.db, deps.clock, deps.tokens, std::move(options)) {}
+    : db_(deps.db),
+      clock_(deps.clock),
+      tokens_(deps.tokens),
+      directory_(deps.db, deps.clock, deps.tokens, std::move(options)) {}
 
 const wire::ServiceModel& IamService::model() const { return kModel; }
 
@@ -81,7 +84,8 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::TagUser>(this, &S::tag_user).resource(user_of<TagUserRequest>);
   t.add<op::UntagUser>(this, &S::untag_user).resource(user_of<UntagUserRequest>);
   t.add<op::ListUserTags>(this, &S::list_user_tags).resource(user_of<ListUserTagsRequest>);
-  t.add<op::PutUserPermissionsBoundary>(this, &S::put_user_permissions_boundary).resource(user_of<PutUserPermissionsBoundaryRequest>);
+  t.add<op::PutUserPermissionsBoundary>(this, &S::put_user_permissions_boundary)
+      .resource(user_of<PutUserPermissionsBoundaryRequest>);
   t.add<op::DeleteUserPermissionsBoundary>(this, &S::delete_user_permissions_boundary)
       .resource(user_of<DeleteUserPermissionsBoundaryRequest>);
 
@@ -102,13 +106,15 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::GetRole>(this, &S::get_role).resource(role_of<GetRoleRequest>);
   t.add<op::UpdateRole>(this, &S::update_role).resource(role_of<UpdateRoleRequest>);
   t.add<op::UpdateRoleDescription>(this, &S::update_role_description).resource(role_of<UpdateRoleDescriptionRequest>);
-  t.add<op::UpdateAssumeRolePolicy>(this, &S::update_assume_role_policy).resource(role_of<UpdateAssumeRolePolicyRequest>);
+  t.add<op::UpdateAssumeRolePolicy>(this, &S::update_assume_role_policy)
+      .resource(role_of<UpdateAssumeRolePolicyRequest>);
   t.add<op::DeleteRole>(this, &S::delete_role).resource(role_of<DeleteRoleRequest>);
   t.add<op::ListRoles>(this, &S::list_roles);
   t.add<op::TagRole>(this, &S::tag_role).resource(role_of<TagRoleRequest>);
   t.add<op::UntagRole>(this, &S::untag_role).resource(role_of<UntagRoleRequest>);
   t.add<op::ListRoleTags>(this, &S::list_role_tags).resource(role_of<ListRoleTagsRequest>);
-  t.add<op::PutRolePermissionsBoundary>(this, &S::put_role_permissions_boundary).resource(role_of<PutRolePermissionsBoundaryRequest>);
+  t.add<op::PutRolePermissionsBoundary>(this, &S::put_role_permissions_boundary)
+      .resource(role_of<PutRolePermissionsBoundaryRequest>);
   t.add<op::DeleteRolePermissionsBoundary>(this, &S::delete_role_permissions_boundary)
       .resource(role_of<DeleteRolePermissionsBoundaryRequest>);
 
@@ -124,27 +130,36 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::ListUserPolicies>(this, &S::list_user_policies).resource(user_of<ListUserPoliciesRequest>);
   t.add<op::ListGroupPolicies>(this, &S::list_group_policies).resource(group_of<ListGroupPoliciesRequest>);
   t.add<op::ListRolePolicies>(this, &S::list_role_policies).resource(role_of<ListRolePoliciesRequest>);
-  t.add<op::AttachUserPolicy>(this, &S::attach_user_policy).access([](const Ctx& ctx, const AttachUserPolicyRequest& in) {
-    return attaching("iam:AttachUserPolicy", user_of(ctx, in), in);
-  });
-  t.add<op::AttachGroupPolicy>(this, &S::attach_group_policy).access([](const Ctx& ctx, const AttachGroupPolicyRequest& in) {
-    return attaching("iam:AttachGroupPolicy", group_of(ctx, in), in);
-  });
-  t.add<op::AttachRolePolicy>(this, &S::attach_role_policy).access([](const Ctx& ctx, const AttachRolePolicyRequest& in) {
-    return attaching("iam:AttachRolePolicy", role_of(ctx, in), in);
-  });
-  t.add<op::DetachUserPolicy>(this, &S::detach_user_policy).access([](const Ctx& ctx, const DetachUserPolicyRequest& in) {
-    return attaching("iam:DetachUserPolicy", user_of(ctx, in), in);
-  });
-  t.add<op::DetachGroupPolicy>(this, &S::detach_group_policy).access([](const Ctx& ctx, const DetachGroupPolicyRequest& in) {
-    return attaching("iam:DetachGroupPolicy", group_of(ctx, in), in);
-  });
-  t.add<op::DetachRolePolicy>(this, &S::detach_role_policy).access([](const Ctx& ctx, const DetachRolePolicyRequest& in) {
-    return attaching("iam:DetachRolePolicy", role_of(ctx, in), in);
-  });
-  t.add<op::ListAttachedUserPolicies>(this, &S::list_attached_user_policies).resource(user_of<ListAttachedUserPoliciesRequest>);
-  t.add<op::ListAttachedGroupPolicies>(this, &S::list_attached_group_policies).resource(group_of<ListAttachedGroupPoliciesRequest>);
-  t.add<op::ListAttachedRolePolicies>(this, &S::list_attached_role_policies).resource(role_of<ListAttachedRolePoliciesRequest>);
+  t.add<op::AttachUserPolicy>(this, &S::attach_user_policy)
+      .access([](const Ctx& ctx, const AttachUserPolicyRequest& in) {
+        return attaching("iam:AttachUserPolicy", user_of(ctx, in), in);
+      });
+  t.add<op::AttachGroupPolicy>(this, &S::attach_group_policy)
+      .access([](const Ctx& ctx, const AttachGroupPolicyRequest& in) {
+        return attaching("iam:AttachGroupPolicy", group_of(ctx, in), in);
+      });
+  t.add<op::AttachRolePolicy>(this, &S::attach_role_policy)
+      .access([](const Ctx& ctx, const AttachRolePolicyRequest& in) {
+        return attaching("iam:AttachRolePolicy", role_of(ctx, in), in);
+      });
+  t.add<op::DetachUserPolicy>(this, &S::detach_user_policy)
+      .access([](const Ctx& ctx, const DetachUserPolicyRequest& in) {
+        return attaching("iam:DetachUserPolicy", user_of(ctx, in), in);
+      });
+  t.add<op::DetachGroupPolicy>(this, &S::detach_group_policy)
+      .access([](const Ctx& ctx, const DetachGroupPolicyRequest& in) {
+        return attaching("iam:DetachGroupPolicy", group_of(ctx, in), in);
+      });
+  t.add<op::DetachRolePolicy>(this, &S::detach_role_policy)
+      .access([](const Ctx& ctx, const DetachRolePolicyRequest& in) {
+        return attaching("iam:DetachRolePolicy", role_of(ctx, in), in);
+      });
+  t.add<op::ListAttachedUserPolicies>(this, &S::list_attached_user_policies)
+      .resource(user_of<ListAttachedUserPoliciesRequest>);
+  t.add<op::ListAttachedGroupPolicies>(this, &S::list_attached_group_policies)
+      .resource(group_of<ListAttachedGroupPoliciesRequest>);
+  t.add<op::ListAttachedRolePolicies>(this, &S::list_attached_role_policies)
+      .resource(role_of<ListAttachedRolePoliciesRequest>);
 
   t.add<op::CreatePolicy>(this, &S::create_policy).resource([](const Ctx& ctx, const CreatePolicyRequest& in) {
     return policy_arn(ctx.account, in.path.value_or("/"), in.policy_name);
@@ -156,8 +171,10 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::GetPolicyVersion>(this, &S::get_policy_version).resource(policy_of<GetPolicyVersionRequest>);
   t.add<op::DeletePolicyVersion>(this, &S::delete_policy_version).resource(policy_of<DeletePolicyVersionRequest>);
   t.add<op::ListPolicyVersions>(this, &S::list_policy_versions).resource(policy_of<ListPolicyVersionsRequest>);
-  t.add<op::SetDefaultPolicyVersion>(this, &S::set_default_policy_version).resource(policy_of<SetDefaultPolicyVersionRequest>);
-  t.add<op::ListEntitiesForPolicy>(this, &S::list_entities_for_policy).resource(policy_of<ListEntitiesForPolicyRequest>);
+  t.add<op::SetDefaultPolicyVersion>(this, &S::set_default_policy_version)
+      .resource(policy_of<SetDefaultPolicyVersionRequest>);
+  t.add<op::ListEntitiesForPolicy>(this, &S::list_entities_for_policy)
+      .resource(policy_of<ListEntitiesForPolicyRequest>);
   t.add<op::TagPolicy>(this, &S::tag_policy).resource(policy_of<TagPolicyRequest>);
   t.add<op::UntagPolicy>(this, &S::untag_policy).resource(policy_of<UntagPolicyRequest>);
   t.add<op::ListPolicyTags>(this, &S::list_policy_tags).resource(policy_of<ListPolicyTagsRequest>);
@@ -171,10 +188,12 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::GetAccountSummary>(this, &S::get_account_summary);
   t.add<op::ListAccountAliases>(this, &S::list_account_aliases);
   t.add<op::ListInstanceProfiles>(this, &S::list_instance_profiles);
-  t.add<op::ListInstanceProfilesForRole>(this, &S::list_instance_profiles_for_role).resource(role_of<ListInstanceProfilesForRoleRequest>);
+  t.add<op::ListInstanceProfilesForRole>(this, &S::list_instance_profiles_for_role)
+      .resource(role_of<ListInstanceProfilesForRoleRequest>);
   t.add<op::ListMFADevices>(this, &S::list_mfa_devices).resource(self_of<ListMFADevicesRequest>);
   t.add<op::ListSSHPublicKeys>(this, &S::list_ssh_public_keys).resource(self_of<ListSSHPublicKeysRequest>);
-  t.add<op::ListSigningCertificates>(this, &S::list_signing_certificates).resource(self_of<ListSigningCertificatesRequest>);
+  t.add<op::ListSigningCertificates>(this, &S::list_signing_certificates)
+      .resource(self_of<ListSigningCertificatesRequest>);
   t.add<op::ListServiceSpecificCredentials>(this, &S::list_service_specific_credentials)
       .resource(self_of<ListServiceSpecificCredentialsRequest>);
   t.add<op::GetLoginProfile>(this, &S::get_login_profile).resource(self_of<GetLoginProfileRequest>);
@@ -204,8 +223,10 @@ std::string IamService::marker(const Ctx& ctx, std::string_view operation, std::
   return kernel::seal_page(tokens_, ctx, cat("iam:", operation), After{std::move(after)});
 }
 
-std::string IamService::after(const Ctx& ctx, std::string_view operation, const std::optional<std::string>& marker) const {
-  const auto opened = kernel::open_page<After>(tokens_, ctx, cat("iam:", operation), marker, err::ValidationError("Invalid Marker."));
+std::string IamService::after(const Ctx& ctx, std::string_view operation,
+                              const std::optional<std::string>& marker) const {
+  const auto opened =
+      kernel::open_page<After>(tokens_, ctx, cat("iam:", operation), marker, err::ValidationError("Invalid Marker."));
   return opened ? opened->name : std::string();
 }
 

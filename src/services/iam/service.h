@@ -30,9 +30,10 @@ class IamService : public kernel::Service {
   Task<TagUserOutput> tag_user(kernel::Ctx& ctx, const TagUserRequest& in);
   Task<UntagUserOutput> untag_user(kernel::Ctx& ctx, const UntagUserRequest& in);
   Task<ListUserTagsResponse> list_user_tags(kernel::Ctx& ctx, const ListUserTagsRequest& in);
-  Task<PutUserPermissionsBoundaryOutput> put_user_permissions_boundary(kernel::Ctx& ctx, const PutUserPermissionsBoundaryRequest& in);
-  Task<DeleteUserPermissionsBoundaryOutput> delete_user_permissions_boundary(kernel::Ctx& ctx,
-                                                                             const DeleteUserPermissionsBoundaryRequest& in);
+  Task<PutUserPermissionsBoundaryOutput> put_user_permissions_boundary(kernel::Ctx& ctx,
+                                                                       const PutUserPermissionsBoundaryRequest& in);
+  Task<DeleteUserPermissionsBoundaryOutput> delete_user_permissions_boundary(
+      kernel::Ctx& ctx, const DeleteUserPermissionsBoundaryRequest& in);
 
   // ops_group.cc
   Task<CreateGroupResponse> create_group(kernel::Ctx& ctx, const CreateGroupRequest& in);
@@ -49,15 +50,17 @@ class IamService : public kernel::Service {
   Task<GetRoleResponse> get_role(kernel::Ctx& ctx, const GetRoleRequest& in);
   Task<UpdateRoleResponse> update_role(kernel::Ctx& ctx, const UpdateRoleRequest& in);
   Task<UpdateRoleDescriptionResponse> update_role_description(kernel::Ctx& ctx, const UpdateRoleDescriptionRequest& in);
-  Task<UpdateAssumeRolePolicyOutput> update_assume_role_policy(kernel::Ctx& ctx, const UpdateAssumeRolePolicyRequest& in);
+  Task<UpdateAssumeRolePolicyOutput> update_assume_role_policy(kernel::Ctx& ctx,
+                                                               const UpdateAssumeRolePolicyRequest& in);
   Task<DeleteRoleOutput> delete_role(kernel::Ctx& ctx, const DeleteRoleRequest& in);
   Task<ListRolesResponse> list_roles(kernel::Ctx& ctx, const ListRolesRequest& in);
   Task<TagRoleOutput> tag_role(kernel::Ctx& ctx, const TagRoleRequest& in);
   Task<UntagRoleOutput> untag_role(kernel::Ctx& ctx, const UntagRoleRequest& in);
   Task<ListRoleTagsResponse> list_role_tags(kernel::Ctx& ctx, const ListRoleTagsRequest& in);
-  Task<PutRolePermissionsBoundaryOutput> put_role_permissions_boundary(kernel::Ctx& ctx, const PutRolePermissionsBoundaryRequest& in);
-  Task<DeleteRolePermissionsBoundaryOutput> delete_role_permissions_boundary(kernel::Ctx& ctx,
-                                                                             const DeleteRolePermissionsBoundaryRequest& in);
+  Task<PutRolePermissionsBoundaryOutput> put_role_permissions_boundary(kernel::Ctx& ctx,
+                                                                       const PutRolePermissionsBoundaryRequest& in);
+  Task<DeleteRolePermissionsBoundaryOutput> delete_role_permissions_boundary(
+      kernel::Ctx& ctx, const DeleteRolePermissionsBoundaryRequest& in);
 
   // ops_inline.cc: inline policies and attachments of users, groups and roles
   Task<PutUserPolicyOutput> put_user_policy(kernel::Ctx& ctx, const PutUserPolicyRequest& in);
@@ -78,9 +81,12 @@ class IamService : public kernel::Service {
   Task<DetachUserPolicyOutput> detach_user_policy(kernel::Ctx& ctx, const DetachUserPolicyRequest& in);
   Task<DetachGroupPolicyOutput> detach_group_policy(kernel::Ctx& ctx, const DetachGroupPolicyRequest& in);
   Task<DetachRolePolicyOutput> detach_role_policy(kernel::Ctx& ctx, const DetachRolePolicyRequest& in);
-  Task<ListAttachedUserPoliciesResponse> list_attached_user_policies(kernel::Ctx& ctx, const ListAttachedUserPoliciesRequest& in);
-  Task<ListAttachedGroupPoliciesResponse> list_attached_group_policies(kernel::Ctx& ctx, const ListAttachedGroupPoliciesRequest& in);
-  Task<ListAttachedRolePoliciesResponse> list_attached_role_policies(kernel::Ctx& ctx, const ListAttachedRolePoliciesRequest& in);
+  Task<ListAttachedUserPoliciesResponse> list_attached_user_policies(kernel::Ctx& ctx,
+                                                                     const ListAttachedUserPoliciesRequest& in);
+  Task<ListAttachedGroupPoliciesResponse> list_attached_group_policies(kernel::Ctx& ctx,
+                                                                       const ListAttachedGroupPoliciesRequest& in);
+  Task<ListAttachedRolePoliciesResponse> list_attached_role_policies(kernel::Ctx& ctx,
+                                                                     const ListAttachedRolePoliciesRequest& in);
 
   // ops_policy.cc
   Task<CreatePolicyResponse> create_policy(kernel::Ctx& ctx, const CreatePolicyRequest& in);
@@ -91,8 +97,10 @@ class IamService : public kernel::Service {
   Task<GetPolicyVersionResponse> get_policy_version(kernel::Ctx& ctx, const GetPolicyVersionRequest& in);
   Task<DeletePolicyVersionOutput> delete_policy_version(kernel::Ctx& ctx, const DeletePolicyVersionRequest& in);
   Task<ListPolicyVersionsResponse> list_policy_versions(kernel::Ctx& ctx, const ListPolicyVersionsRequest& in);
-  Task<SetDefaultPolicyVersionOutput> set_default_policy_version(kernel::Ctx& ctx, const SetDefaultPolicyVersionRequest& in);
-  Task<ListEntitiesForPolicyResponse> list_entities_for_policy(kernel::Ctx& ctx, const ListEntitiesForPolicyRequest& in);
+  Task<SetDefaultPolicyVersionOutput> set_default_policy_version(kernel::Ctx& ctx,
+                                                                 const SetDefaultPolicyVersionRequest& in);
+  Task<ListEntitiesForPolicyResponse> list_entities_for_policy(kernel::Ctx& ctx,
+                                                               const ListEntitiesForPolicyRequest& in);
   Task<TagPolicyOutput> tag_policy(kernel::Ctx& ctx, const TagPolicyRequest& in);
   Task<UntagPolicyOutput> untag_policy(kernel::Ctx& ctx, const UntagPolicyRequest& in);
   Task<ListPolicyTagsResponse> list_policy_tags(kernel::Ctx& ctx, const ListPolicyTagsRequest& in);
@@ -108,13 +116,14 @@ class IamService : public kernel::Service {
   Task<GetAccountSummaryResponse> get_account_summary(kernel::Ctx& ctx, const GetAccountSummaryInput& in);
   Task<ListAccountAliasesResponse> list_account_aliases(kernel::Ctx& ctx, const ListAccountAliasesRequest& in);
   Task<ListInstanceProfilesResponse> list_instance_profiles(kernel::Ctx& ctx, const ListInstanceProfilesRequest& in);
-  Task<ListInstanceProfilesForRoleResponse> list_instance_profiles_for_role(kernel::Ctx& ctx,
-                                                                            const ListInstanceProfilesForRoleRequest& in);
+  Task<ListInstanceProfilesForRoleResponse> list_instance_profiles_for_role(
+      kernel::Ctx& ctx, const ListInstanceProfilesForRoleRequest& in);
   Task<ListMFADevicesResponse> list_mfa_devices(kernel::Ctx& ctx, const ListMFADevicesRequest& in);
   Task<ListSSHPublicKeysResponse> list_ssh_public_keys(kernel::Ctx& ctx, const ListSSHPublicKeysRequest& in);
-  Task<ListSigningCertificatesResponse> list_signing_certificates(kernel::Ctx& ctx, const ListSigningCertificatesRequest& in);
-  Task<ListServiceSpecificCredentialsResponse> list_service_specific_credentials(kernel::Ctx& ctx,
-                                                                                 const ListServiceSpecificCredentialsRequest& in);
+  Task<ListSigningCertificatesResponse> list_signing_certificates(kernel::Ctx& ctx,
+                                                                  const ListSigningCertificatesRequest& in);
+  Task<ListServiceSpecificCredentialsResponse> list_service_specific_credentials(
+      kernel::Ctx& ctx, const ListServiceSpecificCredentialsRequest& in);
   Task<GetLoginProfileResponse> get_login_profile(kernel::Ctx& ctx, const GetLoginProfileRequest& in);
 
   // ops_simulate.cc
@@ -137,7 +146,8 @@ class IamService : public kernel::Service {
   Task<void> put_policy(kernel::Ctx& ctx, Kind kind, std::string name, std::string policy, std::string document);
   Task<std::string> get_policy_document(kernel::Ctx& ctx, Kind kind, std::string name, std::string policy);
   Task<void> drop_policy(kernel::Ctx& ctx, Kind kind, std::string name, std::string policy);
-  Task<void> rename(kernel::Ctx& ctx, Kind kind, std::string name, std::optional<std::string> new_name, std::optional<std::string> path);
+  Task<void> rename(kernel::Ctx& ctx, Kind kind, std::string name, std::optional<std::string> new_name,
+                    std::optional<std::string> path);
   template <class Out, class In>
   Task<Out> list_inline(kernel::Ctx& ctx, Kind kind, std::string name, const In& in);
   template <class Out, class In>
@@ -145,15 +155,17 @@ class IamService : public kernel::Service {
   // The user named, or the caller's own.
   std::string user_or_self(const kernel::Ctx& ctx, const std::optional<std::string>& name) const;
   Task<Policy> wire_policy(View& view, const Managed& policy);
-  Task<SimulatePolicyResponse> simulate(kernel::Ctx& ctx, const SimulateCustomPolicyRequest& in, kernel::PrincipalPolicies own,
-                                        std::vector<std::string> sources, kernel::Principal caller);
+  Task<SimulatePolicyResponse> simulate(kernel::Ctx& ctx, const SimulateCustomPolicyRequest& in,
+                                        kernel::PrincipalPolicies own, std::vector<std::string> sources,
+                                        kernel::Principal caller);
 
   // Seals where a list goes on, and opens it again.
   std::string marker(const kernel::Ctx& ctx, std::string_view operation, std::string after) const;
   std::string after(const kernel::Ctx& ctx, std::string_view operation, const std::optional<std::string>& marker) const;
   // A page of what is in memory already: sets is_truncated and marker of `out`.
   template <class Out, class In, class T>
-  std::vector<T> page(const kernel::Ctx& ctx, std::string_view operation, const In& in, std::vector<T> all, Out& out) const;
+  std::vector<T> page(const kernel::Ctx& ctx, std::string_view operation, const In& in, std::vector<T> all,
+                      Out& out) const;
 
   kv::Db& db_;
   const Clock& clock_;

@@ -37,14 +37,16 @@ Task<Managed> IamService::change_policy(kernel::Ctx& ctx, std::string arn, F cha
 }
 
 template <class Out, class In, class T>
-std::vector<T> IamService::page(const kernel::Ctx& ctx, std::string_view operation, const In& in, std::vector<T> all, Out& out) const {
+std::vector<T> IamService::page(const kernel::Ctx& ctx, std::string_view operation, const In& in, std::vector<T> all,
+                                Out& out) const {
   const std::string from = after(ctx, operation, in.marker);
   const size_t begin = std::min(all.size(), static_cast<size_t>(from.empty() ? 0 : parse_int(from).value_or(0)));
   const size_t most = static_cast<size_t>(in.max_items.value_or(kDefaultPage));
   const size_t end = begin + std::min(most, all.size() - begin);
   out.is_truncated = end < all.size();
   if (end < all.size()) out.marker = marker(ctx, operation, std::to_string(end));
-  return {std::make_move_iterator(all.begin() + static_cast<long>(begin)), std::make_move_iterator(all.begin() + static_cast<long>(end))};
+  return {std::make_move_iterator(all.begin() + static_cast<long>(begin)),
+          std::make_move_iterator(all.begin() + static_cast<long>(end))};
 }
 
 template <class Out, class In>

@@ -21,7 +21,12 @@ std::string View::policy_key(std::string_view name) const {
   return std::move(table("policy").text(account_).text(lower(name))).take();
 }
 std::string View::use_key(const std::string& arn, const PolicyUse& use) const {
-  return std::move(table("use").text(account_).text(arn).u8(static_cast<uint8_t>(use.use)).u8(static_cast<uint8_t>(use.kind)).text(use.name))
+  return std::move(table("use")
+                       .text(account_)
+                       .text(arn)
+                       .u8(static_cast<uint8_t>(use.use))
+                       .u8(static_cast<uint8_t>(use.kind))
+                       .text(use.name))
       .take();
 }
 std::string View::member_key(std::string_view group, std::string_view user) const {
@@ -42,13 +47,16 @@ Task<Entity> View::need(Kind kind, std::string name) {
   co_return std::move(*found);
 }
 
-Task<bool> View::taken(Kind kind, std::string name) { co_return (co_await reader_.get(entity_key(kind, name))).has_value(); }
+Task<bool> View::taken(Kind kind, std::string name) {
+  co_return (co_await reader_.get(entity_key(kind, name))).has_value();
+}
 
 Task<std::vector<Entity>> View::list(Kind kind, std::string after, size_t limit) {
   kv::Range range = kv::prefix_range(std::move(table(word(kind)).text(account_)).take());
   if (!after.empty()) range.begin = kv::prefix_end(entity_key(kind, after));
   std::vector<Entity> out;
-  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit})) out.push_back(kv::decode<Entity>(entry.value));
+  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit}))
+    out.push_back(kv::decode<Entity>(entry.value));
   co_return out;
 }
 
@@ -70,7 +78,8 @@ Task<std::vector<Managed>> View::list_policies(std::string after, size_t limit) 
   kv::Range range = kv::prefix_range(std::move(table("policy").text(account_)).take());
   if (!after.empty()) range.begin = kv::prefix_end(policy_key(after));
   std::vector<Managed> out;
-  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit})) out.push_back(kv::decode<Managed>(entry.value));
+  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit}))
+    out.push_back(kv::decode<Managed>(entry.value));
   co_return out;
 }
 

@@ -67,7 +67,8 @@ void refuse_unserved(const In& in) {
   if constexpr (requires { in.server_side_encryption; }) {
     // AES256 is what AWS does to every object, so tools ask for it always (aws cloudformation package). It is taken and
     // not claimed: answers don't say that Virga encrypted.
-    refuse(in.server_side_encryption && *in.server_side_encryption != ServerSideEncryption::AES256, "x-amz-server-side-encryption");
+    refuse(in.server_side_encryption && *in.server_side_encryption != ServerSideEncryption::AES256,
+           "x-amz-server-side-encryption");
     refuse(in.sse_kms_key_id.has_value(), "x-amz-server-side-encryption-aws-kms-key-id");
     refuse(in.bucket_key_enabled.value_or(false), "x-amz-server-side-encryption-bucket-key-enabled");
   }

@@ -6,7 +6,7 @@
 
 namespace virga::sts {
 
-inline constexpr int64_t kDefaultSession = 3600;          // seconds
+inline constexpr int64_t kDefaultSession = 3600;  // seconds
 inline constexpr int64_t kMostChainedSession = 3600;
 inline constexpr int64_t kDefaultSessionToken = 43'200;
 inline constexpr int64_t kMostRootSessionToken = 3600;

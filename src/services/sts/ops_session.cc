@@ -31,9 +31,11 @@ void check_served(const AssumeRoleRequest& in) {
 std::map<std::string, std::string> session_tags(const AssumeRoleRequest& in) {
   std::map<std::string, std::string> out;
   if (!in.tags) return out;
-  if (in.tags->size() > kSessionTags) throw err::ValidationError(cat("A session can have up to ", kSessionTags, " tags."));
+  if (in.tags->size() > kSessionTags)
+    throw err::ValidationError(cat("A session can have up to ", kSessionTags, " tags."));
   for (const Tag& tag : *in.tags) {
-    const bool known = std::any_of(out.begin(), out.end(), [&](const auto& t) { return equals_ignoring_case(t.first, tag.key); });
+    const bool known =
+        std::any_of(out.begin(), out.end(), [&](const auto& t) { return equals_ignoring_case(t.first, tag.key); });
     if (known) throw err::ValidationError("Duplicate tag keys found. Please note that Tag keys are case insensitive.");
     out.emplace(tag.key, tag.value);
   }
@@ -61,7 +63,8 @@ int64_t session_length(const Ctx& ctx, const AssumeRoleRequest& in, const iam::R
   if (seconds > role.max_session)
     throw err::ValidationError("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
   if (ctx.principal.kind == Principal::Kind::kRoleSession && seconds > kMostChainedSession)
-    throw err::ValidationError("The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.");
+    throw err::ValidationError(
+        "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.");
   return seconds;
 }
 
@@ -78,15 +81,17 @@ Task<std::optional<std::string>> StsService::session_policy(std::string account,
     for (const PolicyDescriptorType& descriptor : *in.policy_arns) {
       const std::string arn = descriptor.arn.value_or("");
       const auto document = co_await directory_.find_managed_policy(account, arn);
-      if (!document) co_return err::MalformedPolicyDocumentException(cat("The policy ", arn, " does not exist or is not attachable."));
+      if (!document)
+        co_return err::MalformedPolicyDocumentException(
+            cat("The policy ", arn, " does not exist or is not attachable."));
       append_statements(*document, statements);
     }
   }
   if (statements.as_array().empty()) co_return std::nullopt;
   std::string out = Json::object({{"Version", "2012-10-17"}, {"Statement", std::move(statements)}}).dump();
   if (out.size() > kMostSessionPolicy)
-    co_return err::PackedPolicyTooLargeException(
-        cat("Packed size of session policies consumes ", out.size() * 100 / kMostSessionPolicy, "% of allotted space."));
+    co_return err::PackedPolicyTooLargeException(cat("Packed size of session policies consumes ",
+                                                     out.size() * 100 / kMostSessionPolicy, "% of allotted space."));
   co_return out;
 }
 
@@ -95,7 +100,8 @@ Task<AssumeRoleResponse> StsService::assume_role(Ctx& ctx, const AssumeRoleReque
   const auto role = co_await directory_.find_role(in.role_arn);
   if (!role) {
     // Whether it exists is nobody's business who may not assume it.
-    co_return err::AccessDenied(cat("User: ", ctx.principal.arn, " is not authorized to perform: sts:AssumeRole on resource: ", in.role_arn));
+    co_return err::AccessDenied(
+        cat("User: ", ctx.principal.arn, " is not authorized to perform: sts:AssumeRole on resource: ", in.role_arn));
   }
   const int64_t seconds = session_length(ctx, in, *role);
   Principal session;

@@ -25,7 +25,8 @@ std::string trust(std::string_view principal, std::string_view condition = "{}")
              R"(,"Action":["sts:AssumeRole","sts:TagSession"],"Condition":)", condition, "}]}");
 }
 std::string allow(std::string_view action, std::string_view resource = "*") {
-  return cat(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":")", action, R"(","Resource":")", resource, R"("}]})");
+  return cat(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":")", action, R"(","Resource":")",
+             resource, R"("}]})");
 }
 
 class StsTest : public ::testing::Test {
@@ -162,8 +163,9 @@ TEST_F(StsTest, SessionsHaveTheRolesPermissionsNarrowed) {
 TEST_F(StsTest, SessionTagsAreConditions) {
   role("r", trust(R"({"AWS":"111111111111"})", R"({"StringLike":{"aws:RequestTag/team":"*"}})"));
   must<iam::op::PutRolePolicy>(
-      root(), {"r", "p", R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:ListUsers","Resource":"*",)"
-                         R"("Condition":{"StringEquals":{"aws:PrincipalTag/team":"blue"}}}})"});
+      root(), {"r", "p",
+               R"({"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"iam:ListUsers","Resource":"*",)"
+               R"("Condition":{"StringEquals":{"aws:PrincipalTag/team":"blue"}}}})"});
   AssumeRoleRequest in{.role_arn = "arn:aws:iam::111111111111:role/r", .role_session_name = "s"};
   EXPECT_NE(assume(root(), in), "accepted");
   in.tags = std::vector<Tag>{{"team", "blue"}};
@@ -174,14 +176,17 @@ TEST_F(StsTest, SessionTagsAreConditions) {
 
 TEST_F(StsTest, Durations) {
   role("r", trust(R"({"AWS":"111111111111"})"));
-  AssumeRoleRequest in{.role_arn = "arn:aws:iam::111111111111:role/r", .role_session_name = "s", .duration_seconds = 3601};
-  EXPECT_EQ(assume(root(), in), "ValidationError: The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
+  AssumeRoleRequest in{
+      .role_arn = "arn:aws:iam::111111111111:role/r", .role_session_name = "s", .duration_seconds = 3601};
+  EXPECT_EQ(assume(root(), in),
+            "ValidationError: The requested DurationSeconds exceeds the MaxSessionDuration set for this role.");
   must<iam::op::UpdateRole>(root(), {.role_name = "r", .max_session_duration = 7200});
   EXPECT_EQ(assume(root(), in), "accepted");
   must<iam::op::PutRolePolicy>(root(), {"r", "p", allow("sts:AssumeRole")});
   const auto first = call<op::AssumeRole>(root(), in);
   EXPECT_EQ(assume(session(*first->credentials), in),
-            "ValidationError: The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.");
+            "ValidationError: The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role "
+            "chaining.");
   in.duration_seconds.reset();
   EXPECT_EQ(assume(session(*first->credentials), in), "accepted");
   in.source_identity = "me";

@@ -35,6 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   const bool is_signed = data[0] & 0x80, has_trailer = data[0] & 0x40;
-  if (outcome(text, text.size() + 1, is_signed, has_trailer) != outcome(text, data[0] % 16 + 1, is_signed, has_trailer)) abort();
+  if (outcome(text, text.size() + 1, is_signed, has_trailer) != outcome(text, data[0] % 16 + 1, is_signed, has_trailer))
+    abort();
   return 0;
 }

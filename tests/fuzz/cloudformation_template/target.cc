@@ -1,5 +1,5 @@
-// Templates of any text: read, transformed, checked, resolved and planned. Whatever comes in is a stack's definition or a
-// refusal, never another exception and never a crash.
+// Templates of any text: read, transformed, checked, resolved and planned. Whatever comes in is a stack's definition or
+// a refusal, never another exception and never a crash.
 #include <cstdint>
 #include <memory>
 #include <string_view>
@@ -16,7 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   try {
     auto prepared = std::make_unique<Prepared>();
-    prepare(*prepared, text, {}, {"000000000000", "us-east-1", "aws", "arn:aws:cloudformation:us-east-1:000000000000:stack/s/1", "s", {}}, nullptr);
+    prepare(*prepared, text, {},
+            {"000000000000", "us-east-1", "aws", "arn:aws:cloudformation:us-east-1:000000000000:stack/s/1", "s", {}},
+            nullptr);
     live_outputs(*prepared, prepared->resolver);
     needed_capabilities(prepared->root);
     plan_changes({}, prepared->resources, {}, [](std::string_view, std::string_view) { return Recreation::kNever; });

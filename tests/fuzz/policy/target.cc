@@ -1,4 +1,5 @@
-// Arbitrary documents parse or are refused with a sentence, and evaluate without harm; a Deny of everything beats them all.
+// Arbitrary documents parse or are refused with a sentence, and evaluate without harm; a Deny of everything beats them
+// all.
 #include <cstdint>
 #include <cstdlib>
 #include <stdexcept>
@@ -18,7 +19,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   caller.arn = "arn:aws:iam::111111111111:user/ann";
   caller.user_id = "AIDAANN";
   policy::Request request{&caller, "s3:GetObject", "arn:aws:s3:::bucket/key", {}};
-  request.keys = {{"aws:username", {"ann"}}, {"aws:sourceip", {"10.0.0.1"}}, {"aws:tagkeys", {"a", "b"}}, {"aws:epochtime", {"1714564800"}}};
+  request.keys = {{"aws:username", {"ann"}},
+                  {"aws:sourceip", {"10.0.0.1"}},
+                  {"aws:tagkeys", {"a", "b"}},
+                  {"aws:epochtime", {"1714564800"}}};
   static const auto deny = policy::parse(
       R"({"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}})", policy::Type::kIdentity);
   for (const auto type : {policy::Type::kIdentity, policy::Type::kResource}) {

@@ -45,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const HttpRequest request = request_of({reinterpret_cast<const char*>(data), size}, body);
   const Time now = Time::from_seconds(1'714'564'800);
   const std::string hash = hex_encode(sha256(body));
-  for (const auto flavour : {sigv4::Flavour::kS3, sigv4::Flavour::kJson, sigv4::Flavour::kRest, sigv4::Flavour::kQuery}) {
+  for (const auto flavour :
+       {sigv4::Flavour::kS3, sigv4::Flavour::kJson, sigv4::Flavour::kRest, sigv4::Flavour::kQuery}) {
     (void)sigv4::peek_scope(request);
     try {
       const auto found = sigv4::find_signature(request, flavour);
@@ -59,10 +60,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     HttpRequest ours = request;
     ours.headers.remove("authorization");
     ours.headers.set("host", "example.com");
-    for (const std::string_view name : {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token"}) ours.headers.remove(name);
+    for (const std::string_view name : {"x-amz-content-sha256", "x-amz-date", "x-amz-security-token"})
+      ours.headers.remove(name);
     bool sane = ours.query.find("X-Amz-") == std::string::npos && ours.query.find('%') == std::string::npos;
     for (const auto& [name, value] : ours.headers.fields()) {
-      sane &= !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; });
+      sane &= !name.empty() && std::all_of(name.begin(), name.end(),
+                                           [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; });
     }
     if (!sane) continue;
     sigv4::sign(ours, {"AKID", "secret", ""}, "us-east-1", "s3", hash, now, flavour);
