@@ -211,7 +211,9 @@ Task<bool> Authorizer::allowed(Ctx& ctx, Access access, std::optional<std::strin
 
 Task<void> Authorizer::authorize(Ctx& ctx, const Operation& operation, const void* in) {
   if (operation.open) co_return;
-  for (Access& access : operation.access(ctx, in)) {
+  std::vector<Access> questions = operation.access(ctx, in);
+  if (operation.complete) co_await operation.complete(ctx, in, questions);
+  for (Access& access : questions) {
     std::optional<std::string> document;
     if (operation.guarded) document = co_await operation.service->resource_policy(ctx, access.resource);
     auto why = co_await why_denied(ctx, std::move(access), std::move(document));

@@ -31,6 +31,8 @@ struct Operation {
   Service* service = nullptr;
   std::function<Task<void>(Ctx& ctx, const void* in, void* out)> run;
   std::function<std::vector<Access>(const Ctx& ctx, const void* in)> access;
+  // May change the questions by what the store knows and the request does not say; unset where requests say it all.
+  std::function<Task<void>(Ctx& ctx, const void* in, std::vector<Access>& questions)> complete;
   bool open = false;        // needs no permission (sts:GetCallerIdentity)
   bool guarded = false;     // a resource policy may allow or deny: Service::resource_policy is asked
   bool data_plane = false;  // not in the audit record by default (GetItem, PutObject, Invoke)
@@ -65,6 +67,14 @@ class OpBuilder {
   template <class F>
   OpBuilder& access(F f) {
     op_.access = [f](const Ctx& ctx, const void* in) { return f(ctx, *static_cast<const In*>(in)); };
+    return *this;
+  }
+  // Completes the questions from the store before they are asked: Task<void>(Ctx&, const In&, std::vector<Access>&).
+  template <class F>
+  OpBuilder& complete(F f) {
+    op_.complete = [f](Ctx& ctx, const void* in, std::vector<Access>& questions) {
+      return f(ctx, *static_cast<const In*>(in), questions);
+    };
     return *this;
   }
   OpBuilder& open() {

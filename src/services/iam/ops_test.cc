@@ -248,6 +248,48 @@ TEST_F(IamTest, PermissionsAreReal) {
   EXPECT_FALSE(call<op::CreateAccessKey>(ann, {.user_name = "eve"}));
 }
 
+// Requests give names; policies are about ARNs, paths and all.
+TEST_F(IamTest, PathsAreProtected) {
+  must<op::CreateRole>({.path = "/admin/", .role_name = "chief", .assume_role_policy_document = std::string(kTrust)});
+  must<op::CreateRole>({.role_name = "hand", .assume_role_policy_document = std::string(kTrust)});
+  must<op::CreateUser>({.path = "/admin/", .user_name = "ada"});
+  must<op::CreateUser>({.user_name = "bob"});
+  must<op::CreateGroup>({.path = "/admin/", .group_name = "staff"});
+  const auto key = must<op::CreateAccessKey>({.user_name = "ada"}).access_key;
+  const kernel::Ctx eve = user("eve");
+  must<op::PutUserPolicy>(
+      {"eve", "all",
+       R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"iam:*","Resource":"*"},{"Effect":"Deny","Action":"iam:*","Resource":["arn:aws:iam::*:role/admin/*","arn:aws:iam::*:user/admin/*","arn:aws:iam::*:group/admin/*"]}]})"});
+
+  const auto denied = [](const auto& result) {
+    return !result && describe(result.error()).find("with an explicit deny") != std::string::npos;
+  };
+  EXPECT_TRUE(denied(call<op::GetRole>(eve, {"chief"})));
+  EXPECT_TRUE(denied(call<op::DeleteRole>(eve, {"chief"})));
+  EXPECT_TRUE(denied(call<op::UpdateAssumeRolePolicy>(eve, {"chief", std::string(kTrust)})));
+  EXPECT_TRUE(denied(call<op::AttachRolePolicy>(eve, {"chief", "arn:aws:iam::aws:policy/AdministratorAccess"})));
+  EXPECT_TRUE(denied(call<op::PutRolePolicy>(eve, {"chief", "p", allow("*")})));
+  EXPECT_TRUE(denied(call<op::CreateAccessKey>(eve, {.user_name = "ada"})));
+  EXPECT_TRUE(denied(call<op::GetAccessKeyLastUsed>(eve, {key.access_key_id})));
+  EXPECT_TRUE(denied(call<op::AddUserToGroup>(eve, {"staff", "eve"})));
+  EXPECT_TRUE(denied(call<op::CreateRole>(
+      eve, {.path = "/admin/", .role_name = "new", .assume_role_policy_document = std::string(kTrust)})));
+  EXPECT_TRUE(call<op::GetRole>(eve, {"hand"}));
+  EXPECT_TRUE(call<op::CreateAccessKey>(eve, {.user_name = "bob"}));
+
+  // What it will be counts as what it is.
+  EXPECT_TRUE(denied(call<op::UpdateUser>(eve, {.user_name = "ada", .new_path = "/"})));
+  EXPECT_TRUE(denied(call<op::UpdateUser>(eve, {.user_name = "bob", .new_path = "/admin/"})));
+  EXPECT_TRUE(denied(call<op::UpdateGroup>(eve, {.group_name = "staff", .new_group_name = "crew"})));
+  EXPECT_TRUE(call<op::UpdateUser>(eve, {.user_name = "bob", .new_user_name = "bobby"}));
+
+  // Allowed by path, and no further.
+  must<op::PutUserPolicy>({"eve", "all", allow("iam:*", "arn:aws:iam::*:role/admin/*")});
+  EXPECT_TRUE(call<op::GetRole>(eve, {"chief"}));
+  EXPECT_FALSE(call<op::GetRole>(eve, {"hand"}));
+  EXPECT_FALSE(call<op::GetRole>(eve, {"nobody"}));
+}
+
 TEST_F(IamTest, AccessKeys) {
   must<op::CreateUser>({.user_name = "ann"});
   const auto key = must<op::CreateAccessKey>({.user_name = "ann"}).access_key;

@@ -2,6 +2,9 @@
 
 #include <aws/iam/model.h>
 
+#include <algorithm>
+#include <array>
+
 #include "base/str.h"
 #include "kernel/page.h"
 #include "services/iam/api.h"
@@ -13,8 +16,7 @@ using kernel::Ctx;
 
 namespace {
 
-// What permissions are about. Paths are not known before the row is read: a policy that names a resource with a path
-// matches it only where the request gives the path.
+// What permissions are about, without the paths, which requests do not say: add_paths completes them.
 template <class In>
 std::string user_of(const Ctx& ctx, const In& in) {
   return entity_arn(ctx.account, Kind::kUser, "/", in.user_name);
@@ -49,6 +51,11 @@ void add_tag_conditions(Conditions& out, const std::optional<std::vector<Tag>>& 
   out.push_back({"aws:TagKeys", std::move(keys)});
 }
 
+// arn:aws:iam::1:user/… with that path and name.
+std::string with_path(std::string_view arn, std::string_view path, std::string_view name) {
+  return cat(arn.substr(0, arn.find('/')), path, name);
+}
+
 template <class In>
 std::vector<Access> attaching(std::string action, std::string resource, const In& in) {
   return {{std::move(action), std::move(resource), {{"iam:PolicyARN", {in.policy_arn}}}}};
@@ -78,7 +85,11 @@ void IamService::operations(kernel::OpTable& t) {
     return creating("iam:CreateUser", entity_arn(ctx.account, Kind::kUser, in.path.value_or("/"), in.user_name), in);
   });
   t.add<op::GetUser>(this, &S::get_user).resource(self_of<GetUserRequest>);
-  t.add<op::UpdateUser>(this, &S::update_user).resource(user_of<UpdateUserRequest>);
+  t.add<op::UpdateUser>(this, &S::update_user)
+      .resource(user_of<UpdateUserRequest>)
+      .complete([this](Ctx& ctx, const UpdateUserRequest& in, std::vector<Access>& questions) {
+        return add_new_name(ctx, questions, in.new_path, in.new_user_name);
+      });
   t.add<op::DeleteUser>(this, &S::delete_user).resource(user_of<DeleteUserRequest>);
   t.add<op::ListUsers>(this, &S::list_users);
   t.add<op::TagUser>(this, &S::tag_user).resource(user_of<TagUserRequest>);
@@ -93,7 +104,11 @@ void IamService::operations(kernel::OpTable& t) {
     return entity_arn(ctx.account, Kind::kGroup, in.path.value_or("/"), in.group_name);
   });
   t.add<op::GetGroup>(this, &S::get_group).resource(group_of<GetGroupRequest>);
-  t.add<op::UpdateGroup>(this, &S::update_group).resource(group_of<UpdateGroupRequest>);
+  t.add<op::UpdateGroup>(this, &S::update_group)
+      .resource(group_of<UpdateGroupRequest>)
+      .complete([this](Ctx& ctx, const UpdateGroupRequest& in, std::vector<Access>& questions) {
+        return add_new_name(ctx, questions, in.new_path, in.new_group_name);
+      });
   t.add<op::DeleteGroup>(this, &S::delete_group).resource(group_of<DeleteGroupRequest>);
   t.add<op::ListGroups>(this, &S::list_groups);
   t.add<op::ListGroupsForUser>(this, &S::list_groups_for_user).resource(user_of<ListGroupsForUserRequest>);
@@ -183,7 +198,10 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::UpdateAccessKey>(this, &S::update_access_key).resource(self_of<UpdateAccessKeyRequest>);
   t.add<op::DeleteAccessKey>(this, &S::delete_access_key).resource(self_of<DeleteAccessKeyRequest>);
   t.add<op::ListAccessKeys>(this, &S::list_access_keys).resource(self_of<ListAccessKeysRequest>);
-  t.add<op::GetAccessKeyLastUsed>(this, &S::get_access_key_last_used);
+  t.add<op::GetAccessKeyLastUsed>(this, &S::get_access_key_last_used)
+      .complete([this](Ctx& ctx, const GetAccessKeyLastUsedRequest& in, std::vector<Access>& questions) {
+        return add_key_owner(ctx, questions, in.access_key_id);
+      });
 
   t.add<op::GetAccountSummary>(this, &S::get_account_summary);
   t.add<op::ListAccountAliases>(this, &S::list_account_aliases);
@@ -201,6 +219,54 @@ void IamService::operations(kernel::OpTable& t) {
   t.add<op::SimulateCustomPolicy>(this, &S::simulate_custom_policy);
   t.add<op::SimulatePrincipalPolicy>(this, &S::simulate_principal_policy)
       .resource([](const Ctx&, const SimulatePrincipalPolicyRequest& in) { return in.policy_source_arn; });
+
+  // Only who creates something says its path.
+  constexpr std::array<std::string_view, 3> kCreations{"CreateGroup", "CreateRole", "CreateUser"};
+  for (auto& operation : t.operations()) {
+    if (operation->complete || std::ranges::find(kCreations, operation->model->name) != kCreations.end()) continue;
+    operation->complete = [this](Ctx& ctx, const void*, std::vector<Access>& questions) {
+      return add_paths(ctx, questions);
+    };
+  }
+}
+
+Task<std::optional<Entity>> IamService::find_named(Ctx& ctx, std::string resource) {
+  const auto arn = kernel::parse_arn(resource);
+  if (!arn || arn->service != "iam" || arn->account != ctx.account) co_return std::nullopt;
+  const auto reader = db_.snapshot();
+  View view(*reader, ctx.account);
+  for (const Kind kind : {Kind::kUser, Kind::kGroup, Kind::kRole}) {
+    const std::string prefix = cat(word(kind), '/');
+    if (arn->resource.starts_with(prefix)) co_return co_await view.find(kind, arn->resource.substr(prefix.size()));
+  }
+  co_return std::nullopt;
+}
+
+Task<void> IamService::add_paths(Ctx& ctx, std::vector<Access>& questions) {
+  for (Access& access : questions) {
+    const auto entity = co_await find_named(ctx, access.resource);
+    if (entity) access.resource = with_path(access.resource, entity->path, entity->name);
+  }
+}
+
+// A change of name or path needs the permission for what it is and for what it will be.
+Task<void> IamService::add_new_name(Ctx& ctx, std::vector<Access>& questions, std::optional<std::string> path,
+                                    std::optional<std::string> name) {
+  Access& now = questions.front();
+  const auto entity = co_await find_named(ctx, now.resource);
+  if (!entity) co_return;
+  now.resource = with_path(now.resource, entity->path, entity->name);
+  Access then = now;
+  then.resource = with_path(now.resource, path.value_or(entity->path), name.value_or(entity->name));
+  if (then.resource != now.resource) questions.push_back(std::move(then));
+}
+
+Task<void> IamService::add_key_owner(Ctx& ctx, std::vector<Access>& questions, std::string access_key) {
+  const auto reader = db_.snapshot();
+  const auto key = co_await find_key(*reader, std::move(access_key));
+  if (!key || key->account != ctx.account) co_return;
+  questions.front().resource = entity_arn(ctx.account, Kind::kUser, "/", key->user);
+  co_await add_paths(ctx, questions);
 }
 
 Task<Entity> IamService::read(Ctx& ctx, Kind kind, std::string name) {

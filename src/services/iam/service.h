@@ -131,6 +131,14 @@ class IamService : public kernel::Service {
   Task<SimulatePolicyResponse> simulate_principal_policy(kernel::Ctx& ctx, const SimulatePrincipalPolicyRequest& in);
 
  private:
+  // The user, group or role that an ARN without a path names.
+  Task<std::optional<Entity>> find_named(kernel::Ctx& ctx, std::string resource);
+  // Permissions are about ARNs with paths, and requests give names: these complete what is asked.
+  Task<void> add_paths(kernel::Ctx& ctx, std::vector<kernel::Access>& questions);
+  Task<void> add_new_name(kernel::Ctx& ctx, std::vector<kernel::Access>& questions, std::optional<std::string> path,
+                          std::optional<std::string> name);
+  Task<void> add_key_owner(kernel::Ctx& ctx, std::vector<kernel::Access>& questions, std::string access_key);
+
   // Changes one user, group or role in a transaction: `change(Entity&)` is pure and may throw.
   template <class F>
   Task<Entity> change(kernel::Ctx& ctx, Kind kind, std::string name, F change);

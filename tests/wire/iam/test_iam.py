@@ -5,6 +5,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from support import zipped
+
 
 def refused(call, **parameters):
     with pytest.raises(ClientError) as raised:
@@ -165,3 +167,34 @@ def test_survives_a_kill(own_virga, name):
     own_virga.start()
     sts = own_virga.client("sts", key["AccessKeyId"], key["SecretAccessKey"])
     assert sts.get_caller_identity()["Arn"] == f"arn:aws:iam::000000000000:user/{name}"
+
+
+# Requests name a role without its path; what protects a path protects what is in it, and so does passing a role on.
+def test_paths_protect(virga, iam, user, name):
+    user_name, client = user
+    role = iam.create_role(RoleName=name, Path="/admin/", AssumeRolePolicyDocument=trust(LAMBDA))["Role"]
+    iam.create_user(UserName=name + "-a", Path="/admin/")
+    iam.create_role(RoleName=name + "-plain", AssumeRolePolicyDocument=trust(LAMBDA))
+    iam.put_user_policy(UserName=user_name, PolicyName="p", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["iam:*", "lambda:*"], "Resource": "*"},
+            {"Effect": "Deny", "Action": "iam:*",
+             "Resource": ["arn:aws:iam::*:role/admin/*", "arn:aws:iam::*:user/admin/*"]}]}))
+    theirs = client("iam")
+    for call, parameters in [
+            (theirs.get_role, {"RoleName": name}),
+            (theirs.update_assume_role_policy, {"RoleName": name, "PolicyDocument": trust({"AWS": "*"})}),
+            (theirs.put_role_policy, {"RoleName": name, "PolicyName": "p", "PolicyDocument": policy("*")}),
+            (theirs.delete_role, {"RoleName": name}),
+            (theirs.create_access_key, {"UserName": name + "-a"}),
+            (theirs.update_user, {"UserName": user_name, "NewPath": "/admin/"})]:
+        code, message = refused(call, **parameters)
+        assert code == "AccessDenied" and "explicit deny" in message and "/admin/" in message
+    assert theirs.get_role(RoleName=name + "-plain")
+    function = {"FunctionName": name, "Runtime": "python3.11", "Handler": "index.handler",
+                "Code": {"ZipFile": zipped({"index.py": "def handler(e, c): return 1"})}}
+    code, message = refused(client("lambda").create_function, Role=role["Arn"], **function)
+    assert code == "AccessDeniedException" and "iam:PassRole" in message
+    # Nor is it passed under an ARN without the path: that is no role.
+    code, message = refused(client("lambda").create_function, Role=role["Arn"].replace("admin/", ""), **function)
+    assert code == "InvalidParameterValueException" and "cannot be assumed" in message
