@@ -119,8 +119,8 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   sandbox::Invocation invocation;
   invocation.request_id = call.request_id;
   invocation.payload = std::move(call.payload);
-  invocation.timeout = std::chrono::seconds(call.version.timeout);
-  invocation.deadline = ctx.now() + std::chrono::seconds(call.version.timeout);
+  invocation.timeout = std::chrono::seconds(call.version->timeout);
+  invocation.deadline = ctx.now() + std::chrono::seconds(call.version->timeout);
   invocation.function_arn = call.invoked_arn;
   invocation.client_context = call.client_context;
   invocation.trace = call.trace;
@@ -129,7 +129,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
     append(*warm->current, line, "\n");
     warm->log->add(line);
   };
-  say(cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version.version)));
+  say(cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version)));
   Result<sandbox::Outcome> ran = co_await as_result(warm->instance->invoke(std::move(invocation)));
   if (!ran) {
     warm.reset();
@@ -148,7 +148,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
       answer.function_error = "Unhandled";
       break;
     case sandbox::Status::kTimedOut: {
-      const std::string text = cat("Task timed out after ", call.version.timeout, ".00 seconds");
+      const std::string text = cat("Task timed out after ", call.version->timeout, ".00 seconds");
       say(cat(iso8601_millis(ctx.now()), " ", call.request_id, " ", text, "\n"));
       answer.function_error = "Unhandled";
       answer.payload = error_document("Sandbox.Timedout", cat("RequestId: ", call.request_id, " Error: ", text));
@@ -170,7 +170,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
       break;
   }
   say(cat("END RequestId: ", call.request_id));
-  say(report_line(call.request_id, call.version, outcome));
+  say(report_line(call.request_id, *call.version, outcome));
   const std::string& all = *warm->current;
   answer.log_tail = all.size() > kLogTail ? all.substr(all.size() - kLogTail) : all;
 
@@ -190,7 +190,7 @@ Task<std::unique_ptr<Invoker::Warm>> Invoker::obtain(Ctx& ctx, const Call& call)
 
 std::unique_ptr<Invoker::Warm> Invoker::take_idle(const Call& call) {
   const std::string key = instance_key(
-      cat("arn:aws:lambda:", call.id.region, ":", call.id.account, ":function:", call.id.name), call.version);
+      cat("arn:aws:lambda:", call.id.region, ":", call.id.account, ":function:", call.id.name), *call.version);
   std::vector<std::unique_ptr<Warm>> dead;  // destroyed after the lock is gone
   std::lock_guard lock(mutex_);
   const auto found = idle_.find(key);
@@ -212,7 +212,7 @@ std::unique_ptr<Invoker::Warm> Invoker::take_idle(const Call& call) {
 }
 
 Task<std::unique_ptr<Invoker::Warm>> Invoker::start(Ctx& ctx, const Call& call) {
-  const VersionRecord& version = call.version;
+  const VersionRecord& version = *call.version;
   auto warm = std::make_unique<Warm>();
   warm->function = cat("arn:aws:lambda:", call.id.region, ":", call.id.account, ":function:", call.id.name);
   warm->key = instance_key(warm->function, version);
@@ -265,7 +265,9 @@ Task<std::unique_ptr<Invoker::Warm>> Invoker::start(Ctx& ctx, const Call& call) 
 Task<void> Invoker::check_role(Ctx& ctx, std::string role) {
   Call call;
   call.id = {ctx.account, ctx.region, "check", {}};
-  call.version.role = std::move(role);
+  auto version = std::make_shared<VersionRecord>();
+  version->role = std::move(role);
+  call.version = std::move(version);
   std::vector<std::pair<std::string, std::string>> ignored;
   co_await assume_role(call, ignored);
 }
@@ -276,13 +278,13 @@ Task<kernel::Principal> Invoker::assume_role(const Call& call,
   Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
                                          call.id.account, call.id.region);
   sts::AssumeRoleRequest request;
-  request.role_arn = call.version.role;
+  request.role_arn = call.version->role;
   request.role_session_name = call.id.name;
   Result<sts::AssumeRoleResponse> session =
       co_await as_result(deps_.cloud.call<sts::op::AssumeRole>(ctx, std::move(request)));
   if (!session) {
     log_warning("lambda", "a function's role can't be assumed",
-                {{"role", call.version.role}, {"error", describe(session.error())}});
+                {{"role", call.version->role}, {"error", describe(session.error())}});
     co_return err::InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.");
   }
   const sts::Credentials& credentials = *session->credentials;

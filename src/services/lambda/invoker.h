@@ -21,7 +21,7 @@ namespace virga::lambda {
 // One call of one version, after authorisation and routing.
 struct Call {
   FunctionId id;
-  VersionRecord version;
+  std::shared_ptr<const VersionRecord> version;
   std::optional<int32_t> reserved;  // the function's reserved concurrency
   std::string invoked_arn;          // with the qualifier the caller used
   std::string request_id, payload, client_context, trace;

@@ -37,7 +37,7 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
   const FunctionId id = function_id(ctx, in.function_name);
   const int32_t wanted = in.reserved_concurrent_executions;
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     if (!function) co_await fail(function_not_found(ctx, id));
     int32_t others = 0;
@@ -73,7 +73,7 @@ Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concu
     Ctx& ctx, const DeleteFunctionConcurrencyRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteFunctionConcurrency::Output> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     if (!function) co_return function_not_found(ctx, id);
     function->reserved_concurrency.reset();
@@ -85,7 +85,7 @@ Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concu
 Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
   const FunctionId id = function_id(ctx, in.resource);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::TagResource::Output> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     if (!function) co_return function_not_found(ctx, id);
     for (const auto& [key, value] : in.tags) function->tags[key] = value;
@@ -98,7 +98,7 @@ Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagRes
 Task<op::UntagResource::Output> LambdaService::untag_resource(Ctx& ctx, const UntagResourceRequest& in) {
   const FunctionId id = function_id(ctx, in.resource);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::UntagResource::Output> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     if (!function) co_return function_not_found(ctx, id);
     for (const std::string& key : in.tag_keys) function->tags.erase(key);

@@ -86,7 +86,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   const std::string published_revision = uuid();
 
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     if (co_await store.find_function(id.name)) {
       co_return err::ResourceConflictException(cat("Function already exist: ", id.name));
     }
@@ -113,10 +113,10 @@ Task<GetFunctionResponse> LambdaService::get_function(Ctx& ctx, const GetFunctio
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const Call call = co_await route(ctx, id);
   GetFunctionResponse out;
-  out.configuration = describe(ctx, id, call.version, !id.qualifier.empty());
+  out.configuration = describe(ctx, id, *call.version, !id.qualifier.empty());
   out.code = FunctionCodeLocation{};
   out.code->repository_type = "S3";
-  out.code->location = download_url(ctx, call.version.code);
+  out.code->location = download_url(ctx, call.version->code);
   const auto snapshot = deps_.db.snapshot();
   const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);
   if (function && !function->tags.empty()) out.tags = function->tags;
@@ -128,7 +128,7 @@ Task<FunctionConfiguration> LambdaService::get_function_configuration(Ctx& ctx,
                                                                       const GetFunctionConfigurationRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const Call call = co_await route(ctx, id);
-  co_return describe(ctx, id, call.version, !id.qualifier.empty());
+  co_return describe(ctx, id, *call.version, !id.qualifier.empty());
 }
 
 Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFunctionsRequest& in) {
@@ -165,7 +165,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
   const std::string revision = uuid(), published_revision = uuid();
   const Time now = ctx.now();
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     auto latest = co_await store.find_version(id.name, 0);
     if (!function || !latest) co_return function_not_found(ctx, id);
@@ -210,7 +210,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
   const std::string revision = uuid();
   const Time now = ctx.now();
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto latest = co_await store.find_version(id.name, 0);
     if (!latest) co_return function_not_found(ctx, id);
     if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
@@ -234,7 +234,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
 Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const DeleteFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteFunction::Output> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
     if (!id.qualifier.empty()) {
       const auto version = parse_version(id.qualifier);

@@ -42,13 +42,11 @@ void check_json(const std::string& payload) {
 
 // The version that a qualifier means: by number, or by alias with its weights.
 Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
-  const auto snapshot = deps_.db.snapshot();
-  const Store store(*snapshot, id.home());
-  const auto function = co_await store.find_function(id.name);
+  const auto function = co_await catalog_.function(id.home(), id.name);
   if (!function) co_return function_not_found(ctx, id);
   auto version = parse_version(id.qualifier);
   if (!version) {
-    const auto alias = co_await store.find_alias(id.name, id.qualifier);
+    const auto alias = co_await catalog_.alias(id.home(), id.name, id.qualifier);
     if (!alias) co_return function_not_found(ctx, id);
     version = alias->version;
     double dice = static_cast<double>(random_u64() >> 11) * 0x1.0p-53;
@@ -57,11 +55,10 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
       dice -= weight;
     }
   }
-  auto record = co_await store.find_version(id.name, version.value_or(0));
-  if (!record) co_return function_not_found(ctx, id);
   Call call;
+  call.version = co_await catalog_.version(id.home(), id.name, version.value_or(0));
+  if (!call.version) co_return function_not_found(ctx, id);
   call.id = id;
-  call.version = std::move(*record);
   call.reserved = function->reserved_concurrency;
   call.invoked_arn = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
   co_return call;
@@ -83,7 +80,7 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   Call call = co_await route(ctx, id);
 
   InvocationResponse out;
-  out.executed_version = version_name(call.version.version);
+  out.executed_version = version_name(call.version->version);
   if (type == InvocationType::DryRun) {
     out.status_code = 204;
     co_return out;

@@ -78,7 +78,7 @@ Task<PublishLayerVersionResponse> LambdaService::publish_layer_version(Ctx& ctx,
   record.size = code.size;
   record.created = ctx.now();
   record.version = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<uint64_t> {
-    WriteStore store(tx, {id.account, id.region});
+    WriteStore store(tx, {id.account, id.region}, catalog_);
     LayerRecord layer = (co_await store.find_layer(id.name)).value_or(LayerRecord{id.name, 0});
     LayerVersionRecord version = record;
     version.version = ++layer.last_version;
@@ -176,7 +176,7 @@ Task<op::DeleteLayerVersion::Output> LambdaService::delete_layer_version(Ctx& ct
   const LayerId id = layer_id(ctx, in.layer_name);
   const uint64_t version = static_cast<uint64_t>(in.version_number);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteLayerVersion::Output> {
-    WriteStore store(tx, {id.account, id.region});
+    WriteStore store(tx, {id.account, id.region}, catalog_);
     // Functions that use the layer keep their own reference to its code.
     if (const auto record = co_await store.find_layer_version(id.name, version)) {
       co_await deps_.blobs.drop(tx, record->code);
@@ -202,7 +202,7 @@ Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permiss
         Json::object({{"StringEquals", Json::object({{"aws:PrincipalOrgID", *in.organization_id}})}});
   const std::string revision = uuid();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    WriteStore store(tx, {id.account, id.region});
+    WriteStore store(tx, {id.account, id.region}, catalog_);
     if (!co_await store.find_layer_version(id.name, version)) co_await fail(no_layer());
     const auto former = co_await store.find_layer_policy(id.name, version);
     if (in.revision_id && (!former || former->revision != *in.revision_id)) co_await fail(wrong_revision());
@@ -229,7 +229,7 @@ Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_versi
   const uint64_t version = static_cast<uint64_t>(in.version_number);
   const std::string revision = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemoveLayerVersionPermission::Output> {
-    WriteStore store(tx, {id.account, id.region});
+    WriteStore store(tx, {id.account, id.region}, catalog_);
     const auto policy = co_await store.find_layer_policy(id.name, version);
     if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
     if (in.revision_id && policy->revision != *in.revision_id) co_return wrong_revision();

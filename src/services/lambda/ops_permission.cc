@@ -51,7 +51,7 @@ Task<AddPermissionResponse> LambdaService::add_permission(Ctx& ctx, const AddPer
   const Json statement = statement_of(in, resource);
   const std::string revision = uuid();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
     const auto former = co_await store.find_policy(id.name, policy_qualifier(id));
     if (in.revision_id && (!former || former->revision != *in.revision_id)) co_await fail(wrong_revision());
@@ -80,7 +80,7 @@ Task<op::RemovePermission::Output> LambdaService::remove_permission(Ctx& ctx, co
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const std::string revision = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemovePermission::Output> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
     const auto policy = co_await store.find_policy(id.name, policy_qualifier(id));
     if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
@@ -114,8 +114,8 @@ Task<GetPolicyResponse> LambdaService::get_policy(Ctx& ctx, const GetPolicyReque
 
 // The policy of the function, version or alias that an ARN names; a layer version's of a layer's ARN.
 Task<std::optional<std::string>> LambdaService::resource_policy(Ctx& ctx, std::string resource) {
-  const auto snapshot = deps_.db.snapshot();
   if (const auto layer = parse_layer_arn(resource)) {
+    const auto snapshot = deps_.db.snapshot();
     const auto policy =
         co_await Store(*snapshot, {layer->account, layer->region}).find_layer_policy(layer->name, layer->version);
     co_return policy ? std::optional(policy->document) : std::nullopt;
@@ -123,10 +123,8 @@ Task<std::optional<std::string>> LambdaService::resource_policy(Ctx& ctx, std::s
   const auto arn = kernel::parse_arn(resource);
   if (!arn || !arn->resource.starts_with("function:")) co_return std::nullopt;
   const auto parts = split(arn->resource, ':');
-  const std::string qualifier = parts.size() > 2 && parts[2] != kLatest ? std::string(parts[2]) : "";
-  const auto policy =
-      co_await Store(*snapshot, {arn->account, arn->region}).find_policy(std::string(parts[1]), qualifier);
-  co_return policy ? std::optional(policy->document) : std::nullopt;
+  std::string qualifier = parts.size() > 2 && parts[2] != kLatest ? std::string(parts[2]) : "";
+  co_return co_await catalog_.policy({arn->account, arn->region}, std::string(parts[1]), std::move(qualifier));
 }
 
 }  // namespace virga::lambda

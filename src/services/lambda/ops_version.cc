@@ -53,7 +53,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
   if (in.publish_to) co_return err::InvalidParameterValueException("PublishTo is not served by Virga.");
   const std::string revision = uuid();
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     const auto latest = co_await store.find_version(id.name, 0);
     if (!function || !latest) co_return function_not_found(ctx, id);
@@ -105,7 +105,7 @@ Task<AliasConfiguration> LambdaService::create_alias(Ctx& ctx, const CreateAlias
   const auto weights = weights_of(in.routing_config);
   const std::string revision = uuid();
   AliasRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<AliasRecord> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
     if (co_await store.find_alias(id.name, in.name)) {
       co_return err::ResourceConflictException(cat("Alias already exists: ", qualified_arn(ctx, id, in.name)));
@@ -134,7 +134,7 @@ Task<AliasConfiguration> LambdaService::update_alias(Ctx& ctx, const UpdateAlias
   const FunctionId id = function_id(ctx, in.function_name);
   const std::string revision = uuid();
   AliasRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<AliasRecord> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     auto alias = co_await store.find_alias(id.name, in.name);
     if (!alias) co_return no_alias(ctx, id, in.name);
     if (in.revision_id && *in.revision_id != alias->revision) co_return wrong_revision();
@@ -152,7 +152,7 @@ Task<AliasConfiguration> LambdaService::update_alias(Ctx& ctx, const UpdateAlias
 Task<op::DeleteAlias::Output> LambdaService::delete_alias(Ctx& ctx, const DeleteAliasRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteAlias::Output> {
-    WriteStore store(tx, id.home());
+    WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
     store.erase_alias(id.name, in.name);  // deleting one that is not there is a success, as on AWS
     store.erase_policy(id.name, in.name);

@@ -44,6 +44,7 @@ std::string by_layer_version(const Ctx& ctx, const In& in) {
 LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options)
     : deps_(deps),
       sandboxes_(sandboxes),
+      catalog_(deps.db),
       code_(cat(deps.data_directory, "/lambda/code"), deps.blobs),
       invoker_(deps, sandboxes, code_, options) {
   // An event for a function's ARN is an asynchronous invocation, by whoever delivers it.

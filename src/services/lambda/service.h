@@ -11,6 +11,7 @@
 #include "kernel/service.h"
 #include "kernel/timers.h"
 #include "services/lambda/api.h"
+#include "services/lambda/catalog.h"
 #include "services/lambda/code_cache.h"
 #include "services/lambda/invoker.h"
 #include "services/lambda/model.h"
@@ -101,6 +102,7 @@ class LambdaService final : public kernel::Service {
 
   kernel::Deps& deps_;
   sandbox::Sandboxes& sandboxes_;
+  Catalog catalog_;
   CodeCache code_;
   Invoker invoker_;
   std::mutex async_mutex_;

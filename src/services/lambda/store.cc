@@ -2,6 +2,7 @@
 
 #include "kv/key.h"
 #include "kv/record.h"
+#include "services/lambda/catalog.h"
 
 namespace virga::lambda {
 namespace {
@@ -84,14 +85,25 @@ Task<std::optional<PolicyRecord>> Store::find_layer_policy(std::string layer, ui
   return find<PolicyRecord>(reader_, version_key("q", layer, version));
 }
 
-void WriteStore::put_function(const FunctionRecord& record) { tx_.put(key("f", record.name), kv::encode(record)); }
+void WriteStore::changed(const std::string& function) {
+  if (std::exchange(changed_, function) == function) return;
+  tx_.on_commit([&catalog = catalog_, home = home_, function] { catalog.forget(home, function); });
+}
+
+void WriteStore::put_function(const FunctionRecord& record) {
+  changed(record.name);
+  tx_.put(key("f", record.name), kv::encode(record));
+}
 void WriteStore::put_version(const std::string& function, const VersionRecord& record) {
+  changed(function);
   tx_.put(version_key("v", function, record.version), kv::encode(record));
 }
 void WriteStore::put_alias(const std::string& function, const AliasRecord& record) {
+  changed(function);
   tx_.put(text_key("a", function, record.name), kv::encode(record));
 }
 void WriteStore::put_policy(const std::string& function, const std::string& qualifier, const PolicyRecord& record) {
+  changed(function);
   tx_.put(text_key("p", function, qualifier), kv::encode(record));
 }
 void WriteStore::put_layer(const LayerRecord& record) { tx_.put(key("n", record.name), kv::encode(record)); }
@@ -102,16 +114,20 @@ void WriteStore::put_layer_policy(const std::string& layer, uint64_t version, co
   tx_.put(version_key("q", layer, version), kv::encode(record));
 }
 void WriteStore::erase_function(const std::string& name) {
+  changed(name);
   tx_.erase(key("f", name));
   for (const std::string_view kind : {"v", "a", "p"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
 }
 void WriteStore::erase_version(const std::string& function, uint64_t version) {
+  changed(function);
   tx_.erase(version_key("v", function, version));
 }
 void WriteStore::erase_alias(const std::string& function, const std::string& alias) {
+  changed(function);
   tx_.erase(text_key("a", function, alias));
 }
 void WriteStore::erase_policy(const std::string& function, const std::string& qualifier) {
+  changed(function);
   tx_.erase(text_key("p", function, qualifier));
 }
 void WriteStore::erase_layer_version(const std::string& layer, uint64_t version) {

@@ -134,9 +134,12 @@ class Store {
   Home home_;
 };
 
+class Catalog;
+
+// What it writes of a function is forgotten by `catalog` on commit.
 class WriteStore : public Store {
  public:
-  WriteStore(kv::Txn& tx, Home home) : Store(tx, std::move(home)), tx_(tx) {}
+  WriteStore(kv::Txn& tx, Home home, Catalog& catalog) : Store(tx, std::move(home)), tx_(tx), catalog_(catalog) {}
 
   void put_function(const FunctionRecord& record);
   void put_version(const std::string& function, const VersionRecord& record);
@@ -153,7 +156,11 @@ class WriteStore : public Store {
   void erase_layer_policy(const std::string& layer, uint64_t version);
 
  private:
+  void changed(const std::string& function);
+
   kv::Txn& tx_;
+  Catalog& catalog_;
+  std::string changed_;  // the function whose forgetting is planned
 };
 
 }  // namespace virga::lambda
