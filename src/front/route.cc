@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "base/str.h"
 #include "wire/protocol.h"
+#include "wire/sigv4.h"
 
 namespace virga::front {
 
@@ -65,9 +66,8 @@ Router::Router(const kernel::Cloud& cloud) : cloud_(cloud) {
   }
 }
 
-Route Router::find(HttpRequest& request, std::string_view signing_name) const {
-  Route route;
-  if (find_endpoint(request, route) || find_target(request, route) || find_cbor(request, route)) return route;
+void Router::find(HttpRequest& request, std::string_view signing_name, Route& route) const {
+  if (find_endpoint(request, route) || find_target(request, route) || find_cbor(request, route)) return;
 
   const bool for_s3 = signing_name == "s3" || request.query.find("AWSAccessKeyId=") != std::string::npos;
   const std::string_view bucket = s3_ ? bucket_of_host(without_port(request.host()), for_s3) : std::string_view();
@@ -75,10 +75,17 @@ Route Router::find(HttpRequest& request, std::string_view signing_name) const {
     request.path = cat("/", bucket, request.path);
     route.service = s3_;
   } else {
-    route.service = by_scope(signing_name, request.path);
-    if (!route.service && signing_name.empty()) route.service = by_content(request);
+    if (signing_name.empty()) {
+      route.service = by_content(request);
+    } else {
+      // What is served must be what was signed.
+      std::string path = wire::sigv4::normalize_path(request.path);
+      route.service = by_scope(signing_name, path);
+      if (route.service != s3_) request.path = std::move(path);
+    }
   }
   if (!route.service) {
+    route.protocol = Protocol::kRestJson;
     throw wire::door::unknown_operation(
         nullptr, Protocol::kRestJson,
         signing_name.empty() ? cat(request.method, " ", request.path) : cat("service '", signing_name, "'"));
@@ -87,7 +94,7 @@ Route Router::find(HttpRequest& request, std::string_view signing_name) const {
     route.protocol = route.service->protocols.front();
     if (speaks(*route.service, Protocol::kQuery)) route.protocol = Protocol::kQuery;
     if (speaks(*route.service, Protocol::kEc2Query)) route.protocol = Protocol::kEc2Query;
-    return route;
+    return;
   }
   route.protocol = speaks(*route.service, Protocol::kRestJson) ? Protocol::kRestJson : Protocol::kRestXml;
   auto match = rest_.at(route.service).find(request.method, request.path, request.query, request.headers);
@@ -96,7 +103,6 @@ Route Router::find(HttpRequest& request, std::string_view signing_name) const {
   }
   route.operation = match->operation;
   route.labels = std::move(match->labels);
-  return route;
 }
 
 void Router::find_query_operation(Route& route, const HttpRequest& request, std::string_view body) const {
@@ -133,14 +139,14 @@ bool Router::find_endpoint(const HttpRequest& request, Route& route) const {
 bool Router::find_target(const HttpRequest& request, Route& route) const {
   const std::string_view target = request.headers.get("x-amz-target");
   if (target.empty()) return false;
+  const bool json10 = request.headers.get("content-type").starts_with("application/x-amz-json-1.0");
+  route.protocol = json10 ? Protocol::kJson10 : Protocol::kJson11;
   const size_t dot = target.rfind('.');
   const auto service = by_target_.find(target.substr(0, dot));
   if (service == by_target_.end() || dot == std::string_view::npos) {
-    throw wire::door::unknown_operation(nullptr, Protocol::kJson11, target);
+    throw wire::door::unknown_operation(nullptr, route.protocol, target);
   }
   route.service = service->second;
-  const bool json10 = request.headers.get("content-type").starts_with("application/x-amz-json-1.0");
-  route.protocol = json10 ? Protocol::kJson10 : Protocol::kJson11;
   const std::string_view name = target.substr(dot + 1);
   route.operation = operation_named(*route.service, name);
   if (!route.operation) throw wire::door::unknown_operation(route.service, route.protocol, name);
@@ -149,6 +155,7 @@ bool Router::find_target(const HttpRequest& request, Route& route) const {
 
 bool Router::find_cbor(const HttpRequest& request, Route& route) const {
   if (request.headers.get("smithy-protocol") != "rpc-v2-cbor") return false;
+  route.protocol = Protocol::kCbor;
   const std::vector<std::string_view> parts = split(request.path, '/');  // /service/<name>/operation/<name>
   if (parts.size() != 5 || parts[1] != "service" || parts[3] != "operation") {
     throw wire::door::unknown_operation(nullptr, Protocol::kCbor, request.path);
@@ -156,7 +163,6 @@ bool Router::find_cbor(const HttpRequest& request, Route& route) const {
   const auto service = by_target_.find(parts[2]);
   if (service == by_target_.end()) throw wire::door::unknown_operation(nullptr, Protocol::kCbor, parts[2]);
   route.service = service->second;
-  route.protocol = Protocol::kCbor;
   route.operation = operation_named(*route.service, parts[4]);
   if (!route.operation) throw wire::door::unknown_operation(route.service, route.protocol, parts[4]);
   return true;

@@ -30,8 +30,9 @@ class Router {
   explicit Router(const kernel::Cloud& cloud);
 
   // `signing_name`: the service in the signature's scope; empty when the request is unsigned. Rewrites the path of a
-  // virtual-hosted S3 request to the path form, leaving `target` as it was signed. Throws Error: unknown operation.
-  Route find(wire::HttpRequest& request, std::string_view signing_name) const;
+  // virtual-hosted S3 request to the path form, and that of another signed request to the form that was signed, leaving
+  // `target` as it came. Throws Error: unknown operation; `route` then has what is known, to answer with.
+  void find(wire::HttpRequest& request, std::string_view signing_name, Route& route) const;
 
   // The operation of a query-protocol request, once its body is there. Throws Error.
   void find_query_operation(Route& route, const wire::HttpRequest& request, std::string_view body) const;

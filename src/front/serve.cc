@@ -151,7 +151,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   ctx.base_url = base_url(request);
 
   if (running_ > limits_.concurrent) co_return door::service_unavailable();
-  call.route = router_.find(request, call.scope ? call.scope->service : std::string_view());
+  router_.find(request, call.scope ? call.scope->service : std::string_view(), call.route);
   if (call.route.endpoint) {
     kernel::EndpointRequest endpoint{call.route.endpoint_id, call.route.endpoint_path, request};
     co_return co_await call.route.endpoint->serve(ctx, endpoint);

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/cbor.h"
+#include "base/encoding.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -241,6 +242,11 @@ std::string xml_namespace_of(const ServiceModel& service) {
 
 bool is_s3(const ServiceModel* service) { return service && service->id == "s3"; }
 
+void add_checksum(HttpResponse& response, const ServiceModel* service) {
+  if (!service || (service->id != "dynamodb" && service->id != "dynamodbstreams")) return;
+  response.headers.add("x-amz-crc32", cat(crc32(response.body)));
+}
+
 void add_request_id(HttpResponse& response, const ServiceModel* service, std::string_view request_id) {
   if (is_s3(service)) {
     response.headers.add("x-amz-request-id", request_id);
@@ -283,6 +289,7 @@ HttpResponse write_error(Protocol protocol, const ServiceModel* service, const O
                            protocol == Protocol::kJson10 ? "application/x-amz-json-1.0" : "application/x-amz-json-1.1");
       JsonWriter out(response.body);
       write_json_body(out, service, error, true);
+      add_checksum(response, service);
       break;
     }
     case Protocol::kRestJson: {

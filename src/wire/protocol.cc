@@ -69,6 +69,7 @@ HttpResponse write_output(Protocol protocol, const OperationModel& op, const voi
     case Protocol::kJson10:
     case Protocol::kJson11:
       response = write_json_output(protocol, op, output);
+      add_checksum(response, op.service);
       break;
     case Protocol::kQuery:
     case Protocol::kEc2Query:

@@ -302,26 +302,6 @@ std::string value_of(const Headers& headers, std::string_view name) {
   return out;
 }
 
-// Removes empty, "." and ".." segments, keeping a trailing slash.
-std::string normalize_path(std::string_view path) {
-  std::vector<std::string_view> kept;
-  for (std::string_view segment : split(path, '/')) {
-    if (segment.empty() || segment == ".") continue;
-    if (segment == "..") {
-      if (!kept.empty()) kept.pop_back();
-    } else {
-      kept.push_back(segment);
-    }
-  }
-  std::string out;
-  for (std::string_view segment : kept) {
-    out += '/';
-    out += segment;
-  }
-  if (path.ends_with('/') || out.empty()) out += '/';
-  return out;
-}
-
 }  // namespace
 
 std::string Scope::text() const { return cat(date, '/', region, '/', service, "/aws4_request"); }
@@ -360,6 +340,27 @@ std::optional<SignedRequest> find_signature(const HttpRequest& request, Flavour 
   auto old = parse_version2(request);
   if (!old) refuse_version2();
   return old;
+}
+
+std::string normalize_path(std::string_view path) {
+  // Each segment to be removed follows a slash and is one, or begins with a dot.
+  if (path.starts_with('/') && path.find("//") == path.npos && path.find("/.") == path.npos) return std::string(path);
+  std::vector<std::string_view> kept;
+  for (std::string_view segment : split(path, '/')) {
+    if (segment.empty() || segment == ".") continue;
+    if (segment == "..") {
+      if (!kept.empty()) kept.pop_back();
+    } else {
+      kept.push_back(segment);
+    }
+  }
+  std::string out;
+  for (std::string_view segment : kept) {
+    out += '/';
+    out += segment;
+  }
+  if (path.ends_with('/') || out.empty()) out += '/';
+  return out;
 }
 
 std::string canonical_uri(std::string_view path, Flavour flavour) {

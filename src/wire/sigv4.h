@@ -137,6 +137,9 @@ Error wrong_region(Flavour flavour, const Scope& scope, std::string_view expecte
 Error wrong_service(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned);
 Error chunk_mismatch();  // a ChunkVerifier said false
 
+// The path that is signed for all services but S3: without empty, "." and ".." segments, keeping a slash at the end.
+std::string normalize_path(std::string_view path);
+
 // --- The parts, for tests and fuzzing ---
 
 std::string canonical_uri(std::string_view path, Flavour flavour);

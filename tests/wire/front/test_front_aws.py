@@ -1,10 +1,13 @@
 """What AWS's front door says to calls that are wrong: who, when, what, in every protocol's own words."""
 
+import base64
 import datetime
+import hashlib
 import json
 import re
 import urllib.error
 import urllib.request
+import zlib
 
 import botocore.auth
 import botocore.awsrequest
@@ -15,11 +18,11 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 IDENTITY = "Action=GetCallerIdentity&Version=2011-06-15"
 
 
-def send(virga, service, method="POST", path="/", body="", headers=None, key="test", secret="test", token=None, at=None, spoil=None, sign=True):
+def send(virga, service, method="POST", path="/", body="", headers=None, key="test", secret="test", token=None, at=None, spoil=None, sign=True, raw=False, s3=False):
     """A call signed by botocore's own signer; `spoil` may change the signed request, `at` is the signer's clock."""
     request = botocore.awsrequest.AWSRequest(method, virga.url + path, data=body.encode() if isinstance(body, str) else body, headers=headers or {})
     if sign:
-        signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials(key, secret, token), service, "us-east-1")
+        signer = (botocore.auth.S3SigV4Auth if s3 else botocore.auth.SigV4Auth)(botocore.credentials.Credentials(key, secret, token), service, "us-east-1")
         real = datetime.datetime
 
         class Clock(real):
@@ -39,7 +42,8 @@ def send(virga, service, method="POST", path="/", body="", headers=None, key="te
         answer = urllib.request.urlopen(urllib.request.Request(virga.url + path, data or None, headers, method=method))
     except urllib.error.HTTPError as error:
         answer = error
-    return answer.status, answer.headers, answer.read().decode()
+    text = answer.read()
+    return answer.status, answer.headers, text if raw else text.decode()
 
 
 def identity(virga, **options):
@@ -120,6 +124,67 @@ def test_rest_protocol(virga):
     assert status >= 400 and "ListEventSourceMappings" in str(document)
     status, code, _ = rest_call(virga, "POST", "/2015-03-31/functions", "{")
     assert status == 400 and code in ("SerializationException", "InvalidRequestContentException")
+
+
+# restXml: what S3 does not know, does not serve, and can't read.
+def test_rest_xml_protocol(virga, name):
+    def call(method, path, body="", headers=None):
+        status, headers, text = send(virga, "s3", method=method, path=path, body=body, s3=True, headers=headers)
+        return status, re.search("<Code>(.*?)</Code>", text), headers, text
+    virga.client("s3").create_bucket(Bucket=name)
+    status, code, headers, text = call("PATCH", f"/{name}/k")
+    assert (status, code[1]) == (405, "MethodNotAllowed") and headers["x-amz-request-id"] in text
+    for body in ("<", "<Delete>", "nonsense", "<Delete><Object><Key>a</Key></Object></Other>"):
+        digest = base64.b64encode(hashlib.md5(body.encode()).digest()).decode()
+        status, code, headers, text = call("POST", f"/{name}?delete", body, {"Content-MD5": digest})
+        assert (status, code[1]) == (400, "MalformedXML"), text
+        assert headers["Content-Type"] == "application/xml" and "<RequestId>" in text
+    status, code, _, text = call("GET", f"/{name}?intelligent-tiering&id=a")
+    assert (status, code[1]) == (501, "NotImplemented") and "GetBucketIntelligentTieringConfiguration is not served" in text
+
+
+# rpc-v2-cbor: the same four, answered in CBOR.
+def test_cbor_protocol(virga):
+    def call(operation, body=b"\xa0", service="Logs_20140328"):
+        path = f"/service/{service}/operation/{operation}"
+        status, headers, text = send(virga, "logs", path=path, body=body, raw=True,
+                                     headers={"smithy-protocol": "rpc-v2-cbor", "Content-Type": "application/cbor"})
+        assert headers["smithy-protocol"] == "rpc-v2-cbor" and headers["Content-Type"] == "application/cbor", text
+        assert headers["x-amzn-requestid"]
+        return status, text
+    status, text = call("DescribeLogGroups")
+    assert status == 200 and b"logGroups" in text
+    status, text = call("FlyToTheMoon")
+    assert status == 404 and b"UnknownOperationException" in text and b"FlyToTheMoon" in text
+    status, text = call("DescribeLogGroups", service="Quantum")
+    assert status == 404 and b"UnknownOperationException" in text
+    status, text = call("StartQuery")
+    assert status == 501 and b"StartQuery is not served" in text
+    # Cut off, no map, a text that isn't one, a length that promises more than there is, and what follows the end.
+    for body in (b"\xa1", b"\x80", b"\xff\xff", b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff", b"\xa0\xa0",
+                 b"\xa1llogGroupName\x05"):
+        status, text = call("CreateLogGroup", body)
+        assert status == 400 and b"SerializationException" in text, (body, text)
+    assert call("DescribeLogGroups")[0] == 200
+
+
+# What is signed is the path without dots and empty parts, so that is what is served.
+def test_paths_are_served_as_signed(virga):
+    for path in ("/2015-03-31/functions/", "//2015-03-31/./functions/", "/2015-03-31/functions/nobody/../"):
+        status, _, document = rest_call(virga, "GET", path)
+        assert status == 200 and "Functions" in document, path
+    status, _, document = rest_call(virga, "DELETE", "/2015-03-31/functions/one/../two")
+    assert status == 404 and ":function:two" in str(document)
+    status, _, document = rest_call(virga, "DELETE", "/2015-03-31/functions/..")
+    assert status in (404, 405) and "UnknownOperation" in str(document) + _
+
+
+# DynamoDB's clients compare a checksum with every answer's body.
+def test_dynamodb_checksum(virga):
+    for operation, body in (("ListTables", "{}"), ("ListTables", "{"), ("DescribeTable", '{"TableName": "nobody"}')):
+        headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810." + operation}
+        _, headers, text = send(virga, "dynamodb", body=body, headers=headers, raw=True)
+        assert int(headers["x-amz-crc32"]) == zlib.crc32(text)
 
 
 # query: no action, an unknown one, a known one that isn't served, a malformed number.
