@@ -3,6 +3,7 @@
 #include <aws/apigatewayv2/model.h>
 #include <aws/cloudformation/model.h>
 #include <aws/dynamodb/model.h>
+#include <aws/dynamodbstreams/model.h>
 #include <aws/iam/model.h>
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
@@ -30,13 +31,15 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(lambda::make_lambda(deps, sandboxes, {.api_port = options.function_api_port}));
   cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
+  cloud.add(dynamodb::make_dynamodbstreams(deps));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
   cloud.add(cloudformation::make_cloudformation(deps));
 }
 
 std::vector<const wire::ServiceModel*> service_models() {
-  return {&apigatewayv2::kModel, &cloudformation::kModel, &dynamodb::kModel, &iam::kModel,
-          &lambda::kModel,       &logs::kModel,           &s3::kModel,       &sts::kModel};
+  return {&apigatewayv2::kModel, &cloudformation::kModel, &dynamodb::kModel, &dynamodbstreams::kModel,
+          &iam::kModel,          &lambda::kModel,         &logs::kModel,     &s3::kModel,
+          &sts::kModel};
 }
 
 }  // namespace virga::app

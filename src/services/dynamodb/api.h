@@ -9,5 +9,7 @@
 namespace virga::dynamodb {
 
 std::unique_ptr<kernel::Service> make_dynamodb(kernel::Deps& deps);
+// DynamoDB Streams, a service of its own on the wire; also a kernel::StreamSource.
+std::unique_ptr<kernel::Service> make_dynamodbstreams(kernel::Deps& deps);
 
 }  // namespace virga::dynamodb

@@ -85,6 +85,26 @@ struct Expiry {
   }
 };
 
+// What of an item a stream's records show.
+enum class StreamView : uint8_t { kKeysOnly, kNewImage, kOldImage, kNewAndOldImages };
+
+// The stream a table writes to, or wrote to last.
+struct StreamUse {
+  uint64_t number = 0;  // in the keys of its records
+  std::string label;
+  StreamView view = StreamView::kKeysOnly;
+  uint32_t shards = 1;
+  bool enabled = false;
+  template <class A>
+  void fields(A& a) {
+    a(1, number);
+    a(2, label);
+    a(3, view);
+    a(4, shards);
+    a(5, enabled);
+  }
+};
+
 struct Table {
   std::string name;
   std::string account, region;
@@ -103,6 +123,7 @@ struct Table {
   std::optional<Expiry> expiry;
   bool infrequent_access = false;
   Time class_changed;
+  std::optional<StreamUse> stream;
   template <class A>
   void fields(A& a) {
     a(1, name);
@@ -123,13 +144,15 @@ struct Table {
     a(16, expiry);
     a(17, infrequent_access);
     a(18, class_changed);
+    a(40, stream);
   }
 
   Type type_of(std::string_view attribute) const;  // of a key attribute
   const Index* find_index(std::string_view name) const;
   Index* find_index(std::string_view name);
   // Whether a write must know the item as it was.
-  bool needs_old_item() const { return !indexes.empty() || expiry; }
+  bool needs_old_item() const { return !indexes.empty() || expiry || streams(); }
+  bool streams() const { return stream && stream->enabled; }
   bool has_local_index() const;
   // The seconds since 1970 at which `item` expires; nothing when it does not.
   std::optional<int64_t> expiry_of(View item) const;

@@ -11,6 +11,7 @@
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/schema.h"
 #include "services/dynamodb/service.h"
+#include "services/dynamodb/streams.h"
 
 namespace virga::dynamodb {
 
@@ -132,6 +133,7 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
     Store store(tx, cache_);
     if (co_await store.find_table(name))
       co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
+    if (in.stream_specification) co_await change_stream(tx, timers_, table, *in.stream_specification, ctx.now());
     store.put_table(table);
   });
   // The table is ready with the commit; the answer shows the moment before, as AWS's does.
@@ -228,6 +230,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
         std::erase_if(table.indexes, [&](const Index& i) { return i.name == index_name; });
       }
     }
+    if (in.stream_specification) co_await change_stream(tx, timers_, table, *in.stream_specification, ctx.now());
     drop_unused_definitions(table);
     store.put_table(table);
     co_return table;
@@ -255,6 +258,7 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
     tx.erase_range(rows_of_everything(*table, 'b'));
     tx.erase(counts_key(*table));
     if (table->expiry) co_await timers_.clear(tx, "ddb.ttl", expiry_timer_id(*table));
+    if (table->streams()) co_await close_stream(tx, timers_, *table, ctx.now());
     co_return *table;
   });
   DeleteTableOutput out;

@@ -66,7 +66,7 @@ TEST(Tables, SchemasAreChecked) {
       "BillingMode is PROVISIONED");
   EXPECT_TRUE(
       refused(p + ",'KeySchema':[{'AttributeName':'p','KeyType':'HASH'}],'StreamSpecification':{'StreamEnabled':true}")
-          .find("StreamSpecification") != std::string::npos);
+          .find("StreamViewType") != std::string::npos);
 }
 
 TEST(Items, PutGetUpdateDelete) {

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/streams.h"
 
 namespace virga::dynamodb {
 
@@ -227,7 +228,6 @@ void refuse_option(bool given, std::string_view name) {
 }  // namespace
 
 void refuse_unbuilt(const CreateTableInput& in) {
-  refuse_option(in.stream_specification && in.stream_specification->stream_enabled, "StreamSpecification");
   refuse_option(in.sse_specification && in.sse_specification->enabled.value_or(false), "SSESpecification");
   refuse_option(in.resource_policy.has_value(), "ResourcePolicy");
   refuse_option(in.global_table_source_arn.has_value(), "GlobalTableSourceArn");
@@ -236,7 +236,6 @@ void refuse_unbuilt(const CreateTableInput& in) {
 }
 
 void refuse_unbuilt(const UpdateTableInput& in) {
-  refuse_option(in.stream_specification && in.stream_specification->stream_enabled, "StreamSpecification");
   refuse_option(in.sse_specification.has_value(), "SSESpecification");
   refuse_option(in.replica_updates.has_value(), "ReplicaUpdates");
   refuse_option(in.multi_region_consistency.has_value(), "MultiRegionConsistency");
@@ -331,6 +330,7 @@ TableDescription description_of(const Table& table) {
   out.table_arn = table.arn();
   out.table_id = table.id;
   out.deletion_protection_enabled = table.deletion_protection;
+  describe_stream_use(table, out);
   if (table.on_demand || table.on_demand_since.micros) {
     out.billing_mode_summary.emplace();
     out.billing_mode_summary->billing_mode = table.on_demand ? BillingMode::PAY_PER_REQUEST : BillingMode::PROVISIONED;

@@ -11,7 +11,8 @@
 
 namespace virga::dynamodb {
 
-DynamoService::DynamoService(kernel::Deps& deps) : db_(deps.db), clock_(deps.clock), timers_(deps.timers) {
+DynamoService::DynamoService(kernel::Deps& deps)
+    : db_(deps.db), clock_(deps.clock), timers_(deps.timers), cache_(deps.clock) {
   timers_.on("ddb.ttl", [this](kernel::Timer timer) { return expire_items(std::move(timer)); });
   timers_.on("ddb.token", [this](kernel::Timer timer) { return forget_token(std::move(timer)); });
 }

@@ -10,6 +10,7 @@
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/streams.h"
 #include "services/dynamodb/update.h"
 
 namespace virga::dynamodb {
@@ -262,7 +263,9 @@ Task<Written> Store::write(const Write& write) {
   co_return out;
 }
 
-void Store::replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units) {
+void Store::replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units,
+                    Cause cause) {
+  if (table.streams()) record_change(*tx_, table, row, before, after, cause, cache_.now());
   if (after) {
     tx_->put(row, after->bytes());
   } else {

@@ -7,6 +7,7 @@
 //   b  table number u64, index number u32           a Backfill: an index (or the expiry index) not complete yet
 //   c  table number u64                             Counts of a large table
 //   i  account, region, token                       an IdempotencyRecord of TransactWriteItems
+//   s, k, h                                         streams: streams.h
 // A row is u32 hash, u16 length and bytes of the partition key, then of the table itself the sort key's bytes; of an
 // index the index's sort key (delimited), u32 hash of the item's own key, its partition key (u16 length, bytes) and
 // sort key. Hash first: segments of a parallel scan are ranges of it. Numbers are in their key form (number.h).
@@ -34,10 +35,13 @@ struct TableName {
 };
 
 // Decoded tables by key, each used only while the store still has the bytes it was decoded from. Thread-safe.
+// Shared by all Stores of the service, as is the clock that stream records are stamped with.
 class TableCache {
  public:
+  explicit TableCache(const Clock& clock) : clock_(clock) {}
   TablePtr decode(const std::string& key, std::string bytes);
   TablePtr peek(const std::string& key) const;  // as last seen: a hint; null when never seen
+  Time now() const { return clock_.now(); }
 
  private:
   struct Entry {
@@ -46,6 +50,7 @@ class TableCache {
   };
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
+  const Clock& clock_;
 };
 
 inline constexpr uint32_t kExpiryIndex = 0xFFFFFFFF;  // the number of the expiry index in backfills
@@ -90,6 +95,7 @@ struct IdempotencyRecord {
 
 // One change of one item, as a request asks for it. Borrows from the request.
 enum class WriteKind : uint8_t { kPut, kUpdate, kDelete, kCheck };
+enum class Cause : uint8_t { kRequest, kExpiry };
 struct Write {
   WriteKind kind = WriteKind::kPut;
   TableName table;
@@ -141,8 +147,10 @@ class Store {
 
   // Checks, reads, decides and writes. Fails with ValidationException and ResourceNotFoundException.
   Task<Written> write(const Write& write);
-  // The rows of an item that changes from `before` to `after`: the item's own, those of indexes and of the expiry.
-  void replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units);
+  // The rows of an item that changes from `before` to `after`: the item's own, those of indexes and of the expiry, and
+  // the record in the table's stream.
+  void replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units,
+               Cause cause = Cause::kRequest);
   // Puts the row of `item` in an index that is being filled.
   void fill(const Table& table, uint32_t index, const Item& item);
 
