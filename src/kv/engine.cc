@@ -1,5 +1,7 @@
 #include "kv/engine.h"
 
+#include "kv/depend.h"
+
 namespace virga::kv {
 
 namespace {
@@ -51,6 +53,8 @@ void BufferedTxn::append(std::string_view log, std::string value) {
 void BufferedTxn::put_ordered(std::string key_prefix, std::string value) {
   writes_.put_ordered(std::move(key_prefix), std::move(value));
 }
+
+void depend_on(Txn& txn, std::string key) { static_cast<BufferedTxn&>(txn).depend_on(std::move(key)); }
 
 std::unique_ptr<Reader> Engine::snapshot() { return std::make_unique<SnapshotReader>(newest(Purpose::kReading)); }
 

@@ -32,6 +32,8 @@ class BufferedTxn final : public Txn {
   void put_ordered(std::string key_prefix, std::string value) override;
   void on_commit(std::function<void()> effect) override { effects_.push_back(std::move(effect)); }
 
+  void depend_on(std::string key) { reads_.keys.push_back(std::move(key)); }
+
   const View& view() const { return *view_; }
   const ReadSet& reads() const { return reads_; }
   const WriteSet& writes() const { return writes_; }

@@ -11,11 +11,12 @@ import time
 
 import call
 import door
+import dynamodb
 import idle
 import start
 import store
 
-PARTS = {"start": start, "door": door, "store": store, "call": call, "idle": idle}
+PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "idle": idle}
 
 
 class Settings:

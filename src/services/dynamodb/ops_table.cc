@@ -252,7 +252,7 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
           cat("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection "
               "first."));
     }
-    tx.erase(table_key(name));
+    store.erase_table(name);
     tx.erase_range(rows_of_everything(*table, 'r'));
     tx.erase_range(rows_of_everything(*table, 'e'));
     tx.erase_range(rows_of_everything(*table, 'b'));

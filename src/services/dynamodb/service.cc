@@ -12,7 +12,7 @@
 namespace virga::dynamodb {
 
 DynamoService::DynamoService(kernel::Deps& deps)
-    : db_(deps.db), clock_(deps.clock), timers_(deps.timers), cache_(deps.clock) {
+    : db_(deps.db), clock_(deps.clock), timers_(deps.timers), cache_(deps.db, deps.clock) {
   timers_.on("ddb.ttl", [this](kernel::Timer timer) { return expire_items(std::move(timer)); });
   timers_.on("ddb.token", [this](kernel::Timer timer) { return forget_token(std::move(timer)); });
 }
@@ -58,7 +58,7 @@ Task<void> DynamoService::start() {
   kv::Range range = kv::prefix_range(kv::KeyWriter("ddb").u8('t').view());
   for (;;) {
     const auto tables = co_await reader->scan(range, {.limit = 100});
-    for (const kv::Entry& entry : tables) cache_.decode(entry.key, entry.value);
+    for (const kv::Entry& entry : tables) cache_.decode(entry.key, entry.value, reader->version());
     if (tables.empty()) break;
     range.begin = tables.back().key + '\0';
   }

@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "kv/depend.h"
 #include "kv/key.h"
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
@@ -86,14 +87,44 @@ void check_new_index_keys(const Table& table, const std::vector<UpdateAction>& a
 
 }  // namespace
 
-TablePtr TableCache::decode(const std::string& key, std::string bytes) {
+TablePtr TableCache::current(const std::string& key) const {
+  const std::lock_guard lock(mutex_);
+  const auto entry = entries_.find(key);
+  return entry == entries_.end() || !entry->second.current ? nullptr : entry->second.table;
+}
+
+TablePtr TableCache::decode(const std::string& key, std::string bytes, kv::Version version) {
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[key];
   if (!entry.table || entry.bytes != bytes) {
+    // A reader of an older instant does not push out what is newer.
+    if (entry.current) return std::make_shared<const Table>(kv::decode<Table>(bytes));
     entry.table = std::make_shared<const Table>(kv::decode<Table>(bytes));
     entry.bytes = std::move(bytes);
   }
+  entry.current = entry.changing.empty() && version >= entry.floor;
   return entry.table;
+}
+
+void TableCache::change(kv::Txn& tx, const std::string& key) {
+  const kv::Version instant = tx.version();
+  {
+    const std::lock_guard lock(mutex_);
+    Entry& entry = entries_[key];
+    entry.current = false;
+    entry.changing.push_back(instant);
+  }
+  tx.on_commit([this, key, instant] { settle(key, instant); });
+}
+
+// A change that began at `instant` has been committed: those that began earlier are over, one way or the other, for
+// all read the record that they meant to change.
+void TableCache::settle(const std::string& key, kv::Version instant) {
+  const kv::Version now = db_.snapshot()->version();
+  const std::lock_guard lock(mutex_);
+  Entry& entry = entries_[key];
+  entry.floor = std::max(entry.floor, now);
+  std::erase_if(entry.changing, [&](kv::Version other) { return other <= instant; });
 }
 
 TablePtr TableCache::peek(const std::string& key) const {
@@ -186,9 +217,13 @@ kv::Range segment_range(const Table& table, const Index* index, uint32_t segment
 
 Task<TablePtr> Store::find_table(TableName name) {
   const std::string k = table_key(name);
+  if (TablePtr table = cache_.current(k)) {
+    if (tx_) kv::depend_on(*tx_, k);
+    co_return table;
+  }
   auto bytes = co_await reader_.get(k);
   if (!bytes) co_return TablePtr();
-  co_return cache_.decode(k, std::move(*bytes));
+  co_return cache_.decode(k, std::move(*bytes), reader_.version());
 }
 
 Task<TablePtr> Store::require_table(TableName name) {
@@ -198,7 +233,15 @@ Task<TablePtr> Store::require_table(TableName name) {
 }
 
 void Store::put_table(const Table& table) {
-  tx_->put(table_key({table.account, table.region, table.name}), kv::encode(table));
+  std::string k = table_key({table.account, table.region, table.name});
+  cache_.change(*tx_, k);
+  tx_->put(std::move(k), kv::encode(table));
+}
+
+void Store::erase_table(const TableName& name) {
+  std::string k = table_key(name);
+  cache_.change(*tx_, k);
+  tx_->erase(std::move(k));
 }
 
 Task<std::optional<Item>> Store::find_item(TablePtr table, std::string row) {

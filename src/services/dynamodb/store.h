@@ -34,20 +34,33 @@ struct TableName {
   std::string account, region, name;
 };
 
-// Decoded tables by key, each used only while the store still has the bytes it was decoded from. Thread-safe.
-// Shared by all Stores of the service, as is the clock that stream records are stamped with.
+// Decoded tables by key. A table that nobody is changing is known without asking the store: this process is the only
+// one that writes to it. One that a transaction means to change is read again and again until that has ended well.
+// Thread-safe. Shared by all Stores of the service, as is the clock that stream records are stamped with.
 class TableCache {
  public:
-  explicit TableCache(const Clock& clock) : clock_(clock) {}
-  TablePtr decode(const std::string& key, std::string bytes);
+  TableCache(kv::Db& db, const Clock& clock) : db_(db), clock_(clock) {}
+
+  // The table as the newest commit has it; null when that must be read.
+  TablePtr current(const std::string& key) const;
+  // A record read at `version`.
+  TablePtr decode(const std::string& key, std::string bytes, kv::Version version);
   TablePtr peek(const std::string& key) const;  // as last seen: a hint; null when never seen
+  // Every transaction calls this before it writes or erases the record.
+  void change(kv::Txn& tx, const std::string& key);
   Time now() const { return clock_.now(); }
 
  private:
   struct Entry {
     std::string bytes;
     TablePtr table;
+    bool current = false;
+    kv::Version floor = 0;              // what was read earlier may be older than the last change
+    std::vector<kv::Version> changing;  // instants of the transactions that mean to change it
   };
+  void settle(const std::string& key, kv::Version instant);
+
+  kv::Db& db_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
   const Clock& clock_;
@@ -142,6 +155,7 @@ class Store {
   Task<TablePtr> find_table(TableName name);     // null when there is none
   Task<TablePtr> require_table(TableName name);  // fails with ResourceNotFoundException
   void put_table(const Table& table);
+  void erase_table(const TableName& name);
 
   Task<std::optional<Item>> find_item(TablePtr table, std::string row);
 

