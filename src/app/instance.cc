@@ -18,6 +18,8 @@
 #include "front/server.h"
 #include "kernel/audit.h"
 #include "kernel/cloud.h"
+#include "kernel/delivery.h"
+#include "kernel/target_delivery.h"
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
 #include "kv/db.h"
@@ -110,7 +112,10 @@ struct Instance::Parts {
         audit(*db, clock),
         cloud(clock, authorizer, audit, metrics),
         timers(*db, clock),
-        deps{*db, *blobs, clock, cloud, timers, tokens, settings.data} {
+        deliveries(*db, clock, metrics),
+        targets(cloud, deliveries),
+        deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, settings.data} {
+    targets.serve();
     ServiceOptions options;
     options.iam.development_key = is_loopback(settings.host) && settings.root_access_key.empty();
     if (!settings.root_access_key.empty()) {
@@ -155,6 +160,8 @@ struct Instance::Parts {
   kernel::Audit audit;
   kernel::Cloud cloud;
   kernel::Timers timers;
+  kernel::Deliveries deliveries;
+  kernel::Targets targets;
   kernel::Deps deps;
   std::optional<front::Door> door;
   std::optional<front::Server> server;
@@ -224,6 +231,7 @@ uint16_t Instance::start() {
                     parts.audit.start();
                     co_await parts.cloud.start();
                     parts.timers.start();
+                    co_await parts.deliveries.start();
                   }(p)),
        "a service could not start");
   std::shared_ptr<rt::TlsServer> tls;
@@ -241,6 +249,7 @@ bool Instance::stop() {
   const bool clean = p.server->stop(kStopGrace);
   const Result<void> ended = rt::run_on(p.reactors[0], [](Parts& parts) -> Task<void> {
     co_await parts.timers.stop();
+    co_await parts.deliveries.stop(kStopGrace);
     co_await parts.cloud.stop();
     co_await parts.sandboxes->stop();
     co_await parts.audit.stop();

@@ -1,6 +1,7 @@
 #include "kernel/cloud.h"
 
 #include <chrono>
+#include <mutex>
 #include <set>
 #include <stdexcept>
 
@@ -19,6 +20,18 @@ struct Cloud::Registered {
   Counter* refused;  // the caller's fault
   Counter* failed;   // ours
   Histogram* latency;
+};
+
+// Roles' sessions that services assumed lately.
+struct Cloud::Sessions {
+  static constexpr size_t kMost = 4096;
+  static constexpr std::chrono::minutes kKept{5};
+  struct Session {
+    Principal principal;
+    Time since;
+  };
+  std::mutex mutex;
+  std::map<std::string, Session, std::less<>> by_name;
 };
 
 namespace {
@@ -56,7 +69,11 @@ void check_complete(const wire::ServiceModel& model, OpTable& table) {
 }  // namespace
 
 Cloud::Cloud(const Clock& clock, Authorizer& authorizer, Audit& audit, MetricRegistry& metrics)
-    : clock_(clock), authorizer_(authorizer), audit_(audit), metrics_(metrics) {}
+    : clock_(clock),
+      authorizer_(authorizer),
+      audit_(audit),
+      metrics_(metrics),
+      sessions_(std::make_unique<Sessions>()) {}
 
 Cloud::~Cloud() = default;
 
@@ -150,14 +167,45 @@ Ctx Cloud::internal_context(Principal principal, std::string account, std::strin
 
 void Cloud::accept(std::string service, Deliver deliver) { targets_.emplace(std::move(service), std::move(deliver)); }
 
-Task<void> Cloud::deliver(Ctx& ctx, std::string target, std::string event) {
+bool Cloud::accepts(std::string_view text) const {
+  const auto arn = parse_arn(text);
+  return arn && targets_.contains(arn->service);
+}
+
+Task<std::string> Cloud::deliver(Ctx& ctx, std::string target, TargetInput input) {
   const auto arn = parse_arn(target);
   const auto accepts = arn ? targets_.find(arn->service) : targets_.end();
   if (accepts == targets_.end()) {
     static constexpr ErrorShape kNoTarget{"InvalidTarget", 400, Fault::kSender, {}};
-    co_await fail(Error{&kNoTarget, cat("Nothing here takes events for ", target), nullptr, {}});
+    co_return Error{&kNoTarget, cat("Nothing here takes events for ", target), nullptr, {}};
   }
-  co_await accepts->second(ctx, *arn, std::move(event));
+  if (!input.trace.empty()) ctx.trace = input.trace;
+  co_return co_await accepts->second(ctx, *arn, std::move(input));
+}
+
+Task<Principal> Cloud::assume_role(std::string service, std::string role_arn, std::string session_name,
+                                   std::string source_arn) {
+  const std::string name = cat(service, ' ', role_arn, ' ', session_name, ' ', source_arn);
+  const Time now = clock_.now();
+  {
+    std::lock_guard lock(sessions_->mutex);
+    const auto kept = sessions_->by_name.find(name);
+    if (kept != sessions_->by_name.end() && now >= kept->second.since && now - kept->second.since < Sessions::kKept)
+      co_return kept->second.principal;
+  }
+  const auto role = parse_arn(role_arn);
+  if (!role || !assume_role_) {
+    static constexpr ErrorShape kNoRole{"AccessDenied", 403, Fault::kSender, {}};
+    co_return Error{&kNoRole, cat("The role ", role_arn, " cannot be assumed by ", service), nullptr, {}};
+  }
+  Ctx ctx = internal_context(service_principal(service, role->account), role->account, "us-east-1");
+  if (const auto source = parse_arn(source_arn)) ctx.source_account = source->account;
+  ctx.source_arn = std::move(source_arn);
+  Principal principal = co_await assume_role_(ctx, std::move(role_arn), std::move(session_name));
+  std::lock_guard lock(sessions_->mutex);
+  if (sessions_->by_name.size() >= Sessions::kMost) sessions_->by_name.clear();
+  sessions_->by_name.insert_or_assign(name, Sessions::Session{principal, now});
+  co_return principal;
 }
 
 }  // namespace virga::kernel

@@ -17,8 +17,37 @@ namespace virga::kernel {
 
 class Audit;
 
-// What an ARN is delivered: an event (usually JSON), with the delivering service's principal in ctx.
-using Deliver = std::function<Task<void>(Ctx& ctx, const Arn& target, std::string event)>;
+// What a target is given: an event's body (usually JSON), and whatever else the target's kind knows what to do with.
+// A record (kv/record.h), so that it can wait in the store.
+struct TargetInput {
+  struct Attribute {
+    std::string value;            // of Binary: the bytes
+    std::string type = "String";  // as SQS and SNS spell it: "String", "Number", "Binary", "String.Array"
+    template <class A>
+    void fields(A& a) {
+      a(1, value), a(2, type);
+    }
+  };
+  std::string body;
+  std::map<std::string, Attribute> attributes;  // message attributes
+  std::string group, deduplication;             // of FIFO targets: message group and deduplication id
+  std::string trace;                            // X-Amzn-Trace-Id
+  // By the names AWS gives them in target parameters: "PartitionKey", "DetailType", "Source", "Subject", "Key",
+  // "ClientContext". A target ignores those it has no use for.
+  std::map<std::string, std::string> parameters;
+  // Wait for what the target answers (Lambda's RequestResponse) instead of handing over.
+  bool wait = false;
+  template <class A>
+  void fields(A& a) {
+    a(1, body), a(2, attributes), a(3, group), a(4, deduplication), a(5, trace), a(6, parameters), a(7, wait);
+  }
+};
+
+// Takes an event for an ARN, as ctx.principal, through the service's own authorised operation. Answers with what the
+// target answered; empty when it answers nothing or `wait` was not asked for.
+using Deliver = std::function<Task<std::string>(Ctx& ctx, const Arn& target, TargetInput input)>;
+// A session of a role, assumed by ctx.principal.
+using AssumeRole = std::function<Task<Principal>(Ctx& ctx, std::string role_arn, std::string session_name)>;
 
 class Cloud {
  public:
@@ -52,9 +81,17 @@ class Cloud {
   // A context for work that no outside request caused.
   Ctx internal_context(Principal principal, std::string account, std::string region) const;
 
-  // Events to ARNs. A service says what it takes; deliver finds it by the ARN's service part.
+  // Events to ARNs, once, now: kernel/target_delivery.h is how an event that must arrive gets there. A service says
+  // what it takes, by the ARN's service part ("lambda", "sqs"), before start().
   void accept(std::string service, Deliver deliver);
-  Task<void> deliver(Ctx& ctx, std::string arn, std::string event);
+  bool accepts(std::string_view arn) const;
+  Task<std::string> deliver(Ctx& ctx, std::string arn, TargetInput input);
+
+  // The principal of a session of `role_arn`, assumed by `service` ("events.amazonaws.com") through the role's trust
+  // policy, on behalf of `source_arn` (may be empty). Sessions are kept for some minutes. Fails as sts:AssumeRole does.
+  void set_role_source(AssumeRole assume) { assume_role_ = std::move(assume); }
+  Task<Principal> assume_role(std::string service, std::string role_arn, std::string session_name,
+                              std::string source_arn = {});
 
   const Clock& clock() const { return clock_; }
   MetricRegistry& metrics() { return metrics_; }
@@ -73,6 +110,9 @@ class Cloud {
   std::map<const wire::OperationModel*, const Registered*> by_model_;
   std::map<std::string, Endpoint, std::less<>> endpoints_;
   std::map<std::string, Deliver, std::less<>> targets_;
+  AssumeRole assume_role_;
+  struct Sessions;
+  std::unique_ptr<Sessions> sessions_;
 };
 
 }  // namespace virga::kernel

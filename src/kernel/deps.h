@@ -15,6 +15,8 @@ class Store;
 namespace virga::kernel {
 
 class Cloud;
+class Deliveries;
+class Targets;
 class Timers;
 class Tokens;
 
@@ -24,6 +26,8 @@ struct Deps {
   const Clock& clock;
   Cloud& cloud;
   Timers& timers;
+  Deliveries& deliveries;
+  Targets& targets;
   Tokens& tokens;
   std::string data_directory;  // for caches that can be rebuilt (unpacked code), below a folder of the service's name
 };

@@ -16,6 +16,7 @@
 #include "kernel/authorize.h"
 #include "kernel/cloud.h"
 #include "kernel/deps.h"
+#include "kernel/target_delivery.h"
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
 #include "kv/db.h"
@@ -34,7 +35,9 @@ struct World {
   kernel::Audit audit{*db, clock};
   MetricRegistry metrics;
   kernel::Cloud cloud{clock, authorizer, audit, metrics};
-  kernel::Deps deps{*db, *blobs, clock, cloud, timers, tokens, testing::TempDir()};
+  kernel::Deliveries deliveries{*db, clock, metrics};
+  kernel::Targets targets{cloud, deliveries};
+  kernel::Deps deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, testing::TempDir()};
   DynamoService service{deps};
   kernel::OpTable table{service};
   kernel::Ctx ctx;

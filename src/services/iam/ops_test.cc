@@ -10,6 +10,7 @@
 #include "blob/blob.h"
 #include "kernel/audit.h"
 #include "kernel/cloud.h"
+#include "kernel/target_delivery.h"
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
 #include "services/iam/api.h"
@@ -40,10 +41,12 @@ class IamTest : public ::testing::Test {
   kernel::Audit audit{*db, clock};
   kernel::Cloud cloud{clock, authorizer, audit, metrics};
   kernel::Timers timers{*db, clock};
+  kernel::Deliveries deliveries{*db, clock, metrics};
+  kernel::Targets targets{cloud, deliveries};
   kernel::Tokens tokens{std::string(32, 'k')};
   NoBlobs blobs;
   std::unique_ptr<blob::Store> store = blob::open_files(blobs.folder, *db);
-  kernel::Deps deps{*db, *store, clock, cloud, timers, tokens, ""};
+  kernel::Deps deps{*db, *store, clock, cloud, timers, deliveries, targets, tokens, ""};
   Directory* directory = nullptr;
 
   void SetUp() override {

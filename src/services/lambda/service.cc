@@ -48,13 +48,15 @@ LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, 
       code_(cat(deps.data_directory, "/lambda/code"), deps.blobs),
       invoker_(deps, sandboxes, code_, options) {
   // An event for a function's ARN is an asynchronous invocation, by whoever delivers it.
-  deps_.cloud.accept("lambda", [this](Ctx& ctx, const kernel::Arn& target, std::string event) -> Task<void> {
-    InvocationRequest request;
-    request.function_name = cat(target.account, ":", target.resource);  // account:function:name
-    request.invocation_type = InvocationType::Event;
-    request.payload = std::move(event);
-    co_await deps_.cloud.call<op::Invoke>(ctx, std::move(request));
-  });
+  deps_.cloud.accept(
+      "lambda", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
+        InvocationRequest request;
+        request.function_name = cat(target.account, ":", target.resource);  // account:function:name
+        request.invocation_type = input.wait ? InvocationType::RequestResponse : InvocationType::Event;
+        request.payload = std::move(input.body);
+        const InvocationResponse response = co_await deps_.cloud.call<op::Invoke>(ctx, std::move(request));
+        co_return response.payload.value_or("");
+      });
   deps_.timers.on("lambda.async", [this](kernel::Timer timer) { return run_async(std::move(timer)); });
 }
 

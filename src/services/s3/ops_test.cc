@@ -10,6 +10,7 @@
 #include "base/encoding.h"
 #include "kernel/audit.h"
 #include "kernel/cloud.h"
+#include "kernel/target_delivery.h"
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
 #include "kv/test_store.h"
@@ -130,8 +131,10 @@ class S3 : public testing::Test {
   MetricRegistry metrics;
   kernel::Cloud cloud{clock, authorizer, audit, metrics};
   kernel::Timers timers{*db, clock};
+  kernel::Deliveries deliveries{*db, clock, metrics};
+  kernel::Targets targets{cloud, deliveries};
   kernel::Tokens tokens{std::string(32, 'k')};
-  kernel::Deps deps{*db, *blobs, clock, cloud, timers, tokens, dir.path()};
+  kernel::Deps deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, dir.path()};
 };
 
 TEST_F(S3, ServesWhatItSays) {

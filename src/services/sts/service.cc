@@ -4,6 +4,7 @@
 #include <aws/sts/model.h>
 
 #include "base/str.h"
+#include "kernel/cloud.h"
 #include "services/sts/api.h"
 
 namespace virga::sts {
@@ -43,6 +44,17 @@ Task<std::optional<std::string>> StsService::resource_policy(Ctx&, std::string r
 }
 
 std::unique_ptr<kernel::Service> make_sts(kernel::Deps& deps, iam::Directory& directory) {
+  deps.cloud.set_role_source(
+      [&deps, &directory](kernel::Ctx& ctx, std::string role, std::string session) -> Task<kernel::Principal> {
+        AssumeRoleRequest request;
+        request.role_arn = std::move(role);
+        request.role_session_name = std::move(session);
+        const auto assumed = co_await deps.cloud.call<op::AssumeRole>(ctx, std::move(request));
+        const Credentials& credentials = *assumed.credentials;
+        auto known = co_await directory.find_credential(credentials.access_key_id, credentials.session_token);
+        if (!known) co_return err::AccessDenied("The role's session is not known.");
+        co_return std::move(known->principal);
+      });
   return std::make_unique<StsService>(deps, directory);
 }
 
