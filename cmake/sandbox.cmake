@@ -6,5 +6,5 @@ add_custom_command(OUTPUT ${embedded}
     ${CMAKE_SOURCE_DIR}/src/sandbox/runtimes ${runtime_files}
   DEPENDS ${runtime_files} ${CMAKE_SOURCE_DIR}/cmake/embed.py COMMENT "Embedding the runtimes" VERBATIM)
 target_sources(virga_sandbox PRIVATE ${embedded})
-set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/sandbox/jail/jail_test.cc PROPERTY
+set_property(SOURCE ${CMAKE_SOURCE_DIR}/src/sandbox/jail/jail_test.cc ${CMAKE_SOURCE_DIR}/src/sandbox/java_test.cc PROPERTY
   COMPILE_DEFINITIONS VIRGA_SOURCE="${CMAKE_SOURCE_DIR}")

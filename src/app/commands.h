@@ -12,6 +12,9 @@ std::string default_data();
 // empty.
 std::string default_node_modules();
 
+// Where `virga runtimes add` puts runtimes: one folder for all data folders of this user.
+std::string default_runtimes();
+
 int run_up(const Arguments& arguments);
 int run_down(const Arguments& arguments);
 int run_status(const Arguments& arguments);
@@ -20,6 +23,7 @@ int run_delete(const Arguments& arguments);
 int run_invoke(const Arguments& arguments);
 int run_logs(const Arguments& arguments);
 int run_services(const Arguments& arguments);
+int run_runtimes(const Arguments& arguments);
 int run_doctor(const Arguments& arguments);
 int run_env(const Arguments& arguments);
 int run_version(const Arguments& arguments);

@@ -127,10 +127,12 @@ int run_doctor(const Arguments& arguments) {
   const std::string state = cat(data, "/doctor-", ::getpid());
   std::vector<sandbox::Capability> checks;
   {
-    const auto sandboxes =
-        sandbox::open({.state_directory = state, .node_modules = default_node_modules(), .warm_pool = 0});
+    const auto sandboxes = sandbox::open({.state_directory = state,
+                                          .node_modules = default_node_modules(),
+                                          .runtimes = default_runtimes(),
+                                          .warm_pool = 0});
     checks = sandboxes->capabilities();
-    for (const std::string_view runtime : {"python3.11", "nodejs22.x", "provided.al2023"}) {
+    for (const std::string_view runtime : {"python3.11", "nodejs22.x", "ruby3.3", "java17", "provided.al2023"}) {
       const auto found = sandboxes->runtime(std::string(runtime));
       checks.push_back({cat("runtime ", runtime), found.available, found.text});
     }

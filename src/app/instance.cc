@@ -104,6 +104,7 @@ struct Instance::Parts {
         reactors(settings.threads),
         sandboxes(sandbox::open({.state_directory = cat(settings.data, "/run"),
                                  .node_modules = settings.node_modules,
+                                 .runtimes = settings.runtimes,
                                  .adopt_listener = [this](int fd) { return adopt(fd); }})),
         db(kv::open_rocks({.directory = cat(settings.data, "/store")})),
         blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),

@@ -19,6 +19,7 @@ struct Settings {
   kernel::IamMode iam = kernel::IamMode::kEnforce;
   std::string root_access_key, root_secret_key;  // of account 000000000000; empty: the development key test/test
   std::string tls_certificate, tls_key;          // PEM files; both or none
+  std::string runtimes;                          // where added runtimes are; may not exist
   std::string node_modules;                      // packages every Node function finds; empty: none
   uint64_t body_limit = 16 << 20;
 };

@@ -40,6 +40,7 @@ Settings settings_of(const Arguments& arguments) {
   settings.root_access_key = environment("VIRGA_ROOT_ACCESS_KEY_ID");
   settings.root_secret_key = environment("VIRGA_ROOT_SECRET_ACCESS_KEY");
   settings.node_modules = arguments.get("--node-modules", default_node_modules());
+  settings.runtimes = arguments.get("--runtimes", default_runtimes());
   const std::string iam = arguments.get("--iam", "enforce");
   if (iam != "enforce" && iam != "audit") throw UsageError(cat("--iam is enforce or audit, not '", iam, "'"));
   settings.iam = iam == "audit" ? kernel::IamMode::kAudit : kernel::IamMode::kEnforce;

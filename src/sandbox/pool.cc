@@ -43,15 +43,10 @@ bool brings_libraries(const Spec& spec) {
          std::ranges::any_of(spec.layer_directories, [](const std::string& l) { return is_directory(cat(l, "/lib")); });
 }
 
-// What of the host sandboxes see beside the system: host directory, where it appears.
-std::vector<std::pair<std::string, std::string>> extra_mounts(const Options& options, const Interpreter& python,
-                                                              const Interpreter& node) {
-  std::vector<std::pair<std::string, std::string>> out;
-  if (!options.node_modules.empty()) out.emplace_back(options.node_modules, "/var/runtime/node_modules");
-  for (const Interpreter* i : {&python, &node}) {
-    if (!i->prefix.empty()) out.emplace_back(i->prefix, "/var/lang");
-  }
-  return out;
+// What of the host every sandbox sees beside the system: host directory, where it appears.
+std::vector<std::pair<std::string, std::string>> extra_mounts(const Options& options) {
+  if (options.node_modules.empty()) return {};
+  return {{options.node_modules, "/var/runtime/node_modules"}};
 }
 
 Options prepared(Options options) {
@@ -74,9 +69,8 @@ struct Pool::Waiter {
 
 Pool::Pool(Options options)
     : options_(prepared(std::move(options))),
-      python_(find_python()),
-      node_(find_node(options_.node_modules)),
-      keeper_(options_.state_directory, runtime_directory(options_), extra_mounts(options_, python_, node_)),
+      toolchains_(options_.runtimes, options_.node_modules),
+      keeper_(options_.state_directory, runtime_directory(options_), extra_mounts(options_)),
       backstage_{.loop = loop_, .keeper = keeper_, .processor_share = options_.processor_share, .forget = {}} {
   backstage_.forget = [this](uint32_t id) {
     std::lock_guard lock(mutex_);
@@ -98,63 +92,106 @@ void Pool::begin() {
 }
 
 Sandboxes::Runtime Pool::runtime(const std::string& name) const {
-  const auto family = family_of(name);
-  if (!family) return {false, cat("the runtime ", name, " is not served; python, nodejs and provided ones are")};
-  if (*family == Family::kCustom) return {true, "the program in the function's own package"};
-  const Interpreter& found = interpreter(*family);
-  if (found.path.empty()) {
-    return {false, cat("no interpreter for ", name, " on this machine: install ",
-                       *family == Family::kPython ? "/usr/bin/python3" : "node in /usr/bin or /usr/local/bin")};
+  try {
+    const auto toolchain = toolchains_.find(name);
+    if (toolchain->family == Family::kCustom) return {true, "the program in the function's own package", true};
+    return {true, cat(toolchain->program, " ", toolchain->version), is_exact(name, *toolchain)};
+  } catch (const std::exception& e) {
+    return {false, e.what()};
   }
-  return {true, cat(found.path, " ", version_of(found))};
 }
 
 std::vector<Capability> Pool::capabilities() const { return const_cast<Keeper&>(keeper_).capabilities(); }
 
-void Pool::expect(const std::string& name) {
-  const auto family = family_of(name);
-  if (!family || (*family != Family::kCustom && interpreter(*family).path.empty())) return;
+void Pool::expect(const std::string& name, uint32_t memory_mb) {
+  std::shared_ptr<const Toolchain> toolchain;
+  try {
+    toolchain = toolchains_.find(name);
+  } catch (const std::exception&) {
+    return;  // told when it is called
+  }
+  if (const auto warning = toolchains_.first_warning(name, *toolchain)) log_warning("sandbox", *warning);
+  const auto preparing = preparation(toolchain);
   std::lock_guard lock(mutex_);
-  if (stopped_) return;
+  if (stopped_ || !preparing->done.is_set()) return;  // else the first call starts what later ones find
   begin();
-  Shelf& s = shelf(*family);
+  Shelf& s = shelf(toolchain, memory_mb);
   s.kept = true;
   s.used = std::chrono::steady_clock::now();
-  plan_fill(*family, Micros(0));
+  plan_fill(s, Micros(0));
 }
 
-void Pool::order_one(Family family) {
+std::shared_ptr<Pool::Preparation> Pool::preparation(const std::shared_ptr<const Toolchain>& toolchain) {
+  std::shared_ptr<Preparation> made;
+  {
+    std::lock_guard lock(mutex_);
+    auto& known = preparations_[toolchain->name];
+    if (known) return known;
+    made = known = std::make_shared<Preparation>();
+  }
+  if (toolchain->family != Family::kJava) {
+    made->done.set();
+    return made;
+  }
+  workers_.post([made, toolchain, directory = runtime_directory(options_)] {
+    try {
+      prepare_toolchain(*toolchain, directory);
+    } catch (const std::exception& e) {
+      made->failure = e.what();
+    }
+    made->done.set();
+  });
+  return made;
+}
+
+Pool::Shelf& Pool::shelf(const std::shared_ptr<const Toolchain>& toolchain, uint32_t memory_mb) {
+  const uint32_t memory = toolchain->family == Family::kJava ? memory_mb : 0;
+  Shelf& s = shelves_[{toolchain->name, memory}];
+  if (!s.toolchain) {
+    s.toolchain = toolchain;
+    s.memory_mb = memory;
+  }
+  return s;
+}
+
+// A started Java is large: one is kept for each size that is in use.
+size_t Pool::kept_ready(const Shelf& s) const {
+  return s.toolchain->family == Family::kJava ? std::min<size_t>(options_.warm_pool, 1) : options_.warm_pool;
+}
+
+void Pool::order_one(Shelf& s) {
   Message order{.kind = Kind::kCreate, .id = keeper_.next_id()};
   const uint16_t door = options_.adopt_listener ? options_.api_port : 0;
-  order.numbers = {door, family == Family::kCustom ? kRuntimeApiPort : uint16_t{0}, 0};
-  if (family != Family::kCustom) {
-    order.strings = bootstrap_arguments(family, interpreter(family));
-    order.numbers[2] = order.strings.size();
+  const bool custom = s.toolchain->family == Family::kCustom;
+  order.numbers = {door, custom ? kRuntimeApiPort : uint16_t{0}, 0};
+  order.strings = {s.toolchain->prefix};
+  if (!custom) {
+    const auto arguments = bootstrap_arguments(*s.toolchain, s.memory_mb);
+    order.numbers[2] = arguments.size();
+    order.strings.insert(order.strings.end(), arguments.begin(), arguments.end());
     for (std::string& entry : bootstrap_environment()) order.strings.push_back(std::move(entry));
   }
   keeper_.order(order);
-  ordered_.emplace(order.id, family);
-  ++shelf(family).coming;
+  ordered_.emplace(order.id, &s);
+  ++s.coming;
 }
 
-void Pool::plan_fill(Family family, Micros delay) {
-  Shelf& s = shelf(family);
-  if (s.fill_planned || stopped_ || s.ready.size() + s.coming >= options_.warm_pool) return;
+void Pool::plan_fill(Shelf& s, Micros delay) {
+  if (s.fill_planned || stopped_ || s.ready.size() + s.coming >= kept_ready(s)) return;
   s.fill_planned = true;
-  loop_.post_after(delay, [this, family] { fill(family); });
+  loop_.post_after(delay, [this, &s] { fill(s); });
 }
 
-void Pool::fill(Family family) {
+void Pool::fill(Shelf& s) {
   std::lock_guard lock(mutex_);
-  Shelf& s = shelf(family);
   s.fill_planned = false;
-  if (stopped_ || !s.kept || s.ready.size() + s.coming >= options_.warm_pool) return;
+  if (stopped_ || !s.kept || s.ready.size() + s.coming >= kept_ready(s)) return;
   const auto quiet = std::chrono::steady_clock::now() - s.used;
   if (quiet < kFillDelay && !s.ready.empty()) {
-    return plan_fill(family, kFillDelay);  // calls keep coming and there is still one for the next
+    return plan_fill(s, kFillDelay);  // calls keep coming and there is still one for the next
   }
   try {
-    order_one(family);
+    order_one(s);
   } catch (const std::exception& e) {
     log_warning("sandbox", "a sandbox could not be prepared", {{"why", e.what()}});
   }
@@ -164,7 +201,7 @@ void Pool::sweep() {
   std::lock_guard lock(mutex_);
   if (stopped_) return;
   const auto now = std::chrono::steady_clock::now();
-  for (Shelf& s : shelves_) {
+  for (auto& [key, s] : shelves_) {
     if (!s.kept || now - s.used < kUnusedFor) continue;
     s.kept = false;
     for (Slot& slot : s.ready) discard(slot);
@@ -173,22 +210,22 @@ void Pool::sweep() {
   loop_.post_after(kSweepEvery, [this] { sweep(); });
 }
 
-Task<Slot> Pool::take(Family family) {
+Task<Slot> Pool::take(std::shared_ptr<const Toolchain> toolchain, uint32_t memory_mb) {
   Waiter waiter;
   bool taken = false;
   {
     std::lock_guard lock(mutex_);
     begin();
-    Shelf& s = shelf(family);
+    Shelf& s = shelf(toolchain, memory_mb);
     s.kept = true;
     s.used = std::chrono::steady_clock::now();
     if (!s.ready.empty()) {
       waiter.slot = std::move(s.ready.front());
       s.ready.pop_front();
-      plan_fill(family, kFillDelay);
+      plan_fill(s, kFillDelay);
       taken = true;
     } else {
-      if (s.coming <= s.waiters.size()) order_one(family);
+      if (s.coming <= s.waiters.size()) order_one(s);
       s.waiters.push_back(&waiter);
     }
   }
@@ -214,9 +251,8 @@ void Pool::on_created(uint32_t id, Slot slot) {
     // Never after the stop: the door ends before this pool does.
     if (slot.door_listener && options_.adopt_listener)
       slot.leave_door = options_.adopt_listener(slot.door_listener.get());
-    const Family family = found->second;
+    Shelf& s = *found->second;
     ordered_.erase(found);
-    Shelf& s = shelf(family);
     --s.coming;
     if (!s.waiters.empty()) {
       Waiter* waiter = s.waiters.front();
@@ -226,7 +262,7 @@ void Pool::on_created(uint32_t id, Slot slot) {
     } else {
       s.ready.push_back(std::move(slot));
     }
-    if (s.kept) plan_fill(family, Micros(0));
+    if (s.kept) plan_fill(s, Micros(0));
   }
   if (resume) (*resume)();
 }
@@ -241,7 +277,7 @@ void Pool::on_event(uint32_t id, Event event, Slot slot) {
     if (const auto found = cores_.find(id); found != cores_.end()) {
       core = found->second.lock();
     } else if (const auto ordered = ordered_.find(id); ordered != ordered_.end()) {
-      Shelf& s = shelf(ordered->second);
+      Shelf& s = *ordered->second;
       ordered_.erase(ordered);
       --s.coming;
       if (!s.waiters.empty()) {
@@ -253,7 +289,7 @@ void Pool::on_event(uint32_t id, Event event, Slot slot) {
       log_warning("sandbox", "a sandbox could not be made", {{"why", event.text}});
     } else {
       // A prepared one ended, or could not build its jail.
-      for (Shelf& s : shelves_) {
+      for (auto& [key, s] : shelves_) {
         const auto gone = std::ranges::find(s.ready, id, &Slot::id);
         if (gone == s.ready.end()) continue;
         log_warning("sandbox", "a prepared sandbox ended", {{"why", event.text}});
@@ -277,7 +313,7 @@ void Pool::lose_all(const std::string& why) {
     std::lock_guard lock(mutex_);
     stopped_ = true;
     ordered_.clear();
-    for (Shelf& s : shelves_) {
+    for (auto& [key, s] : shelves_) {
       for (Slot& slot : s.ready) discard(slot);
       s.ready.clear();
       s.coming = 0;
@@ -299,7 +335,8 @@ void Pool::lose_all(const std::string& why) {
   }
 }
 
-void Pool::assign(uint32_t id, const Spec& spec, Family family, bool own_start) {
+void Pool::assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, bool own_start) {
+  const Family family = toolchain.family;
   const std::string door = options_.adopt_listener ? cat("http://127.0.0.1:", options_.api_port) : "";
   const Environment environment = complete_environment(spec, family, door);
   Message order{.kind = Kind::kAssign, .id = id, .numbers = std::vector<uint64_t>(Assign::kNumbers)};
@@ -308,7 +345,8 @@ void Pool::assign(uint32_t id, const Spec& spec, Family family, bool own_start) 
   order.numbers[Assign::kProcesses] = spec.limits.processes;
   order.numbers[Assign::kOpenFiles] = spec.limits.open_files;
   order.numbers[Assign::kLayers] = spec.layer_directories.size();
-  order.strings = {spec.code_directory, family == Family::kCustom ? std::string() : init_frame(spec, environment)};
+  order.strings = {spec.code_directory, family == Family::kCustom ? std::string() : init_frame(spec, environment),
+                   own_start ? toolchain.prefix : std::string()};
   for (const std::string& layer : spec.layer_directories) order.strings.push_back(layer);
   if (own_start) {
     std::vector<std::string> arguments;
@@ -318,7 +356,7 @@ void Pool::assign(uint32_t id, const Spec& spec, Family family, bool own_start) 
                        ? "/var/task/bootstrap"
                        : "/opt/bootstrap"};
     } else {
-      arguments = bootstrap_arguments(family, interpreter(family));
+      arguments = bootstrap_arguments(toolchain, spec.limits.memory_mb);
     }
     for (const auto& [name, value] : environment) {
       if (name == "AWS_LAMBDA_EXEC_WRAPPER" && !value.empty()) arguments.insert(arguments.begin(), value);
@@ -331,9 +369,12 @@ void Pool::assign(uint32_t id, const Spec& spec, Family family, bool own_start) 
 }
 
 Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
-  const auto family = family_of(spec.runtime);
-  if (!family || (*family != Family::kCustom && interpreter(*family).path.empty())) {
-    throw std::runtime_error(runtime(spec.runtime).text);
+  const auto toolchain = toolchains_.find(spec.runtime);
+  const bool custom = toolchain->family == Family::kCustom;
+  if (toolchain->family == Family::kJava) {
+    const auto preparing = preparation(toolchain);
+    co_await preparing->done.wait();
+    if (preparing->failure) throw std::runtime_error(*preparing->failure);
   }
   {
     std::lock_guard lock(mutex_);
@@ -343,8 +384,8 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
     }
     ++live_;
   }
-  const bool own_start = *family == Family::kCustom || needs_own_start(spec.environment) || brings_libraries(spec);
-  Result<Slot> slot = co_await as_result(take(own_start ? Family::kCustom : *family));
+  const bool own_start = custom || needs_own_start(spec.environment) || brings_libraries(spec);
+  Result<Slot> slot = co_await as_result(take(own_start ? nothing_ : toolchain, spec.limits.memory_mb));
   if (!slot) {
     {
       std::lock_guard lock(mutex_);
@@ -353,9 +394,8 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
     co_await fail_with(std::move(slot.error()));
   }
   const uint32_t id = slot->id;
-  std::shared_ptr<Core> core = *family == Family::kCustom
-                                   ? make_custom(backstage_, std::move(*slot), spec, std::move(log))
-                                   : make_managed(backstage_, std::move(*slot), spec, std::move(log));
+  std::shared_ptr<Core> core = custom ? make_custom(backstage_, std::move(*slot), spec, std::move(log))
+                                      : make_managed(backstage_, std::move(*slot), spec, std::move(log));
   {
     std::lock_guard lock(mutex_);
     if (!stopped_) cores_.emplace(id, core);
@@ -364,7 +404,7 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
   Executor* const caller = Executor::current();
   co_await move_to(core->home());
   core->open();
-  assign(id, spec, *family, own_start);
+  assign(id, spec, *toolchain, own_start);
   if (caller && caller != &core->home()) co_await move_to(*caller);
   co_return std::move(instance);
 }

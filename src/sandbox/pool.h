@@ -2,11 +2,14 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 
+#include "base/async.h"
+#include "base/worker_pool.h"
 #include "sandbox/instance.h"
 #include "sandbox/keeper.h"
 #include "sandbox/loop.h"
@@ -20,7 +23,7 @@ class Pool final : public Sandboxes {
   explicit Pool(Options options);
   ~Pool() override;
 
-  void expect(const std::string& runtime) override;
+  void expect(const std::string& runtime, uint32_t memory_mb) override;
   Task<std::unique_ptr<Instance>> start(Spec spec, LogSink log) override;
   Runtime runtime(const std::string& name) const override;
   std::vector<Capability> capabilities() const override;
@@ -29,8 +32,10 @@ class Pool final : public Sandboxes {
  private:
   using Steady = std::chrono::steady_clock::time_point;
   struct Waiter;
-  // What may lie ready: an interpreter of a family, or (kCustom) an empty sandbox for any program.
+  // What may lie ready: a started interpreter, or (kCustom) an empty sandbox for any program.
   struct Shelf {
+    std::shared_ptr<const Toolchain> toolchain;
+    uint32_t memory_mb = 0;  // that a prepared Java's heap is made for
     std::deque<Slot> ready;
     size_t coming = 0;  // ordered of the launcher
     bool fill_planned = false;
@@ -39,33 +44,43 @@ class Pool final : public Sandboxes {
     std::deque<Waiter*> waiters;
   };
 
-  Shelf& shelf(Family family) { return shelves_[static_cast<size_t>(family)]; }
-  Task<Slot> take(Family family);
+  // Once for each toolchain: what must be made before it can start, on a thread of its own.
+  struct Preparation {
+    bool begun = false;
+    std::optional<std::string> failure;
+    virga::Event done;
+  };
+  std::shared_ptr<Preparation> preparation(const std::shared_ptr<const Toolchain>& toolchain);
+  Task<Slot> take(std::shared_ptr<const Toolchain> toolchain, uint32_t memory_mb);
   // With the lock held:
-  void order_one(Family family);
-  void plan_fill(Family family, Micros delay);
+  Shelf& shelf(const std::shared_ptr<const Toolchain>& toolchain, uint32_t memory_mb);
+  size_t kept_ready(const Shelf& shelf) const;
+  void order_one(Shelf& shelf);
+  void plan_fill(Shelf& shelf, Micros delay);
   void begin();
 
-  void fill(Family family);
+  void fill(Shelf& shelf);
   void sweep();
   void on_event(uint32_t id, Event event, Slot slot);
   void on_created(uint32_t id, Slot slot);
   void lose_all(const std::string& why);
-  void assign(uint32_t id, const Spec& spec, Family family, bool own_start);
-  const Interpreter& interpreter(Family family) const { return family == Family::kPython ? python_ : node_; }
+  void assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, bool own_start);
 
   Options options_;
-  Interpreter python_, node_;
+  mutable Toolchains toolchains_;
+  const std::shared_ptr<const Toolchain> nothing_ = std::make_shared<Toolchain>();  // of an empty sandbox
   Keeper keeper_;
   Loop loop_;
   Backstage backstage_;
+  WorkerPool workers_{1};
   mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Preparation>> preparations_;  // by toolchain
   bool begun_ = false;
   bool stopped_ = false;
   size_t live_ = 0;
-  Shelf shelves_[kFamilies];
-  std::unordered_map<uint32_t, Family> ordered_;             // of the launcher, not yet made
-  std::unordered_map<uint32_t, std::weak_ptr<Core>> cores_;  // instances, by their sandbox
+  std::map<std::pair<std::string, uint32_t>, Shelf> shelves_;  // by toolchain and memory; never erased
+  std::unordered_map<uint32_t, Shelf*> ordered_;               // of the launcher, not yet made
+  std::unordered_map<uint32_t, std::weak_ptr<Core>> cores_;    // instances, by their sandbox
 };
 
 }  // namespace virga::sandbox

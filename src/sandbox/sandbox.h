@@ -92,7 +92,8 @@ struct Capability {
 struct Options {
   std::string state_directory;  // for roots, sockets, embedded runtime files; emptied at start
   std::string
-      node_modules;  // packages every Node function finds (the AWS SDK), as AWS's runtimes carry them; may be empty
+      node_modules;      // packages every Node function finds (the AWS SDK), as AWS's runtimes carry them; may be empty
+  std::string runtimes;  // a folder with runtimes that were added, one folder each; may be empty
   uint32_t warm_pool = 2;  // prepared sandboxes kept per runtime in use
   uint32_t most_instances = 1000;
   uint16_t api_port = 4566;     // where functions find Virga, on their own loopback
@@ -106,8 +107,8 @@ struct Options {
 class Sandboxes {
  public:
   virtual ~Sandboxes() = default;
-  // Tells that functions of this runtime exist, so that prepared sandboxes are kept for it.
-  virtual void expect(const std::string& runtime) = 0;
+  // Tells that functions of this runtime and memory exist, so that prepared sandboxes are kept for them.
+  virtual void expect(const std::string& runtime, uint32_t memory_mb) = 0;
   // An instance for `spec`. Returns at once when one is prepared; initialisation goes on and the first invoke waits for
   // it. Fails with an exception, in a sentence, when the runtime's interpreter is missing or the limit is reached.
   virtual Task<std::unique_ptr<Instance>> start(Spec spec, LogSink log) = 0;
@@ -115,6 +116,7 @@ class Sandboxes {
   struct Runtime {
     bool available = false;
     std::string text;
+    bool exact = false;  // of the version that the name promises
   };
   virtual Runtime runtime(const std::string& name) const = 0;
   virtual std::vector<Capability> capabilities() const = 0;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include "base/str.h"
 #include "sandbox/jail/error.h"
@@ -105,6 +106,12 @@ void build_etc(const std::string& root) {
       make_directory(cat(root, "/etc/pki/tls"));
     }
     bind_directory(directory, cat(root, directory));
+  }
+  // Debian's JDKs keep their settings here and link to them.
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator("/etc", none)) {
+    const std::string path = entry.path().string();
+    if (path.starts_with("/etc/java-")) bind_directory(path, cat(root, path));
   }
 }
 

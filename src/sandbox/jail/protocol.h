@@ -12,7 +12,8 @@ namespace virga::sandbox::jail {
 
 enum class Kind : uint8_t {
   // Virga to launcher
-  kCreate = 1,  // numbers: door port or 0, API port or 0, argc; strings: argv, then environment. argc 0: stays empty
+  kCreate = 1,  // numbers: door port or 0, API port or 0, argc; strings: what to show at /var/lang or empty,
+                // argv, environment. argc 0: stays empty
   kAssign,      // see Assign
   kThrottle,    // numbers: memory in MB that decides the share of the processor; 0 lifts the limit
   kFreeze,      // numbers: 1 freeze, 0 thaw
@@ -36,7 +37,7 @@ enum CreatedFd : int { kProcess, kChannel, kOutput, kApiListener, kDoorListener,
 
 struct Assign {
   enum Number : int { kMemoryMb, kTmpMb, kProcesses, kOpenFiles, kLayers, kArguments, kNumbers };
-  enum String : int { kCode, kFirstFrame, kStrings };  // then the layers, the arguments and the environment
+  enum String : int { kCode, kFirstFrame, kLanguage, kStrings };  // then the layers, the arguments and the environment
 };
 
 struct Exited {

@@ -146,6 +146,12 @@ void Launcher::create(const Message& order) {
     sandbox->mounts.reset(must(::open(cat("/proc/", pid, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC), "open its mounts"));
     Fd memory = cgroups_->peak_file(order.id);
     if (!memory) memory.reset(::open(cat("/proc/", pid, "/status").c_str(), O_RDONLY | O_CLOEXEC));
+    if (const std::string language = order.string(0); !language.empty()) {
+      const Fd tree = detached_tree(language, -1);
+      const Return back(host_mounts_, host_network_);
+      must(::setns(sandbox->mounts.get(), CLONE_NEWNS), "enter a sandbox's mounts");
+      attach_tree(tree.get(), "/var/lang");
+    }
     send(sandbox->control.get(), {.kind = Kind::kGo}, true);
     Fd* const given[kCreatedFds] = {&process, &channel, &output_in, &network.api_listener, &network.door_listener,
                                     &memory};
@@ -154,7 +160,8 @@ void Launcher::create(const Message& order) {
       if (*given[i]) created.fds.push_back(std::move(*given[i]));
     }
     if (const size_t argc = order.number(2)) {
-      sandbox->execute = Message{.kind = Kind::kExecute, .numbers = {argc, 0}, .strings = order.strings};
+      sandbox->execute = Message{
+          .kind = Kind::kExecute, .numbers = {argc, 0}, .strings = {order.strings.begin() + 1, order.strings.end()}};
     }
     epoll_event event{.events = EPOLLIN, .data = {.u64 = order.id}};
     must(::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, sandbox->control.get(), &event), "watch a sandbox");
@@ -206,9 +213,11 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     std::vector<std::string> layer_directories(order.strings.begin() + Assign::kStrings,
                                                order.strings.begin() + Assign::kStrings + static_cast<long>(layers));
     const int map = id_map(sandbox.slot);
-    Fd code, merged;
+    Fd code, merged, language;
     const std::string directory = order.string(Assign::kCode);
     if (!directory.empty()) code = detached_tree(directory, map);
+    if (const std::string prefix = order.string(Assign::kLanguage); !prefix.empty())
+      language = detached_tree(prefix, -1);
     if (layers) merged = detached_layers(layer_directories, map, cat(options_.state_directory, "/scratch"));
     const auto tmp_mb = static_cast<uint32_t>(order.number(Assign::kTmpMb));
     {
@@ -216,6 +225,7 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
       must(::setns(sandbox.mounts.get(), CLONE_NEWNS), "enter a sandbox's mounts");
       if (code) attach_tree(code.get(), "/var/task");
       if (merged) attach_tree(merged.get(), "/opt");
+      if (language) attach_tree(language.get(), "/var/lang");
       if (tmp_mb != 512) resize_tmp(tmp_mb);
     }
     cgroups_->set_limits(sandbox.id, order.number(Assign::kMemoryMb), order.number(Assign::kProcesses));

@@ -105,7 +105,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     store.put_function(function);
     co_return latest;
   });
-  sandboxes_.expect(record.runtime);
+  sandboxes_.expect(record.runtime, record.memory);
   co_return describe(ctx, id, answer, false);
 }
 
@@ -202,7 +202,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     if (!runtime.available)
       co_return err::InvalidParameterValueException(
           cat("The runtime ", to_string(*in.runtime), " can't run here: ", runtime.text));
-    sandboxes_.expect(std::string(to_string(*in.runtime)));
+    sandboxes_.expect(std::string(to_string(*in.runtime)), static_cast<uint32_t>(in.memory_size.value_or(128)));
   }
   if (in.role) co_await check_role(ctx, *in.role);
   std::vector<LayerUse> layers;

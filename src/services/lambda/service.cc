@@ -133,15 +133,16 @@ std::vector<kernel::Endpoint> LambdaService::endpoints() {
 // Tells the sandbox which runtimes there are functions of, and drops unpacked code that nothing uses any more.
 Task<void> LambdaService::start() {
   const auto snapshot = deps_.db.snapshot();
-  std::set<std::string> used, runtimes;
+  std::set<std::string> used;
+  std::set<std::pair<std::string, uint32_t>> runtimes;
   const kv::Range versions = kv::prefix_range(kv::KeyWriter("lambda").raw("v").take());
   for (const kv::Entry& entry : co_await snapshot->scan(versions)) {
     const auto record = kv::decode<VersionRecord>(entry.value);
-    runtimes.insert(record.runtime);
+    runtimes.emplace(record.runtime, static_cast<uint32_t>(record.memory));
     used.insert(record.code_sha256);
     for (const LayerUse& layer : record.layers) used.insert(layer.sha256);
   }
-  for (const std::string& runtime : runtimes) sandboxes_.expect(runtime);
+  for (const auto& [runtime, memory] : runtimes) sandboxes_.expect(runtime, memory);
   co_await code_.keep_only(std::move(used));
 }
 

@@ -1,0 +1,107 @@
+package virga;
+
+import com.amazonaws.services.lambda.runtime.Context;
+import com.amazonaws.services.lambda.runtime.CustomPojoSerializer;
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Method;
+import java.lang.reflect.Modifier;
+import java.lang.reflect.Type;
+import java.nio.charset.StandardCharsets;
+import java.util.Iterator;
+import java.util.ServiceLoader;
+
+/** A function's handler: "package.Class" that implements one of the two interfaces, or "package.Class::method". */
+final class Handler {
+  private final Object target;
+  private final Method method;
+  private final CustomPojoSerializer serializer;
+
+  Handler(String name, ClassLoader loader) throws Exception {
+    String[] parts = name.split("::", 2);
+    Class<?> type;
+    try {
+      type = Class.forName(parts[0], true, loader);
+    } catch (ClassNotFoundException e) {
+      throw new ClassNotFoundException("Class not found: " + parts[0], e);
+    }
+    method = pick(type, parts.length == 2 ? parts[1] : "handleRequest");
+    method.setAccessible(true);
+    try {
+      target = Modifier.isStatic(method.getModifiers()) ? null : type.getConstructor().newInstance();
+    } catch (NoSuchMethodException e) {
+      throw new NoSuchMethodException("Class " + type.getName() + " has no public zero-argument constructor");
+    } catch (InvocationTargetException e) {
+      throw e.getCause() instanceof Exception ? (Exception) e.getCause() : e;
+    }
+    Iterator<CustomPojoSerializer> own = ServiceLoader.load(CustomPojoSerializer.class, loader).iterator();
+    serializer = own.hasNext() ? own.next() : null;
+  }
+
+  // Of several methods of the name, the one that takes the context; of those, the one with most parameters.
+  private static Method pick(Class<?> type, String name) throws NoSuchMethodException {
+    Method best = null;
+    for (Method method : type.getMethods()) {
+      if (!method.getName().equals(name) || method.isBridge() || Modifier.isAbstract(method.getModifiers())) continue;
+      if (best == null || rank(method) > rank(best)) best = method;
+    }
+    if (best == null || best.getParameterCount() > 3) {
+      throw new NoSuchMethodException("No public method named " + name
+          + " with appropriate method signature found on class " + type.getName());
+    }
+    return best;
+  }
+
+  private static int rank(Method method) {
+    Class<?>[] types = method.getParameterTypes();
+    boolean context = types.length > 0 && types[types.length - 1] == Context.class;
+    return (context ? 100 : 0) + types.length;
+  }
+
+  byte[] handle(byte[] event, Context context) throws Throwable {
+    Class<?>[] types = method.getParameterTypes();
+    Type[] generic = method.getGenericParameterTypes();
+    ByteArrayOutputStream streamed = null;
+    Object[] arguments = new Object[types.length];
+    for (int i = 0; i < types.length; i++) {
+      if (types[i] == Context.class) {
+        arguments[i] = context;
+      } else if (types[i] == InputStream.class) {
+        arguments[i] = new ByteArrayInputStream(event);
+      } else if (types[i] == OutputStream.class) {
+        arguments[i] = streamed = new ByteArrayOutputStream();
+      } else if (i == 0) {
+        arguments[i] = read(event, generic[i]);
+      } else {
+        throw new NoSuchMethodException("parameter " + (i + 1) + " of " + method + " is none that a handler takes");
+      }
+    }
+    Object result;
+    try {
+      result = method.invoke(target, arguments);
+    } catch (InvocationTargetException e) {
+      throw e.getCause();
+    }
+    if (streamed != null) return streamed.toByteArray();
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    if (serializer != null && result != null) {
+      serializer.toJson(result, out, method.getGenericReturnType());
+      return out.toByteArray();
+    }
+    StringBuilder text = new StringBuilder();
+    Json.write(text, method.getReturnType() == void.class ? null : Binder.unbind(result));
+    return text.toString().getBytes(StandardCharsets.UTF_8);
+  }
+
+  private Object read(byte[] event, Type type) {
+    try {
+      if (serializer != null) return serializer.fromJson(new ByteArrayInputStream(event), type);
+      return Binder.bind(Json.parse(new String(event, StandardCharsets.UTF_8)), type);
+    } catch (Exception e) {
+      throw new RuntimeException("An error occurred during JSON parsing", e);
+    }
+  }
+}
