@@ -5,6 +5,7 @@
 #include "base/encoding.h"
 #include "base/str.h"
 #include "services/dynamodb/expression.h"
+#include "services/dynamodb/partiql.h"
 #include "services/dynamodb/request.h"
 
 namespace virga::dynamodb {
@@ -272,6 +273,69 @@ std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const Tra
     if (item.delete_) out.push_back(item_access(cache, ctx, "DeleteItem", *item.delete_, item.delete_->key));
     if (item.update) out.push_back(item_access(cache, ctx, "UpdateItem", *item.update, item.update->key));
   }
+  return out;
+}
+
+namespace {
+
+// One statement; one that does not parse touches nothing and is refused for that.
+template <class In>
+void add_statement(const TableCache& cache, const Ctx& ctx, const In& in, std::vector<Access>& out) {
+  static const std::vector<AttributeValue> kNone;
+  if_well_formed([&] {
+    const Statement statement = parse_statement(in.statement, in.parameters ? *in.parameters : kNone);
+    static constexpr std::string_view kActions[] = {"PartiQLSelect", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete",
+                                                    "PartiQLSelect"};
+    const std::string table_arn = table_arn_of(ctx, statement.table);
+    std::string resource = statement.index.empty() ? table_arn : cat(table_arn, "/index/", statement.index);
+    Names names;
+    std::vector<std::string> leading;
+    bool whole_table = false;
+    if (wants_conditions(ctx)) {
+      const TablePtr table = known_table(cache, ctx, statement.table);
+      const Index* index = table && !statement.index.empty() ? table->find_index(statement.index) : nullptr;
+      const std::string hash = index ? index->key.hash : table && statement.index.empty() ? table->key.hash : "";
+      for (const View value : equal_values(statement, hash)) {
+        if (is_scalar(value)) leading.push_back(key_text(value));
+      }
+      if (statement.kind == StatementKind::kInsert) {
+        add_leading_keys(table, statement.item, leading);
+        add_names(statement.item, names);
+      }
+      if (statement.where) add_tree(*statement.where, std::nullopt, names);
+      for (const Path& path : statement.projection) add_name(path, std::nullopt, names);
+      for (const UpdateAction& action : statement.actions) {
+        add_name(action.path, std::nullopt, names);
+        add_tree(action.value, std::nullopt, names);
+      }
+      whole_table = statement.kind == StatementKind::kSelect && leading.empty();
+    }
+    Access one = access(kActions[static_cast<size_t>(statement.kind)], std::move(resource), std::move(leading), names);
+    if (wants_conditions(ctx) && statement.kind == StatementKind::kSelect) {
+      one.conditions.emplace_back("dynamodb:FullTableScan", std::vector<std::string>{whole_table ? "true" : "false"});
+      one.conditions.emplace_back(
+          "dynamodb:Select",
+          std::vector<std::string>{statement.projection.empty() ? "ALL_ATTRIBUTES" : "SPECIFIC_ATTRIBUTES"});
+    }
+    out.push_back(std::move(one));
+  });
+}
+
+}  // namespace
+
+std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteStatementInput& in) {
+  std::vector<Access> out;
+  add_statement(cache, ctx, in, out);
+  return out;
+}
+std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchExecuteStatementInput& in) {
+  std::vector<Access> out;
+  for (const BatchStatementRequest& one : in.statements) add_statement(cache, ctx, one, out);
+  return out;
+}
+std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteTransactionInput& in) {
+  std::vector<Access> out;
+  for (const ParameterizedStatement& one : in.transact_statements) add_statement(cache, ctx, one, out);
   return out;
 }
 

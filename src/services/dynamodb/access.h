@@ -23,5 +23,8 @@ std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, c
 std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchWriteItemInput& in);
 std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const TransactGetItemsInput& in);
 std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const TransactWriteItemsInput& in);
+std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteStatementInput& in);
+std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchExecuteStatementInput& in);
+std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteTransactionInput& in);
 
 }  // namespace virga::dynamodb

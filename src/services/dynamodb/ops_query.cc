@@ -7,76 +7,13 @@
 #include "services/dynamodb/legacy.h"
 #include "services/dynamodb/limits.h"
 #include "services/dynamodb/ops.h"
+#include "services/dynamodb/page.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/service.h"
 
 namespace virga::dynamodb {
 
 namespace {
-
-// What a page is made of. Everything was checked.
-struct PageRequest {
-  TablePtr table;
-  const Index* index = nullptr;
-  kv::Range range;
-  bool reverse = false;
-  size_t limit = SIZE_MAX;
-  const Node* filter = nullptr;
-  const PathSet* projection = nullptr;
-  bool count_only = false;
-  bool fetch = false;  // the index lacks attributes: read the items themselves
-};
-
-struct Page {
-  std::vector<Item> items;
-  int32_t count = 0, scanned = 0;
-  std::optional<Item> last_key;
-  size_t table_bytes = 0, index_bytes = 0;
-};
-
-// Reads rows until the limit or a megabyte is reached, whichever is first; filters come after both, as AWS has it.
-Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& request) {
-  constexpr size_t kRowsAtOnce = 1000;
-  Page page;
-  size_t bytes = 0;
-  kv::Range range = request.range;
-  for (;;) {
-    const size_t wanted = std::min(kRowsAtOnce, request.limit - static_cast<size_t>(page.scanned));
-    const auto rows =
-        co_await reader.scan(range, {.limit = wanted, .byte_limit = kPageBytes - bytes, .reverse = request.reverse});
-    for (const kv::Entry& row : rows) {
-      std::optional<Item> fetched;
-      View item(row.value);
-      size_t size = item.item_size();
-      (request.index ? page.index_bytes : page.table_bytes) += size;
-      if (request.fetch) {
-        fetched = co_await store.find_item(request.table, row_key(*request.table, nullptr, item));
-        if (fetched) {
-          item = fetched->view();
-          size = item.item_size();
-          page.table_bytes += size;
-        }
-      }
-      ++page.scanned;
-      bytes += size;
-      if (!request.filter || holds(*request.filter, item)) {
-        ++page.count;
-        if (!request.count_only)
-          page.items.push_back(request.projection ? request.projection->project(item) : Item(item));
-      }
-      if (static_cast<size_t>(page.scanned) >= request.limit || bytes >= kPageBytes) {
-        page.last_key = pick(View(row.value), start_key_names(*request.table, request.index));
-        co_return page;
-      }
-    }
-    if (rows.size() < wanted) co_return page;
-    if (request.reverse) {
-      range.end = rows.back().key;
-    } else {
-      range.begin = rows.back().key + '\0';
-    }
-  }
-}
 
 // What Query and Scan share of a request.
 struct Selection {

@@ -11,22 +11,9 @@
 #include "services/dynamodb/ops.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/service.h"
+#include "services/dynamodb/transact.h"
 
 namespace virga::dynamodb {
-
-namespace {
-
-// One action of a TransactWriteItems.
-struct Action {
-  Write write;
-  bool returns_old_on_failure = false;
-};
-
-// Why an action stopped the transaction; code "None" when it did not.
-struct Reason {
-  std::string code = "None", message;
-  std::optional<Item> item;
-};
 
 Error cancelled(const std::vector<Reason>& reasons) {
   std::string codes;
@@ -42,6 +29,8 @@ Error cancelled(const std::vector<Reason>& reasons) {
       cat("Transaction cancelled, please refer cancellation reasons for specific reasons [", codes, "]"),
       Json::object({{"CancellationReasons", std::move(list)}}));
 }
+
+namespace {
 
 template <class In>
 void read_expressions(const In& in, Action& action) {
@@ -88,6 +77,11 @@ Action action_of(const Ctx& ctx, const TransactWriteItem& in) {
   return action_of(ctx, *in.put, WriteKind::kPut, in.put->item);
 }
 
+// What is told as the reason of one action; everything else fails the whole request.
+bool stops_one_action(const Error& error) {
+  return error.shape->code == "ValidationException" || error.shape->code == "ProvisionedThroughputExceededException";
+}
+
 // The same requests, and only they, have the same digest.
 std::string digest_of(const TransactWriteItemsInput& in) {
   std::string text;
@@ -121,36 +115,53 @@ std::string digest_of(const TransactWriteItemsInput& in) {
   return sha256(text);
 }
 
-// The outcome of a transaction's body: whether it was a repetition of one that succeeded.
-struct Outcome {
-  bool repeated = false;
-  std::vector<Written> written;
-};
-
 }  // namespace
 
-Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, const TransactWriteItemsInput& in) {
-  std::vector<Action> actions;
-  size_t bytes = 0;
-  for (const TransactWriteItem& item : in.transact_items) {
-    actions.push_back(action_of(ctx, item));
-    actions.back().write.wants_old = actions.back().returns_old_on_failure || is_asked(in.return_consumed_capacity);
-    bytes += actions.back().write.subject.bytes().size();
+std::vector<ConsumedCapacity> capacity_of_transaction(ReturnConsumedCapacity asked, const Outcome& outcome) {
+  std::map<std::string, Written> sums;
+  for (const Written& written : outcome.written) {
+    Written part = written;
+    // A check costs what a write would; a repetition only the reads that found it.
+    if (part.table_units == 0) part.table_units = 1;
+    add_units(sums[written.table->name], part);
   }
-  if (bytes > kTransactBytes) throw validation("Transaction request cannot exceed the 4 MB size limit");
-  const std::string digest = in.client_request_token ? digest_of(in) : std::string();
+  std::vector<ConsumedCapacity> out;
+  for (const auto& [name, sum] : sums) {
+    auto capacity = capacity_of_write(asked, name, sum, 2);
+    if (outcome.repeated) {
+      capacity->read_capacity_units = capacity->capacity_units;
+      capacity->write_capacity_units.reset();
+    }
+    out.push_back(std::move(*capacity));
+  }
+  return out;
+}
 
-  Outcome outcome = co_await transact([&](kv::Txn& tx) -> Task<Outcome> {
+std::vector<ConsumedCapacity> capacity_of_reads(ReturnConsumedCapacity asked,
+                                                const std::map<std::string, double>& units_by_table) {
+  std::vector<ConsumedCapacity> out;
+  for (const auto& [name, units] : units_by_table) {
+    auto capacity = capacity_of_read(asked, name, units);
+    capacity->read_capacity_units = units;
+    if (capacity->table) capacity->table->read_capacity_units = units;
+    out.push_back(std::move(*capacity));
+  }
+  return out;
+}
+
+Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>& actions,
+                                             std::optional<Idempotency> idempotency) {
+  auto result = co_await as_result(db_.transact([&](kv::Txn& tx) -> Task<Outcome> {
     Store store(tx, cache_);
     Outcome out;
-    if (in.client_request_token) {
-      const std::string key = idempotency_key(ctx.account, ctx.region, *in.client_request_token);
+    if (idempotency) {
+      const std::string key = idempotency_key(ctx.account, ctx.region, idempotency->token);
       if (const auto known = co_await tx.get(key)) {
-        if (kv::decode<IdempotencyRecord>(*known).digest != digest)
+        if (kv::decode<IdempotencyRecord>(*known).digest != idempotency->digest)
           co_return err::IdempotentParameterMismatchException();
         out.repeated = true;
       } else {
-        tx.put(key, kv::encode(IdempotencyRecord{digest}));
+        tx.put(key, kv::encode(IdempotencyRecord{idempotency->digest}));
         kernel::Timer timer{"ddb.token", key, ctx.now() + std::chrono::minutes(kIdempotencyMinutes), {}};
         co_await timers_.set(tx, std::move(timer));
       }
@@ -170,8 +181,9 @@ Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, con
       auto result = co_await as_result(store.write(actions[i].write));
       if (!result) {
         const Error* error = error_of(result);
-        if (!error || error->shape->code != "ValidationException") co_await fail_with(std::move(result.error()));
-        reasons[i] = {"ValidationError", error->message, std::nullopt};
+        if (!error || !stops_one_action(*error)) co_await fail_with(std::move(result.error()));
+        reasons[i] = {error->shape->code == "ValidationException" ? "ValidationError" : "ProvisionedThroughputExceeded",
+                      error->message, std::nullopt};
         stop = true;
         continue;
       }
@@ -179,7 +191,8 @@ Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, con
         co_return validation("Transaction request cannot include multiple operations on one item");
       }
       if (result->refused) {
-        reasons[i] = {"ConditionalCheckFailed", "The conditional request failed",
+        reasons[i] = {actions[i].insert ? "DuplicateItem" : "ConditionalCheckFailed",
+                      actions[i].insert ? "Duplicate primary key exists in table" : "The conditional request failed",
                       actions[i].returns_old_on_failure ? result->before : std::nullopt};
         stop = true;
       }
@@ -187,27 +200,30 @@ Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, con
     }
     if (stop) co_return cancelled(reasons);
     co_return out;
-  });
+  }));
+  if (result) co_return std::move(*result);
+  if (!kv::is_conflict(result.error())) co_await fail_with(std::move(result.error()));
+  // Others kept changing some of the items; which ones is not known.
+  co_return cancelled(std::vector<Reason>(
+      actions.size(), {"TransactionConflict", "Transaction is ongoing for the item", std::nullopt}));
+}
+
+Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, const TransactWriteItemsInput& in) {
+  std::vector<Action> actions;
+  size_t bytes = 0;
+  for (const TransactWriteItem& item : in.transact_items) {
+    actions.push_back(action_of(ctx, item));
+    actions.back().write.wants_old = actions.back().returns_old_on_failure || is_asked(in.return_consumed_capacity);
+    bytes += actions.back().write.subject.bytes().size();
+  }
+  if (bytes > kTransactBytes) throw validation("Transaction request cannot exceed the 4 MB size limit");
+  std::optional<Idempotency> idempotency;
+  if (in.client_request_token) idempotency = Idempotency{*in.client_request_token, digest_of(in)};
+  const Outcome outcome = co_await run_transaction(ctx, actions, std::move(idempotency));
 
   TransactWriteItemsOutput out;
   if (is_asked(in.return_consumed_capacity)) {
-    std::map<std::string, Written> sums;
-    for (const Written& written : outcome.written) {
-      Written& sum = sums[written.table->name];
-      Written part = written;
-      // A check costs what a write would; a repetition only the reads that found it.
-      if (part.table_units == 0) part.table_units = 1;
-      add_units(sum, part);
-    }
-    out.consumed_capacity.emplace();
-    for (const auto& [name, sum] : sums) {
-      auto capacity = capacity_of_write(in.return_consumed_capacity, name, sum, 2);
-      if (outcome.repeated) {
-        capacity->read_capacity_units = capacity->capacity_units;
-        capacity->write_capacity_units.reset();
-      }
-      out.consumed_capacity->push_back(std::move(*capacity));
-    }
+    out.consumed_capacity = capacity_of_transaction(*in.return_consumed_capacity, outcome);
   }
   if (in.return_item_collection_metrics == ReturnItemCollectionMetrics::SIZE) {
     for (size_t i = 0; i < outcome.written.size(); ++i) {
@@ -265,13 +281,7 @@ Task<TransactGetItemsOutput> DynamoService::transact_get_items(Ctx& ctx, const T
     response.item = projection ? projection->project(*item) : std::move(*item);
   }
   if (is_asked(in.return_consumed_capacity)) {
-    out.consumed_capacity.emplace();
-    for (const auto& [name, u] : units) {
-      auto capacity = capacity_of_read(in.return_consumed_capacity, name, u);
-      capacity->read_capacity_units = u;
-      if (capacity->table) capacity->table->read_capacity_units = u;
-      out.consumed_capacity->push_back(std::move(*capacity));
-    }
+    out.consumed_capacity = capacity_of_reads(*in.return_consumed_capacity, units);
   }
   co_return out;
 }

@@ -12,7 +12,7 @@
 namespace virga::dynamodb {
 
 DynamoService::DynamoService(kernel::Deps& deps)
-    : db_(deps.db), clock_(deps.clock), timers_(deps.timers), cache_(deps.db, deps.clock) {
+    : db_(deps.db), clock_(deps.clock), timers_(deps.timers), tokens_(deps.tokens), cache_(deps.db, deps.clock) {
   timers_.on("ddb.ttl", [this](kernel::Timer timer) { return expire_items(std::move(timer)); });
   timers_.on("ddb.token", [this](kernel::Timer timer) { return forget_token(std::move(timer)); });
 }
@@ -48,6 +48,9 @@ void DynamoService::operations(kernel::OpTable& t) {
   t.add<op::BatchWriteItem>(this, &DynamoService::batch_write_item).access(access).data_plane();
   t.add<op::TransactGetItems>(this, &DynamoService::transact_get_items).access(access).data_plane();
   t.add<op::TransactWriteItems>(this, &DynamoService::transact_write_items).access(access).data_plane();
+  t.add<op::ExecuteStatement>(this, &DynamoService::execute_statement).access(access).data_plane();
+  t.add<op::BatchExecuteStatement>(this, &DynamoService::batch_execute_statement).access(access).data_plane();
+  t.add<op::ExecuteTransaction>(this, &DynamoService::execute_transaction).access(access).data_plane();
 }
 
 Task<void> DynamoService::start() {

@@ -14,8 +14,11 @@
 #include "kernel/deps.h"
 #include "kernel/service.h"
 #include "kernel/timers.h"
+#include "kernel/tokens.h"
 #include "kv/db.h"
+#include "services/dynamodb/partiql.h"
 #include "services/dynamodb/store.h"
+#include "services/dynamodb/transact.h"
 
 namespace virga::dynamodb {
 
@@ -65,6 +68,11 @@ class DynamoService : public kernel::Service {
   Task<TransactGetItemsOutput> transact_get_items(Ctx& ctx, const TransactGetItemsInput& in);
   Task<TransactWriteItemsOutput> transact_write_items(Ctx& ctx, const TransactWriteItemsInput& in);
 
+  // ops_partiql.cc
+  Task<ExecuteStatementOutput> execute_statement(Ctx& ctx, const ExecuteStatementInput& in);
+  Task<BatchExecuteStatementOutput> batch_execute_statement(Ctx& ctx, const BatchExecuteStatementInput& in);
+  Task<ExecuteTransactionOutput> execute_transaction(Ctx& ctx, const ExecuteTransactionInput& in);
+
  private:
   // A transaction whose conflicts, when they never end, are refused in DynamoDB's words.
   template <class F>
@@ -78,6 +86,19 @@ class DynamoService : public kernel::Service {
     }
     co_return std::move(*result);
   }
+
+  // All of `actions` or none; fails with the reasons in their order.
+  Task<Outcome> run_transaction(Ctx& ctx, const std::vector<Action>& actions, std::optional<Idempotency> idempotency);
+
+  // One statement of PartiQL, its table known.
+  Task<Written> run_write(const Action& action);
+  struct Selected {
+    std::vector<Item> items;
+    double units = 0;
+    std::optional<Item> last_key;
+    size_t last_part = 0;  // of the partitions that an IN lists
+  };
+  Task<Selected> select(Ctx& ctx, const Statement& statement, const ExecuteStatementInput& in);
 
   // The items and bytes of each index: counted now when the table is small, else as last counted.
   Task<Counts> count(TablePtr table);
@@ -96,6 +117,7 @@ class DynamoService : public kernel::Service {
   kv::Db& db_;
   const Clock& clock_;
   kernel::Timers& timers_;
+  kernel::Tokens& tokens_;
   TableCache cache_;
   // Background work under way; stop() waits for it.
   std::atomic<bool> stopping_{false};

@@ -50,8 +50,8 @@ def test_time_to_live_is_described(dynamodb, create_table, name):
 
 
 def test_unbuilt_options_are_named(dynamodb, create_table, name):
-    with pytest.raises(ClientError, match="StreamSpecification"):
-        create_table(dynamodb, name, ["p"], {"p": "S"}, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
+    with pytest.raises(ClientError, match="SSESpecification"):
+        create_table(dynamodb, name, ["p"], {"p": "S"}, SSESpecification={"Enabled": True, "SSEType": "KMS"})
 
 
 def test_acknowledged_writes_survive_a_kill(own_virga, create_table, name):

@@ -1,0 +1,440 @@
+#include <aws/dynamodb/errors.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/crypto.h"
+#include "base/str.h"
+#include "kernel/page.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/ops.h"
+#include "services/dynamodb/page.h"
+#include "services/dynamodb/partiql.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/service.h"
+
+namespace virga::dynamodb {
+
+namespace {
+
+constexpr std::string_view kOperation = "dynamodb:ExecuteStatement";
+
+// Where the next page of a select begins.
+struct After {
+  std::string statement;  // its digest
+  std::string key;        // the last key evaluated
+  int64_t part = 0;
+  template <class A>
+  void fields(A& a) {
+    a(1, statement);
+    a(2, key);
+    a(3, part);
+  }
+};
+
+bool is_read(const Statement& statement) { return statement.kind == StatementKind::kSelect; }
+
+template <class In>
+Statement parsed(const In& in) {
+  static const std::vector<AttributeValue> kNone;
+  return parse_statement(in.statement, in.parameters ? *in.parameters : kNone);
+}
+
+template <class In>
+void add_to_digest(std::string& text, const In& in) {
+  append(text, in.statement.size(), ":", in.statement);
+  if (!in.parameters) return;
+  for (const AttributeValue& value : *in.parameters) append(text, value.bytes().size(), ":", value.bytes());
+}
+
+Node exists(const std::string& attribute, bool yes) {
+  Node path{.kind = NodeKind::kPath, .path = {{attribute}}};
+  Node out{.kind = NodeKind::kFunction, .function = yes ? Function::kAttributeExists : Function::kAttributeNotExists};
+  out.children.push_back(std::move(path));
+  return out;
+}
+
+Item required_key(const Table& table, const Statement& statement) {
+  auto key = key_in(statement, table.key.hash, table.key.range);
+  if (!key) throw validation("Where clause does not contain a mandatory equality on all key attributes");
+  check_key(table, *key);
+  return std::move(*key);
+}
+
+// A statement that writes, with the action that it stands for; the action borrows from the rest.
+struct Prepared {
+  Statement statement;
+  Item key;
+  Action action;
+};
+
+std::unique_ptr<Prepared> prepare(const TableName& name, const Table& table, Statement statement,
+                                  std::optional<ReturnValuesOnConditionCheckFailure> on_failure) {
+  auto out = std::make_unique<Prepared>();
+  out->statement = std::move(statement);
+  const Statement& s = out->statement;
+  Write& write = out->action.write;
+  write.table = name;
+  out->action.returns_old_on_failure = on_failure == ReturnValuesOnConditionCheckFailure::ALL_OLD;
+  write.wants_old = s.returning != Returning::kNone || out->action.returns_old_on_failure;
+  if (s.kind == StatementKind::kInsert) {
+    out->action.insert = true;
+    write.kind = WriteKind::kPut;
+    write.subject = s.item;
+    if (write.subject.item_size() > kMaxItemSize) throw validation("Item size has exceeded the maximum allowed size");
+    check_item(table, s.item);
+    write.condition = exists(table.key.hash, false);
+    return out;
+  }
+  out->key = required_key(table, s);
+  write.subject = out->key;
+  write.condition = rest_of(s, table.key.hash, table.key.range);
+  if (s.kind == StatementKind::kDelete) {
+    write.kind = WriteKind::kDelete;
+    return out;
+  }
+  write.kind = s.kind == StatementKind::kExists ? WriteKind::kCheck : WriteKind::kUpdate;
+  write.actions = s.actions;
+  // What an UPDATE or an EXISTS is about must be there.
+  Node there = exists(table.key.hash, true);
+  if (write.condition) {
+    Node both{.kind = NodeKind::kAnd};
+    both.children.push_back(std::move(there));
+    both.children.push_back(std::move(*write.condition));
+    there = std::move(both);
+  }
+  write.condition = std::move(there);
+  return out;
+}
+
+// What RETURNING asks for of a write that was made.
+std::vector<Item> returned(const Statement& statement, Written& written) {
+  const bool old = statement.returning == Returning::kAllOld || statement.returning == Returning::kModifiedOld;
+  const bool all = statement.returning == Returning::kAllOld || statement.returning == Returning::kAllNew;
+  std::optional<Item>& item = old ? written.before : written.after;
+  if (statement.returning == Returning::kNone || !item) return {};
+  if (all) return {std::move(*item)};
+  PathSet set;
+  for (const UpdateAction& action : statement.actions) set.add(action.path);
+  return {set.project(*item)};
+}
+
+// The condition of a statement that narrows the rows of a partition.
+std::optional<KeyCondition> sort_condition(const Statement& statement, const std::string& range) {
+  if (range.empty()) return std::nullopt;
+  for (const Conjunct& conjunct : conjuncts_of(statement)) {
+    if (!conjunct.path || conjunct.path->size() != 1 || (*conjunct.path)[0].name != range) continue;
+    const Node& node = *conjunct.node;
+    const bool comparison =
+        (node.kind >= NodeKind::kEq && node.kind <= NodeKind::kBetween && node.kind != NodeKind::kNe);
+    const bool prefix = node.kind == NodeKind::kFunction && node.function == Function::kBeginsWith;
+    if (!comparison && !prefix) continue;
+    KeyCondition out{range, node.kind, {}};
+    for (size_t i = 1; i < node.children.size(); ++i) out.values.push_back(node.children[i].value);
+    return out;
+  }
+  return std::nullopt;
+}
+
+void check_key_type(const Table& table, const std::string& attribute, View value) {
+  if (value.type() != table.type_of(attribute)) {
+    throw invalid_parameter("Condition parameter type does not match schema type");
+  }
+}
+
+// Whether the answer needs attributes that the index does not hold.
+bool needs_items(const Table& table, const Index* index, const Statement& statement) {
+  if (!index || index->projection == IndexProjection::kAll) return false;
+  const auto keys = start_key_names(table, index);
+  std::vector<const Path*> paths = pointers_to(statement.projection);
+  if (statement.where) collect_paths(*statement.where, paths);
+  for (const Path* path : paths) {
+    const std::string& name = (*path)[0].name;
+    if (std::find(keys.begin(), keys.end(), name) != keys.end() ||
+        std::find(index->non_key.begin(), index->non_key.end(), name) != index->non_key.end()) {
+      continue;
+    }
+    if (index->local) return true;
+    throw invalid_parameter(cat("Global secondary index ", index->name, " does not project [", name, "]"));
+  }
+  return false;
+}
+
+BatchStatementErrorCodeEnum code_of(const Error& error) {
+  using enum BatchStatementErrorCodeEnum;
+  static const std::map<std::string_view, BatchStatementErrorCodeEnum> kCodes = {
+      {"ConditionalCheckFailedException", ConditionalCheckFailed},
+      {"DuplicateItemException", DuplicateItem},
+      {"ValidationException", ValidationError},
+      {"ResourceNotFoundException", ResourceNotFound},
+      {"TransactionConflictException", TransactionConflict},
+      {"ProvisionedThroughputExceededException", ProvisionedThroughputExceeded},
+      {"AccessDeniedException", AccessDenied},
+  };
+  const auto found = kCodes.find(error.shape->code);
+  return found == kCodes.end() ? InternalServerError : found->second;
+}
+
+}  // namespace
+
+Task<Written> DynamoService::run_write(const Action& action) {
+  co_return co_await transact([&](kv::Txn& tx) -> Task<Written> {
+    Store store(tx, cache_);
+    Written written = co_await store.write(action.write);
+    if (written.refused && action.insert) {
+      co_return err::DuplicateItemException("Duplicate primary key exists in table");
+    }
+    if (written.refused) co_return condition_failed(written.before, action.returns_old_on_failure);
+    co_return written;
+  });
+}
+
+Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& statement,
+                                                    const ExecuteStatementInput& in) {
+  const Error bad_token = validation("NextToken does not match request");
+  std::string digest;
+  add_to_digest(digest, in);
+  digest = sha256(digest);
+  const auto after = kernel::open_page<After>(tokens_, ctx, kOperation, in.next_token, bad_token);
+  if (after && after->statement != digest) co_return bad_token;
+
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  PageRequest request;
+  request.table = co_await store.require_table(table_named(ctx, statement.table));
+  const Table& table = *request.table;
+  if (!statement.index.empty()) {
+    request.index = table.find_index(statement.index);
+    if (!request.index) co_return validation(cat("The table does not have the specified index: ", statement.index));
+    if (!request.index->local && in.consistent_read.value_or(false)) {
+      co_return validation("Consistent reads are not supported on global secondary indexes");
+    }
+    if (request.index->state == IndexState::kCreating) {
+      co_return validation(cat("Cannot read from backfilling global secondary index: ", statement.index));
+    }
+  }
+  const KeyNames& key = request.index ? request.index->key : table.key;
+  check_key_paths(table, pointers_to(statement.projection));
+  request.fetch = needs_items(table, request.index, statement);
+
+  std::vector<kv::Range> parts;
+  const std::vector<View> partitions = equal_values(statement, key.hash);
+  const std::optional<KeyCondition> sort = sort_condition(statement, key.range);
+  std::set<std::string_view> seen;
+  for (const View partition : partitions) {
+    check_key_type(table, key.hash, partition);
+    if (!seen.insert(partition.bytes()).second) continue;
+    if (sort) {
+      for (const View value : sort->values) check_key_type(table, key.range, value);
+    }
+    parts.push_back(partition_range(table, request.index, partition, sort ? &*sort : nullptr));
+  }
+  if (statement.order_by) {
+    if (!statement.where) co_return validation("Must have WHERE clause in the statement when using ORDER BY clause.");
+    if (parts.empty()) {
+      co_return validation(
+          "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.");
+    }
+    if (*statement.order_by != key.hash && *statement.order_by != key.range) {
+      co_return validation(
+          cat("Variable reference ", *statement.order_by, " in ORDER BY clause must be part of the primary key"));
+    }
+    request.reverse = statement.descending;
+  }
+  if (parts.empty()) parts.push_back(segment_range(table, request.index, 0, 1));
+
+  if (statement.where) request.filter = &*statement.where;
+  const std::optional<PathSet> projection = path_set(statement.projection);
+  if (projection) request.projection = &*projection;
+
+  Selected out;
+  size_t limit = in.limit ? static_cast<size_t>(*in.limit) : SIZE_MAX;
+  size_t bytes = 0;
+  for (size_t part = after ? static_cast<size_t>(after->part) : 0; part < parts.size(); ++part) {
+    request.range = parts[part];
+    request.limit = limit;
+    if (after && part == static_cast<size_t>(after->part) && !after->key.empty()) {
+      const std::string row = row_key(table, request.index, View(after->key));
+      (request.reverse ? request.range.end : request.range.begin) = request.reverse ? row : row + '\0';
+    }
+    Page page = co_await read_page(*reader, store, request);
+    std::move(page.items.begin(), page.items.end(), std::back_inserter(out.items));
+    out.units += read_units(page.table_bytes + page.index_bytes, in.consistent_read.value_or(false));
+    bytes += page.table_bytes + page.index_bytes;
+    limit -= static_cast<size_t>(page.scanned);
+    if (page.last_key) {
+      out.last_key = std::move(page.last_key);
+      out.last_part = part;
+      break;
+    }
+    if (part + 1 < parts.size() && (limit == 0 || bytes >= kPageBytes)) {
+      out.last_key = Item::of_bytes("");
+      out.last_part = part + 1;
+      break;
+    }
+  }
+  co_return out;
+}
+
+Task<ExecuteStatementOutput> DynamoService::execute_statement(Ctx& ctx, const ExecuteStatementInput& in) {
+  Statement statement = parsed(in);
+  ExecuteStatementOutput out;
+  out.items.emplace();
+  if (is_read(statement)) {
+    Selected selected = co_await select(ctx, statement, in);
+    if (selected.last_key) {
+      std::string digest;
+      add_to_digest(digest, in);
+      After after{sha256(digest), selected.last_key->bytes(), static_cast<int64_t>(selected.last_part)};
+      out.next_token = kernel::seal_page(tokens_, ctx, kOperation, after);
+      if (!selected.last_key->bytes().empty()) out.last_evaluated_key = std::move(selected.last_key);
+    }
+    out.items = std::move(selected.items);
+    out.consumed_capacity = capacity_of_read(in.return_consumed_capacity, statement.table, selected.units);
+    co_return out;
+  }
+  if (statement.kind == StatementKind::kExists) {
+    co_return validation("EXISTS is only supported in ExecuteTransaction");
+  }
+  const TableName name = table_named(ctx, statement.table);
+  TablePtr table;
+  {
+    const auto reader = db_.snapshot();
+    Store store(*reader, cache_);
+    table = co_await store.require_table(name);
+  }
+  const auto prepared = prepare(name, *table, std::move(statement), in.return_values_on_condition_check_failure);
+  prepared->action.write.wants_old |= is_asked(in.return_consumed_capacity);
+  Written written = co_await run_write(prepared->action);
+  out.items = returned(prepared->statement, written);
+  out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, table->name, written);
+  co_return out;
+}
+
+Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ctx,
+                                                                         const BatchExecuteStatementInput& in) {
+  BatchExecuteStatementOutput out;
+  out.responses.emplace();
+  std::map<std::string, double> read;
+  std::map<std::string, Written> sums;
+  std::optional<bool> reading;
+  // One by one: each stands for itself, as AWS has it.
+  for (const BatchStatementRequest& request : in.statements) {
+    BatchStatementResponse response;
+    const auto one = [&]() -> Task<void> {
+      Statement statement = parsed(request);
+      if (statement.kind == StatementKind::kExists) {
+        throw validation("EXISTS is only supported in ExecuteTransaction");
+      }
+      if (reading.value_or(is_read(statement)) != is_read(statement)) {
+        throw validation("A batch must consist of either read statements or write statements, both can't be mixed");
+      }
+      reading = is_read(statement);
+      const TableName name = table_named(ctx, statement.table);
+      response.table_name = name.name;
+      TablePtr table;
+      {
+        const auto reader = db_.snapshot();
+        Store store(*reader, cache_);
+        table = co_await store.require_table(name);
+        if (is_read(statement)) {
+          const auto key = key_in(statement, table->key.hash, table->key.range);
+          if (!key || !statement.index.empty()) {
+            throw validation(
+                "Select statements within BatchExecuteStatement must specify the primary key in the where clause.");
+          }
+          check_key(*table, *key);
+          std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, *key));
+          read[table->name] += read_units(item ? item->view().item_size() : 0, request.consistent_read.value_or(false));
+          if (!item || !holds(*statement.where, *item)) co_return;
+          const std::optional<PathSet> projection = path_set(statement.projection);
+          response.item = projection ? projection->project(*item) : std::move(*item);
+          co_return;
+        }
+      }
+      const auto prepared =
+          prepare(name, *table, std::move(statement), request.return_values_on_condition_check_failure);
+      prepared->action.write.wants_old |= is_asked(in.return_consumed_capacity);
+      Written written = co_await run_write(prepared->action);
+      add_units(sums[table->name], written);
+      std::vector<Item> items = returned(prepared->statement, written);
+      if (!items.empty()) response.item = std::move(items[0]);
+    };
+    const auto result = co_await as_result(one());
+    if (!result) {
+      const Error* error = error_of(result);
+      if (!error) co_await fail_with(Failure(result.error()));
+      BatchStatementError& told = response.error.emplace();
+      told.code = code_of(*error);
+      told.message = error->message;
+    }
+    out.responses->push_back(std::move(response));
+  }
+  if (is_asked(in.return_consumed_capacity)) {
+    out.consumed_capacity.emplace();
+    for (const auto& [name, units] : read)
+      out.consumed_capacity->push_back(*capacity_of_read(in.return_consumed_capacity, name, units));
+    for (const auto& [name, sum] : sums)
+      out.consumed_capacity->push_back(*capacity_of_write(in.return_consumed_capacity, name, sum));
+  }
+  co_return out;
+}
+
+Task<ExecuteTransactionOutput> DynamoService::execute_transaction(Ctx& ctx, const ExecuteTransactionInput& in) {
+  std::vector<Statement> statements;
+  size_t reads = 0;
+  std::string text;
+  for (const ParameterizedStatement& one : in.transact_statements) {
+    statements.push_back(parsed(one));
+    reads += is_read(statements.back());
+    add_to_digest(text, one);
+  }
+  if (reads != 0 && reads != statements.size()) {
+    co_return validation("ExecuteTransaction API does not support both read and write operations in the same request.");
+  }
+  ExecuteTransactionOutput out;
+  out.responses.emplace();
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  std::set<std::string> rows;
+  if (reads != 0) {
+    std::map<std::string, double> units;
+    for (const Statement& statement : statements) {
+      const TablePtr table = co_await store.require_table(table_named(ctx, statement.table));
+      const std::string row = row_key(*table, nullptr, required_key(*table, statement));
+      if (!rows.insert(row).second)
+        co_return validation("Transaction request cannot include multiple operations on one item");
+      std::optional<Item> item = co_await store.find_item(table, row);
+      units[table->name] += 2 * read_units(item ? item->view().item_size() : 0, true);
+      ItemResponse& response = out.responses->emplace_back();
+      if (!item || !holds(*statement.where, *item)) continue;
+      const std::optional<PathSet> projection = path_set(statement.projection);
+      response.item = projection ? projection->project(*item) : std::move(*item);
+    }
+    if (is_asked(in.return_consumed_capacity)) {
+      out.consumed_capacity = capacity_of_reads(*in.return_consumed_capacity, units);
+    }
+    co_return out;
+  }
+  std::vector<std::unique_ptr<Prepared>> prepared;
+  std::vector<Action> actions;
+  for (size_t i = 0; i < statements.size(); ++i) {
+    const TableName name = table_named(ctx, statements[i].table);
+    const TablePtr table = co_await store.require_table(name);
+    prepared.push_back(prepare(name, *table, std::move(statements[i]),
+                               in.transact_statements[i].return_values_on_condition_check_failure));
+    prepared.back()->action.write.wants_old |= is_asked(in.return_consumed_capacity);
+    actions.push_back(prepared.back()->action);
+  }
+  std::optional<Idempotency> idempotency;
+  if (in.client_request_token) idempotency = Idempotency{*in.client_request_token, sha256(text)};
+  const Outcome outcome = co_await run_transaction(ctx, actions, std::move(idempotency));
+  out.responses->resize(actions.size());
+  if (is_asked(in.return_consumed_capacity)) {
+    out.consumed_capacity = capacity_of_transaction(*in.return_consumed_capacity, outcome);
+  }
+  co_return out;
+}
+
+}  // namespace virga::dynamodb

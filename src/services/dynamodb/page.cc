@@ -1,0 +1,54 @@
+#include "services/dynamodb/page.h"
+
+#include <algorithm>
+
+#include "services/dynamodb/limits.h"
+
+namespace virga::dynamodb {
+
+Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& request) {
+  constexpr size_t kRowsAtOnce = 1000;
+  Page page;
+  size_t bytes = 0;
+  kv::Range range = request.range;
+  for (;;) {
+    const size_t wanted = std::min(kRowsAtOnce, request.limit - static_cast<size_t>(page.scanned));
+    auto rows =
+        co_await reader.scan(range, {.limit = wanted, .byte_limit = kPageBytes - bytes, .reverse = request.reverse});
+    for (kv::Entry& row : rows) {
+      std::optional<Item> fetched;
+      View item(row.value);
+      size_t size = item.item_size();
+      (request.index ? page.index_bytes : page.table_bytes) += size;
+      if (request.fetch) {
+        fetched = co_await store.find_item(request.table, row_key(*request.table, nullptr, item));
+        if (fetched) {
+          item = fetched->view();
+          size = item.item_size();
+          page.table_bytes += size;
+        }
+      }
+      ++page.scanned;
+      bytes += size;
+      const bool last = static_cast<size_t>(page.scanned) >= request.limit || bytes >= kPageBytes;
+      if (last) page.last_key = pick(View(row.value), start_key_names(*request.table, request.index));
+      if (!request.filter || holds(*request.filter, item)) {
+        ++page.count;
+        if (request.projection) {
+          if (!request.count_only) page.items.push_back(request.projection->project(item));
+        } else if (!request.count_only) {
+          page.items.push_back(fetched ? std::move(*fetched) : Item::of_bytes(std::move(row.value)));
+        }
+      }
+      if (last) co_return page;
+    }
+    if (rows.size() < wanted) co_return page;
+    if (request.reverse) {
+      range.end = rows.back().key;
+    } else {
+      range.begin = rows.back().key + '\0';
+    }
+  }
+}
+
+}  // namespace virga::dynamodb

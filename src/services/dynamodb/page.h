@@ -1,0 +1,35 @@
+// Reading many items: the rows of a range until the limit or a megabyte.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "services/dynamodb/store.h"
+
+namespace virga::dynamodb {
+
+// What a page is made of. Everything was checked.
+struct PageRequest {
+  TablePtr table;
+  const Index* index = nullptr;
+  kv::Range range;
+  bool reverse = false;
+  size_t limit = SIZE_MAX;
+  const Node* filter = nullptr;
+  const PathSet* projection = nullptr;
+  bool count_only = false;
+  bool fetch = false;  // the index lacks attributes: read the items themselves
+};
+
+struct Page {
+  std::vector<Item> items;
+  int32_t count = 0, scanned = 0;
+  std::optional<Item> last_key;
+  size_t table_bytes = 0, index_bytes = 0;
+};
+
+// Until the limit or a megabyte is reached, whichever is first; filters come after both, as AWS has it. The request
+// outlives the call.
+Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& request);
+
+}  // namespace virga::dynamodb
