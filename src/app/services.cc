@@ -8,6 +8,7 @@
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
 #include <aws/s3/model.h>
+#include <aws/sqs/model.h>
 #include <aws/sts/model.h>
 
 #include "kernel/cloud.h"
@@ -17,6 +18,7 @@
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
 #include "services/s3/api.h"
+#include "services/sqs/api.h"
 #include "services/sts/api.h"
 
 namespace virga::app {
@@ -32,14 +34,17 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(dynamodb::make_dynamodbstreams(deps));
+  cloud.add(sqs::make_sqs(deps));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
   cloud.add(cloudformation::make_cloudformation(deps));
 }
 
 std::vector<const wire::ServiceModel*> service_models() {
-  return {&apigatewayv2::kModel, &cloudformation::kModel, &dynamodb::kModel, &dynamodbstreams::kModel,
-          &iam::kModel,          &lambda::kModel,         &logs::kModel,     &s3::kModel,
-          &sts::kModel};
+  return {&apigatewayv2::kModel, &cloudformation::kModel,
+          &dynamodb::kModel,     &dynamodbstreams::kModel,
+          &iam::kModel,          &lambda::kModel,
+          &logs::kModel,         &s3::kModel,
+          &sqs::kModel,          &sts::kModel};
 }
 
 }  // namespace virga::app

@@ -1,0 +1,162 @@
+// A queue's desk: where sends, receives and edits of one queue line up. What waits while a transaction is on its way
+// goes into the next one together, so that calls of one queue never conflict with each other and share commits. A desk
+// holds no state of the queue: only who waits, and for receives that wait for a message, until when.
+//
+// A standard queue has a line each for sends, receives and edits; a FIFO queue has one for all.
+#pragma once
+
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/executor.h"
+#include "base/task.h"
+#include "services/sqs/store.h"
+
+namespace virga::sqs {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+struct Job {
+  enum class Kind : uint8_t { kSend, kReceive, kEdit };
+  explicit Job(Kind k) : kind(k) {}
+  const Kind kind;
+  size_t bytes = 0;  // it writes about so much
+
+  // The desk's.
+  std::optional<Resume> resume;
+  std::optional<Failure> failure;
+};
+
+struct SendJob : Job {
+  SendJob() : Job(Kind::kSend) {}
+  struct Entry {
+    std::string bytes;  // a StoredMessage
+    Time due;           // not visible before; zero: at once
+    std::string id, group, deduplication;
+    uint64_t sequence = 0;  // out, of a FIFO queue
+    std::string sent_id;    // out: of the first send, when this is a duplicate
+  };
+  std::vector<Entry> entries;
+};
+
+struct ReceiveJob : Job {
+  ReceiveJob() : Job(Kind::kReceive) {}
+  size_t most = 1;
+  std::optional<int32_t> visibility;  // seconds
+  std::string attempt;                // FIFO
+  SteadyTime until;                   // waits for a message until then
+  struct Item {
+    StoredMessage message;
+    int64_t count = 0;
+    Time first_received;
+    uint64_t sequence = 0;
+    Handle handle;
+  };
+  std::vector<Item> items;  // out
+  bool refused = false;     // out: too many are in flight
+};
+
+struct EditJob : Job {
+  EditJob() : Job(Kind::kEdit) {}
+  enum class Outcome : uint8_t {
+    kDone,
+    kGone,     // there is no such message
+    kExpired,  // the handle is of an earlier receive, or its time is over
+    kTooLong,  // more than twelve hours since the receive
+  };
+  struct Edit {
+    Handle handle;
+    std::optional<int32_t> visibility;  // nothing: delete
+    Outcome outcome = Outcome::kDone;   // out
+  };
+  std::vector<Edit> edits;
+};
+
+class Desks;
+
+// What the work of one batch needs.
+struct Work {
+  kv::Db& db;
+  const Clock& clock;
+  Desks& desks;
+  const QueueName& queue;
+};
+
+struct Worked {
+  std::optional<Time> next;  // when a message may become visible
+  bool again = false;        // not everything was looked at that is visible
+};
+
+// standard.cc
+Task<void> work_sends(Work work, std::vector<SendJob*> jobs);
+Task<Worked> work_receives(Work work, std::vector<ReceiveJob*> jobs);
+Task<void> work_edits(Work work, std::vector<EditJob*> jobs);
+// fifo.cc
+Task<Worked> work_fifo(Work work, std::vector<Job*> jobs);
+
+class Desk : public std::enable_shared_from_this<Desk> {
+ public:
+  Desk(kv::Db& db, const Clock& clock, Desks& desks, QueueName queue);
+  ~Desk();
+  // Completes when the job is done; fails with what its transaction failed with.
+  Task<void> run(Job& job);
+  // Messages may have become visible.
+  void wake();
+  // Ends all waiting.
+  void stop();
+
+ private:
+  static constexpr size_t kLanes = 3;
+  struct Lane {
+    std::deque<Job*> waiting;
+    bool running = false;
+  };
+  size_t lane_of(const Job& job) const { return queue_.fifo() ? 0 : static_cast<size_t>(job.kind); }
+  size_t receive_lane() const { return queue_.fifo() ? 0 : static_cast<size_t>(Job::Kind::kReceive); }
+
+  static Task<void> work_off(std::shared_ptr<Desk> self, size_t lane);
+  std::vector<Job*> take(size_t lane);
+  Task<Worked> work(size_t lane, const std::vector<Job*>& batch);
+  void settle(size_t lane, const std::vector<Job*>& batch, const Result<Worked>& result);
+  void arm(SteadyTime at);  // under the lock
+  void on_timer(SteadyTime at);
+
+  kv::Db& db_;
+  const Clock& clock_;
+  Desks& desks_;
+  const QueueName queue_;
+
+  std::mutex mutex_;
+  Lane lanes_[kLanes];
+  std::multimap<SteadyTime, ReceiveJob*> parked_;  // by when their wait ends: who waits longest is served first
+  std::optional<Time> next_;                       // when a message may become visible, as the last receive saw it
+  std::optional<SteadyTime> armed_;
+  bool woken_ = false;
+  bool stopped_ = false;
+};
+
+// The desks in use, by queue.
+class Desks {
+ public:
+  Desks(kv::Db& db, const Clock& clock) : db_(db), clock_(clock) {}
+  std::shared_ptr<Desk> at(const QueueName& queue);
+  void wake(const QueueName& queue);
+  void stop();
+
+ private:
+  friend class Desk;
+  void forget(const std::string& key);
+
+  kv::Db& db_;
+  const Clock& clock_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::weak_ptr<Desk>, std::less<>> desks_;
+};
+
+}  // namespace virga::sqs

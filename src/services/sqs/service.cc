@@ -1,0 +1,143 @@
+#include "services/sqs/service.h"
+
+#include <aws/sqs/errors.h>
+#include <aws/sqs/model.h>
+
+#include "base/str.h"
+#include "services/sqs/api.h"
+#include "services/sqs/settings.h"
+#include "wire/protocol.h"
+
+namespace virga::sqs {
+
+Error no_queue() { return err::QueueDoesNotExist("The specified queue does not exist."); }
+
+void require_own(const Ctx& ctx, const QueueName& queue, std::string_view operation) {
+  if (ctx.principal.account == queue.account) return;
+  throw wire::door::access_denied(
+      kModel, cat("User: ", ctx.principal.arn, " is not authorized to perform: sqs:", operation,
+                  " on resource: ", queue.arn(), " because the operation is not allowed across accounts"));
+}
+
+namespace {
+
+template <class In>
+std::string by_url(const Ctx& ctx, const In& in) {
+  return queue_of_url(ctx, in.queue_url).arn();
+}
+std::string by_name(const Ctx& ctx, const CreateQueueRequest& in) {
+  return QueueName{ctx.account, ctx.region, in.queue_name}.arn();
+}
+std::string by_owner(const Ctx& ctx, const GetQueueUrlRequest& in) {
+  return QueueName{in.queue_owner_aws_account_id.value_or(ctx.account), ctx.region, in.queue_name}.arn();
+}
+
+}  // namespace
+
+SqsService::SqsService(kernel::Deps& deps) : deps_(deps), desks_(deps.db, deps.clock) {
+  // An event for a queue's ARN is a message, sent by whoever delivers it as far as the queue's policy lets them.
+  deps_.cloud.accept("sqs",
+                     [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
+                       Ctx there = ctx;
+                       there.region = target.region;
+                       SendMessageRequest request;
+                       request.queue_url = cat('/', target.account, '/', target.resource);
+                       request.message_body = std::move(input.body);
+                       for (auto& [name, attribute] : input.attributes) {
+                         MessageAttributeValue value;
+                         const bool binary = split_once(attribute.type, '.').first == "Binary";
+                         value.data_type = std::move(attribute.type);
+                         (binary ? value.binary_value : value.string_value) = std::move(attribute.value);
+                         if (!request.message_attributes) request.message_attributes.emplace();
+                         request.message_attributes->emplace(name, std::move(value));
+                       }
+                       if (!input.group.empty()) request.message_group_id = std::move(input.group);
+                       if (!input.deduplication.empty())
+                         request.message_deduplication_id = std::move(input.deduplication);
+                       if (!input.trace.empty()) {
+                         MessageSystemAttributeValue trace;
+                         trace.data_type = "String";
+                         trace.string_value = std::move(input.trace);
+                         request.message_system_attributes.emplace().emplace("AWSTraceHeader", std::move(trace));
+                       }
+                       co_await deps_.cloud.call<op::SendMessage>(there, std::move(request));
+                       co_return std::string();
+                     });
+}
+
+const wire::ServiceModel& SqsService::model() const { return kModel; }
+
+void SqsService::operations(kernel::OpTable& t) {
+  t.add<op::CreateQueue>(this, &SqsService::create_queue).resource(by_name);
+  t.add<op::DeleteQueue>(this, &SqsService::delete_queue).resource(by_url<DeleteQueueRequest>).guarded();
+  t.add<op::GetQueueUrl>(this, &SqsService::get_queue_url).resource(by_owner).guarded();
+  t.add<op::ListQueues>(this, &SqsService::list_queues);
+  t.add<op::GetQueueAttributes>(this, &SqsService::get_queue_attributes)
+      .resource(by_url<GetQueueAttributesRequest>)
+      .guarded();
+  t.add<op::SetQueueAttributes>(this, &SqsService::set_queue_attributes)
+      .resource(by_url<SetQueueAttributesRequest>)
+      .guarded();
+  t.add<op::PurgeQueue>(this, &SqsService::purge_queue).resource(by_url<PurgeQueueRequest>).guarded();
+  t.add<op::ListDeadLetterSourceQueues>(this, &SqsService::list_dead_letter_source_queues)
+      .resource(by_url<ListDeadLetterSourceQueuesRequest>)
+      .guarded();
+  t.add<op::TagQueue>(this, &SqsService::tag_queue).resource(by_url<TagQueueRequest>).guarded();
+  t.add<op::UntagQueue>(this, &SqsService::untag_queue).resource(by_url<UntagQueueRequest>).guarded();
+  t.add<op::ListQueueTags>(this, &SqsService::list_queue_tags).resource(by_url<ListQueueTagsRequest>).guarded();
+  t.add<op::AddPermission>(this, &SqsService::add_permission).resource(by_url<AddPermissionRequest>).guarded();
+  t.add<op::RemovePermission>(this, &SqsService::remove_permission).resource(by_url<RemovePermissionRequest>).guarded();
+  t.add<op::SendMessage>(this, &SqsService::send_message).resource(by_url<SendMessageRequest>).guarded().data_plane();
+  t.add<op::SendMessageBatch>(this, &SqsService::send_message_batch)
+      .action("sqs:SendMessage")
+      .resource(by_url<SendMessageBatchRequest>)
+      .guarded()
+      .data_plane();
+  t.add<op::ReceiveMessage>(this, &SqsService::receive_message)
+      .resource(by_url<ReceiveMessageRequest>)
+      .guarded()
+      .data_plane();
+  t.add<op::DeleteMessage>(this, &SqsService::delete_message)
+      .resource(by_url<DeleteMessageRequest>)
+      .guarded()
+      .data_plane();
+  t.add<op::DeleteMessageBatch>(this, &SqsService::delete_message_batch)
+      .action("sqs:DeleteMessage")
+      .resource(by_url<DeleteMessageBatchRequest>)
+      .guarded()
+      .data_plane();
+  t.add<op::ChangeMessageVisibility>(this, &SqsService::change_message_visibility)
+      .resource(by_url<ChangeMessageVisibilityRequest>)
+      .guarded()
+      .data_plane();
+  t.add<op::ChangeMessageVisibilityBatch>(this, &SqsService::change_message_visibility_batch)
+      .action("sqs:ChangeMessageVisibility")
+      .resource(by_url<ChangeMessageVisibilityBatchRequest>)
+      .guarded()
+      .data_plane();
+}
+
+Task<void> SqsService::stop() {
+  desks_.stop();
+  co_return;
+}
+
+Task<std::optional<std::string>> SqsService::resource_policy(Ctx&, std::string resource) {
+  const auto name = queue_of_arn(resource);
+  if (!name) co_return std::nullopt;
+  const auto snapshot = deps_.db.snapshot();
+  const auto queue = co_await find_queue(*snapshot, *name);
+  if (!queue || queue->policy.empty()) co_return std::nullopt;
+  co_return queue->policy;
+}
+
+Task<QueueRecord> SqsService::load(QueueName name) {
+  const auto snapshot = deps_.db.snapshot();
+  auto queue = co_await find_queue(*snapshot, std::move(name));
+  if (!queue) co_return no_queue();
+  co_return std::move(*queue);
+}
+
+std::unique_ptr<kernel::Service> make_sqs(kernel::Deps& deps) { return std::make_unique<SqsService>(deps); }
+
+}  // namespace virga::sqs

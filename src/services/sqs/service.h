@@ -1,0 +1,72 @@
+#pragma once
+
+#include <aws/sqs/ops.h>
+#include <aws/sqs/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kernel/cloud.h"
+#include "kernel/context.h"
+#include "kernel/deps.h"
+#include "kernel/service.h"
+#include "kernel/timers.h"
+#include "services/sqs/desk.h"
+#include "services/sqs/store.h"
+
+namespace virga::sqs {
+
+using kernel::Ctx;
+
+class SqsService final : public kernel::Service {
+ public:
+  explicit SqsService(kernel::Deps& deps);
+  const wire::ServiceModel& model() const override;
+  void operations(kernel::OpTable& table) override;
+  Task<void> stop() override;
+  Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+
+ private:
+  // ops_queue.cc
+  Task<CreateQueueResult> create_queue(Ctx& ctx, const CreateQueueRequest& in);
+  Task<DeleteQueueOutput> delete_queue(Ctx& ctx, const DeleteQueueRequest& in);
+  Task<GetQueueUrlResult> get_queue_url(Ctx& ctx, const GetQueueUrlRequest& in);
+  Task<ListQueuesResult> list_queues(Ctx& ctx, const ListQueuesRequest& in);
+  Task<GetQueueAttributesResult> get_queue_attributes(Ctx& ctx, const GetQueueAttributesRequest& in);
+  Task<SetQueueAttributesOutput> set_queue_attributes(Ctx& ctx, const SetQueueAttributesRequest& in);
+  Task<PurgeQueueOutput> purge_queue(Ctx& ctx, const PurgeQueueRequest& in);
+  Task<ListDeadLetterSourceQueuesResult> list_dead_letter_source_queues(Ctx& ctx,
+                                                                        const ListDeadLetterSourceQueuesRequest& in);
+  // Writes the queue's row and what goes with its redrive policy; fails when that names a queue it may not.
+  Task<void> put_queue(kv::Txn& tx, QueueName name, std::optional<QueueRecord> before, QueueRecord after);
+
+  // ops_access.cc: tags and permissions
+  Task<TagQueueOutput> tag_queue(Ctx& ctx, const TagQueueRequest& in);
+  Task<UntagQueueOutput> untag_queue(Ctx& ctx, const UntagQueueRequest& in);
+  Task<ListQueueTagsResult> list_queue_tags(Ctx& ctx, const ListQueueTagsRequest& in);
+  Task<AddPermissionOutput> add_permission(Ctx& ctx, const AddPermissionRequest& in);
+  Task<RemovePermissionOutput> remove_permission(Ctx& ctx, const RemovePermissionRequest& in);
+
+  // ops_message.cc
+  Task<SendMessageResult> send_message(Ctx& ctx, const SendMessageRequest& in);
+  Task<SendMessageBatchResult> send_message_batch(Ctx& ctx, const SendMessageBatchRequest& in);
+  Task<ReceiveMessageResult> receive_message(Ctx& ctx, const ReceiveMessageRequest& in);
+  Task<DeleteMessageOutput> delete_message(Ctx& ctx, const DeleteMessageRequest& in);
+  Task<DeleteMessageBatchResult> delete_message_batch(Ctx& ctx, const DeleteMessageBatchRequest& in);
+  Task<ChangeMessageVisibilityOutput> change_message_visibility(Ctx& ctx, const ChangeMessageVisibilityRequest& in);
+  Task<ChangeMessageVisibilityBatchResult> change_message_visibility_batch(
+      Ctx& ctx, const ChangeMessageVisibilityBatchRequest& in);
+
+  // The queue as it now is; fails with QueueDoesNotExist.
+  Task<QueueRecord> load(QueueName name);
+
+  kernel::Deps& deps_;
+  Desks desks_;
+};
+
+Error no_queue();
+// Refuses what AWS lets nobody of another account do, whatever the queue's policy says.
+void require_own(const Ctx& ctx, const QueueName& queue, std::string_view operation);
+
+}  // namespace virga::sqs
