@@ -1,6 +1,7 @@
 // Hashes, signatures, sealing and randomness. The home of OpenSSL's libcrypto; results are raw bytes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,6 +15,11 @@ std::string sha1(std::string_view bytes);
 std::string md5(std::string_view bytes);
 std::string hmac_sha256(std::string_view key, std::string_view bytes);
 std::string hmac_sha1(std::string_view key, std::string_view bytes);
+// The same without memory of their own.
+using Digest = std::array<char, 32>;
+inline std::string_view text_of(const Digest& digest) { return {digest.data(), digest.size()}; }
+Digest sha256_digest(std::string_view bytes);
+Digest hmac_sha256_digest(std::string_view key, std::string_view bytes);
 // Equal, in time that depends on the lengths only.
 bool equal_constant_time(std::string_view a, std::string_view b);
 std::string random_bytes(size_t count);

@@ -137,14 +137,20 @@ std::optional<std::string> base64url_decode(std::string_view text) {
   return decode64(text, kUrlInverse);
 }
 
-std::string hex_encode(std::string_view bytes) {
+void append_hex(std::string& out, std::string_view bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string out(bytes.size() * 2, '\0');
-  char* at = out.data();
+  const size_t before = out.size();
+  out.resize(before + bytes.size() * 2);
+  char* at = out.data() + before;
   for (const char c : bytes) {
     *at++ = kDigits[static_cast<unsigned char>(c) >> 4];
     *at++ = kDigits[static_cast<unsigned char>(c) & 15];
   }
+}
+
+std::string hex_encode(std::string_view bytes) {
+  std::string out;
+  append_hex(out, bytes);
   return out;
 }
 

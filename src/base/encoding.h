@@ -13,6 +13,7 @@ std::optional<std::string> base64_decode(std::string_view text);  // standard al
 std::string base64url_encode(std::string_view bytes);             // no padding
 std::optional<std::string> base64url_decode(std::string_view text);
 std::string hex_encode(std::string_view bytes);  // lower case
+void append_hex(std::string& out, std::string_view bytes);
 std::optional<std::string> hex_decode(std::string_view text);
 // RFC 3986: everything but A-Z a-z 0-9 - . _ ~ becomes %XX; '/' too unless kept.
 std::string percent_encode(std::string_view text, bool keep_slash = false);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "front/body.h"
 #include "front/websocket.h"
 
 namespace virga::front {
@@ -216,6 +217,12 @@ void Http1Connection::take_request() {
   } else if (left_ == 0) {
     must_continue_ = false;
     r.body = empty_body();
+    return;
+  } else if (left_ <= end_ - begin_) {
+    must_continue_ = false;
+    r.body = std::make_shared<WholeBody>(std::string(buffered().substr(0, left_)));
+    consume(left_);
+    left_ = 0;
     return;
   }
   body_ = std::make_shared<BodySource>(*this, r.content_length);

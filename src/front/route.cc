@@ -47,7 +47,9 @@ std::string_view bucket_of_host(std::string_view host, bool for_s3) {
 
 // The version parameter that query-protocol clients always send, from a query string or a form body.
 std::string parameter(std::string_view form, std::string_view name) {
-  for (const std::string_view pair : split(form, '&')) {
+  while (!form.empty()) {
+    const auto [pair, rest] = split_once(form, '&');
+    form = rest;
     const auto [key, value] = split_once(pair, '=');
     if (key == name) return percent_decode(value, true).value_or("");
   }
@@ -63,6 +65,10 @@ Router::Router(const kernel::Cloud& cloud) : cloud_(cloud) {
     if (!model.target_prefix.empty()) by_target_.emplace(model.target_prefix, &model);
     if (model.id == "s3") s3_ = &model;
     if (is_rest(model)) rest_.emplace(&model, model);
+    by_signing_name_[std::string(model.signing_name)].push_back(&model);
+    for (const OperationModel& operation : model.operations) {
+      if (const kernel::Operation* served = cloud.find(operation)) served_.emplace(&operation, served);
+    }
   }
 }
 
@@ -169,16 +175,17 @@ bool Router::find_cbor(const HttpRequest& request, Route& route) const {
 }
 
 const ServiceModel* Router::by_scope(std::string_view signing_name, std::string_view path) const {
-  if (signing_name.empty()) return nullptr;
-  const ServiceModel* found = nullptr;
-  for (const ServiceModel* model : models_) {
-    if (model->signing_name != signing_name) continue;
-    // Two APIs can share a signing name (apigateway): the one with a matching path prefix is meant.
+  const auto named = by_signing_name_.find(signing_name);
+  if (named == by_signing_name_.end()) return nullptr;
+  const ServiceModel* found = named->second.front();
+  if (named->second.size() == 1) return found;
+  // Two APIs can share a signing name (apigateway): the one with a matching path prefix is meant.
+  for (const ServiceModel* model : named->second) {
     const bool owns_path = std::ranges::any_of(model->operations, [&](const OperationModel& op) {
       const std::string_view first = op.uri.substr(0, op.uri.find_first_of("/{?", 1));
       return first.size() > 1 && path.starts_with(first);
     });
-    if (!found || owns_path) found = model;
+    if (owns_path) found = model;
   }
   return found;
 }

@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -34,6 +35,12 @@ class Router {
   // `target` as it came. Throws Error: unknown operation; `route` then has what is known, to answer with.
   void find(wire::HttpRequest& request, std::string_view signing_name, Route& route) const;
 
+  // Null when it is not served.
+  const kernel::Operation* served(const wire::OperationModel& model) const {
+    const auto found = served_.find(&model);
+    return found == served_.end() ? nullptr : found->second;
+  }
+
   // The operation of a query-protocol request, once its body is there. Throws Error.
   void find_query_operation(Route& route, const wire::HttpRequest& request, std::string_view body) const;
 
@@ -47,6 +54,8 @@ class Router {
   const kernel::Cloud& cloud_;
   std::vector<const wire::ServiceModel*> models_;
   std::map<std::string, const wire::ServiceModel*, std::less<>> by_target_;
+  std::map<std::string, std::vector<const wire::ServiceModel*>, std::less<>> by_signing_name_;
+  std::unordered_map<const wire::OperationModel*, const kernel::Operation*> served_;
   std::map<const wire::ServiceModel*, wire::Router> rest_;  // of the services that speak a REST protocol
   const wire::ServiceModel* s3_ = nullptr;
 };

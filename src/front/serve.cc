@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "front/body.h"
 #include "wire/aws_chunked.h"
 #include "wire/presigned.h"
 #include "wire/protocol.h"
@@ -173,20 +174,28 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
   Route& route = call.route;
   if (route.operation) require_served(call);
   const bool streams = route.operation && route.operation->streams_input;
-  co_await refuse_strangers(call);
+  if (call.signature) {
+    co_await identify(call);
+  } else {
+    admit_anonymous(call);
+  }
   if (!streams) {
     const uint64_t most = call.operation && call.operation->body_limit ? call.operation->body_limit : limits_.body;
     if (request.content_length && *request.content_length > most) co_return door::too_large(route.service, most);
     if (call.signature && sigv4::is_chunked(call.signature->payload)) {
       // Chunk signatures need the key, so the caller is identified before the body is read.
-      co_await authenticate(request, call, {});
+      authenticate(request, call, {});
       call.body = co_await read_all(*unchunked(request, call), most, door::too_large(route.service, most));
     } else {
-      call.body = co_await read_all(*request.body, most, door::too_large(route.service, most));
-      co_await authenticate(request, call, call.signature ? hex_encode(sha256(call.body)) : std::string());
+      if (auto* whole = dynamic_cast<WholeBody*>(request.body.get())) {
+        call.body = whole->take();
+      } else {
+        call.body = co_await read_all(*request.body, most, door::too_large(route.service, most));
+      }
+      authenticate(request, call, call.signature ? hex_encode(text_of(sha256_digest(call.body))) : std::string());
     }
   } else {
-    co_await authenticate(request, call, {});
+    authenticate(request, call, {});
     if (call.signature && sigv4::is_chunked(call.signature->payload)) {
       request.body = unchunked(request, call);
     } else if (call.signature && call.signature->payload == sigv4::Payload::kStatedHash) {
@@ -198,7 +207,7 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
   if (!route.operation) {
     router_.find_query_operation(route, request, call.body);
     require_served(call);
-    co_await refuse_strangers(call);
+    if (!call.signature) admit_anonymous(call);
   }
 
   Value input(route.operation->input), output(route.operation->output);
@@ -208,20 +217,19 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
 }
 
 void Door::require_served(Call& call) {
-  call.operation = cloud_.find(*call.route.operation);
+  call.operation = router_.served(*call.route.operation);
   if (!call.operation) throw door::not_served(*call.route.service, call.route.operation->name);
 }
 
-// Refuses who has no key where one is needed, and keys that nobody has, before a body is read for them.
-Task<void> Door::refuse_strangers(Call& call) {
-  if (!call.signature) {
-    const Route& route = call.route;
-    const bool admits =
-        !route.operation || route.operation->anonymous || is_s3(route.service) || call.operation->guarded;
-    if (!admits) co_await fail(sigv4::missing_authentication(call.flavour));
-    co_return;
-  }
-  if (call.credential) co_return;
+// Refuses who has no key where one is needed.
+void Door::admit_anonymous(const Call& call) const {
+  const Route& route = call.route;
+  const bool admits = !route.operation || route.operation->anonymous || is_s3(route.service) || call.operation->guarded;
+  if (!admits) throw sigv4::missing_authentication(call.flavour);
+}
+
+// Finds whose key it is, and refuses those that nobody has before a body is read for them.
+Task<void> Door::identify(Call& call) {
   const sigv4::SignedRequest& signature = *call.signature;
   auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
   const bool refused =
@@ -234,15 +242,14 @@ Task<void> Door::refuse_strangers(Call& call) {
 }
 
 // That the caller is who the key says. `body_sha256` is empty when the body is not read yet.
-Task<void> Door::authenticate(HttpRequest& request, Call& call, std::string body_sha256) {
-  if (!call.signature) co_return;  // anonymous: the policies decide
+void Door::authenticate(HttpRequest& request, Call& call, std::string_view body_sha256) {
+  if (!call.signature) return;  // anonymous: the policies decide
   const sigv4::SignedRequest& signature = *call.signature;
-  const kernel::Credential& credential = *call.credential;
-  call.signing_key = keys_.derive(credential.secret, signature);
+  call.signing_key = keys_.derive(call.credential->secret, signature);
   sigv4::verify(signature, request, body_sha256, call.signing_key, machine_clock_.now(), call.flavour);
   if (signature.presigned && is_s3(call.route.service)) wire::take_headers_from_query(request);
-  call.ctx.principal = credential.principal;
-  call.ctx.account = credential.principal.account;
+  call.ctx.principal = std::move(call.credential->principal);
+  call.ctx.account = call.ctx.principal.account;
 }
 
 Body Door::unchunked(HttpRequest& request, Call& call) {

@@ -40,8 +40,9 @@ class Door {
   struct Call;
   Task<wire::HttpResponse> serve_call(wire::HttpRequest& request, Call& call);
   Task<wire::HttpResponse> serve_operation(wire::HttpRequest& request, Call& call);
-  Task<void> refuse_strangers(Call& call);
-  Task<void> authenticate(wire::HttpRequest& request, Call& call, std::string body_sha256);
+  Task<void> identify(Call& call);
+  void admit_anonymous(const Call& call) const;
+  void authenticate(wire::HttpRequest& request, Call& call, std::string_view body_sha256);
   void require_served(Call& call);
   Body unchunked(wire::HttpRequest& request, Call& call);
 

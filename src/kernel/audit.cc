@@ -1,6 +1,7 @@
 #include "kernel/audit.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <deque>
 #include <mutex>
@@ -33,14 +34,16 @@ AuditRecord first_of(std::string_view entry) {
   return records.empty() ? AuditRecord{} : kv::decode<AuditRecord>(records.front());
 }
 
-// Equal for calls that differ in time and request alone.
-size_t same_call(const AuditRecord& r) {
+// Equal for calls that differ in time and request alone. `parts`: caller, key, account, region, service, operation,
+// address and program.
+size_t same_call(const std::array<std::string_view, 8>& parts) {
   size_t hash = 0;
-  for (const std::string* part : {&r.principal_arn, &r.access_key, &r.account, &r.region, &r.service, &r.operation,
-                                  &r.source_ip, &r.user_agent}) {
-    hash = (hash ^ std::hash<std::string>()(*part)) * 0x9E3779B97F4A7C15u;
-  }
+  for (const std::string_view part : parts) hash = (hash ^ std::hash<std::string_view>()(part)) * 0x9E3779B97F4A7C15u;
   return hash;
+}
+size_t same_call(const AuditRecord& r) {
+  return same_call(
+      {r.principal_arn, r.access_key, r.account, r.region, r.service, r.operation, r.source_ip, r.user_agent});
 }
 
 std::string_view type_of(const Principal& p) {
@@ -158,6 +161,17 @@ Task<void> Audit::State::loop() {
 
 Audit::Audit(kv::Db& db, const Clock& clock, AuditLimits limits) : state_(std::make_shared<State>(db, clock, limits)) {}
 Audit::~Audit() = default;
+
+bool Audit::repeat(const Ctx& ctx, std::string_view service, std::string_view operation) {
+  const Principal& p = ctx.principal;
+  const size_t call =
+      same_call({p.arn, p.access_key, ctx.account, ctx.region, service, operation, ctx.source_ip, ctx.user_agent});
+  std::lock_guard lock(state_->mutex);
+  const auto found = state_->reads.find(call);
+  if (found == state_->reads.end()) return false;
+  ++found->second.count;
+  return true;
+}
 
 void Audit::record(AuditRecord record) {
   const bool repeats = record.read_only && record.error_code.empty();

@@ -54,6 +54,9 @@ class Audit {
 
   // Takes note, from any thread, without waiting: written with others within a moment, and before stop() completes.
   void record(AuditRecord record);
+  // Counts a successful read onto the record of the same one by the same caller, if that is not yet written. False:
+  // it is to be recorded.
+  bool repeat(const Ctx& ctx, std::string_view service, std::string_view operation);
   uint64_t dropped() const;
 
   // Begins writing on the calling executor.

@@ -133,8 +133,8 @@ Authorizer::Authorizer(IamMode mode) : mode_(mode), state_(std::make_unique<Stat
 Authorizer::~Authorizer() = default;
 
 Task<std::optional<Credential>> Authorizer::find_credential(std::string access_key, std::string session_token) {
-  if (!source_) co_return std::nullopt;
-  co_return co_await source_->find_credential(std::move(access_key), std::move(session_token));
+  static constexpr auto none = []() -> Task<std::optional<Credential>> { co_return std::nullopt; };
+  return source_ ? source_->find_credential(std::move(access_key), std::move(session_token)) : none();
 }
 
 policy::DocumentPtr Authorizer::parsed(const std::string& document, policy::Type type) {

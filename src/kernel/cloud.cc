@@ -14,8 +14,10 @@
 namespace virga::kernel {
 
 // An operation with its metrics, found once at start-up so that a call takes no lock.
-struct Cloud::Registered {
-  std::unique_ptr<Operation> operation;
+struct Cloud::Registered : Operation {
+  explicit Registered(Operation operation) : Operation(std::move(operation)) {}
+  std::string audit_service;  // "dynamodb.amazonaws.com"
+  bool read_only = false;
   Counter* calls;
   Counter* refused;  // the caller's fault
   Counter* failed;   // ours
@@ -36,11 +38,12 @@ struct Cloud::Sessions {
 
 namespace {
 
-AuditRecord audit_of(const Ctx& ctx, const wire::OperationModel& model, const Result<void>& result) {
+AuditRecord audit_of(const Ctx& ctx, std::string_view service, std::string_view operation, bool read_only,
+                     const Result<void>& result) {
   AuditRecord record = audit_record(ctx);
-  record.service = cat(model.service->signing_name, ".amazonaws.com");
-  record.operation = model.name;
-  record.read_only = is_read_only(model.name);
+  record.service = service;
+  record.operation = operation;
+  record.read_only = read_only;
   if (const Error* error = error_of(result)) {
     record.error_code = error->shape->code;
     record.error_message = error->message;
@@ -84,8 +87,9 @@ void Cloud::add(std::unique_ptr<Service> service) {
   for (auto& operation : table.operations()) {
     const wire::OperationModel& model = *operation->model;
     const MetricLabels labels{{"service", std::string(service->model().id)}, {"operation", std::string(model.name)}};
-    auto registered = std::make_unique<Registered>();
-    registered->operation = std::move(operation);
+    auto registered = std::make_unique<Registered>(std::move(*operation));
+    registered->audit_service = cat(model.service->signing_name, ".amazonaws.com");
+    registered->read_only = is_read_only(model.name);
     registered->calls = &metrics_.counter("virga_calls_total", "Operations called, from outside or inside", labels);
     registered->refused =
         &metrics_.counter("virga_calls_refused_total", "Operations refused for the caller's fault", labels);
@@ -116,7 +120,7 @@ Service* Cloud::find_service(std::string_view id) const {
 
 const Operation* Cloud::find(const wire::OperationModel& model) const {
   const auto found = by_model_.find(&model);
-  return found == by_model_.end() ? nullptr : found->second->operation.get();
+  return found == by_model_.end() ? nullptr : found->second;
 }
 
 const Endpoint* Cloud::find_endpoint(std::string_view label) const {
@@ -131,18 +135,21 @@ const Operation& Cloud::require(const wire::OperationModel& model) const {
 }
 
 Task<void> Cloud::dispatch(Ctx& ctx, const Operation& operation, const void* in, void* out) {
-  const Registered& registered = *by_model_.at(operation.model);
+  const auto& registered = static_cast<const Registered&>(operation);  // there are no others
   registered.calls->add();
   const auto began = std::chrono::steady_clock::now();
 
-  Result<void> result = co_await as_result(authorizer_.authorize(ctx, operation, in));
+  Result<void> result;
+  if (!operation.open) result = co_await as_result(authorizer_.authorize(ctx, operation, in));
   if (result) result = co_await as_result(operation.run(ctx, in, out));
 
   const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - began;
   registered.latency->observe(took.count());
   const Error* error = error_of(result);
   if (!result) (error && error->shape->status < 500 ? registered.refused : registered.failed)->add();
-  if (!operation.data_plane) audit_.record(audit_of(ctx, *operation.model, result));
+  const std::string_view service = registered.audit_service, name = operation.model->name;
+  if (!operation.data_plane && !(result && registered.read_only && audit_.repeat(ctx, service, name)))
+    audit_.record(audit_of(ctx, service, name, registered.read_only, result));
   if (result) co_return;
   if (!error) {
     log_error("kernel", "an operation failed unexpectedly",

@@ -15,7 +15,9 @@ namespace {
 
 constexpr size_t kMaxSignedHeaders = 200;
 
-std::string hex_hmac(std::string_view key, std::string_view text) { return hex_encode(hmac_sha256(key, text)); }
+std::string hex_hmac(std::string_view key, std::string_view text) {
+  return hex_encode(text_of(hmac_sha256_digest(key, text)));
+}
 
 bool is_hex_hash(std::string_view s) {
   return s.size() == 64 && std::all_of(s.begin(), s.end(), [](char c) {
@@ -29,9 +31,12 @@ bool is_date(std::string_view s) {
 
 // Akid/20240501/us-east-1/s3/aws4_request. An access key has no slash.
 std::optional<Scope> parse_credential(std::string_view text) {
-  const auto parts = split(text, '/');
-  if (parts.size() != 5 || parts[4] != "aws4_request" || parts[0].empty() || parts[3].empty()) return std::nullopt;
-  return Scope{std::string(parts[0]), std::string(parts[1]), std::string(parts[2]), std::string(parts[3])};
+  const auto [key, after_key] = split_once(text, '/');
+  const auto [date, after_date] = split_once(after_key, '/');
+  const auto [region, after_region] = split_once(after_date, '/');
+  const auto [service, end] = split_once(after_region, '/');
+  if (end != "aws4_request" || key.empty() || service.empty()) return std::nullopt;
+  return Scope{std::string(key), std::string(date), std::string(region), std::string(service)};
 }
 
 struct AuthFields {
@@ -41,7 +46,9 @@ struct AuthFields {
 // Name=value pairs separated by commas, blanks around them.
 AuthFields parse_authorization(std::string_view text) {
   AuthFields out;
-  for (std::string_view part : split(text, ',')) {
+  while (!text.empty()) {
+    const auto [part, rest] = split_once(text, ',');
+    text = rest;
     const auto [name, value] = split_once(trim(part), '=');
     if (name == "Credential") out.credential = value;
     if (name == "SignedHeaders") out.signed_headers = value;
@@ -106,9 +113,12 @@ void read_payload(SignedRequest& out, const std::string* stated, Flavour flavour
 }
 
 bool read_signed_headers(SignedRequest& out, std::string_view text) {
-  for (std::string_view name : split(text, ';')) {
+  out.signed_headers.reserve(std::min<size_t>(kMaxSignedHeaders, 1 + std::ranges::count(text, ';')));
+  for (size_t begin = 0; begin <= text.size();) {
+    const std::string_view name = text.substr(begin, text.find(';', begin) - begin);
     if (name.empty() || out.signed_headers.size() >= kMaxSignedHeaders) return false;
     out.signed_headers.push_back(lower(name));
+    begin += name.size() + 1;
   }
   return true;
 }
@@ -249,8 +259,9 @@ void check_coverage(const SignedRequest& s, const HttpRequest& request, Flavour 
   }
   std::string unsigned_names;
   for (const auto& [name, value] : request.headers.fields()) {
+    if (!equals_ignoring_case(std::string_view(name).substr(0, 6), "x-amz-")) continue;
     const std::string low = lower(name);
-    if (!low.starts_with("x-amz-") || is_signed(s, low)) continue;
+    if (is_signed(s, low)) continue;
     if (s.presigned && low == "x-amz-content-sha256") continue;
     if (flavour != Flavour::kS3 && low != "x-amz-target" && low != "x-amz-date") continue;
     if (!unsigned_names.empty()) unsigned_names += ", ";
@@ -276,8 +287,8 @@ void check_time(const SignedRequest& s, Time now, Flavour flavour) {
           "' != '", day, "', from '", s.timestamp, "'."));
 }
 
-std::string value_of(const Headers& headers, std::string_view name) {
-  std::string out;
+// A header's values as they are signed: joined by commas, each run of blanks one space.
+void append_value(std::string& out, const Headers& headers, std::string_view name) {
   bool first = true;
   for (const auto& [field, value] : headers.fields()) {
     if (!equals_ignoring_case(field, name)) continue;
@@ -299,7 +310,6 @@ std::string value_of(const Headers& headers, std::string_view name) {
       }
     }
   }
-  return out;
 }
 
 }  // namespace
@@ -395,21 +405,31 @@ std::string canonical_query(std::string_view query, bool plus_is_space) {
 
 std::string canonical_request(const HttpRequest& request, const std::vector<std::string>& signed_headers,
                               std::string_view payload_hash, std::string_view uri, std::string_view query) {
-  std::string out = cat(request.method, '\n', uri, '\n', query, '\n');
+  std::string out;
+  out.reserve(768);
+  append(out, request.method, '\n', uri, '\n', query, '\n');
   for (const std::string& name : signed_headers) {
-    append(out, name, ':', value_of(request.headers, name == ":authority" ? "host" : name), '\n');
+    out += name;
+    out += ':';
+    append_value(out, request.headers, name == ":authority" ? "host" : name);
+    out += '\n';
   }
   out += '\n';
   for (size_t i = 0; i < signed_headers.size(); ++i) {
     if (i > 0) out += ';';
     out += signed_headers[i];
   }
-  append(out, '\n', payload_hash);
+  out += '\n';
+  out += payload_hash;
   return out;
 }
 
 std::string string_to_sign(std::string_view timestamp, const Scope& scope, std::string_view canonical) {
-  return cat(kAlgorithm, '\n', timestamp, '\n', scope.text(), '\n', hex_encode(sha256(canonical)));
+  std::string out;
+  out.reserve(192);
+  append(out, kAlgorithm, '\n', timestamp, '\n', scope.date, '/', scope.region, '/', scope.service, "/aws4_request\n");
+  append_hex(out, text_of(sha256_digest(canonical)));
+  return out;
 }
 
 std::string derive_key(std::string_view secret, const Scope& scope) {
@@ -462,7 +482,7 @@ void verify(const SignedRequest& s, const HttpRequest& request, std::string_view
 
 std::string KeyCache::derive(std::string_view secret, const Scope& scope) {
   if (scope.version2()) return std::string(secret);
-  std::string name = cat(scope.text(), '/', secret);
+  std::string name = cat(scope.date, '/', scope.region, '/', scope.service, '/', secret);
   {
     std::lock_guard lock(mutex_);
     if (auto it = keys_.find(name); it != keys_.end()) return it->second;
