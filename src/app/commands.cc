@@ -18,6 +18,7 @@ const std::vector<Command>& commands() {
         {"--iam", "MODE", "enforce (default), or audit: allow, and record what would have been denied"},
         {"--node-modules", "DIR", "Packages every Node function finds (default: the AWS SDK, where it is installed)"},
         {"--runtimes", "DIR", "Where added runtimes are (default ~/.local/share/virga/runtimes)"},
+        {"--function-idle", "SECONDS", "Keep an instance of a function that nobody calls this long (default 300)"},
         {"--threads", "N", "Reactor threads (default: one a core)"},
         {"--tls-certificate", "FILE", "Serve TLS with this certificate chain (PEM)"},
         {"--tls-key", "FILE", "… and this private key (PEM)"},

@@ -1,6 +1,7 @@
 // One running Virga: everything it is made of, built in order, started, and stopped in the reverse order.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@ struct Settings {
   std::string tls_certificate, tls_key;          // PEM files; both or none
   std::string runtimes;                          // where added runtimes are; may not exist
   std::string node_modules;                      // packages every Node function finds; empty: none
+  std::chrono::seconds function_idle{300};       // how long an instance of a function that nobody calls is kept
   uint64_t body_limit = 16 << 20;
 };
 

@@ -30,7 +30,8 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(std::move(identity.service));
   cloud.add(sts::make_sts(deps, identity.directory));
   cloud.add(logs::make_logs(deps));
-  cloud.add(lambda::make_lambda(deps, sandboxes, {.api_port = options.function_api_port}));
+  cloud.add(lambda::make_lambda(deps, sandboxes,
+                                {.idle_life = options.function_idle, .api_port = options.function_api_port}));
   cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(dynamodb::make_dynamodbstreams(deps));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <vector>
 
 #include "kernel/deps.h"
@@ -11,6 +12,7 @@ namespace virga::app {
 
 struct ServiceOptions {
   iam::Options iam;
+  std::chrono::seconds function_idle{300};
   uint16_t function_api_port = 4566;  // where functions find Virga on their own loopback
 };
 

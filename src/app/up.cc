@@ -41,6 +41,7 @@ Settings settings_of(const Arguments& arguments) {
   settings.root_secret_key = environment("VIRGA_ROOT_SECRET_ACCESS_KEY");
   settings.node_modules = arguments.get("--node-modules", default_node_modules());
   settings.runtimes = arguments.get("--runtimes", default_runtimes());
+  settings.function_idle = std::chrono::seconds(arguments.number("--function-idle", 300, 1, 86'400));
   const std::string iam = arguments.get("--iam", "enforce");
   if (iam != "enforce" && iam != "audit") throw UsageError(cat("--iam is enforce or audit, not '", iam, "'"));
   settings.iam = iam == "audit" ? kernel::IamMode::kAudit : kernel::IamMode::kEnforce;

@@ -108,7 +108,7 @@ Task<Outcome> Core::collect(Outcome begun) {
                 .message = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."}));
   const Error* refused = error_of(all);
   begun.stream = nullptr;  // what is left of a stream that is too large goes into nothing
-  while (streaming_) co_await sleep_for(std::chrono::milliseconds(1));
+  co_await begun.ended->wait();
   Outcome out = std::move(*begun.ending);
   if (out.status == Status::kOk && all) out.payload = std::move(*all);
   if (out.status == Status::kOk && refused) {
@@ -177,9 +177,21 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   co_return out;
 }
 
+Task<bool> Core::initialised() {
+  const std::shared_ptr<Core> self = shared_from_this();
+  Executor* const caller = Executor::current();
+  co_await move_to(home_);
+  if (!ready_ && alive_) co_await settled_.wait_for(init_timeout_);
+  init_told_ = true;
+  const bool good = ready_ && alive_;
+  if (caller && caller != &home_) co_await move_to(*caller);
+  co_return good;
+}
+
 void Core::became_ready() {
   if (ready_) return;
   ready_ = true;
+  settled_.set();
   init_duration_ = since(begun_);
   drain_output();
   if (backstage_.processor_share && alive_) {
@@ -208,6 +220,7 @@ void Core::init_failed(std::string document) {
   out.payload = std::move(document);
   init_duration_ = since(begun_);
   die();
+  settled_.set();
   if (running_) {
     complete(std::move(out));
   } else {
@@ -228,6 +241,7 @@ void Core::complete(Outcome outcome) {
     running_ = false;
     *ending_ = std::move(outcome);
     ending_->reusable = alive_;
+    ended_->set();
     return;
   }
   result_ = std::move(outcome);
@@ -245,6 +259,7 @@ void Core::complete_streaming(Body body, std::string content_type) {
   out.stream = std::move(body);
   out.content_type = std::move(content_type);
   out.ending = ending_ = std::make_shared<Outcome>();
+  out.ended = ended_ = std::make_shared<virga::Event>();
   out.duration = since(started_);
   streaming_ = true;
   result_ = std::move(out);
@@ -344,6 +359,7 @@ void Core::ended(const Event& event) {
   drain_output();
   const bool was_alive = alive_;
   alive_ = false;
+  settled_.set();
   if (!was_alive) return;  // we ended it: the outcome is told already
   Outcome out;
   out.exit = exit_text(event);
@@ -385,6 +401,7 @@ class Handle final : public Instance {
     }
   }
   Task<Outcome> invoke(Invocation invocation) override { return core_->invoke(std::move(invocation)); }
+  Task<bool> initialised() override { return core_->initialised(); }
   bool alive() const override { return core_->alive(); }
 
  private:

@@ -39,6 +39,7 @@ class Core : public std::enable_shared_from_this<Core> {
   // At home, once: begins to hear the sandbox.
   void open();
   Task<Outcome> invoke(Invocation invocation);
+  Task<bool> initialised();
   bool alive() const { return alive_; }
   // The keeper's news, at home.
   void on_event(const Event& event);
@@ -105,7 +106,9 @@ class Core : public std::enable_shared_from_this<Core> {
   std::optional<Outcome> result_;
   std::optional<Resume> resume_;
   std::shared_ptr<Outcome> ending_;
-  std::optional<Outcome> fate_;  // how it ended while nobody was calling
+  std::shared_ptr<virga::Event> ended_;  // of the streamed answer
+  virga::Event settled_;                 // its initialisation is over, well or ill
+  std::optional<Outcome> fate_;   // how it ended while nobody was calling
   Steady begun_, started_, deadline_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
   bool init_told_ = false;

@@ -21,6 +21,8 @@ namespace {
 
 // A call that has just taken a prepared sandbox has the machine to itself for this long.
 constexpr Micros kFillDelay = std::chrono::milliseconds(40);
+// Calls that follow one another within this time are a burst: the next sandboxes are made meanwhile, not afterwards.
+constexpr auto kBurst = std::chrono::milliseconds(100);
 constexpr auto kUnusedFor = std::chrono::minutes(15);
 constexpr Micros kSweepEvery = std::chrono::minutes(1);
 
@@ -218,16 +220,20 @@ Task<Slot> Pool::take(std::shared_ptr<const Toolchain> toolchain, uint32_t memor
     begin();
     Shelf& s = shelf(toolchain, memory_mb);
     s.kept = true;
-    s.used = std::chrono::steady_clock::now();
+    const auto now = std::chrono::steady_clock::now();
+    const bool burst = now - s.used < kBurst;
+    s.used = now;
     if (!s.ready.empty()) {
       waiter.slot = std::move(s.ready.front());
       s.ready.pop_front();
-      plan_fill(s, kFillDelay);
+      if (!burst) plan_fill(s, kFillDelay);
       taken = true;
     } else {
       if (s.coming <= s.waiters.size()) order_one(s);
       s.waiters.push_back(&waiter);
     }
+    const size_t ahead = s.ready.size() + s.coming;
+    if (burst && ahead < s.waiters.size() + options_.warm_pool) order_one(s);
   }
   if (!taken) {
     // Once it is queued, the waiter is looked at only with the lock held: it may be served at any time.
@@ -380,7 +386,7 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
     std::lock_guard lock(mutex_);
     if (stopped_) throw std::runtime_error("sandboxes are stopped");
     if (live_ >= options_.most_instances) {
-      throw std::runtime_error(cat("the limit of ", options_.most_instances, " instances on this machine is reached"));
+      throw Full(cat("the limit of ", options_.most_instances, " instances on this machine is reached"));
     }
     ++live_;
   }

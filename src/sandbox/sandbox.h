@@ -7,9 +7,11 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
+#include "base/async.h"
 #include "base/executor.h"
 #include "base/source.h"
 #include "base/task.h"
@@ -63,6 +65,7 @@ struct Outcome {
   std::string content_type;         // of a streamed answer
   std::shared_ptr<Outcome> ending;  // of a streamed answer: complete, without payload, once the stream has ended. A
                                     // stream that fails midway ends with a failure, and this says why
+  std::shared_ptr<virga::Event> ended;     // of a streamed answer: set when `ending` is complete
   std::string exit;                 // kExited: "exit status 1", "signal: killed"
   std::chrono::microseconds duration{0};
   std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
@@ -79,6 +82,9 @@ class Instance {
   virtual ~Instance() = default;  // kills every process of it; returns its resources to the pool's keeper
   // One at a time. The time spent starting counts as the outcome's init_duration on the first call.
   virtual Task<Outcome> invoke(Invocation invocation) = 0;
+  // Waits until it is initialised, before its first invocation. False when that failed or took longer than allowed:
+  // then the first invoke tells how. Its time is no invocation's init_duration.
+  virtual Task<bool> initialised() = 0;
   virtual bool alive() const = 0;
 };
 
@@ -104,13 +110,18 @@ struct Options {
   std::function<std::function<void()>(int listening_fd)> adopt_listener;
 };
 
+// What start fails with when Options::most_instances run: ending one makes room, soon after.
+struct Full : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 class Sandboxes {
  public:
   virtual ~Sandboxes() = default;
   // Tells that functions of this runtime and memory exist, so that prepared sandboxes are kept for them.
   virtual void expect(const std::string& runtime, uint32_t memory_mb) = 0;
   // An instance for `spec`. Returns at once when one is prepared; initialisation goes on and the first invoke waits for
-  // it. Fails with an exception, in a sentence, when the runtime's interpreter is missing or the limit is reached.
+  // it. Fails with an exception, in a sentence, when the runtime's interpreter is missing; with Full at the limit.
   virtual Task<std::unique_ptr<Instance>> start(Spec spec, LogSink log) = 0;
   // The interpreter that serves `runtime` here ("/usr/bin/python3 3.11.2"), or why there is none.
   struct Runtime {

@@ -22,16 +22,17 @@ ROLE = "arn:aws:iam::000000000000:role/bench"
 class Virga:
     """`virga up` on a fresh data folder. `core` keeps it, and all it starts, on one processor core."""
 
-    def __init__(self, settings, core=None):
+    def __init__(self, settings, core=None, options=()):
         self.settings = settings
         self.core = core
+        self.options = list(options)
         self.data = tempfile.mkdtemp(prefix="virga-", dir=settings.folder)
         self.log = open(self.data + ".log", "ab")
         self.port = free_port()
 
     def start(self):
         """Starts it and waits for the word that it is ready; gives the milliseconds until a request was answered."""
-        command = [str(self.settings.build / "virga"), "up", "--data", self.data, "--port", str(self.port), "--output", "json"]
+        command = [str(self.settings.build / "virga"), "up", "--data", self.data, "--port", str(self.port), "--output", "json", *self.options]
         if self.core is not None:
             command = ["taskset", "-c", str(self.core), *command, "--threads", "1"]
         began = time.perf_counter()

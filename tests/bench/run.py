@@ -13,10 +13,11 @@ import call
 import door
 import dynamodb
 import idle
+import invoke
 import start
 import store
 
-PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "idle": idle}
+PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "invoke": invoke, "idle": idle}
 
 
 class Settings:

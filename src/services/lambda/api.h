@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <memory>
 
 #include "kernel/deps.h"
@@ -12,7 +13,8 @@ class Sandboxes;
 namespace virga::lambda {
 
 struct Options {
-  uint16_t api_port = 4566;  // where functions find Virga on their own loopback: AWS_ENDPOINT_URL
+  std::chrono::seconds idle_life{300};  // of an instance that nobody calls
+  uint16_t api_port = 4566;             // where functions find Virga on their own loopback: AWS_ENDPOINT_URL
 };
 
 std::unique_ptr<kernel::Service> make_lambda(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);

@@ -98,6 +98,30 @@ Task<std::optional<std::string>> Catalog::policy(Home home, std::string function
       [&](Known& known, const Document& document) { known.policies[qualifier] = document; });
 }
 
+Task<int32_t> Catalog::set_aside(Home home) {
+  const std::string key = cat(home.account, ":", home.region);
+  uint64_t generation;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto found = set_aside_.find(key); found != set_aside_.end()) co_return found->second;
+    generation = generation_;
+  }
+  const auto snapshot = db_.snapshot();
+  const int32_t sum = co_await Store(*snapshot, std::move(home)).set_aside();
+  std::lock_guard lock(mutex_);
+  if (generation == generation_) {
+    if (set_aside_.size() >= kMostParts) set_aside_.clear();
+    set_aside_[key] = sum;
+  }
+  co_return sum;
+}
+
+void Catalog::forget_set_aside(const Home& home) {
+  std::lock_guard lock(mutex_);
+  ++generation_;
+  set_aside_.erase(cat(home.account, ":", home.region));
+}
+
 void Catalog::forget(const Home& home, const std::string& function) {
   std::lock_guard lock(mutex_);
   ++generation_;
@@ -112,12 +136,14 @@ void Catalog::forget_all() {
   std::lock_guard lock(mutex_);
   ++generation_;
   known_.clear();
+  set_aside_.clear();
   parts_ = 0;
 }
 
 std::vector<std::string> Catalog::key_prefixes() {
   std::vector<std::string> prefixes;
-  for (const std::string_view kind : {"f", "v", "a", "p"}) prefixes.push_back(kv::KeyWriter("lambda").raw(kind).take());
+  for (const std::string_view kind : {"f", "v", "a", "p", "r", "c"})
+    prefixes.push_back(kv::KeyWriter("lambda").raw(kind).take());
   return prefixes;
 }
 

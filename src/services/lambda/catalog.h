@@ -30,6 +30,10 @@ class Catalog {
   // The policy document of a function (empty qualifier), version or alias.
   Task<std::optional<std::string>> policy(Home home, std::string function, std::string qualifier);
 
+  // What reservations and provisioned instances take of the account's concurrency.
+  Task<int32_t> set_aside(Home home);
+
+  void forget_set_aside(const Home& home);
   void forget(const Home& home, const std::string& function);
   void forget_all();
   static std::vector<std::string> key_prefixes();
@@ -51,7 +55,8 @@ class Catalog {
   std::mutex mutex_;
   uint64_t generation_ = 0;  // grows with each forget: what was read before it may be old
   std::unordered_map<std::string, Known> known_;
-  size_t parts_ = 0;  // records kept, all functions together
+  std::map<std::string, int32_t, std::less<>> set_aside_;  // by account and region
+  size_t parts_ = 0;                                       // records kept, all functions together
 };
 
 }  // namespace virga::lambda

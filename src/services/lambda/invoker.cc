@@ -14,35 +14,6 @@
 
 namespace virga::lambda {
 
-// An instance with what goes with it.
-struct Invoker::Warm {
-  std::string key;       // of the version it runs
-  std::string function;  // unqualified ARN
-  std::unique_ptr<sandbox::Instance> instance;
-  std::shared_ptr<LogWriter> log;
-  std::shared_ptr<std::string> current;  // log lines of the running invocation, for the tail
-  Executor* home = nullptr;              // where its channel lives
-  std::chrono::steady_clock::time_point started, used;
-  ~Warm() {
-    // A channel ends on the executor it lives on.
-    if (instance && home && home != Executor::current()) home->post([ending = std::move(instance)] {});
-  }
-};
-
-// Counts an invocation while it runs.
-struct Invoker::Slot {
-  Invoker& invoker;
-  std::string function, place;
-  bool reserved;
-  Slot(Invoker& i, std::string f, std::string p, bool r)
-      : invoker(i), function(std::move(f)), place(std::move(p)), reserved(r) {}
-  ~Slot() {
-    std::lock_guard lock(invoker.mutex_);
-    if (--invoker.running_[function] == 0) invoker.running_.erase(function);
-    if (!reserved && --invoker.unreserved_running_[place] == 0) invoker.unreserved_running_.erase(place);
-  }
-};
-
 namespace {
 
 // Instances are shared by what they run, not by the name they were called by.
@@ -82,38 +53,107 @@ std::string error_document(std::string_view type, std::string_view message) {
   return Json::object({{"errorType", type}, {"errorMessage", message}}).dump();
 }
 
+// An answer on its way to the caller. Its end waits until the invocation is over, so that whoever took it all knows how
+// it went.
+class AnswerStream final : public ByteSource {
+ public:
+  AnswerStream(Body inner, std::shared_ptr<StreamEnd> end) : inner_(std::move(inner)), end_(std::move(end)) {}
+
+  Task<std::optional<std::string>> next() override {
+    if (!inner_) co_return std::nullopt;
+    Result<std::optional<std::string>> chunk = co_await as_result(inner_->next());
+    if (chunk && *chunk) {
+      passed_ += (*chunk)->size();
+      if (passed_ <= kMaxStreamedPayload) co_return std::move(*chunk);
+      inner_ = nullptr;  // what is left goes into nothing
+      throw std::runtime_error("the function's answer is larger than 200 MB");
+    }
+    inner_ = nullptr;
+    co_await end_->done.wait();
+    if (!chunk) co_await fail_with(std::move(chunk.error()));
+    co_return std::nullopt;
+  }
+
+ private:
+  Body inner_;
+  std::shared_ptr<StreamEnd> end_;
+  uint64_t passed_ = 0;
+};
+
+std::string unqualified_arn(const FunctionId& id) {
+  return cat("arn:aws:lambda:", id.region, ":", id.account, ":function:", id.name);
+}
+
+constexpr size_t kMostMeters = 4000;  // functions with counters of their own
+constexpr double kDurationBounds[] = {1, 10, 100, 1000, 10'000};
+
 }  // namespace
+
+// A function's counters, as CloudWatch names them.
+struct Invoker::Meter {
+  Counter &invocations, &errors, &throttles;
+  Histogram& duration;
+  Gauge& concurrent;
+  Meter(MetricRegistry& all, const MetricLabels& labels)
+      : invocations(all.counter("virga_lambda_invocations_total", "Invocations of a function", labels)),
+        errors(all.counter("virga_lambda_errors_total", "Invocations that ended with a function error", labels)),
+        throttles(all.counter("virga_lambda_throttles_total", "Invocations refused for concurrency", labels)),
+        duration(all.histogram("virga_lambda_duration_milliseconds", "Time a function ran", labels, kDurationBounds)),
+        concurrent(all.gauge("virga_lambda_concurrent_executions", "Invocations under way", labels)) {}
+};
+
+// Instances kept for one version. Looked at with the invoker's lock held.
+struct Invoker::Provisioning {
+  std::string key;
+  Call call;
+  Provision state;
+  bool filling = false;
+};
 
 Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& code, Options options)
     : deps_(deps), sandboxes_(sandboxes), code_(code), options_(options) {}
 
 Invoker::~Invoker() = default;
 
-Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
-  const std::string function = function_arn(ctx, call.id);
-  const std::string place = cat(call.id.account, ":", call.id.region);
-  {
-    std::lock_guard lock(mutex_);
-    if (stopped_) co_return err::ServiceException("Virga is stopping.");
-    int32_t& mine = running_[function];
-    if (call.reserved && mine >= *call.reserved) {
-      if (mine == 0) running_.erase(function);
-      co_return err::TooManyRequestsException(
-          "Rate Exceeded.",
-          Json::object({{"Reason", "ReservedFunctionConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
-    }
-    if (!call.reserved && unreserved_running_[place] >= kConcurrency) {
-      if (mine == 0) running_.erase(function);
-      co_return err::TooManyRequestsException(
-          "Rate Exceeded.", Json::object({{"Reason", "ConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
-    }
-    ++mine;
-    if (!call.reserved) ++unreserved_running_[place];
+Invoker::Meter& Invoker::meter_of(const FunctionId& id, const std::string& arn) {
+  std::lock_guard lock(mutex_);
+  if (const auto found = meters_.find(arn); found != meters_.end()) return *found->second;
+  const bool many = meters_.size() >= kMostMeters;
+  auto& meter = meters_[many ? std::string() : arn];
+  if (!meter) {
+    const MetricLabels labels =
+        many ? MetricLabels{{"function", "others"}}
+             : MetricLabels{{"account", id.account}, {"region", id.region}, {"function", id.name}};
+    meter = std::make_unique<Meter>(deps_.cloud.metrics(), labels);
   }
-  const Slot slot(*this, function, place, call.reserved.has_value());
+  return *meter;
+}
+
+Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
+  if (stopped_) co_return err::ServiceException("Virga is stopping.");
+  const std::string function = unqualified_arn(call.id);
+  const std::string key = instance_key(function, *call.version);
+  Meter& meter = meter_of(call.id, function);
+  Refusal refusal{};
+  std::optional<Admission::Ticket> ticket =
+      admission_.enter({.function = function,
+                        .place = cat(call.id.account, ":", call.id.region),
+                        .version = key,
+                        .reserved = call.reserved,
+                        .unreserved = call.unreserved,
+                        .provisioned = provision_of(call.id, *call.version).ready},
+                       refusal);
+  if (!ticket) {
+    meter.throttles.add();
+    co_return err::TooManyRequestsException(
+        "Rate Exceeded.",
+        Json::object({{"Reason", refusal == Refusal::kReserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
+                                                               : "ConcurrentInvocationLimitExceeded"},
+                      {"Type", "User"}}));
+  }
   Executor* const caller = Executor::current();
 
-  std::unique_ptr<Warm> warm = co_await obtain(ctx, call);
+  WarmPtr warm = co_await obtain(ctx, call, key, ticket->provisioned());
   if (warm->home != caller) co_await move_to(*warm->home);
   if (warm->used != std::chrono::steady_clock::time_point{}) warm->current->clear();  // at home, where lines are added
   sandbox::Invocation invocation;
@@ -124,43 +164,80 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   invocation.function_arn = call.invoked_arn;
   invocation.client_context = call.client_context;
   invocation.trace = call.trace;
+  invocation.stream = call.stream;
 
-  const auto say = [&](const std::string& line) {
-    append(*warm->current, line, "\n");
-    warm->log->add(line);
-  };
-  say(cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version)));
+  const std::string started =
+      cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version));
+  append(*warm->current, started, "\n");
+  warm->log->add(started);
+  meter.invocations.add();
+  meter.concurrent.add(1);
   Result<sandbox::Outcome> ran = co_await as_result(warm->instance->invoke(std::move(invocation)));
   if (!ran) {
-    warm.reset();
+    meter.concurrent.add(-1);
+    meter.errors.add();
+    give_back(std::move(warm), false);
     if (caller && caller != Executor::current()) co_await move_to(*caller);  // a connection lives on one executor
     co_await fail_with(std::move(ran.error()));
   }
-  sandbox::Outcome& outcome = *ran;
 
   Answer answer;
+  if (ran->stream) {
+    answer.end = std::make_shared<StreamEnd>();
+    answer.stream = std::make_shared<AnswerStream>(std::move(ran->stream), answer.end);
+    answer.content_type = std::move(ran->content_type);
+    // The invocation goes on whether or not anybody takes its answer.
+    start_background("lambda stream",
+                     finish_stream(std::move(call), std::move(warm), std::move(*ticket), std::move(*ran), answer.end));
+  } else {
+    const bool reusable = ran->reusable;
+    answer = conclude(call, *warm, std::move(*ran), meter);
+    give_back(std::move(warm), reusable);
+  }
+  if (caller && caller != Executor::current()) co_await move_to(*caller);
+  co_return answer;
+}
+
+Task<void> Invoker::finish_stream(Call call, WarmPtr warm, Admission::Ticket ticket, sandbox::Outcome begun,
+                                  std::shared_ptr<StreamEnd> end) {
+  const std::weak_ptr<bool> alive = alive_;
+  co_await begun.ended->wait();
+  if (alive.expired()) co_return;
+  sandbox::Outcome outcome = std::move(*begun.ending);
+  outcome.init_duration = begun.init_duration;
+  const bool reusable = outcome.reusable;
+  end->answer = conclude(call, *warm, std::move(outcome), meter_of(call.id, warm->function));
+  give_back(std::move(warm), reusable);
+  end->done.set();
+}
+
+// What the log and the caller are told of an invocation that is over. At the instance's home.
+Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter) {
+  const auto say = [&](const std::string& line) {
+    append(*warm.current, line, "\n");
+    warm.log->add(line);
+  };
+  Answer answer;
   answer.payload = std::move(outcome.payload);
+  if (outcome.status != sandbox::Status::kOk) answer.function_error = "Unhandled";
   switch (outcome.status) {
     case sandbox::Status::kOk:
-      break;
     case sandbox::Status::kError:
     case sandbox::Status::kInitError:
-      answer.function_error = "Unhandled";
       break;
     case sandbox::Status::kTimedOut: {
       const std::string text = cat("Task timed out after ", call.version->timeout, ".00 seconds");
-      say(cat(iso8601_millis(ctx.now()), " ", call.request_id, " ", text, "\n"));
-      answer.function_error = "Unhandled";
+      say(cat(iso8601_millis(deps_.clock.now()), " ", call.request_id, " ", text, "\n"));
       answer.payload = error_document("Sandbox.Timedout", cat("RequestId: ", call.request_id, " Error: ", text));
+      outcome.duration =
+          std::min<std::chrono::microseconds>(outcome.duration, std::chrono::seconds(call.version->timeout));
       break;
     }
     case sandbox::Status::kOutOfMemory:
-      answer.function_error = "Unhandled";
       answer.payload = error_document("Runtime.OutOfMemory", cat("RequestId: ", call.request_id,
                                                                  " Error: Runtime exited with error: signal: killed"));
       break;
     case sandbox::Status::kExited:
-      answer.function_error = "Unhandled";
       answer.payload = error_document(
           "Runtime.ExitError",
           cat("RequestId: ", call.request_id, " Error: Runtime exited ",
@@ -171,50 +248,55 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   }
   say(cat("END RequestId: ", call.request_id));
   say(report_line(call.request_id, *call.version, outcome));
-  const std::string& all = *warm->current;
+  const std::string& all = *warm.current;
   answer.log_tail = all.size() > kLogTail ? all.substr(all.size() - kLogTail) : all;
-
-  if (outcome.reusable) {
-    give_back(std::move(warm));
-  } else {
-    warm.reset();
-  }
-  if (caller && caller != Executor::current()) co_await move_to(*caller);
-  co_return answer;
+  meter.concurrent.add(-1);
+  meter.duration.observe(static_cast<double>(outcome.duration.count()) / 1000);
+  if (!answer.function_error.empty()) meter.errors.add();
+  return answer;
 }
 
-Task<std::unique_ptr<Invoker::Warm>> Invoker::obtain(Ctx& ctx, const Call& call) {
-  if (auto warm = take_idle(call)) co_return std::move(warm);
-  co_return co_await start(ctx, call);
-}
-
-std::unique_ptr<Invoker::Warm> Invoker::take_idle(const Call& call) {
-  const std::string key = instance_key(
-      cat("arn:aws:lambda:", call.id.region, ":", call.id.account, ":function:", call.id.name), *call.version);
-  std::vector<std::unique_ptr<Warm>> dead;  // destroyed after the lock is gone
-  std::lock_guard lock(mutex_);
-  const auto found = idle_.find(key);
-  if (found == idle_.end()) return nullptr;
-  auto& stack = found->second;
-  // The most recent one that lives on this executor, else the most recent.
+// `provisioned`: the invocation is counted against a provisioned instance, of which one should be idle.
+Task<WarmPtr> Invoker::obtain(Ctx& ctx, const Call& call, const std::string& key, bool provisioned) {
   Executor* const here = Executor::current();
-  const auto near = std::find_if(stack.rbegin(), stack.rend(), [&](const auto& warm) { return warm->home == here; });
-  const auto chosen = near == stack.rend() ? stack.end() - 1 : near.base() - 1;
-  std::unique_ptr<Warm> warm = std::move(*chosen);
-  stack.erase(chosen);
-  if (stack.empty()) idle_.erase(found);
-  --idle_count_;
-  if (!warm->instance->alive()) {
-    dead.push_back(std::move(warm));
-    return nullptr;
+  if (provisioned) {
+    if (auto warm = provisioned_.take(key, here)) co_return std::move(warm);
   }
-  return warm;
+  if (auto warm = idle_.take(key, here)) co_return std::move(warm);
+  co_return co_await start(ctx, call, false);
 }
 
-Task<std::unique_ptr<Invoker::Warm>> Invoker::start(Ctx& ctx, const Call& call) {
+// An instance of our limit may be idle for another function: the one unused for longest makes room.
+Task<std::unique_ptr<sandbox::Instance>> Invoker::start_instance(sandbox::Spec spec, sandbox::LogSink log) {
+  constexpr int kTries = 200;
+  for (int i = 0;; ++i) {
+    Result<std::unique_ptr<sandbox::Instance>> made = co_await as_result(sandboxes_.start(spec, log));
+    if (made) co_return std::move(*made);
+    bool full = false;
+    if (const auto* exception = std::get_if<std::exception_ptr>(&made.error())) {
+      try {
+        std::rethrow_exception(*exception);
+      } catch (const sandbox::Full&) {
+        full = true;
+      } catch (...) {
+      }
+    }
+    if (!full) co_await fail_with(std::move(made.error()));
+    WarmPtr oldest = idle_.take_oldest();
+    if ((!oldest && i == 0) || i == kTries) {
+      co_return err::TooManyRequestsException(
+          "Rate Exceeded.", Json::object({{"Reason", "ConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
+    }
+    oldest.reset();
+    co_await sleep_for(Micros(500));  // it ends on its own executor
+  }
+}
+
+Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, bool provisioned) {
   const VersionRecord& version = *call.version;
   auto warm = std::make_unique<Warm>();
-  warm->function = cat("arn:aws:lambda:", call.id.region, ":", call.id.account, ":function:", call.id.name);
+  warm->function = unqualified_arn(call.id);
+  warm->provisioned = provisioned;
   warm->key = instance_key(warm->function, version);
   warm->home = Executor::current();
   warm->started = std::chrono::steady_clock::now();
@@ -237,7 +319,7 @@ Task<std::unique_ptr<Invoker::Warm>> Invoker::start(Ctx& ctx, const Call& call) 
            {"AWS_LAMBDA_FUNCTION_NAME", call.id.name},
            {"AWS_LAMBDA_FUNCTION_VERSION", version_name(version.version)},
            {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", cat(version.memory)},
-           {"AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"},
+           {"AWS_LAMBDA_INITIALIZATION_TYPE", provisioned ? "provisioned-concurrency" : "on-demand"},
            {"AWS_LAMBDA_LOG_GROUP_NAME", group},
            {"AWS_LAMBDA_LOG_STREAM_NAME", warm->log->stream()},
            {"AWS_ENDPOINT_URL", cat("http://127.0.0.1:", options_.api_port)},
@@ -251,7 +333,7 @@ Task<std::unique_ptr<Invoker::Warm>> Invoker::start(Ctx& ctx, const Call& call) 
   for (const LayerUse& layer : version.layers)
     spec.layer_directories.push_back(co_await code_.ensure(layer.sha256, layer.code));
 
-  warm->instance = co_await sandboxes_.start(
+  warm->instance = co_await start_instance(
       std::move(spec), [log = warm->log, current = warm->current](std::string_view, std::string_view line) {
         if (current->size() < 4 * kLogTail)
           append(*current, line, "\n");
@@ -297,77 +379,161 @@ Task<kernel::Principal> Invoker::assume_role(const Call& call,
   co_return credential->principal;
 }
 
-void Invoker::give_back(std::unique_ptr<Warm> warm) {
+void Invoker::give_back(WarmPtr warm, bool reusable) {
   const auto now = std::chrono::steady_clock::now();
   warm->used = now;
-  std::unique_ptr<Warm> evicted;
-  {
-    std::lock_guard lock(mutex_);
-    const bool old = now - warm->started > kInstanceLife;
-    if (stopped_ || old || idle_count_ >= kMostIdle) {
-      evicted = std::move(warm);
-    } else {
-      idle_[warm->key].push_back(std::move(warm));
-      ++idle_count_;
+  reusable = reusable && !stopped_ && now - warm->started < kInstanceLife;
+  if (warm->provisioned) {
+    bool kept = false;
+    {
+      std::lock_guard lock(mutex_);
+      const auto found = provisions_.find(warm->key);
+      kept = reusable && found != provisions_.end() && found->second->state.ready <= found->second->state.wanted;
     }
+    if (kept) return provisioned_.put(std::move(warm));
+    const std::string key = warm->key;
+    warm.reset();
+    return lose_provisioned(key);
   }
+  if (!reusable) return;
+  idle_.put(std::move(warm));
+  while (idle_.size() > kMostIdle) idle_.take_oldest();
   schedule_reaper();
 }
 
-void Invoker::retire(const FunctionId& id) {
-  const std::string prefix = cat("arn:aws:lambda:", id.region, ":", id.account, ":function:", id.name, ":");
-  std::vector<std::vector<std::unique_ptr<Warm>>> dropped;
+void Invoker::retire(const FunctionId& id) { idle_.take_function(unqualified_arn(id)); }
+
+Provision Invoker::provision_of(const FunctionId& id, const VersionRecord& version) const {
+  if (version.version == 0) return {};
   std::lock_guard lock(mutex_);
-  for (auto at = idle_.lower_bound(prefix); at != idle_.end() && at->first.starts_with(prefix);) {
-    idle_count_ -= at->second.size();
-    dropped.push_back(std::move(at->second));
-    at = idle_.erase(at);
+  if (provisions_.empty()) return {};
+  const auto found = provisions_.find(instance_key(unqualified_arn(id), version));
+  return found == provisions_.end() ? Provision{} : found->second->state;
+}
+
+void Invoker::provision(Call call, int32_t wanted) {
+  const std::string key = instance_key(unqualified_arn(call.id), *call.version);
+  std::vector<WarmPtr> ended;
+  std::shared_ptr<Provisioning> to_fill;
+  {
+    std::lock_guard lock(mutex_);
+    auto& mine = provisions_[key];
+    if (!mine) mine = std::make_shared<Provisioning>();
+    mine->key = key;
+    mine->call = std::move(call);
+    mine->state.wanted = wanted;
+    mine->state.failure.clear();
+    while (mine->state.ready > wanted) {
+      WarmPtr warm = provisioned_.take(key, nullptr);
+      if (!warm) break;  // the others run: they end when they are given back
+      --mine->state.ready;
+      ended.push_back(std::move(warm));
+    }
+    if (!mine->filling && mine->state.ready < wanted) {
+      mine->filling = true;
+      to_fill = mine;
+    }
+    if (wanted == 0 && mine->state.ready == 0 && !mine->filling) provisions_.erase(key);
   }
+  if (to_fill) start_background("provisioned concurrency", fill(std::move(to_fill)));
+  schedule_reaper();
+}
+
+// One after the other: what provisioning takes of the machine is not taken from calls.
+Task<void> Invoker::fill(std::shared_ptr<Provisioning> of) {
+  const std::weak_ptr<bool> alive = alive_;
+  while (!alive.expired() && !stopped_) {
+    Call call;
+    {
+      std::lock_guard lock(mutex_);
+      if (of->state.ready >= of->state.wanted) break;
+      call = of->call;
+    }
+    Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
+                                           call.id.account, call.id.region);
+    Result<WarmPtr> warm = co_await as_result(start(ctx, call, true));
+    const bool good = warm && co_await (*warm)->instance->initialised();
+    if (alive.expired()) co_return;
+    std::lock_guard lock(mutex_);
+    if (!good) {
+      of->state.failure = warm ? "The function's initialisation failed." : describe(warm.error());
+      break;  // tried again by the reaper
+    }
+    if (of->state.ready >= of->state.wanted) break;
+    (*warm)->used = std::chrono::steady_clock::now();
+    of->state.failure.clear();
+    ++of->state.ready;
+    provisioned_.put(std::move(*warm));
+  }
+  if (alive.expired()) co_return;
+  std::lock_guard lock(mutex_);
+  of->filling = false;
+  if (of->state.wanted == 0 && of->state.ready == 0) provisions_.erase(of->key);
+}
+
+// One of them ended, or is too old for its credentials: another takes its place.
+void Invoker::lose_provisioned(const std::string& key) {
+  std::shared_ptr<Provisioning> to_fill;
+  {
+    std::lock_guard lock(mutex_);
+    const auto found = provisions_.find(key);
+    if (found == provisions_.end()) return;
+    Provisioning& mine = *found->second;
+    --mine.state.ready;
+    if (!mine.filling && !stopped_ && mine.state.ready < mine.state.wanted) {
+      mine.filling = true;
+      to_fill = found->second;
+    } else if (mine.state.wanted == 0 && mine.state.ready == 0 && !mine.filling) {
+      provisions_.erase(found);
+    }
+  }
+  if (to_fill) start_background("provisioned concurrency", fill(std::move(to_fill)));
 }
 
 void Invoker::schedule_reaper() {
   {
     std::lock_guard lock(mutex_);
-    if (reaping_ || stopped_ || idle_.empty()) return;
+    if (reaping_ || stopped_ || (idle_.size() == 0 && provisions_.empty())) return;
     reaping_ = true;
   }
-  Executor::current()->post_after(std::chrono::seconds(15), [this, alive = std::weak_ptr<bool>(alive_)] {
+  const auto pause = std::min<Micros>(std::chrono::seconds(15), std::max<Micros>(options_.idle_life / 2, Millis(100)));
+  Executor::current()->post_after(pause, [this, alive = std::weak_ptr<bool>(alive_)] {
     if (alive.expired()) return;
     reap();
   });
 }
 
 void Invoker::reap() {
-  std::vector<std::unique_ptr<Warm>> ended;
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<std::shared_ptr<Provisioning>> to_fill;
   {
     std::lock_guard lock(mutex_);
     reaping_ = false;
-    const auto now = std::chrono::steady_clock::now();
-    for (auto at = idle_.begin(); at != idle_.end();) {
-      auto& stack = at->second;
-      for (auto& warm : stack) {
-        if (now - warm->used > kIdleLife || !warm->instance->alive()) ended.push_back(std::move(warm));
-      }
-      const size_t before = stack.size();
-      std::erase(stack, nullptr);
-      idle_count_ -= before - stack.size();
-      at = stack.empty() ? idle_.erase(at) : std::next(at);
+    for (const auto& [key, mine] : provisions_) {
+      if (mine->filling || mine->state.ready >= mine->state.wanted) continue;
+      mine->filling = true;
+      to_fill.push_back(mine);
     }
   }
-  ended.clear();
+  for (auto& each : to_fill) start_background("provisioned concurrency", fill(std::move(each)));
+  idle_.take_stale(now - options_.idle_life);
+  // A provisioned one is idle as long as it likes; but it may have died, or outlived its credentials.
+  for (WarmPtr& warm : provisioned_.take_stale(now)) {
+    if (warm->instance->alive() && now - warm->started < kInstanceLife) {
+      provisioned_.put(std::move(warm));
+      continue;
+    }
+    const std::string key = warm->key;
+    warm.reset();
+    lose_provisioned(key);
+  }
   schedule_reaper();
 }
 
 Task<void> Invoker::stop() {
-  std::map<std::string, std::vector<std::unique_ptr<Warm>>, std::less<>> ended;
-  {
-    std::lock_guard lock(mutex_);
-    stopped_ = true;
-    ended.swap(idle_);
-    idle_count_ = 0;
-  }
-  for (const auto& [key, stack] : ended) {
-    for (const auto& warm : stack) co_await warm->log->flush();
+  stopped_ = true;
+  for (WarmSet* set : {&idle_, &provisioned_}) {
+    for (const WarmPtr& warm : set->take_all()) co_await warm->log->flush();
   }
 }
 

@@ -6,15 +6,20 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
+#include "base/async.h"
 #include "base/executor.h"
+#include "base/metrics.h"
 #include "kernel/deps.h"
 #include "sandbox/sandbox.h"
+#include "services/lambda/admission.h"
 #include "services/lambda/api.h"
 #include "services/lambda/code_cache.h"
-#include "services/lambda/log_writer.h"
+#include "services/lambda/limits.h"
 #include "services/lambda/model.h"
+#include "services/lambda/warm.h"
 
 namespace virga::lambda {
 
@@ -22,15 +27,36 @@ namespace virga::lambda {
 struct Call {
   FunctionId id;
   std::shared_ptr<const VersionRecord> version;
-  std::optional<int32_t> reserved;  // the function's reserved concurrency
-  std::string invoked_arn;          // with the qualifier the caller used
+  std::optional<int32_t> reserved;    // the function's reserved concurrency
+  int32_t unreserved = kConcurrency;  // what the account has for functions without
+  std::string invoked_arn;            // with the qualifier the caller used
   std::string request_id, payload, client_context, trace;
+  bool stream = false;  // the caller takes a streamed answer as it comes
 };
 
+struct StreamEnd;
+
 struct Answer {
-  std::string payload;
+  std::string payload;         // the answer, or the error document
   std::string function_error;  // "Unhandled", "Handled"; empty: success
   std::string log_tail;        // the last kLogTail bytes of this invocation's log
+  // Of a streamed answer: bytes as they come, which end with a failure when the function does; and how it ended, known
+  // by the time the stream has ended.
+  Body stream;
+  std::string content_type;
+  std::shared_ptr<StreamEnd> end;
+};
+
+struct StreamEnd {
+  Event done;
+  Answer answer;  // complete once done is set; no stream in it
+};
+
+// Instances kept initialised for one version.
+struct Provision {
+  int32_t wanted = 0;
+  int32_t ready = 0;    // initialised, idle or running
+  std::string failure;  // why the last start failed; empty: it did not
 };
 
 class Invoker {
@@ -44,19 +70,29 @@ class Invoker {
   // Fails with InvalidParameterValueException unless Lambda can assume `role` in ctx's account.
   Task<void> check_role(Ctx& ctx, std::string role);
 
+  // Keeps `wanted` instances of the call's version initialised, from now on; zero: no more. Returns at once.
+  void provision(Call call, int32_t wanted);
+  Provision provision_of(const FunctionId& id, const VersionRecord& version) const;
+
   // Drops the idle instances of a function whose code, configuration or existence changed.
   void retire(const FunctionId& id);
-  // Ends idle instances that nobody called for a while; runs by itself until stop.
+  // Ends idle instances; what is idle later ends by itself.
   Task<void> stop();
 
  private:
-  struct Warm;
-  struct Slot;
-  Task<std::unique_ptr<Warm>> obtain(Ctx& ctx, const Call& call);
-  Task<std::unique_ptr<Warm>> start(Ctx& ctx, const Call& call);
-  std::unique_ptr<Warm> take_idle(const Call& call);
-  void give_back(std::unique_ptr<Warm> warm);
+  struct Provisioning;
+  struct Meter;
+  Task<WarmPtr> obtain(Ctx& ctx, const Call& call, const std::string& key, bool provisioned);
+  Task<WarmPtr> start(Ctx& ctx, const Call& call, bool provisioned);
+  Task<std::unique_ptr<sandbox::Instance>> start_instance(sandbox::Spec spec, sandbox::LogSink log);
+  Answer conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter);
+  Task<void> finish_stream(Call call, WarmPtr warm, Admission::Ticket ticket, sandbox::Outcome begun,
+                           std::shared_ptr<StreamEnd> end);
+  void give_back(WarmPtr warm, bool reusable);
+  Task<void> fill(std::shared_ptr<Provisioning> of);
+  void lose_provisioned(const std::string& key);
   Task<kernel::Principal> assume_role(const Call& call, std::vector<std::pair<std::string, std::string>>& environment);
+  Meter& meter_of(const FunctionId& id, const std::string& arn);
   void reap();
   void schedule_reaper();
 
@@ -65,13 +101,13 @@ class Invoker {
   CodeCache& code_;
   const Options options_;
 
-  std::mutex mutex_;
-  std::map<std::string, std::vector<std::unique_ptr<Warm>>, std::less<>> idle_;  // by instance key, most recent last
-  size_t idle_count_ = 0;
-  std::map<std::string, int32_t, std::less<>> running_;             // by unqualified ARN
-  std::map<std::string, int32_t, std::less<>> reserved_running_;    // by account and region
-  std::map<std::string, int32_t, std::less<>> unreserved_running_;  // by account and region
-  bool stopped_ = false;
+  Admission admission_;
+  WarmSet idle_;
+  WarmSet provisioned_;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<Provisioning>, std::less<>> provisions_;  // by instance key
+  std::unordered_map<std::string, std::unique_ptr<Meter>> meters_;                // by unqualified ARN
+  std::atomic<bool> stopped_ = false;
   bool reaping_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -11,6 +11,7 @@ inline constexpr uint64_t kMaxZipBytes = 50ull << 20;        // of a direct uplo
 inline constexpr uint64_t kMaxUnzippedBytes = 250ull << 20;  // function and layers
 inline constexpr uint64_t kMaxCodeStorage = 75ull << 30;
 inline constexpr size_t kMaxSyncPayload = 6'291'556;  // 6 MB and the envelope, as the service's message says
+inline constexpr uint64_t kMaxStreamedPayload = 200ull << 20;
 inline constexpr size_t kMaxAsyncPayload = 1'048'576;
 inline constexpr size_t kMaxLayers = 5;
 inline constexpr size_t kMaxEnvironment = 4096;         // bytes of all names and values
@@ -23,7 +24,6 @@ inline constexpr int kAsyncAttempts = 3;
 inline constexpr int kMostAsync = 224;
 inline constexpr int kMostAsyncOfOne = 128;  // function
 inline constexpr auto kAsyncMaxAge = std::chrono::hours(6);
-inline constexpr auto kIdleLife = std::chrono::minutes(5);       // of an instance nobody calls
 inline constexpr auto kInstanceLife = std::chrono::minutes(50);  // its credentials live an hour
 inline constexpr size_t kMostIdle = 64;                          // idle instances kept, all functions together
 

@@ -16,14 +16,12 @@ Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, c
   limit.concurrent_executions = kConcurrency;
   AccountUsage usage;
   int64_t bytes = 0;
-  int32_t reserved = 0;
   const auto functions = co_await store.list_functions("", SIZE_MAX);
   for (const FunctionRecord& function : functions) {
-    reserved += function.reserved_concurrency.value_or(0);
     for (const VersionRecord& version : co_await store.list_versions(function.name, 0, SIZE_MAX))
       bytes += static_cast<int64_t>(version.code_size);
   }
-  limit.unreserved_concurrent_executions = kConcurrency - reserved;
+  limit.unreserved_concurrent_executions = kConcurrency - co_await store.set_aside();
   usage.total_code_size = bytes;
   usage.function_count = static_cast<int64_t>(functions.size());
   GetAccountSettingsResponse out;
@@ -40,10 +38,14 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
     WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     if (!function) co_await fail(function_not_found(ctx, id));
-    int32_t others = 0;
-    for (const FunctionRecord& other : co_await store.list_functions("", SIZE_MAX)) {
-      if (other.name != id.name) others += other.reserved_concurrency.value_or(0);
+    int32_t provisioned = 0;
+    for (const ProvisionedRecord& record : co_await store.list_provisioned(id.name)) provisioned += record.wanted;
+    if (provisioned > wanted) {
+      co_await fail(err::InvalidParameterValueException(
+          cat("ReservedConcurrentExecutions  ", wanted,
+              " should not be lower than function's total provisioned concurrency [", provisioned, "].")));
     }
+    const int32_t others = co_await store.set_aside(id.name);
     if (others + wanted > kConcurrency - kUnreservedConcurrency) {
       co_await fail(err::InvalidParameterValueException(
           cat("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
@@ -51,6 +53,7 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
               kUnreservedConcurrency, "].")));
     }
     function->reserved_concurrency = wanted;
+    store.put_reserved(id.name, wanted);
     store.put_function(*function);
   });
   op::PutFunctionConcurrency::Output out;
@@ -77,6 +80,7 @@ Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concu
     auto function = co_await store.find_function(id.name);
     if (!function) co_return function_not_found(ctx, id);
     function->reserved_concurrency.reset();
+    store.put_reserved(id.name, std::nullopt);
     store.put_function(*function);
     co_return op::DeleteFunctionConcurrency::Output{};
   });

@@ -60,6 +60,7 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
   if (!call.version) co_return function_not_found(ctx, id);
   call.id = id;
   call.reserved = function->reserved_concurrency;
+  call.unreserved = kConcurrency - co_await catalog_.set_aside(id.home());
   call.invoked_arn = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
   co_return call;
 }

@@ -23,6 +23,15 @@ Task<std::vector<T>> list(kv::Reader& reader, kv::Range range, size_t limit, boo
   co_return records;
 }
 
+struct ReservedRecord {
+  std::string function;
+  int32_t reserved = 0;
+  template <class A>
+  void fields(A& a) {
+    a(1, function), a(2, reserved);
+  }
+};
+
 // What follows the key `after` in the folder `prefix`; all of it when `after` is empty.
 kv::Range following(const std::string& prefix, const std::string& after) {
   kv::Range range = kv::prefix_range(prefix);
@@ -85,6 +94,50 @@ Task<std::optional<PolicyRecord>> Store::find_layer_policy(std::string layer, ui
   return find<PolicyRecord>(reader_, version_key("q", layer, version));
 }
 
+Task<std::map<std::string, int32_t>> Store::list_reserved() const {
+  std::map<std::string, int32_t> reserved;
+  for (const ReservedRecord& record : co_await list<ReservedRecord>(reader_, kv::prefix_range(all("r")), SIZE_MAX))
+    reserved.emplace(record.function, record.reserved);
+  co_return reserved;
+}
+Task<std::optional<ProvisionedRecord>> Store::find_provisioned(std::string function, std::string qualifier) const {
+  return find<ProvisionedRecord>(reader_, text_key("c", function, qualifier));
+}
+Task<std::vector<ProvisionedRecord>> Store::list_provisioned(std::string function) const {
+  return list<ProvisionedRecord>(reader_, kv::prefix_range(function.empty() ? all("c") : key("c", function)), SIZE_MAX);
+}
+Task<int32_t> Store::set_aside(std::string but_function) const {
+  const auto reserved = co_await list_reserved();
+  int32_t sum = 0;
+  for (const auto& [function, value] : reserved) sum += function == but_function ? 0 : value;
+  // What is provisioned counts towards its function's reservation where there is one.
+  for (const ProvisionedRecord& record : co_await list_provisioned({})) {
+    if (record.function != but_function && !reserved.contains(record.function)) sum += record.wanted;
+  }
+  co_return sum;
+}
+
+void WriteStore::set_aside_changed() {
+  tx_.on_commit([&catalog = catalog_, home = home_] { catalog.forget_set_aside(home); });
+}
+
+void WriteStore::put_reserved(const std::string& function, std::optional<int32_t> reserved) {
+  set_aside_changed();
+  if (reserved) {
+    tx_.put(key("r", function), kv::encode(ReservedRecord{function, *reserved}));
+  } else {
+    tx_.erase(key("r", function));
+  }
+}
+void WriteStore::put_provisioned(const ProvisionedRecord& record) {
+  set_aside_changed();
+  tx_.put(text_key("c", record.function, record.qualifier), kv::encode(record));
+}
+void WriteStore::erase_provisioned(const std::string& function, const std::string& qualifier) {
+  set_aside_changed();
+  tx_.erase(text_key("c", function, qualifier));
+}
+
 void WriteStore::changed(const std::string& function) {
   if (std::exchange(changed_, function) == function) return;
   tx_.on_commit([&catalog = catalog_, home = home_, function] { catalog.forget(home, function); });
@@ -116,7 +169,8 @@ void WriteStore::put_layer_policy(const std::string& layer, uint64_t version, co
 void WriteStore::erase_function(const std::string& name) {
   changed(name);
   tx_.erase(key("f", name));
-  for (const std::string_view kind : {"v", "a", "p"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
+  put_reserved(name, std::nullopt);
+  for (const std::string_view kind : {"v", "a", "p", "c"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
 }
 void WriteStore::erase_version(const std::string& function, uint64_t version) {
   changed(function);

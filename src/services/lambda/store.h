@@ -107,6 +107,17 @@ struct LayerVersionRecord {
   }
 };
 
+// Instances of a version that are kept initialised: what was asked for, by version or by alias.
+struct ProvisionedRecord {
+  std::string function, qualifier;
+  int32_t wanted = 0;
+  Time modified;
+  template <class A>
+  void fields(A& a) {
+    a(1, function), a(2, qualifier), a(3, wanted), a(4, modified);
+  }
+};
+
 class Store {
  public:
   Store(kv::Reader& reader, Home home) : reader_(reader), home_(std::move(home)) {}
@@ -118,6 +129,12 @@ class Store {
   Task<std::optional<AliasRecord>> find_alias(std::string function, std::string alias) const;
   Task<std::vector<AliasRecord>> list_aliases(std::string function, std::string after, size_t limit) const;
   Task<std::optional<PolicyRecord>> find_policy(std::string function, std::string qualifier) const;
+  // Reserved concurrency by function, of those that have one.
+  Task<std::map<std::string, int32_t>> list_reserved() const;
+  Task<std::optional<ProvisionedRecord>> find_provisioned(std::string function, std::string qualifier) const;
+  Task<std::vector<ProvisionedRecord>> list_provisioned(std::string function) const;  // of all when empty
+  // What reservations and provisioned instances take of the account's concurrency.
+  Task<int32_t> set_aside(std::string but_function = {}) const;
   Task<std::optional<LayerRecord>> find_layer(std::string name) const;
   Task<std::vector<LayerRecord>> list_layers(std::string after, size_t limit) const;
   Task<std::optional<LayerVersionRecord>> find_layer_version(std::string layer, uint64_t version) const;
@@ -145,6 +162,10 @@ class WriteStore : public Store {
   void put_version(const std::string& function, const VersionRecord& record);
   void put_alias(const std::string& function, const AliasRecord& record);
   void put_policy(const std::string& function, const std::string& qualifier, const PolicyRecord& record);
+  // Beside the function's record, where it is read with the function.
+  void put_reserved(const std::string& function, std::optional<int32_t> reserved);
+  void put_provisioned(const ProvisionedRecord& record);
+  void erase_provisioned(const std::string& function, const std::string& qualifier);
   void put_layer(const LayerRecord& record);
   void put_layer_version(const std::string& layer, const LayerVersionRecord& record);
   void put_layer_policy(const std::string& layer, uint64_t version, const PolicyRecord& record);
@@ -157,6 +178,7 @@ class WriteStore : public Store {
 
  private:
   void changed(const std::string& function);
+  void set_aside_changed();
 
   kv::Txn& tx_;
   Catalog& catalog_;

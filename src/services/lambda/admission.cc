@@ -1,0 +1,67 @@
+#include "services/lambda/admission.h"
+
+#include <unordered_map>
+
+namespace virga::lambda {
+namespace {
+
+using Counts = std::unordered_map<std::string, int32_t>;
+
+int32_t count_of(const Counts& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  return found == counts.end() ? 0 : found->second;
+}
+
+void take(Counts& counts, const std::string& key) {
+  const auto found = counts.find(key);
+  if (--found->second == 0) counts.erase(found);
+}
+
+}  // namespace
+
+struct Admission::Ticket::State {
+  std::mutex mutex;
+  Counts functions, places, versions;  // running: all of a function, unreserved ones, provisioned ones
+};
+
+Admission::Admission() : state_(std::make_shared<Ticket::State>()) {}
+Admission::~Admission() = default;
+
+Admission::Ticket::~Ticket() {
+  if (!state_) return;
+  std::lock_guard lock(state_->mutex);
+  take(state_->functions, function_);
+  if (unreserved_) take(state_->places, place_);
+  if (provisioned_) take(state_->versions, version_);
+}
+
+std::optional<Admission::Ticket> Admission::enter(const Demand& demand, Refusal& why) {
+  std::lock_guard lock(state_->mutex);
+  // What is provisioned is set aside already; what goes beyond it competes as without it.
+  const bool provisioned = demand.provisioned > 0 && count_of(state_->versions, demand.version) < demand.provisioned;
+  if (demand.reserved && count_of(state_->functions, demand.function) >= *demand.reserved) {
+    why = Refusal::kReserved;
+    return std::nullopt;
+  }
+  const bool unreserved = !demand.reserved && !provisioned;
+  if (unreserved && count_of(state_->places, demand.place) >= demand.unreserved) {
+    why = Refusal::kUnreserved;
+    return std::nullopt;
+  }
+  Ticket ticket;
+  ticket.state_ = state_;
+  ticket.function_ = demand.function;
+  ticket.unreserved_ = unreserved;
+  ticket.provisioned_ = provisioned;
+  ++state_->functions[demand.function];
+  if (unreserved) ++state_->places[ticket.place_ = demand.place];
+  if (provisioned) ++state_->versions[ticket.version_ = demand.version];
+  return ticket;
+}
+
+int32_t Admission::running(const std::string& function) const {
+  std::lock_guard lock(state_->mutex);
+  return count_of(state_->functions, function);
+}
+
+}  // namespace virga::lambda

@@ -1,0 +1,54 @@
+// How many invocations run, against the limits of the account, the function and its provisioned instances.
+// docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace virga::lambda {
+
+struct Demand {
+  std::string function;             // unqualified ARN
+  std::string place;                // account and region
+  std::string version;              // what provisioned instances are counted by
+  std::optional<int32_t> reserved;  // the function's reserved concurrency
+  int32_t unreserved = 0;           // what the place has for functions without, after all that is set aside
+  int32_t provisioned = 0;          // instances provisioned for `version` and ready
+};
+
+enum class Refusal : uint8_t { kReserved, kUnreserved };
+
+class Admission {
+ public:
+  // One invocation while it runs. Outlives the Admission safely.
+  class Ticket {
+   public:
+    Ticket(Ticket&&) = default;
+    Ticket& operator=(Ticket&&) = delete;
+    ~Ticket();
+    bool provisioned() const { return provisioned_; }
+
+   private:
+    friend class Admission;
+    struct State;
+    Ticket() = default;
+    std::shared_ptr<State> state_;
+    std::string function_, place_, version_;
+    bool unreserved_ = false, provisioned_ = false;
+  };
+
+  Admission();
+  ~Admission();
+  // A ticket, or why not.
+  std::optional<Ticket> enter(const Demand& demand, Refusal& why);
+  int32_t running(const std::string& function) const;
+
+ private:
+  std::shared_ptr<Ticket::State> state_;
+};
+
+}  // namespace virga::lambda

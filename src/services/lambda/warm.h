@@ -1,0 +1,56 @@
+// Instances that wait for a call: found by what they run, given up by when they were last used.
+#pragma once
+
+#include <chrono>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/executor.h"
+#include "sandbox/sandbox.h"
+#include "services/lambda/log_writer.h"
+
+namespace virga::lambda {
+
+// An instance with what goes with it.
+struct Warm {
+  std::string key;       // of the version it runs
+  std::string function;  // unqualified ARN
+  std::unique_ptr<sandbox::Instance> instance;
+  std::shared_ptr<LogWriter> log;
+  std::shared_ptr<std::string> current;  // log lines of the running invocation, for the tail
+  Executor* home = nullptr;              // where its channel lives
+  std::chrono::steady_clock::time_point started, used{};
+  bool provisioned = false;
+  ~Warm();
+};
+using WarmPtr = std::unique_ptr<Warm>;
+
+class WarmSet {
+ public:
+  // Of those with this key the most recent on `here`, else the most recent; null when none lives.
+  WarmPtr take(const std::string& key, const Executor* here);
+  void put(WarmPtr warm);
+  // The one used longest ago; null when there is none.
+  WarmPtr take_oldest();
+  // All of a function.
+  std::vector<WarmPtr> take_function(const std::string& function);
+  // Those used before `since`, and the dead.
+  std::vector<WarmPtr> take_stale(std::chrono::steady_clock::time_point since);
+  std::vector<WarmPtr> take_all();
+  size_t size() const;
+  size_t count(const std::string& key) const;
+
+ private:
+  using Order = std::list<WarmPtr>;  // longest unused first
+  WarmPtr remove(Order::iterator at);
+
+  mutable std::mutex mutex_;
+  Order order_;
+  std::unordered_map<std::string, std::vector<Order::iterator>> by_key_;  // most recent last
+};
+
+}  // namespace virga::lambda
