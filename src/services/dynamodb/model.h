@@ -39,6 +39,8 @@ struct Throughput {
   int64_t read = 0, write = 0;
   Time last_increase, last_decrease;
   int64_t decreases = 0;
+  int64_t max_read = 0, max_write = 0;    // OnDemandThroughput; 0: none
+  int64_t warm_read = 0, warm_write = 0;  // WarmThroughput as asked for; 0: not
   template <class A>
   void fields(A& a) {
     a(1, read);
@@ -46,6 +48,7 @@ struct Throughput {
     a(3, last_increase);
     a(4, last_decrease);
     a(5, decreases);
+    a(6, max_read), a(7, max_write), a(8, warm_read), a(9, warm_write);
   }
 };
 
@@ -123,6 +126,7 @@ struct Table {
   std::optional<Expiry> expiry;
   bool infrequent_access = false;
   Time class_changed;
+  std::vector<Time> to_on_demand;  // the latest changes of billing
   std::optional<StreamUse> stream;
   template <class A>
   void fields(A& a) {
@@ -144,6 +148,7 @@ struct Table {
     a(16, expiry);
     a(17, infrequent_access);
     a(18, class_changed);
+    a(19, to_on_demand);
     a(40, stream);
   }
 

@@ -1,3 +1,6 @@
+#include <aws/dynamodb/errors.h>
+
+#include <algorithm>
 #include <set>
 
 #include "base/str.h"
@@ -18,6 +21,12 @@ struct GetPart {
   const KeysAndAttributes* request;
   std::vector<Path> paths;
 };
+
+bool is_throttling(const Failure& failure) {
+  const Error* error = error_of(failure);
+  return error && (error->shape->code == "ProvisionedThroughputExceededException" ||
+                   error->shape->code == "ThrottlingException");
+}
 
 }  // namespace
 
@@ -56,8 +65,15 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
     const std::optional<PathSet> projection = path_set(part.paths);
     std::vector<Item>& items = (*out.responses)[name];
     double units = 0;
+    bool throttled = false;
+    try {
+      store.admit_read(*table);
+    } catch (const Error& error) {
+      if (parts.size() == 1) throw;
+      throttled = true;
+    }
     for (const Item& key : part.request->keys) {
-      if (bytes >= kBatchGetBytes) {
+      if (bytes >= kBatchGetBytes || throttled) {
         // The rest is for another call, with everything else of the request as it was.
         KeysAndAttributes& rest = (*out.unprocessed_keys)[name];
         if (rest.keys.empty()) {
@@ -73,6 +89,7 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
       bytes += size;
       if (item) items.push_back(projection ? projection->project(*item) : std::move(*item));
     }
+    store.charge_read(*table, nullptr, units);
     if (auto c = capacity_of_read(in.return_consumed_capacity, table->name, units)) capacity.push_back(std::move(*c));
   }
   if (is_asked(in.return_consumed_capacity)) out.consumed_capacity = std::move(capacity);
@@ -103,9 +120,11 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
   }
   if (writes.size() > kBatchWriteItems) throw validation("Too many items requested for the BatchWriteItem call");
 
+  std::set<std::string> unprocessed;  // tables that are over their capacity
   // One transaction: AWS promises less, and one commit is cheaper than twenty-five.
   std::map<std::string, Written> sums = co_await transact([&](kv::Txn& tx) -> Task<std::map<std::string, Written>> {
     Store store(tx, cache_);
+    unprocessed.clear();
     std::map<std::string, Written> by_table;
     std::set<std::string> rows;
     for (const Write& write : writes) {
@@ -122,7 +141,17 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
       }
     }
     for (size_t i = 0; i < writes.size(); ++i) {
-      const Written written = co_await store.write(writes[i]);
+      auto result = co_await as_result(store.write(writes[i]));
+      if (!result && is_throttling(result.error())) {
+        // Left for another call, like every write to this table; when that is all, the request is refused.
+        if (std::all_of(names.begin(), names.end(), [&](const auto* name) { return *name == *names[i]; })) {
+          co_await fail_with(std::move(result.error()));
+        }
+        unprocessed.insert(*names[i]);
+        continue;
+      }
+      if (!result) co_await fail_with(std::move(result.error()));
+      const Written& written = *result;
       Written& sum = by_table[*names[i]];
       sum.table = written.table;
       add_units(sum, written);
@@ -132,6 +161,7 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
 
   BatchWriteItemOutput out;
   out.unprocessed_items.emplace();
+  for (const std::string& name : unprocessed) (*out.unprocessed_items)[name] = in.request_items.at(name);
   std::vector<ConsumedCapacity> capacity;
   for (const auto& [name, sum] : sums) {
     if (auto c = capacity_of_write(in.return_consumed_capacity, sum.table->name, sum))
@@ -141,6 +171,7 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
   if (in.return_item_collection_metrics == ReturnItemCollectionMetrics::SIZE) {
     std::map<std::string, std::vector<ItemCollectionMetrics>> metrics;
     for (size_t i = 0; i < writes.size(); ++i) {
+      if (unprocessed.contains(*names[i])) continue;
       auto one = co_await collection_metrics(in.return_item_collection_metrics, sums[*names[i]].table,
                                              Item(writes[i].subject));
       if (one) metrics[*names[i]].push_back(std::move(*one));

@@ -216,6 +216,7 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   }
   const KeyNames& key = request.index ? request.index->key : table.key;
   check_key_paths(table, pointers_to(statement.projection));
+  request.consistent = in.consistent_read.value_or(false);
   request.fetch = needs_items(table, request.index, statement);
 
   std::vector<kv::Range> parts;

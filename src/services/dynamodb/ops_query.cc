@@ -274,6 +274,7 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
     check_filter_paths(table, *selection.filter);
     request.filter = &*selection.filter;
   }
+  request.consistent = in.consistent_read.value_or(false);
   if (in.limit) request.limit = static_cast<size_t>(*in.limit);
   if (selection.projection) request.projection = &*selection.projection;
   request.count_only = in.select == Select::COUNT;
@@ -344,6 +345,7 @@ Task<ScanOutput> DynamoService::scan(Ctx& ctx, const ScanInput& in) {
     check_filter_paths(table, *selection.filter);
     request.filter = &*selection.filter;
   }
+  request.consistent = in.consistent_read.value_or(false);
   if (in.limit) request.limit = static_cast<size_t>(*in.limit);
   if (selection.projection) request.projection = &*selection.projection;
   request.count_only = in.select == Select::COUNT;

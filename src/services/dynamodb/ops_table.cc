@@ -32,6 +32,34 @@ TableName new_table_name(const Ctx& ctx, const std::string& name) {
   return table_named(ctx, name);
 }
 
+// Four decreases a day are free, and then one an hour.
+void check_decrease(Throughput& throughput, Time now) {
+  constexpr int64_t kFree = 4;
+  constexpr std::chrono::hours kBetween{1};
+  if (now.seconds() / 86'400 != throughput.last_decrease.seconds() / 86'400) throughput.decreases = 0;
+  if (throughput.decreases < kFree || now - throughput.last_decrease >= kBetween) return;
+  throw err::LimitExceededException(
+      cat("Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the "
+          "first 4 decreases, each subsequent decrease in the same UTC day can be performed at most once every 3600 "
+          "seconds. Number of decreases today: ",
+          throughput.decreases, ". Last decrease at ", throughput.last_decrease.seconds(),
+          ". Next decrease can be made at ", (throughput.last_decrease + kBetween).seconds()));
+}
+
+// On demand can be chosen four times in twenty-four hours.
+void check_billing_changes(Table& table, Time now) {
+  constexpr size_t kMost = 4;
+  constexpr std::chrono::hours kWindow{24};
+  std::erase_if(table.to_on_demand, [&](Time at) { return now - at >= kWindow; });
+  if (table.to_on_demand.size() >= kMost) {
+    throw err::LimitExceededException(cat(
+        "Subscriber limit exceeded: Update to PayPerRequest mode are limited to 4 times in 1 day(s). Last update at ",
+        table.to_on_demand.back().seconds(), ". Next update can be made at ",
+        (table.to_on_demand.front() + kWindow).seconds()));
+  }
+  table.to_on_demand.push_back(now);
+}
+
 // Sets new units, with what AWS remembers of the change. Throws when nothing changes.
 void set_throughput(Throughput& throughput, const ProvisionedThroughput& in, Time now) {
   if (in.read_capacity_units == throughput.read && in.write_capacity_units == throughput.write) {
@@ -43,9 +71,11 @@ void set_throughput(Throughput& throughput, const ProvisionedThroughput& in, Tim
             ". Requested WriteCapacityUnits: ", in.write_capacity_units,
             ". Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."));
   }
+  const bool less = in.read_capacity_units < throughput.read || in.write_capacity_units < throughput.write;
+  if (less) check_decrease(throughput, now);
   if (in.read_capacity_units > throughput.read || in.write_capacity_units > throughput.write)
     throughput.last_increase = now;
-  if (in.read_capacity_units < throughput.read || in.write_capacity_units < throughput.write) {
+  if (less) {
     throughput.last_decrease = now;
     ++throughput.decreases;
   }
@@ -60,17 +90,32 @@ void change_billing(Table& table, const UpdateTableInput& in, Time now) {
         "Neither ReadCapacityUnits nor WriteCapacityUnits can be specified when BillingMode is PAY_PER_REQUEST");
   }
   if (to_on_demand && !table.on_demand) {
+    check_billing_changes(table, now);
     table.on_demand_since = now;
     table.throughput = {};
     for (Index& index : table.indexes) index.throughput = {};
   }
   table.on_demand = to_on_demand;
+  if (table.on_demand) return;
+  if (in.billing_mode == BillingMode::PROVISIONED) {
+    for (const Index& index : table.indexes) {
+      if (index.local || index.throughput.read != 0) continue;
+      const bool given =
+          in.global_secondary_index_updates &&
+          std::any_of(in.global_secondary_index_updates->begin(), in.global_secondary_index_updates->end(),
+                      [&](const auto& u) { return u.update && u.update->index_name == index.name; });
+      if (!given) {
+        throw invalid_parameter(cat("ProvisionedThroughput must be specified for index: ", index.name));
+      }
+    }
+  }
   if (in.provisioned_throughput) set_throughput(table.throughput, *in.provisioned_throughput, now);
 }
 
 void check_update(const UpdateTableInput& in) {
   if (!in.provisioned_throughput && !in.billing_mode && !in.global_secondary_index_updates && !in.sse_specification &&
-      !in.replica_updates && !in.stream_specification && !in.table_class && !in.deletion_protection_enabled) {
+      !in.replica_updates && !in.stream_specification && !in.table_class && !in.deletion_protection_enabled &&
+      !in.warm_throughput && !in.on_demand_throughput) {
     throw validation(
         "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
         "SSESpecification or ReplicaUpdates is required");
@@ -199,6 +244,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
           cat("Attempt to change a resource which is still in use: Table is being updated: ", table.name));
     }
     if (in.billing_mode || in.provisioned_throughput) change_billing(table, in, ctx.now());
+    set_warmth(table, table.throughput, in.warm_throughput, in.on_demand_throughput);
     if (in.table_class) {
       const bool infrequent = *in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
       if (infrequent != table.infrequent_access) table.class_changed = ctx.now();
@@ -222,6 +268,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
               cat("Requested resource not found: Index: ", index_name, " not found"));
         }
         if (update.update) {
+          set_warmth(table, index->throughput, update.update->warm_throughput, update.update->on_demand_throughput);
           if (update.update->provisioned_throughput)
             set_throughput(index->throughput, *update.update->provisioned_throughput, ctx.now());
           continue;

@@ -271,9 +271,11 @@ Task<TransactGetItemsOutput> DynamoService::transact_get_items(Ctx& ctx, const T
     const std::string row = row_key(*table, nullptr, read.key);
     if (!rows.insert(row).second)
       throw validation("Transaction request cannot include multiple operations on one item");
+    store.admit_read(*table);
     std::optional<Item> item = co_await store.find_item(table, row);
     const size_t size = item ? item->view().item_size() : 0;
     units[table->name] += 2 * read_units(size, true);
+    store.charge_read(*table, nullptr, 2 * read_units(size, true));
     if ((bytes += size) > kTransactBytes) throw validation("Transaction result cannot exceed the 4 MB size limit");
     ItemResponse& response = out.responses->emplace_back();
     if (!item) continue;

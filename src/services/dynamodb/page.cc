@@ -6,7 +6,9 @@
 
 namespace virga::dynamodb {
 
-Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& request) {
+namespace {
+
+Task<Page> read_rows(kv::Reader& reader, Store& store, const PageRequest& request) {
   constexpr size_t kRowsAtOnce = 1000;
   Page page;
   size_t bytes = 0;
@@ -49,6 +51,20 @@ Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& reques
       range.begin = rows.back().key + '\0';
     }
   }
+}
+
+}  // namespace
+
+Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& request) {
+  store.admit_read(*request.table, request.index);
+  Page page = co_await read_rows(reader, store, request);
+  if (is_metered(*request.table)) {
+    if (page.table_bytes || !request.index)
+      store.charge_read(*request.table, nullptr, read_units(page.table_bytes, request.consistent));
+    if (request.index)
+      store.charge_read(*request.table, request.index, read_units(page.index_bytes, request.consistent));
+  }
+  co_return page;
 }
 
 }  // namespace virga::dynamodb

@@ -18,6 +18,7 @@ struct PageRequest {
   const Node* filter = nullptr;
   const PathSet* projection = nullptr;
   bool count_only = false;
+  bool consistent = false;
   bool fetch = false;  // the index lacks attributes: read the items themselves
 };
 

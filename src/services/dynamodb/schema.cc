@@ -231,8 +231,6 @@ void refuse_unbuilt(const CreateTableInput& in) {
   refuse_option(in.sse_specification && in.sse_specification->enabled.value_or(false), "SSESpecification");
   refuse_option(in.resource_policy.has_value(), "ResourcePolicy");
   refuse_option(in.global_table_source_arn.has_value(), "GlobalTableSourceArn");
-  refuse_option(in.on_demand_throughput.has_value(), "OnDemandThroughput");
-  refuse_option(in.warm_throughput.has_value(), "WarmThroughput");
 }
 
 void refuse_unbuilt(const UpdateTableInput& in) {
@@ -240,8 +238,38 @@ void refuse_unbuilt(const UpdateTableInput& in) {
   refuse_option(in.replica_updates.has_value(), "ReplicaUpdates");
   refuse_option(in.multi_region_consistency.has_value(), "MultiRegionConsistency");
   refuse_option(in.global_table_witness_updates.has_value(), "GlobalTableWitnessUpdates");
-  refuse_option(in.on_demand_throughput.has_value(), "OnDemandThroughput");
-  refuse_option(in.warm_throughput.has_value(), "WarmThroughput");
+}
+
+void set_warmth(const Table& table, Throughput& throughput, const std::optional<WarmThroughput>& warm,
+                const std::optional<OnDemandThroughput>& most) {
+  if (most) {
+    if (!table.on_demand) {
+      throw invalid_parameter("OnDemandThroughput can only be specified when BillingMode is PAY_PER_REQUEST");
+    }
+    const auto limit = [](std::optional<int64_t> wanted, int64_t& out) {
+      if (!wanted) return;
+      if (*wanted != -1 && *wanted < 1) {
+        throw invalid_parameter("OnDemandThroughput must be at least 1, or -1 for no limit");
+      }
+      out = std::max<int64_t>(*wanted, 0);
+    };
+    limit(most->max_read_request_units, throughput.max_read);
+    limit(most->max_write_request_units, throughput.max_write);
+  }
+  if (!warm) return;
+  const auto raise = [](std::optional<int64_t> wanted, int64_t least, int64_t& out, std::string_view name) {
+    if (!wanted) return;
+    if (*wanted < std::max(least, out)) {
+      throw invalid_parameter(cat("Requested ", name, " for WarmThroughput (", *wanted,
+                                  ") is lower than the current value (", std::max(least, out), ")"));
+    }
+    out = *wanted;
+  };
+  // What a table has from the start: on demand AWS's 12,000 and 4,000, else what was provisioned.
+  raise(warm->read_units_per_second, table.on_demand ? 12'000 : throughput.read, throughput.warm_read,
+        "ReadUnitsPerSecond");
+  raise(warm->write_units_per_second, table.on_demand ? 4'000 : throughput.write, throughput.warm_write,
+        "WriteUnitsPerSecond");
 }
 
 Table table_of(const CreateTableInput& in) {
@@ -272,6 +300,13 @@ Table table_of(const CreateTableInput& in) {
   if (in.global_secondary_indexes) add_global_indexes(table, *in.global_secondary_indexes);
   check_all_used(table);
   check_projected_total(table);
+  set_warmth(table, table.throughput, in.warm_throughput, in.on_demand_throughput);
+  if (in.global_secondary_indexes) {
+    for (const GlobalSecondaryIndex& index : *in.global_secondary_indexes) {
+      set_warmth(table, table.find_index(index.index_name)->throughput, index.warm_throughput,
+                 index.on_demand_throughput);
+    }
+  }
   table.deletion_protection = in.deletion_protection_enabled.value_or(false);
   table.infrequent_access = in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
   if (in.tags) {
@@ -306,6 +341,7 @@ Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in
     throw invalid_parameter("GlobalSecondaryIndex count exceeds the per-table limit of 20");
   }
   check_projected_total(table);
+  set_warmth(table, added.throughput, in.warm_throughput, in.on_demand_throughput);
   return added;
 }
 
@@ -316,6 +352,22 @@ void check_tags(const std::map<std::string, std::string>& tags) {
   }
 }
 
+namespace {
+template <class Status, class Description>
+void describe_warmth(const Throughput& in, Status status, Description& out) {
+  if (in.warm_read || in.warm_write) {
+    auto& warm = out.warm_throughput.emplace();
+    if (in.warm_read) warm.read_units_per_second = in.warm_read;
+    if (in.warm_write) warm.write_units_per_second = in.warm_write;
+    warm.status = status;
+  }
+  if (!in.max_read && !in.max_write) return;
+  auto& most = out.on_demand_throughput.emplace();
+  most.max_read_request_units = in.max_read ? in.max_read : -1;
+  most.max_write_request_units = in.max_write ? in.max_write : -1;
+}
+}  // namespace
+
 TableDescription description_of(const Table& table) {
   TableDescription out;
   out.attribute_definitions.emplace();
@@ -325,6 +377,7 @@ TableDescription description_of(const Table& table) {
   out.table_status = table.updating() ? TableStatus::UPDATING : TableStatus::ACTIVE;
   out.creation_date_time = table.created;
   out.provisioned_throughput = throughput_of(table.throughput);
+  describe_warmth(table.throughput, TableStatus::ACTIVE, out);
   out.table_size_bytes = 0;
   out.item_count = 0;
   out.table_arn = table.arn();
@@ -363,6 +416,7 @@ TableDescription description_of(const Table& table) {
     d.index_status = index.state == IndexState::kCreating ? IndexStatus::CREATING : IndexStatus::ACTIVE;
     if (index.state == IndexState::kCreating) d.backfilling = true;
     d.provisioned_throughput = throughput_of(index.throughput);
+    describe_warmth(index.throughput, IndexStatus::ACTIVE, d);
     d.index_size_bytes = 0;
     d.item_count = 0;
     d.index_arn = table.index_arn(index.name);

@@ -18,6 +18,10 @@ void merge_definitions(Table& table, const std::vector<AttributeDefinition>& def
 void refuse_unbuilt(const CreateTableInput& in);
 void refuse_unbuilt(const UpdateTableInput& in);
 
+// Sets the units to keep warm, and the most to be used on demand. Throws when AWS would not.
+void set_warmth(const Table& table, Throughput& throughput, const std::optional<WarmThroughput>& warm,
+                const std::optional<OnDemandThroughput>& most);
+
 void check_tags(const std::map<std::string, std::string>& tags);
 
 // Everything but the counts.

@@ -250,6 +250,32 @@ Task<std::optional<Item>> Store::find_item(TablePtr table, std::string row) {
   co_return Item::of_bytes(std::move(*bytes));
 }
 
+void Store::admit_read(const Table& table, const Index* index) {
+  if (is_metered(table)) cache_.throttle().admit(table, index, false);
+}
+void Store::charge_read(const Table& table, const Index* index, double units) {
+  if (is_metered(table)) cache_.throttle().take(table, index, false, units);
+}
+void Store::admit_write(const Table& table) {
+  if (!is_metered(table)) return;
+  cache_.throttle().admit(table, nullptr, true);
+  for (const Index& index : table.indexes) {
+    if (!index.local) cache_.throttle().admit(table, &index, true);
+  }
+}
+
+// What a write took is known when it is committed.
+void Store::charge_write(const Written& written) {
+  if (!is_metered(*written.table)) return;
+  tx_->on_commit([&throttle = cache_.throttle(), table = written.table, own = written.table_units,
+                  local = written.local_units, global = written.global_units] {
+    double sum = own;
+    for (const auto& [name, units] : local) sum += units;
+    throttle.take(*table, nullptr, true, sum);
+    for (const auto& [name, units] : global) throttle.take(*table, table->find_index(name), true, units);
+  });
+}
+
 Task<Written> Store::write(const Write& write) {
   Written out;
   out.table = co_await require_table(write.table);
@@ -266,10 +292,11 @@ Task<Written> Store::write(const Write& write) {
     check_key_paths(table, paths);
   }
 
+  admit_write(table);
   const std::string row = row_key(table, nullptr, write.subject);
   // A plain put or delete of a table without indexes changes the row without reading it.
   if (write.wants_old || write.condition || write.kind == WriteKind::kUpdate || write.kind == WriteKind::kCheck ||
-      table.needs_old_item()) {
+      table.needs_old_item() || is_metered(table)) {
     out.before = co_await find_item(out.table, row);
   }
   if (write.condition && !holds(*write.condition, out.before ? out.before->view() : Item().view())) {
@@ -303,6 +330,7 @@ Task<Written> Store::write(const Write& write) {
     }
   }
   replace(table, row, out.before ? &*out.before : nullptr, out.after ? &*out.after : nullptr, &out);
+  charge_write(out);
   co_return out;
 }
 

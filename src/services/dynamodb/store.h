@@ -25,6 +25,7 @@
 #include "kv/db.h"
 #include "services/dynamodb/legacy.h"
 #include "services/dynamodb/model.h"
+#include "services/dynamodb/throttle.h"
 
 namespace virga::dynamodb {
 
@@ -39,7 +40,7 @@ struct TableName {
 // Thread-safe. Shared by all Stores of the service, as is the clock that stream records are stamped with.
 class TableCache {
  public:
-  TableCache(kv::Db& db, const Clock& clock) : db_(db), clock_(clock) {}
+  TableCache(kv::Db& db, const Clock& clock) : db_(db), clock_(clock), throttle_(clock) {}
 
   // The table as the newest commit has it; null when that must be read.
   TablePtr current(const std::string& key) const;
@@ -49,6 +50,7 @@ class TableCache {
   // Every transaction calls this before it writes or erases the record.
   void change(kv::Txn& tx, const std::string& key);
   Time now() const { return clock_.now(); }
+  Throttle& throttle() { return throttle_; }
 
  private:
   struct Entry {
@@ -64,6 +66,7 @@ class TableCache {
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
   const Clock& clock_;
+  Throttle throttle_;
 };
 
 inline constexpr uint32_t kExpiryIndex = 0xFFFFFFFF;  // the number of the expiry index in backfills
@@ -159,6 +162,11 @@ class Store {
 
   Task<std::optional<Item>> find_item(TablePtr table, std::string row);
 
+  // Of tables that are held to their capacity: whether a request may begin, and what it took. Throws when it may not.
+  void admit_read(const Table& table, const Index* index = nullptr);
+  void admit_write(const Table& table);
+  void charge_read(const Table& table, const Index* index, double units);
+
   // Checks, reads, decides and writes. Fails with ValidationException and ResourceNotFoundException.
   Task<Written> write(const Write& write);
   // The rows of an item that changes from `before` to `after`: the item's own, those of indexes and of the expiry, and
@@ -169,6 +177,8 @@ class Store {
   void fill(const Table& table, uint32_t index, const Item& item);
 
  private:
+  void charge_write(const Written& written);
+
   kv::Reader& reader_;
   kv::Txn* tx_ = nullptr;
   TableCache& cache_;
