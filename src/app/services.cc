@@ -4,6 +4,7 @@
 #include <aws/cloudformation/model.h>
 #include <aws/dynamodb/model.h>
 #include <aws/dynamodbstreams/model.h>
+#include <aws/events/model.h>
 #include <aws/iam/model.h>
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
@@ -15,6 +16,7 @@
 #include "services/apigatewayv2/api.h"
 #include "services/cloudformation/api.h"
 #include "services/dynamodb/api.h"
+#include "services/events/api.h"
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
 #include "services/s3/api.h"
@@ -37,15 +39,17 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(dynamodb::make_dynamodbstreams(deps));
   cloud.add(sqs::make_sqs(deps));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
+  cloud.add(events::make_events(deps));
   cloud.add(cloudformation::make_cloudformation(deps));
 }
 
 std::vector<const wire::ServiceModel*> service_models() {
   return {&apigatewayv2::kModel, &cloudformation::kModel,
           &dynamodb::kModel,     &dynamodbstreams::kModel,
-          &iam::kModel,          &lambda::kModel,
-          &logs::kModel,         &s3::kModel,
-          &sqs::kModel,          &sts::kModel};
+          &events::kModel,       &iam::kModel,
+          &lambda::kModel,       &logs::kModel,
+          &s3::kModel,           &sqs::kModel,
+          &sts::kModel};
 }
 
 }  // namespace virga::app

@@ -1,0 +1,177 @@
+#include "services/events/router.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "kernel/context.h"
+#include "kernel/target_delivery.h"
+#include "services/events/limits.h"
+
+namespace virga::events {
+
+std::string envelope(const Envelope& e) {
+  std::string out;
+  JsonWriter w(out);
+  w.begin_object();
+  w.key("version");
+  w.string("0");
+  w.key("id");
+  w.string(e.id);
+  w.key("detail-type");
+  w.string(e.detail_type);
+  w.key("source");
+  w.string(e.source);
+  w.key("account");
+  w.string(e.account);
+  w.key("time");
+  w.string(iso8601(Time::from_seconds(e.time.seconds())));
+  w.key("region");
+  w.string(e.region);
+  w.key("resources");
+  w.raw(e.resources);
+  if (!e.replay.empty()) {
+    w.key("replay-name");
+    w.string(e.replay);
+  }
+  w.key("detail");
+  w.raw(e.detail);
+  w.end_object();
+  return out;
+}
+
+std::string bus_arn(const Home& home, std::string_view bus) {
+  return cat("arn:aws:events:", home.region, ":", home.account, ":event-bus/", bus);
+}
+
+std::string rule_arn(const Home& home, std::string_view bus, std::string_view rule) {
+  return cat("arn:aws:events:", home.region, ":", home.account, ":rule/", bus == "default" ? "" : cat(bus, "/"), rule);
+}
+
+Task<std::shared_ptr<const Router::View>> Router::view(kv::Txn& tx, const Home& home, const std::string& bus) {
+  const WriteStore store(tx, home);
+  const std::string name = cat(home.account, '/', home.region, '/', bus);
+  const std::string generation = co_await store.generation(bus);
+  {
+    std::lock_guard lock(mutex_);
+    const auto kept = views_.find(name);
+    if (kept != views_.end() && kept->second->generation == generation) co_return kept->second;
+  }
+  auto made = std::make_shared<View>();
+  made->generation = generation;
+  made->exists = bus == "default" || co_await store.find<BusRecord>(bus);
+  std::vector<kernel::EventPattern> patterns;
+  for (RuleRecord& rule : co_await store.list<RuleRecord>("", "", SIZE_MAX, bus)) {
+    if (!rule.enabled || rule.pattern.empty() || rule.targets.empty()) continue;
+    patterns.push_back(kernel::EventPattern::parse(rule.pattern));
+    made->rules.push_back(std::move(rule));
+  }
+  for (ArchiveRecord& archive : co_await store.list<ArchiveRecord>("", "", SIZE_MAX)) {
+    if (archive.bus != bus) continue;
+    if (!archive.pattern.empty()) {
+      patterns.push_back(kernel::EventPattern::parse(archive.pattern));
+      made->patterned.push_back(made->archives.size());
+    }
+    made->archives.push_back(std::move(archive));
+  }
+  made->machine = kernel::PatternMachine(patterns);
+  std::lock_guard lock(mutex_);
+  if (views_.size() >= kKeptBuses) views_.clear();
+  views_[name] = made;
+  co_return made;
+}
+
+Task<bool> Router::route(kv::Txn& tx, Home home, std::string bus, Event event) {
+  const auto here = co_await view(tx, home, bus);
+  if (!here->exists) co_return false;
+  if (here->rules.empty() && here->archives.empty()) co_return true;
+  kernel::PatternScratch scratch;
+  std::vector<uint32_t> matched;
+  here->machine.match(event.text, scratch, matched);
+  std::sort(matched.begin(), matched.end());
+  WriteStore store(tx, home);
+  for (const uint32_t index : matched) {
+    if (index < here->rules.size()) {
+      const RuleRecord& rule = here->rules[index];
+      if (!event.only.empty() &&
+          std::find(event.only.begin(), event.only.end(), rule_arn(home, bus, rule.name)) == event.only.end()) {
+        continue;
+      }
+      give(tx, home, rule, event);
+    } else if (event.replay.empty()) {
+      store.archive(here->archives[here->patterned[index - here->rules.size()]].name, event.ingested, event.text);
+    }
+  }
+  if (event.replay.empty()) {
+    for (const ArchiveRecord& archive : here->archives) {
+      if (archive.pattern.empty()) store.archive(archive.name, event.ingested, event.text);
+    }
+  }
+  co_return true;
+}
+
+void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const Event& event) {
+  const std::string arn = rule_arn(home, rule.bus, rule.name);
+  std::optional<Json> parsed;
+  const auto json = [&]() -> const Json& {
+    if (!parsed) parsed = Json::parse(event.text);
+    return *parsed;
+  };
+  for (const TargetRecord& target : rule.targets) {
+    const auto to = kernel::parse_arn(target.arn);
+    if (!to) continue;
+    kernel::TargetDelivery delivery;
+    delivery.target = target.arn;
+    delivery.input.trace = event.trace;
+    if (target.input) {
+      delivery.input.body = *target.input;
+    } else if (target.input_path) {
+      const auto part = at_path(json(), *target.input_path);
+      delivery.input.body = part ? part->dump() : "null";
+    } else if (target.input_template) {
+      delivery.input.body = fill_template(*target.input_template, target.input_paths, json(), event.text,
+                                          {arn, rule.name, event.ingested});
+    } else {
+      delivery.input.body = event.text;
+    }
+    if (to->service == "events" && to->resource.starts_with("event-bus/")) {
+      if (event.hops >= kMostHops) {
+        log_warning("events", "an event went round too many buses and is not passed on",
+                    {{"rule", arn}, {"event", event.id}});
+        continue;
+      }
+      delivery.input.body = event.text;
+      delivery.input.parameters = {{"Event", event.id}, {"Hops", cat(event.hops + 1)}};
+    } else if (to->service == "events") {
+      Json http = Json::object();
+      for (const std::string& value : target.path_values) http["Path"].push_back(value);
+      for (const auto& [key, value] : target.headers) http["Headers"][key] = value;
+      for (const auto& [key, value] : target.query) http["Query"][key] = value;
+      delivery.input.parameters["Http"] = http.dump();
+    } else if (to->service == "kinesis") {
+      const auto key = target.partition_key_path.empty() ? std::nullopt : at_path(json(), target.partition_key_path);
+      delivery.input.parameters["PartitionKey"] = !key ? event.id : key->is_string() ? key->as_string() : key->dump();
+    }
+    delivery.input.group = target.message_group;
+    delivery.account = home.account;
+    delivery.region = home.region;
+    delivery.service = "events.amazonaws.com";
+    delivery.role = target.role;
+    delivery.source_arn = arn;
+    delivery.retry = {target.retries.value_or(kMaxRetries), target.max_age.value_or(kMaxAge)};
+    if (!target.dead_letter.empty()) {
+      kernel::DeadLetter& letter = delivery.dead_letter;
+      letter.target = target.dead_letter;
+      letter.input.body = event.text;
+      letter.input.attributes["RULE_ARN"].value = arn;
+      letter.input.attributes["TARGET_ARN"].value = target.arn;
+      letter.input.attributes["ERROR_CODE"].value = "${code}";
+      letter.input.attributes["ERROR_MESSAGE"].value = "${message}";
+      letter.input.attributes["EXHAUSTED_RETRY_CONDITION"].value = "${condition}";
+      letter.input.attributes["RETRY_ATTEMPTS"].value = "${retries}";
+    }
+    deps_.targets.enqueue(tx, std::move(delivery));
+  }
+}
+
+}  // namespace virga::events

@@ -1,0 +1,33 @@
+// What a target is given of an event: all of it, a constant, a part, or a template filled with parts. Pure.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+#include "base/time.h"
+
+namespace virga::events {
+
+// The value at a path as EventBridge writes them: $.detail.items[0].name, $.detail['a b'], [*] for all of an array.
+// Nothing when the event has none.
+std::optional<Json> at_path(const Json& event, std::string_view path);
+bool is_path(std::string_view text);
+
+// Values that templates may name without a path.
+struct Surroundings {
+  std::string rule_arn, rule_name;
+  Time ingested;
+};
+
+// `<name>` stands for the value at paths[name]: as JSON outside quotes, as its text inside them. Objects inside quotes
+// lose their own quotes, as on AWS; a value that isn't there is an empty string.
+std::string fill_template(std::string_view text, const std::map<std::string, std::string>& paths, const Json& event,
+                          std::string_view event_text, const Surroundings& around);
+
+// JSON without the white space between its tokens.
+std::string compact(std::string_view json);
+
+}  // namespace virga::events

@@ -1,0 +1,54 @@
+#include "services/events/transform.h"
+
+#include <gtest/gtest.h>
+
+namespace virga::events {
+namespace {
+
+const Json kEvent = Json::parse(
+    R"({"id":"1","source":"s","detail":{"name":"A \"b\"","n":5,"ok":true,"none":null,"list":["x","y"],"o":{"k":"v"},)"
+    R"("items":[{"p":1},{"p":2}],"a b":1}})");
+
+std::string filled(std::string_view text) {
+  return fill_template(text,
+                       {{"name", "$.detail.name"},
+                        {"n", "$.detail.n"},
+                        {"ok", "$.detail.ok"},
+                        {"none", "$.detail.none"},
+                        {"list", "$.detail.list"},
+                        {"o", "$.detail.o"},
+                        {"gone", "$.detail.gone"}},
+                       kEvent, kEvent.dump(), {"arn:rule", "rule", Time::from_seconds(0)});
+}
+
+TEST(Transform, Paths) {
+  EXPECT_EQ(at_path(kEvent, "$.detail.items[1].p")->dump(), "2");
+  EXPECT_EQ(at_path(kEvent, "$.detail.items[*].p")->dump(), "[1,2]");
+  EXPECT_EQ(at_path(kEvent, "$.detail['a b']")->dump(), "1");
+  EXPECT_EQ(at_path(kEvent, "$")->dump(), kEvent.dump());
+  EXPECT_FALSE(at_path(kEvent, "$.detail.items[2]"));
+  EXPECT_FALSE(at_path(kEvent, "$.nothing.here"));
+  for (std::string_view bad : {"detail", "$.", "$.a[", "$.a[x]", "$x", "$..a"}) EXPECT_FALSE(is_path(bad)) << bad;
+}
+
+TEST(Transform, ValuesOutsideAndInsideQuotes) {
+  EXPECT_EQ(filled(R"({"a": <name>, "b": <n>, "c": <o>, "d": <list>, "e": <none>})"),
+            R"({"a": "A \"b\"", "b": 5, "c": {"k":"v"}, "d": ["x","y"], "e": null})");
+  EXPECT_EQ(filled(R"("<name> has <n>, <ok> and <o>, <list>")"), R"("A \"b\" has 5, true and {k:v}, [x,y]")");
+  EXPECT_EQ(filled(R"({"a": <gone>, "b": "<gone>"})"), R"({"a": "", "b": ""})");
+  EXPECT_EQ(filled(R"("a < b and <unknown> > c")"), R"("a < b and  > c")");
+}
+
+TEST(Transform, WhatSurroundsTheEvent) {
+  EXPECT_EQ(filled(R"("<aws.events.rule-arn> <aws.events.rule-name> <aws.events.event.ingestion-time>")"),
+            R"("arn:rule rule 1970-01-01T00:00:00Z")");
+  EXPECT_EQ(filled("<aws.events.event.json>"), kEvent.dump());
+  EXPECT_EQ(filled("<aws.events.event>"), R"({"id":"1","source":"s"})");
+}
+
+TEST(Transform, Compact) {
+  EXPECT_EQ(compact("{ \"a b\" : [1, 2.50 ,\"x \\\" y\" ]\n}"), R"({"a b":[1,2.50,"x \" y"]})");
+}
+
+}  // namespace
+}  // namespace virga::events
