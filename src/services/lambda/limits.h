@@ -19,11 +19,9 @@ inline constexpr int32_t kConcurrency = 1000;           // of an account and reg
 inline constexpr int32_t kUnreservedConcurrency = 100;  // that reservations must leave
 inline constexpr size_t kLogTail = 4096;                // bytes in X-Amz-Log-Result
 inline constexpr size_t kListPage = 50;
-inline constexpr int kAsyncAttempts = 3;
-// Asynchronous events run in timers, of which 256 run at a time: some are left for other functions, and for all else.
-inline constexpr int kMostAsync = 224;
-inline constexpr int kMostAsyncOfOne = 128;  // function
-inline constexpr auto kAsyncMaxAge = std::chrono::hours(6);
+// Asynchronous events that run at a time: of all functions before each gets but one, and of one function.
+inline constexpr size_t kMostAsync = 896;
+inline constexpr size_t kMostAsyncOfOne = 128;
 inline constexpr auto kInstanceLife = std::chrono::minutes(50);  // its credentials live an hour
 inline constexpr size_t kMostIdle = 64;                          // idle instances kept, all functions together
 

@@ -173,6 +173,7 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   out.code_sha256 = base64_of_hex(record.code_sha256);
   out.version = version_name(record.version);
   if (!record.environment.empty()) out.environment = EnvironmentResponse{record.environment, {}};
+  if (!record.dead_letter.empty()) out.dead_letter_config = DeadLetterConfig{record.dead_letter};
   TracingMode tracing;
   if (from_string(record.tracing, tracing)) out.tracing_config = TracingConfigResponse{tracing};
   out.revision_id = record.revision;

@@ -21,8 +21,6 @@ void check_served(const In& in) {
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
   if (in.image_config) not_served("ImageConfig");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
-  if (in.dead_letter_config && in.dead_letter_config->target_arn && !in.dead_letter_config->target_arn->empty())
-    not_served("DeadLetterConfig");
   if (in.snap_start && in.snap_start->apply_on == SnapStartApplyOn::PublishedVersions) not_served("SnapStart");
   if (in.capacity_provider_config) not_served("CapacityProviderConfig");
   if (in.durable_config) not_served("DurableConfig");
@@ -48,6 +46,7 @@ void apply(VersionRecord& record, const In& in) {
     check_environment(record.environment);
   }
   if (in.tracing_config && in.tracing_config->mode) record.tracing = to_string(*in.tracing_config->mode);
+  if (in.dead_letter_config) record.dead_letter = in.dead_letter_config->target_arn.value_or("");
   if (in.logging_config && in.logging_config->log_group) record.log_group = *in.logging_config->log_group;
 }
 
@@ -76,6 +75,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     }
   }
   co_await check_role(ctx, record.role);
+  if (!record.dead_letter.empty()) co_await check_destination(ctx, record.role, record.dead_letter, true);
   if (in.layers) record.layers = co_await find_layers(ctx, *in.layers);
   const Code code = co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
   record.code = code.ref;
@@ -205,6 +205,10 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     sandboxes_.expect(std::string(to_string(*in.runtime)), static_cast<uint32_t>(in.memory_size.value_or(128)));
   }
   if (in.role) co_await check_role(ctx, *in.role);
+  if (in.dead_letter_config && !in.dead_letter_config->target_arn.value_or("").empty()) {
+    const Call call = co_await route(ctx, {id.account, id.region, id.name, {}});
+    co_await check_destination(ctx, in.role.value_or(call.version->role), *in.dead_letter_config->target_arn, true);
+  }
   std::vector<LayerUse> layers;
   if (in.layers) layers = co_await find_layers(ctx, *in.layers);
   const std::string revision = uuid();

@@ -57,7 +57,7 @@ LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, 
         const InvocationResponse response = co_await deps_.cloud.call<op::Invoke>(ctx, std::move(request));
         co_return response.payload.value_or("");
       });
-  deps_.timers.on("lambda.async", [this](kernel::Timer timer) { return run_async(std::move(timer)); });
+  serve_async();
 }
 
 const wire::ServiceModel& LambdaService::model() const { return kModel; }
@@ -77,6 +77,21 @@ void LambdaService::operations(kernel::OpTable& t) {
   t.add<op::UpdateFunctionConfiguration>(this, &S::update_function_configuration)
       .resource(by_function<UpdateFunctionConfigurationRequest>);
   t.add<op::DeleteFunction>(this, &S::delete_function).resource(by_function<DeleteFunctionRequest>);
+
+  t.add<op::PutFunctionEventInvokeConfig>(this, &S::put_function_event_invoke_config)
+      .resource(by_function<PutFunctionEventInvokeConfigRequest>);
+  t.add<op::UpdateFunctionEventInvokeConfig>(this, &S::update_function_event_invoke_config)
+      .resource(by_function<UpdateFunctionEventInvokeConfigRequest>);
+  t.add<op::GetFunctionEventInvokeConfig>(this, &S::get_function_event_invoke_config)
+      .resource(by_function<GetFunctionEventInvokeConfigRequest>);
+  t.add<op::DeleteFunctionEventInvokeConfig>(this, &S::delete_function_event_invoke_config)
+      .resource(by_function<DeleteFunctionEventInvokeConfigRequest>);
+  t.add<op::ListFunctionEventInvokeConfigs>(this, &S::list_function_event_invoke_configs)
+      .resource(by_function<ListFunctionEventInvokeConfigsRequest>);
+  t.add<op::PutFunctionRecursionConfig>(this, &S::put_function_recursion_config)
+      .resource(by_function<PutFunctionRecursionConfigRequest>);
+  t.add<op::GetFunctionRecursionConfig>(this, &S::get_function_recursion_config)
+      .resource(by_function<GetFunctionRecursionConfigRequest>);
 
   t.add<op::GetAccountSettings>(this, &S::get_account_settings);
   t.add<op::PutFunctionConcurrency>(this, &S::put_function_concurrency)

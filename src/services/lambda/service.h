@@ -9,8 +9,9 @@
 #include "kernel/context.h"
 #include "kernel/deps.h"
 #include "kernel/service.h"
-#include "kernel/timers.h"
+#include "kernel/target_delivery.h"
 #include "services/lambda/api.h"
+#include "services/lambda/async.h"
 #include "services/lambda/catalog.h"
 #include "services/lambda/code_cache.h"
 #include "services/lambda/invoker.h"
@@ -79,8 +80,39 @@ class LambdaService final : public kernel::Service {
   // ops_invoke.cc
   Task<InvocationResponse> invoke(Ctx& ctx, const InvocationRequest& in);
   Task<Call> route(Ctx& ctx, const FunctionId& id);
-  Task<void> run_async(kernel::Timer timer);
-  class AsyncTurn;
+
+  // ops_async.cc
+  void serve_async();
+  // Accepted when it returns: it will be run, whatever happens to this process.
+  Task<void> enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context);
+  Task<kernel::Verdict> run_async(kernel::Attempt attempt);
+  Task<kernel::Verdict> finish_async(Ctx& ctx, AsyncEvent event, Attempted attempted, std::string_view condition,
+                                     FunctionId id, EventInvokeRecord config,
+                                     std::shared_ptr<const VersionRecord> version);
+  // Gives the call the trace header that its function sees. Fails with RecursiveInvocationException when `trace`, that
+  // of the event, has been through the function too often.
+  Task<void> follow_trace(const Ctx& ctx, Call& call, std::string_view trace);
+  // Fails with InvalidParameterValueException unless events can go there with the function's role.
+  Task<void> check_destination(Ctx& ctx, std::string role, std::string destination, bool dead_letter);
+
+  // ops_event_invoke_config.cc
+  Task<op::PutFunctionEventInvokeConfig::Output> put_function_event_invoke_config(
+      Ctx& ctx, const PutFunctionEventInvokeConfigRequest& in);
+  Task<op::UpdateFunctionEventInvokeConfig::Output> update_function_event_invoke_config(
+      Ctx& ctx, const UpdateFunctionEventInvokeConfigRequest& in);
+  Task<op::GetFunctionEventInvokeConfig::Output> get_function_event_invoke_config(
+      Ctx& ctx, const GetFunctionEventInvokeConfigRequest& in);
+  Task<op::DeleteFunctionEventInvokeConfig::Output> delete_function_event_invoke_config(
+      Ctx& ctx, const DeleteFunctionEventInvokeConfigRequest& in);
+  Task<ListFunctionEventInvokeConfigsResponse> list_function_event_invoke_configs(
+      Ctx& ctx, const ListFunctionEventInvokeConfigsRequest& in);
+  Task<op::PutFunctionRecursionConfig::Output> put_function_recursion_config(
+      Ctx& ctx, const PutFunctionRecursionConfigRequest& in);
+  Task<op::GetFunctionRecursionConfig::Output> get_function_recursion_config(
+      Ctx& ctx, const GetFunctionRecursionConfigRequest& in);
+  template <class Out, class In>
+  Task<Out> set_event_invoke_config(Ctx& ctx, const In& in, bool whole);
+  Task<void> check_destinations(Ctx& ctx, FunctionId id, std::string on_success, std::string on_failure);
 
   // code.cc
   struct Code {
@@ -105,9 +137,6 @@ class LambdaService final : public kernel::Service {
   Catalog catalog_;
   CodeCache code_;
   Invoker invoker_;
-  std::mutex async_mutex_;
-  int async_running_ = 0;
-  std::map<std::string, int, std::less<>> async_of_;  // by function ARN, of those that run
 };
 
 }  // namespace virga::lambda

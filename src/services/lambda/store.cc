@@ -78,6 +78,14 @@ Task<std::vector<AliasRecord>> Store::list_aliases(std::string function, std::st
 Task<std::optional<PolicyRecord>> Store::find_policy(std::string function, std::string qualifier) const {
   return find<PolicyRecord>(reader_, text_key("p", function, qualifier));
 }
+Task<std::optional<EventInvokeRecord>> Store::find_event_invoke(std::string function, std::string qualifier) const {
+  return find<EventInvokeRecord>(reader_, text_key("e", function, qualifier));
+}
+Task<std::vector<EventInvokeRecord>> Store::list_event_invokes(std::string function, std::string after,
+                                                               size_t limit) const {
+  return list<EventInvokeRecord>(
+      reader_, following(key("e", function), after.empty() ? "" : text_key("e", function, after)), limit);
+}
 Task<std::optional<LayerRecord>> Store::find_layer(std::string name) const {
   return find<LayerRecord>(reader_, key("n", name));
 }
@@ -159,6 +167,9 @@ void WriteStore::put_policy(const std::string& function, const std::string& qual
   changed(function);
   tx_.put(text_key("p", function, qualifier), kv::encode(record));
 }
+void WriteStore::put_event_invoke(const std::string& function, const EventInvokeRecord& record) {
+  tx_.put(text_key("e", function, record.qualifier), kv::encode(record));
+}
 void WriteStore::put_layer(const LayerRecord& record) { tx_.put(key("n", record.name), kv::encode(record)); }
 void WriteStore::put_layer_version(const std::string& layer, const LayerVersionRecord& record) {
   tx_.put(version_key("l", layer, record.version), kv::encode(record));
@@ -170,19 +181,24 @@ void WriteStore::erase_function(const std::string& name) {
   changed(name);
   tx_.erase(key("f", name));
   put_reserved(name, std::nullopt);
-  for (const std::string_view kind : {"v", "a", "p", "c"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
+  for (const std::string_view kind : {"v", "a", "p", "c", "e"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
 }
 void WriteStore::erase_version(const std::string& function, uint64_t version) {
   changed(function);
   tx_.erase(version_key("v", function, version));
+  erase_event_invoke(function, std::to_string(version));
 }
 void WriteStore::erase_alias(const std::string& function, const std::string& alias) {
   changed(function);
   tx_.erase(text_key("a", function, alias));
+  erase_event_invoke(function, alias);
 }
 void WriteStore::erase_policy(const std::string& function, const std::string& qualifier) {
   changed(function);
   tx_.erase(text_key("p", function, qualifier));
+}
+void WriteStore::erase_event_invoke(const std::string& function, const std::string& qualifier) {
+  tx_.erase(text_key("e", function, qualifier));
 }
 void WriteStore::erase_layer_version(const std::string& layer, uint64_t version) {
   tx_.erase(version_key("l", layer, version));

@@ -21,9 +21,10 @@ struct FunctionRecord {
   uint64_t last_version = 0;  // highest published
   std::optional<int32_t> reserved_concurrency;
   std::map<std::string, std::string> tags;
+  bool may_recurse = false;  // a loop that it is part of goes on
   template <class A>
   void fields(A& a) {
-    a(1, name), a(2, last_version), a(3, reserved_concurrency), a(4, tags);
+    a(1, name), a(2, last_version), a(3, reserved_concurrency), a(4, tags), a(10, may_recurse);
   }
 };
 
@@ -54,12 +55,13 @@ struct VersionRecord {
   std::string tracing = "PassThrough";
   std::string log_group;  // empty: /aws/lambda/<name>
   std::string log_format = "Text";
+  std::string dead_letter;  // ARN of a queue or topic for events that failed; empty: none
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
     a(9, environment), a(10, layers), a(11, code), a(12, code_sha256), a(13, code_size), a(14, modified),
         a(15, revision);
-    a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format);
+    a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format), a(20, dead_letter);
   }
 };
 
@@ -79,6 +81,18 @@ struct PolicyRecord {
   template <class A>
   void fields(A& a) {
     a(1, document), a(2, revision);
+  }
+};
+
+// How events for a function, version or alias are run asynchronously.
+struct EventInvokeRecord {
+  std::string qualifier;
+  std::optional<int32_t> retries, max_age;  // of its errors; seconds
+  std::string on_success, on_failure;       // ARNs; empty: none
+  Time modified;
+  template <class A>
+  void fields(A& a) {
+    a(1, qualifier), a(2, retries), a(3, max_age), a(4, on_success), a(5, on_failure), a(6, modified);
   }
 };
 
@@ -135,6 +149,8 @@ class Store {
   Task<std::vector<ProvisionedRecord>> list_provisioned(std::string function) const;  // of all when empty
   // What reservations and provisioned instances take of the account's concurrency.
   Task<int32_t> set_aside(std::string but_function = {}) const;
+  Task<std::optional<EventInvokeRecord>> find_event_invoke(std::string function, std::string qualifier) const;
+  Task<std::vector<EventInvokeRecord>> list_event_invokes(std::string function, std::string after, size_t limit) const;
   Task<std::optional<LayerRecord>> find_layer(std::string name) const;
   Task<std::vector<LayerRecord>> list_layers(std::string after, size_t limit) const;
   Task<std::optional<LayerVersionRecord>> find_layer_version(std::string layer, uint64_t version) const;
@@ -166,13 +182,15 @@ class WriteStore : public Store {
   void put_reserved(const std::string& function, std::optional<int32_t> reserved);
   void put_provisioned(const ProvisionedRecord& record);
   void erase_provisioned(const std::string& function, const std::string& qualifier);
+  void put_event_invoke(const std::string& function, const EventInvokeRecord& record);
   void put_layer(const LayerRecord& record);
   void put_layer_version(const std::string& layer, const LayerVersionRecord& record);
   void put_layer_policy(const std::string& layer, uint64_t version, const PolicyRecord& record);
-  void erase_function(const std::string& name);  // with versions, aliases and policies
+  void erase_function(const std::string& name);  // with all that is kept by its name
   void erase_version(const std::string& function, uint64_t version);
   void erase_alias(const std::string& function, const std::string& alias);
   void erase_policy(const std::string& function, const std::string& qualifier);
+  void erase_event_invoke(const std::string& function, const std::string& qualifier);
   void erase_layer_version(const std::string& layer, uint64_t version);
   void erase_layer_policy(const std::string& layer, uint64_t version);
 

@@ -250,6 +250,19 @@ Task<ObjectRecord> S3Service::require_object(Ctx& ctx, kv::Reader& reader, Bucke
   co_return no_such_key(key);
 }
 
-std::unique_ptr<kernel::Service> make_s3(kernel::Deps& deps) { return std::make_unique<S3Service>(deps); }
+std::unique_ptr<kernel::Service> make_s3(kernel::Deps& deps) {
+  // An event for a bucket's ARN is an object, under the key that its sender gives.
+  deps.cloud.accept("s3", [&deps](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
+    PutObjectRequest request;
+    request.bucket = target.resource;
+    request.key = input.parameters["Key"];
+    if (input.parameters.contains("ContentType")) request.content_type = input.parameters["ContentType"];
+    request.content_length = static_cast<int64_t>(input.body.size());
+    request.body = body_of(std::move(input.body));
+    co_await deps.cloud.call<op::PutObject>(ctx, std::move(request));
+    co_return "";
+  });
+  return std::make_unique<S3Service>(deps);
+}
 
 }  // namespace virga::s3
