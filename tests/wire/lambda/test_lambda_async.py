@@ -1,0 +1,194 @@
+"""Asynchronous invocation: its configuration, and what becomes of events that succeed, fail, loop or can't run."""
+
+import json
+import time
+
+import pytest
+from support import Functions, error_code, eventually
+
+ECHO = "def handler(event, context):\n    return event"
+FAILS = "def handler(event, context):\n    raise ValueError('not today')"
+PRINTS = "import json\ndef handler(event, context):\n    print('got ' + json.dumps(event))"
+
+
+def lines(server, function):
+    logs = server.client("logs")
+    try:
+        return [e["message"].strip() for e in logs.filter_log_events(logGroupName="/aws/lambda/" + function)["events"]]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+
+
+def records(server, function):
+    """What a function that prints its events was given."""
+    return [json.loads(line[4:]) for line in lines(server, function) if line.startswith("got ")]
+
+
+@pytest.fixture
+def bucket(virga, name):
+    s3 = virga.client("s3")
+    s3.create_bucket(Bucket=name)
+    yield name
+    for object in s3.list_objects_v2(Bucket=name).get("Contents", []):
+        s3.delete_object(Bucket=name, Key=object["Key"])
+    s3.delete_bucket(Bucket=name)
+
+
+def in_bucket(virga, bucket):
+    s3 = virga.client("s3")
+    keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+    return {key: json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read()) for key in keys}
+
+
+def send(functions, name, payload=b"{}", **options):
+    answer = functions.client.invoke(FunctionName=name, InvocationType="Event", Payload=payload, **options)
+    assert answer["StatusCode"] == 202
+    return answer["ResponseMetadata"]["RequestId"]
+
+
+ANYTHING = [{"Effect": "Allow", "Action": ["lambda:*", "s3:*"], "Resource": "*"}]
+
+
+# Put replaces, update changes what it names, get and delete need one; each qualifier has its own.
+def test_configuration(functions):
+    client = functions.client
+    name = functions.make(ECHO, Publish=True)
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    arn = client.get_function_configuration(FunctionName=name)["FunctionArn"]
+    assert error_code(client.get_function_event_invoke_config, FunctionName=name) == (
+        "ResourceNotFoundException", f"The function {arn}:$LATEST doesn't have an EventInvokeConfig")
+    assert error_code(client.update_function_event_invoke_config, FunctionName=name, MaximumRetryAttempts=1)[0] == "ResourceNotFoundException"
+    assert error_code(client.put_function_event_invoke_config, FunctionName=name) == (
+        "InvalidParameterValueException", "You must specify at least one of error handling or destination setting.")
+    put = client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=1, MaximumEventAgeInSeconds=90)
+    assert put["FunctionArn"] == arn + ":$LATEST"
+    assert put["DestinationConfig"] == {"OnSuccess": {}, "OnFailure": {}}
+    client.update_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    got = client.get_function_event_invoke_config(FunctionName=name)
+    assert (got["MaximumRetryAttempts"], got["MaximumEventAgeInSeconds"]) == (0, 90)
+    client.put_function_event_invoke_config(FunctionName=name, Qualifier="live", MaximumRetryAttempts=2)
+    client.put_function_event_invoke_config(FunctionName=name + ":1", MaximumRetryAttempts=2)
+    client.put_function_event_invoke_config(FunctionName=name, MaximumEventAgeInSeconds=60)
+    assert "MaximumRetryAttempts" not in client.get_function_event_invoke_config(FunctionName=name)
+    pages = client.get_paginator("list_function_event_invoke_configs").paginate(FunctionName=name, PaginationConfig={"PageSize": 2})
+    listed = [c["FunctionArn"] for page in pages for c in page["FunctionEventInvokeConfigs"]]
+    assert listed == [arn + ":$LATEST", arn + ":1", arn + ":live"]
+    client.delete_function_event_invoke_config(FunctionName=name, Qualifier="live")
+    assert error_code(client.delete_function_event_invoke_config, FunctionName=name, Qualifier="live")[0] == "ResourceNotFoundException"
+    client.delete_alias(FunctionName=name, Name="live")
+    assert error_code(client.put_function_event_invoke_config, FunctionName=name, Qualifier="live", MaximumRetryAttempts=1)[0] == "ResourceNotFoundException"
+
+
+# A destination must be of a kind that there is, not the function itself, and one that the role may send to.
+def test_destinations_are_checked(functions):
+    client = functions.client
+    name, other = functions.make(ECHO), functions.make(ECHO)
+    arn = client.get_function_configuration(FunctionName=name)["FunctionArn"]
+    other_arn = client.get_function_configuration(FunctionName=other)["FunctionArn"]
+
+    def refusal(**config):
+        code, message = error_code(client.put_function_event_invoke_config, FunctionName=name, DestinationConfig=config)
+        assert code == "InvalidParameterValueException"
+        return message
+
+    assert refusal(OnSuccess={"Destination": arn}) == "You can't specify the function as a destination for itself."
+    assert refusal(OnSuccess={"Destination": "arn:aws:s3:::b"}).endswith(" is invalid.")
+    assert refusal(OnFailure={"Destination": other_arn}) == (
+        f"The function's execution role does not have permissions to call InvokeFunction on {other_arn}")
+    assert "kinesis" in refusal(OnFailure={"Destination": "arn:aws:kinesis:us-east-1:000000000000:stream/s"})
+
+
+# A success goes to the function that is its destination, with the request and the answer in the record.
+def test_success(virga, functions):
+    role = functions.make_role(ANYTHING)
+    name, sink = functions.make(ECHO, Role=role), functions.make(PRINTS)
+    arn = functions.client.get_function_configuration(FunctionName=sink)["FunctionArn"]
+    functions.client.put_function_event_invoke_config(FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn}})
+    request = send(functions, name, b'{"n": [1, "two"]}')
+    record = eventually(lambda: records(virga, sink))[0]
+    assert record["version"] == "1.0"
+    assert record["requestContext"] == {
+        "requestId": request, "functionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}:$LATEST",
+        "condition": "Success", "approximateInvokeCount": 1}
+    assert record["requestPayload"] == record["responsePayload"] == {"n": [1, "two"]}
+    assert record["responseContext"] == {"statusCode": 200, "executedVersion": "$LATEST"}
+
+
+# A failure goes to the bucket that is its destination once the retries are used up.
+def test_failure(virga, functions, bucket):
+    name = functions.make(FAILS, Role=functions.make_role(ANYTHING))
+    functions.client.put_function_event_invoke_config(
+        FunctionName=name, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": f"arn:aws:s3:::{bucket}"}})
+    request = send(functions, name, b'{"n": 1}')
+    (key, record), = eventually(lambda: in_bucket(virga, bucket)).items()
+    assert key.startswith(f"aws/lambda/async/{name}/")
+    assert record["requestContext"]["condition"] == "RetriesExhausted"
+    assert record["requestContext"]["requestId"] == request
+    assert record["responseContext"]["functionError"] == "Unhandled"
+    assert record["responsePayload"]["errorMessage"] == "not today"
+
+
+# An event that would be too old by its retry fails at once; one for a function that is switched off isn't tried.
+def test_age_and_zero_concurrency(virga, functions, bucket):
+    name = functions.make(FAILS, Role=functions.make_role(ANYTHING))
+    functions.client.put_function_event_invoke_config(
+        FunctionName=name, MaximumEventAgeInSeconds=60, DestinationConfig={"OnFailure": {"Destination": f"arn:aws:s3:::{bucket}"}})
+    send(functions, name)
+    context = list(eventually(lambda: in_bucket(virga, bucket)).values())[0]["requestContext"]
+    assert (context["condition"], context["approximateInvokeCount"]) == ("EventAgeExceeded", 1)
+    functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    send(functions, name)
+    found = eventually(lambda: len(in_bucket(virga, bucket)) == 2 and in_bucket(virga, bucket))
+    contexts = [r["requestContext"] for r in found.values()]
+    assert ("ZeroReservedConcurrency", 0) in [(c["condition"], c["approximateInvokeCount"]) for c in contexts]
+
+
+# A throttled event waits in the queue until there is room.
+def test_throttled_events_run_later(virga, functions):
+    name = functions.make("import time\ndef handler(event, context):\n    time.sleep(0.4)\n    print('did', event['n'])")
+    functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    for n in range(3):
+        send(functions, name, b'{"n": %d}' % n)
+    eventually(lambda: {f"did {n}" for n in range(3)} <= set(lines(virga, name)), 20)
+
+
+# Functions that hang don't keep others from their events.
+def test_slow_functions_do_not_delay_others(virga, functions):
+    slow = [functions.make("import time\ndef handler(event, context):\n    time.sleep(6)") for _ in range(2)]
+    quick = functions.make("def handler(event, context):\n    print('did', event['n'])")
+    functions.call(quick, {"n": "warm"})
+    for name in slow:
+        functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=5)
+        for _ in range(60):
+            send(functions, name)
+    began = time.monotonic()
+    for n in range(10):
+        send(functions, quick, b'{"n": %d}' % n)
+    eventually(lambda: {f"did {n}" for n in range(10)} <= set(lines(virga, quick)), 5)
+    assert time.monotonic() - began < 5
+
+
+# A function that calls itself is stopped after sixteen runs for one event; unless it may.
+@pytest.mark.parametrize("kind", ["Event", "RequestResponse"])
+def test_a_loop_is_stopped(virga, functions, kind):
+    code = f"""import boto3, json
+def handler(event, context):
+    print('run', event['n'])
+    client = boto3.client('lambda')
+    if event['n'] < 25:
+        answer = client.invoke(FunctionName=context.function_name, InvocationType='{kind}', Payload=json.dumps({{'n': event['n'] + 1}}))
+"""
+    name = functions.make(code, Role=functions.make_role(ANYTHING), Timeout=60, MemorySize=256)
+    send(functions, name, b'{"n": 1}')
+    eventually(lambda: "run 16" in lines(virga, name), 60)
+    time.sleep(0.5)
+    assert "run 17" not in lines(virga, name)
+    if kind == "RequestResponse":
+        assert any("RecursiveInvocationException" in line for line in lines(virga, name))
+
+
+def test_dead_letter_config_is_checked(functions):
+    client = functions.client
+    name = functions.make(ECHO)
+    assert error_code(client.update_function_configuration, FunctionName=name,
+                      DeadLetterConfig={"TargetArn": "arn:aws:s3:::bucket"})[0] == "InvalidParameterValueException"
