@@ -192,3 +192,56 @@ def test_dead_letter_config_is_checked(functions):
     name = functions.make(ECHO)
     assert error_code(client.update_function_configuration, FunctionName=name,
                       DeadLetterConfig={"TargetArn": "arn:aws:s3:::bucket"})[0] == "InvalidParameterValueException"
+
+
+@pytest.fixture
+def queue(virga, name):
+    """A queue's URL and ARN."""
+    sqs = virga.client("sqs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    yield url, sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sqs.delete_queue(QueueUrl=url)
+
+
+def receive(virga, url):
+    """One message, waited for."""
+    found = virga.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=10, MessageAttributeNames=["All"])
+    return found["Messages"][0]
+
+
+SENDS = [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}]
+
+
+# The dead-letter queue gets the event itself, and what happened in attributes. Its permission is asked for beforehand.
+def test_dead_letter_queue(virga, functions, queue):
+    url, arn = queue
+    assert error_code(functions.make, FAILS, DeadLetterConfig={"TargetArn": arn}) == (
+        "InvalidParameterValueException", "The provided execution role does not have permissions to call SendMessage on SQS")
+    name = functions.make(FAILS, Role=functions.make_role(SENDS), DeadLetterConfig={"TargetArn": arn})
+    assert functions.client.get_function_configuration(FunctionName=name)["DeadLetterConfig"] == {"TargetArn": arn}
+    functions.client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
+    request = send(functions, name, b'{"n": 1}')
+    message = receive(virga, url)
+    assert message["Body"] == '{"n": 1}'
+    attributes = {key: (value["DataType"], value["StringValue"]) for key, value in message["MessageAttributes"].items()}
+    assert attributes == {"RequestID": ("String", request), "ErrorCode": ("Number", "200"), "ErrorMessage": ("String", "not today")}
+
+
+# Both a destination and a dead-letter queue are served; a permission taken away meanwhile loses only the record.
+def test_queue_as_destination(virga, functions, queue):
+    url, arn = queue
+    name = functions.make(ECHO, Role=functions.make_role(SENDS))
+    functions.client.put_function_event_invoke_config(
+        FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn}, "OnFailure": {"Destination": arn}})
+    send(functions, name, b'"hello"')
+    record = json.loads(receive(virga, url)["Body"])
+    assert record["requestContext"]["condition"] == "Success"
+    assert record["responsePayload"] == "hello"
+    iam = virga.client("iam")
+    role = functions.client.get_function_configuration(FunctionName=name)["Role"].split("/")[-1]
+    iam.delete_role_policy(RoleName=role, PolicyName="more")
+    send(functions, name, b'"unseen"')
+    iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": SENDS}))
+    time.sleep(0.3)
+    send(functions, name, b'"seen"')
+    assert json.loads(receive(virga, url)["Body"])["responsePayload"] in ("seen", "unseen")

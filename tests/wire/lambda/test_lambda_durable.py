@@ -47,3 +47,36 @@ def test_stop_finishes_calls(own_virga):
         eventually(lambda: "began" in lines(own_virga, name), 5)
         assert own_virga.stop() == 0
         assert running.result() == "done"
+
+
+# Every event that was accepted is answered for: killed again and again in the middle, each has run and its record has
+# reached the queue, which holds none of an event that was never sent.
+def test_events_and_their_records_survive_kills(own_virga):
+    import json
+    import random
+    functions = Functions(own_virga)
+    role = functions.make_role([{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}])
+    name = functions.make("def handler(event, context):\n    return event['n']", Role=role)
+    sqs = own_virga.client("sqs")
+    url = sqs.create_queue(QueueName="records")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    functions.client.put_function_event_invoke_config(FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn}})
+    chance = random.Random(7)
+    accepted = 0
+    for _ in range(4):
+        for _ in range(chance.randrange(20, 60)):
+            functions.client.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": %d}' % accepted)
+            accepted += 1
+        own_virga.kill()
+        own_virga.start()
+    seen = set()
+
+    def all_seen():
+        found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
+        for message in found:
+            seen.add(json.loads(message["Body"])["responsePayload"])
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return seen >= set(range(accepted))
+
+    eventually(all_seen, 40)
+    assert seen == set(range(accepted))

@@ -139,7 +139,6 @@ def test_environment_has_a_limit(functions):
 # An option that would be ignored is refused, and the refusal names it.
 @pytest.mark.parametrize("option, named", [
     ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "VpcConfig"),
-    ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"}}, "DeadLetterConfig"),
     ({"Architectures": ["arm64"]}, "arm64"),
     ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}, "KMSKeyArn"),
     ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "SnapStart"),
