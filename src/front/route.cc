@@ -56,6 +56,12 @@ std::string parameter(std::string_view form, std::string_view name) {
   return {};
 }
 
+// "/<account>/<name>": where a queue's requests go.
+bool is_queue_path(std::string_view path) {
+  const std::vector<std::string_view> parts = split(path, '/');
+  return parts.size() == 3 && parts[1].size() == 12 && parse_int(parts[1]) && !parts[2].empty();
+}
+
 }  // namespace
 
 Router::Router(const kernel::Cloud& cloud) : cloud_(cloud) {
@@ -204,6 +210,11 @@ const ServiceModel* Router::by_content(const HttpRequest& request) const {
     if (rest_.at(model).find(request.method, request.path, request.query, request.headers)) return model;
   }
   const bool form = request.headers.get("content-type").starts_with("application/x-www-form-urlencoded");
+  if ((form || !parameter(request.query, "Action").empty()) && is_queue_path(request.path)) {
+    for (const ServiceModel* model : models_) {
+      if (model->id == "sqs") return model;
+    }
+  }
   if (form && request.method == "POST" && request.path == "/") {
     for (const ServiceModel* model : models_) {
       if (model->id == "sts") return model;  // the one query service with operations that need no signature

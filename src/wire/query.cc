@@ -224,6 +224,10 @@ void read_query_input(Protocol protocol, const OperationModel& op, const HttpReq
   if (parameters->size() > kMostParameters) throw BadInput{"The request has too many parameters"};
   Node root;
   for (const auto& [name, value] : *parameters) insert(root, name, value);
+  // A queue's URL is where its requests go; the form need not repeat it.
+  if (op.service->id == "sqs" && request.path.size() > 1 && !root.child("QueueUrl")) {
+    insert(root, "QueueUrl", request.path);
+  }
   FormReader(protocol, findings).structure(root, *op.input->structure, input, Path());
 }
 

@@ -47,4 +47,31 @@ Task<bool> DeadLetters::take(const StoredMessage& message, int64_t receives, Tim
   co_return co_await transfer_.add(*target, std::move(moved));
 }
 
+Task<bool> Moves::begin(ReceiveJob& job) {
+  job.moved = 0;
+  job.stuck = false;
+  const auto bytes = co_await tx_.get(job.move_task);
+  if (!bytes) co_return false;
+  task_ = kv::decode<MoveTask>(*bytes);
+  co_return task_.status == "RUNNING";
+}
+
+Task<bool> Moves::take(ReceiveJob& job, StoredMessage message) {
+  const auto to = queue_of_arn(task_.destination.empty() ? message.dead_letter_from : task_.destination);
+  message.dead_letter_from.clear();
+  message.received = 0;
+  if (!to || !co_await transfer_.add(*to, std::move(message))) {
+    job.stuck = true;
+    co_return false;
+  }
+  job.moved += 1;
+  co_return true;
+}
+
+void Moves::finish(const ReceiveJob& job) {
+  if (job.moved == 0) return;
+  task_.moved += static_cast<int64_t>(job.moved);
+  tx_.put(job.move_task, kv::encode(task_));
+}
+
 }  // namespace virga::sqs

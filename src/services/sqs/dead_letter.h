@@ -43,6 +43,22 @@ class DeadLetters {
   const QueueName& source_;
 };
 
+// Moves messages on behalf of a MoveTask, and keeps its count.
+class Moves {
+ public:
+  Moves(kv::Txn& tx, const Work& work, const QueueRecord& queue, Time now) : tx_(tx), transfer_(tx, work, queue, now) {}
+  // Loads the task; false when it isn't running any more.
+  Task<bool> begin(ReceiveJob& job);
+  // True when the message is where the task wants it; its rows here are the caller's to erase.
+  Task<bool> take(ReceiveJob& job, StoredMessage message);
+  void finish(const ReceiveJob& job);
+
+ private:
+  kv::Txn& tx_;
+  Transfer transfer_;
+  MoveTask task_;
+};
+
 // fifo.cc: appends to a FIFO queue; answers its sequence.
 Task<uint64_t> append_fifo(kv::Txn& tx, const QueueRecord& queue, Tally& tally, std::string group, std::string bytes,
                            Time due);

@@ -104,7 +104,7 @@ void Desk::settle(size_t lane, const std::vector<Job*>& batch, const Result<Work
       if (!result) job->failure = result.error();
       auto* receive = job->kind == Job::Kind::kReceive ? static_cast<ReceiveJob*>(job) : nullptr;
       receives |= receive != nullptr;
-      const bool empty = result && receive && receive->items.empty() && !receive->refused;
+      const bool empty = result && receive && receive->items.empty() && !receive->refused && receive->move_task.empty();
       if (empty && result->again && !stopped_) {
         lanes_[lane].waiting.push_front(job);
       } else if (empty && receive->until > now && parked_.size() < kMostPolls && !stopped_) {

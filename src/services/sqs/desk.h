@@ -51,6 +51,7 @@ struct ReceiveJob : Job {
   std::optional<int32_t> visibility;  // seconds
   std::string attempt;                // FIFO
   SteadyTime until;                   // waits for a message until then
+  std::string move_task;              // the key of a MoveTask: messages go where it says instead of to a caller
   struct Item {
     StoredMessage message;
     int64_t count = 0;
@@ -60,6 +61,8 @@ struct ReceiveJob : Job {
   };
   std::vector<Item> items;  // out
   bool refused = false;     // out: too many are in flight
+  size_t moved = 0;         // out, of a move task
+  bool stuck = false;       // out: a message has nowhere to go
 };
 
 struct EditJob : Job {

@@ -35,7 +35,8 @@ class Fifo {
         queue_(queue),
         tally_(std::move(tally)),
         now_(work.clock.now()),
-        dead_letters_(tx, work, queue, now_) {}
+        dead_letters_(tx, work, queue, now_),
+        moves_(tx, work, queue, now_) {}
 
   Task<void> send(SendJob& job);
   Task<void> receive(ReceiveJob& job);
@@ -61,6 +62,7 @@ class Fifo {
   Tally tally_;
   const Time now_;
   DeadLetters dead_letters_;
+  Moves moves_;
 };
 
 Task<std::optional<Group>> Fifo::find_group(std::string name) {
@@ -168,7 +170,7 @@ Task<void> Fifo::receive_group(ReceiveJob& job, Turn turn) {
   std::optional<Lying> head;
   bool full = false;
   while (!full) {
-    auto lying = co_await first_messages(turn.group, group->first, job.most - job.items.size());
+    auto lying = co_await first_messages(turn.group, group->first, job.most - job.items.size() - job.moved);
     if (lying.empty()) break;
     for (Lying& next : lying) {
       const auto touched = std::ranges::find(group->touched, next.sequence, &Group::Touched::sequence);
@@ -178,21 +180,33 @@ Task<void> Fifo::receive_group(ReceiveJob& job, Turn turn) {
         if (!head) head = std::move(next);
         break;
       }
-      group->first = next.sequence + 1;
       const bool expired = next.message.sent + std::chrono::seconds(queue_.retention) <= now_;
-      if (expired || co_await dead_letters_.take(next.message, seen ? touched->count : 0,
-                                                 seen ? touched->first_received : Time{})) {
+      bool gone = expired;
+      if (!gone && job.move_task.empty()) {
+        gone = co_await dead_letters_.take(next.message, seen ? touched->count : 0,
+                                           seen ? touched->first_received : Time{});
+      } else if (!gone) {
+        gone = co_await moves_.take(job, next.message);
+        if (!gone) {  // it has nowhere to go: stays where it is
+          full = true;
+          if (group->touched.empty()) head = std::move(next);
+          break;
+        }
+      }
+      group->first = next.sequence + 1;
+      if (gone) {
         tx_.erase(next.key);
         tally_.messages -= 1;
         if (seen) {
           tally_.handed_out -= 1;
           group->touched.erase(touched);
         }
-        again = true;
-        continue;
+        again = again || job.move_task.empty();
+      } else {
+        hand_out(job, *group, std::move(next));
       }
-      hand_out(job, *group, std::move(next));
-      full = job.items.size() == job.most;
+      full = job.items.size() + job.moved >= job.most;
+      if (full) break;
     }
   }
   co_await settle(turn.group, std::move(*group), std::move(head));
@@ -244,6 +258,10 @@ Task<bool> Fifo::replay(ReceiveJob& job) {
 Task<void> Fifo::receive(ReceiveJob& job) {
   job.items.clear();
   job.refused = false;
+  if (!job.move_task.empty() && !co_await moves_.begin(job)) {
+    job.stuck = true;
+    co_return;
+  }
   if (!job.attempt.empty() && co_await replay(job)) co_return;
   job.items.clear();
   // Of those handed out some may be visible again.
@@ -256,15 +274,16 @@ Task<void> Fifo::receive(ReceiveJob& job) {
   const std::string waited = keys::turns_until(queue_.contents, {});
   const kv::Range ranges[] = {{waited, keys::turns_until(queue_.contents, now_)}, {all, waited}};
   for (const kv::Range& range : ranges) {
-    if (job.items.size() >= job.most) break;
+    if (job.items.size() + job.moved >= job.most || job.stuck) break;
     for (const kv::Entry& row : co_await tx_.scan(range, {.limit = kTurnsAtOnce})) {
       const Turn turn = keys::parse_turn(row.key);
       // Received with no visibility time-out at all, a group is ready again at once.
       const auto of_turn = [&](const ReceiveJob::Item& item) { return item.handle.group == turn.group; };
       if (std::ranges::none_of(job.items, of_turn)) co_await receive_group(job, turn);
-      if (job.items.size() >= job.most) break;
+      if (job.items.size() + job.moved >= job.most || job.stuck) break;
     }
   }
+  if (!job.move_task.empty()) moves_.finish(job);
   if (job.attempt.empty() || job.items.empty()) co_return;
   Attempt attempt;
   attempt.at = now_;
@@ -358,7 +377,7 @@ Task<Worked> work_fifo(Work work, std::vector<Job*> jobs) {
       if (job->kind != Job::Kind::kReceive) continue;
       auto& receive = *static_cast<ReceiveJob*>(job);
       co_await fifo.receive(receive);
-      changed |= !receive.items.empty();
+      changed |= !receive.items.empty() || receive.moved > 0;
       unserved |= receive.items.empty();
     }
     if (changed || fifo.again) fifo.finish();

@@ -32,6 +32,17 @@ std::string by_owner(const Ctx& ctx, const GetQueueUrlRequest& in) {
   return QueueName{in.queue_owner_aws_account_id.value_or(ctx.account), ctx.region, in.queue_name}.arn();
 }
 
+// Whoever starts a move must be allowed what it does.
+std::vector<kernel::Access> move_accesses(const Ctx&, const StartMessageMoveTaskRequest& in) {
+  std::vector<kernel::Access> all;
+  for (const char* action :
+       {"sqs:StartMessageMoveTask", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}) {
+    all.push_back({action, in.source_arn, {}});
+  }
+  if (in.destination_arn) all.push_back({"sqs:SendMessage", *in.destination_arn, {}});
+  return all;
+}
+
 }  // namespace
 
 SqsService::SqsService(kernel::Deps& deps) : deps_(deps), desks_(deps.db, deps.clock) {
@@ -63,6 +74,7 @@ SqsService::SqsService(kernel::Deps& deps) : deps_(deps), desks_(deps.db, deps.c
                        co_await deps_.cloud.call<op::SendMessage>(there, std::move(request));
                        co_return std::string();
                      });
+  deps_.timers.on("sqs.move", [this](kernel::Timer timer) { return move(std::move(timer)); });
 }
 
 const wire::ServiceModel& SqsService::model() const { return kModel; }
@@ -87,6 +99,13 @@ void SqsService::operations(kernel::OpTable& t) {
   t.add<op::ListQueueTags>(this, &SqsService::list_queue_tags).resource(by_url<ListQueueTagsRequest>).guarded();
   t.add<op::AddPermission>(this, &SqsService::add_permission).resource(by_url<AddPermissionRequest>).guarded();
   t.add<op::RemovePermission>(this, &SqsService::remove_permission).resource(by_url<RemovePermissionRequest>).guarded();
+  t.add<op::StartMessageMoveTask>(this, &SqsService::start_message_move_task).access(move_accesses).guarded();
+  t.add<op::ListMessageMoveTasks>(this, &SqsService::list_message_move_tasks)
+      .resource([](const Ctx&, const ListMessageMoveTasksRequest& in) { return in.source_arn; })
+      .guarded();
+  t.add<op::CancelMessageMoveTask>(this, &SqsService::cancel_message_move_task)
+      .resource([](const Ctx&, const CancelMessageMoveTaskRequest& in) { return source_of_task(in.task_handle); })
+      .guarded();
   t.add<op::SendMessage>(this, &SqsService::send_message).resource(by_url<SendMessageRequest>).guarded().data_plane();
   t.add<op::SendMessageBatch>(this, &SqsService::send_message_batch)
       .action("sqs:SendMessage")

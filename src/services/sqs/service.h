@@ -58,6 +58,12 @@ class SqsService final : public kernel::Service {
   Task<ChangeMessageVisibilityBatchResult> change_message_visibility_batch(
       Ctx& ctx, const ChangeMessageVisibilityBatchRequest& in);
 
+  // ops_move.cc
+  Task<StartMessageMoveTaskResult> start_message_move_task(Ctx& ctx, const StartMessageMoveTaskRequest& in);
+  Task<ListMessageMoveTasksResult> list_message_move_tasks(Ctx& ctx, const ListMessageMoveTasksRequest& in);
+  Task<CancelMessageMoveTaskResult> cancel_message_move_task(Ctx& ctx, const CancelMessageMoveTaskRequest& in);
+  Task<void> move(kernel::Timer timer);
+
   // The queue as it now is; fails with QueueDoesNotExist.
   Task<QueueRecord> load(QueueName name);
 
@@ -65,6 +71,8 @@ class SqsService final : public kernel::Service {
   Desks desks_;
 };
 
+// The source queue's ARN that a move task's handle names; "*" when it is no handle.
+std::string source_of_task(std::string_view handle);
 Error no_queue();
 // Refuses what AWS lets nobody of another account do, whatever the queue's policy says.
 void require_own(const Ctx& ctx, const QueueName& queue, std::string_view operation);

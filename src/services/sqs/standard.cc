@@ -42,7 +42,7 @@ Task<std::optional<Time>> next_time(kv::Reader& reader, std::string prefix, std:
 class HandOut {
  public:
   HandOut(kv::Txn& tx, const Work& work, const QueueRecord& queue, std::vector<ReceiveJob*>& jobs, Time now)
-      : tx_(tx), queue_(queue), jobs_(jobs), dead_letters_(tx, work, queue, now), now_(now) {
+      : tx_(tx), work_(work), queue_(queue), jobs_(jobs), dead_letters_(tx, work, queue, now), now_(now) {
     for (const ReceiveJob* job : jobs) wanted_ += job->most;
     wanted_ = std::min(wanted_, kHandOut);
   }
@@ -50,30 +50,76 @@ class HandOut {
   size_t wanted() const { return wanted_; }
   bool full() const { return wanted_ == 0 || at_ == jobs_.size(); }
 
-  // A message that lies at `place`, received `before.count` times before. Its former rows are the caller's business;
-  // its own row is dropped here when it is handed to nobody.
+  // Finds the task of each job that moves messages; such a job that has nothing to do any more is full at once.
+  Task<void> begin() {
+    for (ReceiveJob* job : jobs_) {
+      if (job->move_task.empty()) continue;
+      moves_.push_back(std::make_unique<Moves>(tx_, work_, queue_, now_));
+      if (!co_await moves_.back()->begin(*job)) job->stuck = true;
+    }
+    next_job(0);
+  }
+
+  // A message that lies at `place` (`lies`: its row is there). `before`: as it was in flight, when it was. Its former
+  // index rows are the caller's business; its own row is dropped here when it is handed to nobody.
   Task<void> offer(std::string place, StoredMessage message, InFlight before, bool lies) {
-    const std::string row = keys::message(queue_.contents, place);
+    const bool was_in_flight = before.received.micros != 0;
     const bool expired = message.sent + std::chrono::seconds(queue_.retention) <= now_;
-    if (expired || co_await dead_letters_.take(message, before.count, before.first_received)) {
-      if (lies) tx_.erase(row);
+    ReceiveJob& job = *jobs_[at_];
+    bool gone = expired;
+    if (!gone && job.move_task.empty()) {
+      gone = co_await dead_letters_.take(message, before.count, before.first_received);
+    } else if (!gone) {
+      gone = co_await moves_[move_at_]->take(job, message);
+      if (gone) --wanted_;
+    }
+    if (gone) {
+      if (lies) tx_.erase(keys::message(queue_.contents, place));
       if (before.recorded) tx_.erase(keys::recorded(queue_.contents, place));
       tally.messages -= 1;
-      if (before.count > 0) tally.handed_out -= 1;
-      again = true;
-      co_return;
+      if (was_in_flight) tally.handed_out -= 1;
+      again = again || job.move_task.empty();
+    } else {
+      if (!lies) tx_.put(keys::message(queue_.contents, place), kv::encode(message));
+      if (!was_in_flight) tally.handed_out += 1;
+      if (job.stuck) {
+        put_back(place, message, before);
+      } else {
+        hand_out(job, std::move(place), std::move(message), before);
+      }
     }
-    if (!lies) tx_.put(row, kv::encode(message));
-    ReceiveJob& job = *jobs_[at_];
+    if (job.stuck || job.items.size() + job.moved >= job.most) next_job(at_ + 1);
+  }
+
+  // Writes what the move tasks have done.
+  void finish() {
+    size_t move = 0;
+    for (ReceiveJob* job : jobs_) {
+      if (!job->move_task.empty()) moves_[move++]->finish(*job);
+    }
+  }
+
+  Tally tally;         // of the receivers
+  bool again = false;  // some rows led to nobody, or not all were looked at
+
+ private:
+  void next_job(size_t at) {
+    for (size_t i = at_; i < at && i < jobs_.size(); ++i) move_at_ += jobs_[i]->move_task.empty() ? 0 : 1;
+    at_ = at;
+    while (at_ < jobs_.size() && jobs_[at_]->stuck) {
+      move_at_ += jobs_[at_]->move_task.empty() ? 0 : 1;
+      ++at_;
+    }
+  }
+
+  void hand_out(ReceiveJob& job, std::string place, StoredMessage message, InFlight before) {
     const Time deadline = now_ + std::chrono::seconds(job.visibility.value_or(queue_.visibility));
     InFlight after = before;
     after.count += 1;
     after.received = now_;
     after.group = message.group;
-    if (before.count == 0) {
-      after.first_received = message.received > 0 ? message.first_received : now_;
-      tally.handed_out += 1;
-    } else {
+    if (before.count == 0) after.first_received = message.received > 0 ? message.first_received : now_;
+    if (before.received.micros != 0) {
       after.recorded = true;
       tx_.put(keys::recorded(queue_.contents, place), encode_time(deadline));
     }
@@ -89,19 +135,24 @@ class HandOut {
     item.message = std::move(message);
     job.items.push_back(std::move(item));
     --wanted_;
-    if (job.items.size() >= job.most) ++at_;
   }
 
-  Tally tally;         // of the receivers
-  bool again = false;  // some rows led to nobody, or not all were looked at
+  // Visible as before, though no longer new.
+  void put_back(const std::string& place, const StoredMessage& message, InFlight before) {
+    before.received = now_;
+    before.group = message.group;
+    if (before.recorded) tx_.put(keys::recorded(queue_.contents, place), encode_time(now_));
+    tx_.put(keys::in_flight(queue_.contents, now_, place), kv::encode(before));
+  }
 
- private:
   kv::Txn& tx_;
+  const Work& work_;
   const QueueRecord& queue_;
   std::vector<ReceiveJob*>& jobs_;
   DeadLetters dead_letters_;
+  std::vector<std::unique_ptr<Moves>> moves_;  // one for each job that moves, in their order
   const Time now_;
-  size_t wanted_ = 0, at_ = 0;
+  size_t wanted_ = 0, at_ = 0, move_at_ = 0;
 };
 
 // Messages whose visibility time-out is over.
@@ -192,6 +243,7 @@ Task<Worked> work_receives(Work work, std::vector<ReceiveJob*> jobs) {
     const auto view = work.db.snapshot();
 
     Worked worked;
+    co_await out.begin();
     co_await offer_returned(tx, *view, *queue, now, out);
     if (!out.full()) co_await offer_delayed(tx, *view, *queue, now, out);
     if (!out.full()) {
@@ -201,9 +253,10 @@ Task<Worked> work_receives(Work work, std::vector<ReceiveJob*> jobs) {
       if (room > 0) {
         co_await offer_new(*view, *queue, static_cast<size_t>(room), out);
       } else {
-        for (ReceiveJob* job : jobs) job->refused = job->items.empty();
+        for (ReceiveJob* job : jobs) job->refused = job->items.empty() && job->move_task.empty();
       }
     }
+    out.finish();
     if (const std::string bytes = kv::encode(out.tally); bytes != tally_before) {
       tx.put(keys::tally(queue->contents, "r"), bytes);
     }

@@ -89,5 +89,6 @@ std::span<const Provider> lambda_access_providers();
 std::span<const Provider> s3_providers();
 std::span<const Provider> logs_providers();
 std::span<const Provider> apigatewayv2_providers();
+std::span<const Provider> sqs_providers();
 
 }  // namespace virga::cloudformation
