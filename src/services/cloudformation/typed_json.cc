@@ -1,0 +1,248 @@
+#include "services/cloudformation/typed_json.h"
+
+#include <algorithm>
+#include <new>
+
+#include "base/encoding.h"
+#include "base/str.h"
+#include "services/cloudformation/intrinsics.h"
+#include "services/cloudformation/refusal.h"
+
+namespace virga::cloudformation {
+
+namespace {
+
+using wire::Kind;
+
+bool same_but_first_case(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && !a.empty() && equals_ignoring_case(a.substr(0, 1), b.substr(0, 1)) &&
+         a.substr(1) == b.substr(1);
+}
+
+[[noreturn]] void mismatch(const std::string& path, std::string_view wanted, const Json& found) {
+  constexpr const char* kNames[] = {"Null", "Boolean", "Integer", "Number", "String", "JSONArray", "JSONObject"};
+  throw validation_error(cat("Model validation failed (", path, ": expected type: ", wanted,
+                             ", found: ", kNames[static_cast<int>(found.type())], ")"));
+}
+
+bool boolean(const Json& value, const std::string& path) {
+  if (value.is_bool()) return value.as_bool();
+  if (value.is_string() && lower(value.as_string()) == "true") return true;
+  if (value.is_string() && lower(value.as_string()) == "false") return false;
+  mismatch(path, "Boolean", value);
+}
+
+int64_t integer(const Json& value, const std::string& path) {
+  if (value.is_int()) return value.as_int();
+  if (value.is_string()) {
+    if (const auto n = parse_int(trim(value.as_string()))) return *n;
+  }
+  mismatch(path, "Integer", value);
+}
+
+double real(const Json& value, const std::string& path) {
+  if (value.is_number()) return value.as_double();
+  if (value.is_string()) {
+    if (const auto n = parse_double(trim(value.as_string()))) return *n;
+  }
+  mismatch(path, "Number", value);
+}
+
+std::string text(const Json& value, const std::string& path) {
+  if (value.is_array() || value.is_object() || value.is_null()) mismatch(path, "String", value);
+  return scalar_text(value);
+}
+
+Time timestamp(const Json& value, const std::string& path) {
+  if (value.is_number()) return Time{static_cast<int64_t>(value.as_double() * 1e6)};
+  if (value.is_string()) {
+    if (const auto t = parse_iso8601(value.as_string())) return *t;
+  }
+  mismatch(path, "Timestamp", value);
+}
+
+void fill_enum(const wire::EnumInfo& info, const Json& value, void* out, const std::string& path) {
+  const std::string wanted = text(value, path);
+  const auto found = std::find(info.values.begin(), info.values.end(), wanted);
+  if (found == info.values.end()) {
+    std::vector<std::string> all(info.values.begin(), info.values.end());
+    if (all.size() > 20) all.resize(20);
+    throw validation_error(cat("Model validation failed (", path, ": #: ", wanted,
+                               " is not a valid enum value; one of [", join(all, ", "), "])"));
+  }
+  info.set(out, static_cast<int>(found - info.values.begin()));
+}
+
+void fill_struct(const wire::StructInfo& info, const Json& value, void* out, const std::string& path) {
+  if (!value.is_object()) mismatch(path, "JSONObject", value);
+  for (const auto& [key, member_value] : value.as_object()) {
+    const wire::Member* member = find_member(info, key);
+    if (!member)
+      throw validation_error(
+          cat("Properties validation failed with message: ", path, ": extraneous key [", key, "] is not permitted"));
+    void* field = static_cast<char*>(out) + member->offset;
+    fill(*member->shape, member_value, member->access->emplace(field), cat(path, "/", key));
+  }
+}
+
+struct MapReader {
+  const wire::MapInfo* info;
+  Json* out;
+};
+
+std::string capital(std::string_view name) {
+  std::string out(name);
+  if (!out.empty()) out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
+  return out;
+}
+
+}  // namespace
+
+const wire::Member* find_member(const wire::StructInfo& structure, std::string_view name) {
+  for (const wire::Member& member : structure.members) {
+    if (member.name == name || member.wire_name == name) return &member;
+  }
+  for (const wire::Member& member : structure.members) {
+    if (same_but_first_case(member.name, name) || same_but_first_case(member.wire_name, name)) return &member;
+  }
+  return nullptr;
+}
+
+void fill(const wire::Shape& shape, const Json& value, void* out, const std::string& path) {
+  switch (shape.kind) {
+    case Kind::kBoolean:
+      *static_cast<bool*>(out) = boolean(value, path);
+      return;
+    case Kind::kInteger:
+      *static_cast<int32_t*>(out) = static_cast<int32_t>(integer(value, path));
+      return;
+    case Kind::kLong:
+      *static_cast<int64_t*>(out) = integer(value, path);
+      return;
+    case Kind::kFloat:
+      *static_cast<float*>(out) = static_cast<float>(real(value, path));
+      return;
+    case Kind::kDouble:
+      *static_cast<double*>(out) = real(value, path);
+      return;
+    case Kind::kString:
+      *static_cast<std::string*>(out) = text(value, path);
+      return;
+    case Kind::kEnum:
+      fill_enum(*shape.enumeration, value, out, path);
+      return;
+    case Kind::kBlob: {
+      auto bytes = base64_decode(text(value, path));
+      if (!bytes) mismatch(path, "base64", value);
+      *static_cast<Bytes*>(out) = std::move(*bytes);
+      return;
+    }
+    case Kind::kTimestamp:
+      *static_cast<Time*>(out) = timestamp(value, path);
+      return;
+    case Kind::kStructure:
+    case Kind::kUnion:
+      fill_struct(*shape.structure, value, out, path);
+      return;
+    case Kind::kList: {
+      const Json::Array one = value.is_array() ? Json::Array{} : Json::Array{value};
+      const Json::Array& all = value.is_array() ? value.as_array() : one;
+      size_t index = 0;
+      for (const Json& element : all)
+        fill(*shape.list->element, element, shape.list->append(out), cat(path, "/", index++));
+      return;
+    }
+    case Kind::kMap:
+      if (!value.is_object()) mismatch(path, "JSONObject", value);
+      for (const auto& [key, element] : value.as_object())
+        fill(*shape.map->value, element, shape.map->emplace(out, key), cat(path, "/", key));
+      return;
+    case Kind::kDocument:
+      *static_cast<Json*>(out) = value;
+      return;
+    case Kind::kStreamingBlob:
+      *static_cast<Body*>(out) = body_of(text(value, path));
+      return;
+    case Kind::kCustom: {
+      const std::string json = value.dump();
+      JsonReader in(json);
+      shape.custom->read_json(in, out, path);
+      return;
+    }
+    case Kind::kEventStream:
+      throw validation_error(cat(path, " is an event stream, which no template can give"));
+  }
+}
+
+Json read(const wire::Shape& shape, const void* value) {
+  switch (shape.kind) {
+    case Kind::kBoolean:
+      return *static_cast<const bool*>(value);
+    case Kind::kInteger:
+      return int64_t{*static_cast<const int32_t*>(value)};
+    case Kind::kLong:
+      return *static_cast<const int64_t*>(value);
+    case Kind::kFloat:
+      return static_cast<double>(*static_cast<const float*>(value));
+    case Kind::kDouble:
+      return *static_cast<const double*>(value);
+    case Kind::kString:
+      return *static_cast<const std::string*>(value);
+    case Kind::kEnum:
+      return shape.enumeration->values[static_cast<size_t>(shape.enumeration->get(value))];
+    case Kind::kBlob:
+      return base64_encode(*static_cast<const Bytes*>(value));
+    case Kind::kTimestamp:
+      return iso8601(*static_cast<const Time*>(value));
+    case Kind::kStructure:
+    case Kind::kUnion: {
+      Json out = Json::object();
+      for (const wire::Member& member : shape.structure->members) {
+        const void* field = static_cast<const char*>(value) + member.offset;
+        if (member.shape->kind == Kind::kStreamingBlob || member.shape->kind == Kind::kEventStream) continue;
+        if (member.access->has(field))
+          out.as_object().emplace_back(capital(member.name), read(*member.shape, member.access->get(field)));
+      }
+      return out;
+    }
+    case Kind::kList: {
+      Json out = Json::array();
+      for (size_t i = 0; i < shape.list->size(value); ++i)
+        out.push_back(read(*shape.list->element, shape.list->at(value, i)));
+      return out;
+    }
+    case Kind::kMap: {
+      Json out = Json::object();
+      MapReader reader{shape.map, &out};
+      shape.map->each(value, &reader, [](void* context, const std::string& key, const void* element) {
+        auto* r = static_cast<MapReader*>(context);
+        r->out->as_object().emplace_back(key, read(*r->info->value, element));
+      });
+      return out;
+    }
+    case Kind::kDocument:
+      return *static_cast<const Json*>(value);
+    case Kind::kCustom: {
+      std::string json;
+      JsonWriter out(json);
+      shape.custom->write_json(out, value);
+      return Json::parse(json);
+    }
+    case Kind::kStreamingBlob:
+    case Kind::kEventStream:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+TypedValue::TypedValue(const wire::Shape& shape)
+    : shape_(shape), at_(::operator new(std::max<size_t>(shape.structure->size, 1))) {
+  shape_.structure->construct(at_);
+}
+
+TypedValue::~TypedValue() {
+  shape_.structure->destroy(at_);
+  ::operator delete(at_);
+}
+
+}  // namespace virga::cloudformation
