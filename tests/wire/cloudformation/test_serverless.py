@@ -7,6 +7,7 @@ import urllib.request
 import zipfile
 
 from stacks import outputs, physical, status
+from support import eventually
 
 EVERYTHING = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 GUESTBOOK = pathlib.Path(__file__).resolve().parents[3] / "examples/guestbook"
@@ -151,3 +152,54 @@ Outputs: {{F: {{Value: !Ref F}}}}
     cfn.delete_stack(StackName=stack)
     s3.delete_object(Bucket=bucket, Key="layer.zip")
     s3.delete_bucket(Bucket=bucket)
+
+
+EVENTS = """
+Transform: AWS::Serverless-2016-10-31
+Globals: {Function: {Runtime: python3.12, Handler: index.handler}}
+Parameters: {Queue: {Type: String}}
+Resources:
+  Sink:
+    Type: AWS::Serverless::Function
+    Properties:
+      InlineCode: "def handler(event, context): print('sink', event['requestContext']['condition'])"
+  Source:
+    Type: AWS::Serverless::Function
+    Properties:
+      InlineCode: |
+        def handler(event, context):
+            raise ValueError(event["why"]) if "why" in event else None
+      DeadLetterQueue: {Type: SQS, TargetArn: !Ref Queue}
+      EventInvokeConfig:
+        MaximumRetryAttempts: RETRIES
+        DestinationConfig: {OnSuccess: {Type: Lambda, Destination: !GetAtt Sink.Arn}}
+Outputs:
+  Source: {Value: !Ref Source}
+  Sink: {Value: !Ref Sink}
+"""
+
+
+# What a template says of asynchronous events holds: retries, the dead-letter queue, destinations, and the role for them.
+def test_asynchronous_events(virga, cfn, stack, name):
+    sqs, functions, logs = virga.client("sqs"), virga.client("lambda"), virga.client("logs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    options = {"StackName": stack, "Parameters": [{"ParameterKey": "Queue", "ParameterValue": queue}], "Capabilities": EVERYTHING}
+    cfn.create_stack(TemplateBody=EVENTS.replace("RETRIES", "0"), **options)
+    assert status(cfn, stack) == "CREATE_COMPLETE"
+    source, sink = outputs(cfn, stack)["Source"], outputs(cfn, stack)["Sink"]
+    functions.invoke(FunctionName=source, InvocationType="Event", Payload=b'{"why": "bad luck"}')
+    functions.invoke(FunctionName=source, InvocationType="Event", Payload=b"{}")
+    letter = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10, MessageAttributeNames=["All"])["Messages"][0]
+    assert letter["MessageAttributes"]["ErrorMessage"]["StringValue"] == "bad luck"
+
+    def printed():
+        try:
+            return [e["message"].strip() for e in logs.filter_log_events(logGroupName="/aws/lambda/" + sink)["events"]]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+
+    eventually(lambda: "sink Success" in printed())
+    cfn.update_stack(TemplateBody=EVENTS.replace("RETRIES", "1"), **options)
+    assert functions.get_function_event_invoke_config(FunctionName=source)["MaximumRetryAttempts"] == 1
+    sqs.delete_queue(QueueUrl=url)
