@@ -168,7 +168,7 @@ Resources:
     Properties:
       InlineCode: |
         def handler(event, context):
-            raise ValueError(event["why"]) if "why" in event else None
+            if "why" in event: raise ValueError(event["why"])
       DeadLetterQueue: {Type: SQS, TargetArn: !Ref Queue}
       EventInvokeConfig:
         MaximumRetryAttempts: RETRIES
