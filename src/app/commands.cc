@@ -17,6 +17,7 @@ const std::vector<Command>& commands() {
         {"--detach", "", "Go on in the background; returns when ready"},
         {"--iam", "MODE", "enforce (default), or audit: allow, and record what would have been denied"},
         {"--node-modules", "DIR", "Packages every Node function finds (default: the AWS SDK, where it is installed)"},
+        {"--function-network", "MODE", "What functions reach: all (default), or virga: nothing outside this Virga"},
         {"--runtimes", "DIR", "Where added runtimes are (default ~/.local/share/virga/runtimes)"},
         {"--function-idle", "SECONDS", "Keep an instance of a function that nobody calls this long (default 300)"},
         {"--threads", "N", "Reactor threads (default: one a core)"},

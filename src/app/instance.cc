@@ -105,6 +105,8 @@ struct Instance::Parts {
         sandboxes(sandbox::open({.state_directory = cat(settings.data, "/run"),
                                  .node_modules = settings.node_modules,
                                  .runtimes = settings.runtimes,
+                                 .outside = settings.functions_reach_outside,
+                                 .control_port = settings.port,
                                  .adopt_listener = [this](int fd) { return adopt(fd); }})),
         db(kv::open_rocks({.directory = cat(settings.data, "/store")})),
         blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),

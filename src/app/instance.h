@@ -23,6 +23,7 @@ struct Settings {
   std::string runtimes;                          // where added runtimes are; may not exist
   std::string node_modules;                      // packages every Node function finds; empty: none
   std::chrono::seconds function_idle{300};       // how long an instance of a function that nobody calls is kept
+  bool functions_reach_outside = true;
   uint64_t body_limit = 16 << 20;
 };
 

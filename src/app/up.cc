@@ -40,6 +40,10 @@ Settings settings_of(const Arguments& arguments) {
   settings.root_access_key = environment("VIRGA_ROOT_ACCESS_KEY_ID");
   settings.root_secret_key = environment("VIRGA_ROOT_SECRET_ACCESS_KEY");
   settings.node_modules = arguments.get("--node-modules", default_node_modules());
+  const std::string network = arguments.get("--function-network", "all");
+  if (network != "all" && network != "virga")
+    throw UsageError(cat("--function-network is all or virga, not '", network, "'"));
+  settings.functions_reach_outside = network == "all";
   settings.runtimes = arguments.get("--runtimes", default_runtimes());
   settings.function_idle = std::chrono::seconds(arguments.number("--function-idle", 300, 1, 86'400));
   const std::string iam = arguments.get("--iam", "enforce");

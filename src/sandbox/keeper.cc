@@ -19,14 +19,19 @@ using jail::Kind;
 using jail::Message;
 using jail::must;
 
-Keeper::Keeper(const std::string& state_directory, const std::string& runtime_directory,
+Keeper::Keeper(const Options& options, const std::string& runtime_directory,
                const std::vector<std::pair<std::string, std::string>>& extra) {
   int pair[2];
   must(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
   socket_.reset(pair[0]);
   Fd theirs(pair[1]);
-  std::vector<std::string> arguments = {"virga", "launcher", std::to_string(theirs.get()), state_directory,
-                                        runtime_directory};
+  std::vector<std::string> arguments = {"virga",
+                                        "launcher",
+                                        std::to_string(theirs.get()),
+                                        options.state_directory,
+                                        runtime_directory,
+                                        options.outside ? "1" : "0",
+                                        std::to_string(options.control_port)};
   for (const auto& [from, to] : extra) {
     arguments.push_back(from);
     arguments.push_back(to);

@@ -44,7 +44,7 @@ class Keeper {
   using Listener = std::function<void(uint32_t id, Event event, Slot slot)>;
 
   // Forks the launcher.
-  Keeper(const std::string& state_directory, const std::string& runtime_directory,
+  Keeper(const Options& options, const std::string& runtime_directory,
          const std::vector<std::pair<std::string, std::string>>& extra);
   ~Keeper();
 

@@ -39,6 +39,17 @@ void discard(Slot& slot) {
   slot.leave_door = nullptr;
 }
 
+// What a function may reach, by its own variable: all (as without it), virga, outside or none.
+struct Reach {
+  bool door, outside;
+};
+Reach reach_of(const Spec& spec) {
+  for (const auto& [name, value] : spec.environment) {
+    if (name == "VIRGA_NETWORK") return {value == "all" || value == "virga", value == "all" || value == "outside"};
+  }
+  return {true, true};
+}
+
 // Files for the loader that are looked for only where the program started with the folder in view.
 bool brings_libraries(const Spec& spec) {
   return is_directory(cat(spec.code_directory, "/lib")) ||
@@ -72,7 +83,7 @@ struct Pool::Waiter {
 Pool::Pool(Options options)
     : options_(prepared(std::move(options))),
       toolchains_(options_.runtimes, options_.node_modules),
-      keeper_(options_.state_directory, runtime_directory(options_), extra_mounts(options_)),
+      keeper_(options_, runtime_directory(options_), extra_mounts(options_)),
       backstage_{.loop = loop_, .keeper = keeper_, .processor_share = options_.processor_share, .forget = {}} {
   backstage_.forget = [this](uint32_t id) {
     std::lock_guard lock(mutex_);
@@ -350,6 +361,7 @@ void Pool::assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, boo
   order.numbers[Assign::kTmpMb] = spec.limits.tmp_mb;
   order.numbers[Assign::kProcesses] = spec.limits.processes;
   order.numbers[Assign::kOpenFiles] = spec.limits.open_files;
+  order.numbers[Assign::kOutside] = options_.outside && reach_of(spec).outside;
   order.numbers[Assign::kLayers] = spec.layer_directories.size();
   order.strings = {spec.code_directory, family == Family::kCustom ? std::string() : init_frame(spec, environment),
                    own_start ? toolchain.prefix : std::string()};
@@ -400,6 +412,11 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
     co_await fail_with(std::move(slot.error()));
   }
   const uint32_t id = slot->id;
+  if (!reach_of(spec).door) {
+    if (slot->leave_door) slot->leave_door();
+    slot->leave_door = nullptr;
+    slot->door_listener.reset();
+  }
   std::shared_ptr<Core> core = custom ? make_custom(backstage_, std::move(*slot), spec, std::move(log))
                                       : make_managed(backstage_, std::move(*slot), spec, std::move(log));
   {

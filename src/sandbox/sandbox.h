@@ -102,6 +102,8 @@ struct Options {
   std::string runtimes;  // a folder with runtimes that were added, one folder each; may be empty
   uint32_t warm_pool = 2;  // prepared sandboxes kept per runtime in use
   uint32_t most_instances = 1000;
+  bool outside = true;          // functions may connect to the outside, unless their VIRGA_NETWORK says otherwise
+  uint16_t control_port = 0;    // Virga's own port on this machine's addresses, which they never reach from there
   uint16_t api_port = 4566;     // where functions find Virga, on their own loopback
   bool processor_share = true;  // an instance's share of the processor follows its memory, as on AWS
   // Called with each listening socket made inside a sandbox's network for api_port: the door accepts from it until the

@@ -38,6 +38,9 @@ Invocation call(const std::string& payload, Millis timeout = Millis{10'000});
 Outcome invoke(Spec spec, Log& log, std::vector<Invocation> calls);
 Outcome invoke(Spec spec, Log& log, const std::string& payload = "{}");
 
+// An IPv4 address of this machine that is not the loopback's; nothing on a machine without a network.
+std::optional<std::string> own_address();
+
 // Whether the machine enforces this, by its name in Sandboxes::capabilities.
 bool enforced(const std::string& capability);
 

@@ -18,6 +18,7 @@
 
 #include "sandbox/jail/error.h"
 #include "sandbox/jail/mounts.h"
+#include "sandbox/jail/outside.h"
 #include "sandbox/jail/protocol.h"
 #include "sandbox/jail/seccomp.h"
 
@@ -93,7 +94,7 @@ void close_inherited(const InitOptions& options) {
   ::close_range(from, ~0u, 0);
 }
 
-void build(const InitOptions& options, int& control) {
+void build(const InitOptions& options, int& control, Fd& calls) {
   for (const int group : options.join) {
     if (::write(group, "0", 1) != 1) throw SystemError("join a control group", errno);
   }
@@ -108,6 +109,7 @@ void build(const InitOptions& options, int& control) {
   limit(RLIMIT_MEMLOCK, 64 << 10);
   limit(RLIMIT_MSGQUEUE, 0);
   if (options.processes) limit(RLIMIT_NPROC, options.processes);
+  calls = ask_before_connect();
   drop_privileges(*options.filter);
 }
 
@@ -194,8 +196,12 @@ void run_init(const InitOptions& options) {
     bool closed = false;
     const auto go = receive(control, true, closed);
     if (!go || go->kind != Kind::kGo) ::_exit(1);
-    build(options, control);
-    send(control, {.kind = Kind::kReady}, true);
+    Message ready{.kind = Kind::kReady};
+    Fd calls;
+    build(options, control, calls);
+    if (calls) ready.fds.push_back(std::move(calls));
+    send(control, ready, true);
+    ready.fds.clear();
     serve(control);
   } catch (const std::exception& e) {
     send(control, {.kind = Kind::kFailed, .numbers = {uint64_t(Stage::kCreate), 0}, .strings = {e.what()}}, true);

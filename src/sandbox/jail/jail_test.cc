@@ -116,9 +116,11 @@ TEST(Jail, HasNoWayOutByTheNetwork) {
             0);
   ASSERT_EQ(::listen(abstract.get(), 1), 0);
   Escape escape("network");
-  const Outcome out = escape.run(cat("{\"host_port\":", ntohs(address.sin_port), ",\"abstract\":\"", name, "\"}"));
+  escape.spec().environment.emplace_back("VIRGA_NETWORK", "virga");
+  const Outcome out = escape.run(cat("{\"host\":\"", testing::own_address().value_or("192.0.2.1"),
+                                     "\",\"host_port\":", ntohs(address.sin_port), ",\"abstract\":\"", name, "\"}"));
   EXPECT_EQ(out.status, Status::kOk) << out.payload << out.exit;
-  expect_refused(out.payload, 12);
+  expect_refused(out.payload, 13);
 }
 
 TEST(Jail, KeepsNeighboursApart) {

@@ -38,6 +38,7 @@ Launcher::Launcher(LauncherOptions options) : options_(std::move(options)) {
     files.rlim_cur = files.rlim_max;
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
+  if (options_.outside) outside_ = std::make_unique<Outside>(options_.control_port);
   poll_.reset(must(::epoll_create1(EPOLL_CLOEXEC), "epoll"));
   sigset_t children;
   ::sigemptyset(&children);
@@ -99,7 +100,9 @@ void Launcher::say_hello() {
       cgroups_->limits_memory() ? cat(version, " memory") : cat("only for each process, by RLIMIT_DATA; ", without));
   add("process limit", true, cgroups_->limits_processes() ? cat(version, " pids") : std::string("RLIMIT_NPROC"));
   add("processor share", cgroups_->limits_processor(), cgroups_->limits_processor() ? cat(version, " cpu") : without);
-  add("network", true, "loopback only: the Runtime API and Virga's own door; no way out");
+  add("network", true,
+      cat("a loopback of its own with the Runtime API and Virga's door; ",
+          outside_ ? "TCP and name look-ups lead out through a relay" : "no way out"));
   send(options_.socket, hello, true);
 }
 
@@ -139,6 +142,10 @@ void Launcher::hear(Sandbox& sandbox) {
     switch (message->kind) {
       case Kind::kReady:
         sandbox.ready = true;
+        if (outside_ && !message->fds.empty())
+          outside_->add(sandbox.id, std::move(message->fds[0]), std::move(sandbox.relay), std::move(sandbox.names));
+        sandbox.relay.reset();
+        sandbox.names.reset();
         if (sandbox.execute) send(sandbox.control.get(), *std::exchange(sandbox.execute, std::nullopt), true);
         if (sandbox.waiting) {
           const Message order = std::move(*sandbox.waiting);
@@ -224,9 +231,10 @@ void Launcher::run() {
 
 namespace virga::sandbox {
 
-// virga launcher <socket> <state directory> <runtime directory> [<host directory> <where it appears>]…
+// virga launcher <socket> <state directory> <runtime directory> <outside 0/1> <control port> [<host directory> <where
+// it appears>]…
 int launcher_main(int argc, char** argv) {
-  if (argc < 5) return 2;
+  if (argc < 7) return 2;
   const int socket = std::atoi(argv[2]);
   jail::LauncherOptions options;
   options.socket = 3;
@@ -234,7 +242,9 @@ int launcher_main(int argc, char** argv) {
   options.state_directory = argv[3];
   options.root.root = cat(options.state_directory, "/root");
   options.root.runtime_directory = argv[4];
-  for (int i = 5; i + 1 < argc; i += 2) options.root.extra.emplace_back(argv[i], argv[i + 1]);
+  options.outside = argv[5][0] == '1';
+  options.control_port = static_cast<uint16_t>(std::atoi(argv[6]));
+  for (int i = 7; i + 1 < argc; i += 2) options.root.extra.emplace_back(argv[i], argv[i + 1]);
   if (socket != 3 && ::dup2(socket, 3) < 0) return 2;
   ::fcntl(3, F_SETFD, FD_CLOEXEC);
   ::close_range(4, ~0u, 0);

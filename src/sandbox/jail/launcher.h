@@ -12,13 +12,16 @@
 #include "sandbox/jail/cgroup.h"
 #include "sandbox/jail/fd.h"
 #include "sandbox/jail/mounts.h"
+#include "sandbox/jail/outside.h"
 #include "sandbox/jail/protocol.h"
 
 namespace virga::sandbox::jail {
 
 struct LauncherOptions {
-  int socket = -1;  // to Virga
-  pid_t owner = 0;  // Virga
+  int socket = -1;            // to Virga
+  pid_t owner = 0;            // Virga
+  bool outside = true;        // functions may connect to the outside
+  uint16_t control_port = 0;  // Virga's own, which they may not
   std::string state_directory;
   TemplateOptions root;
 };
@@ -38,8 +41,9 @@ class Launcher {
     pid_t first = 0;  // its first process, as the launcher sees it
     int slot = 0;     // decides its user on the host
     Fd control;
-    Fd mounts;   // its mount namespace
-    Fd channel;  // Virga's end, kept until the assignment has written the first frame
+    Fd mounts;        // its mount namespace
+    Fd relay, names;  // of its network, until the way out has them
+    Fd channel;       // Virga's end, kept until the assignment has written the first frame
     bool ready = false;
     std::optional<Message> waiting;  // an assignment that came before it was ready
     std::optional<Message> execute;  // what to run as soon as it is ready
@@ -66,6 +70,7 @@ class Launcher {
 
   LauncherOptions options_;
   bool root_ = false;  // real root, not only in a namespace of our own
+  std::unique_ptr<Outside> outside_;
   std::unique_ptr<Cgroups> cgroups_;
   Fd host_mounts_, host_network_, template_;
   Fd signals_, poll_;

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "sandbox/jail/error.h"
+#include "sandbox/jail/names.h"
 
 namespace virga::sandbox::jail {
 namespace {
@@ -27,6 +28,26 @@ Fd listen_on(uint16_t port) {
   return fd;
 }
 
+// IPv4 comes in through IPv6's socket; a machine without IPv6 has one of its own.
+Fd listen_for_relay() {
+  Fd fd(::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return listen_on(0);
+  const int no = 0;
+  ::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+  sockaddr_in6 address{};
+  address.sin6_family = AF_INET6;
+  must(::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), "bind in the sandbox's network");
+  must(::listen(fd.get(), 128), "listen in the sandbox's network");
+  return fd;
+}
+
+Fd serve_names() {
+  Fd fd(must(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), "socket"));
+  const Address address = Address::loopback(AF_INET, kNamesPort);
+  must(::bind(fd.get(), address.get(), address.size()), "bind the name server's port");
+  return fd;
+}
+
 }  // namespace
 
 Network enter_new_network(uint16_t api_port, uint16_t door_port) {
@@ -39,6 +60,8 @@ Network enter_new_network(uint16_t api_port, uint16_t door_port) {
   Network network;
   if (api_port) network.api_listener = listen_on(api_port);
   if (door_port) network.door_listener = listen_on(door_port);
+  network.relay = listen_for_relay();
+  network.names = serve_names();
   return network;
 }
 

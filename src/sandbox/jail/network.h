@@ -10,6 +10,8 @@ namespace virga::sandbox::jail {
 struct Network {
   Fd api_listener;   // 127.0.0.1:<api port>, the Runtime API
   Fd door_listener;  // 127.0.0.1:<door port>, Virga's front door
+  Fd relay;          // a port of the kernel's choice on 127.0.0.1 and ::1, for what goes out
+  Fd names;          // datagrams on 127.0.0.1:53
 };
 
 // Moves the caller into a new network namespace and fills it. The caller returns to its own by setns.

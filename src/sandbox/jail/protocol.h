@@ -27,7 +27,7 @@ enum class Kind : uint8_t {
   kGo,       // its ids are mapped; it may build the rest of its jail
   kExecute,  // numbers: argc, open files, bytes of data (0: unchanged); strings: argv, then environment
   // First process to launcher
-  kReady,  // jailed and waiting for kExecute
+  kReady,  // jailed and waiting for kExecute; fds: where its connects are told, when the kernel can
   kEnded,  // numbers: wait status, peak resident KB of the program
 };
 
@@ -36,7 +36,7 @@ enum class Stage : uint64_t { kCreate, kAssign, kExecute };
 enum CreatedFd : int { kProcess, kChannel, kOutput, kApiListener, kDoorListener, kMemory, kCreatedFds };
 
 struct Assign {
-  enum Number : int { kMemoryMb, kTmpMb, kProcesses, kOpenFiles, kLayers, kArguments, kNumbers };
+  enum Number : int { kMemoryMb, kTmpMb, kProcesses, kOpenFiles, kLayers, kArguments, kOutside, kNumbers };
   enum String : int { kCode, kFirstFrame, kLanguage, kStrings };  // then the layers, the arguments and the environment
 };
 

@@ -152,6 +152,8 @@ void Launcher::create(const Message& order) {
       must(::setns(sandbox->mounts.get(), CLONE_NEWNS), "enter a sandbox's mounts");
       attach_tree(tree.get(), "/var/lang");
     }
+    sandbox->relay = std::move(network.relay);
+    sandbox->names = std::move(network.names);
     send(sandbox->control.get(), {.kind = Kind::kGo}, true);
     Fd* const given[kCreatedFds] = {&process, &channel, &output_in, &network.api_listener, &network.door_listener,
                                     &memory};
@@ -229,6 +231,7 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
       if (tmp_mb != 512) resize_tmp(tmp_mb);
     }
     cgroups_->set_limits(sandbox.id, order.number(Assign::kMemoryMb), order.number(Assign::kProcesses));
+    if (outside_ && order.number(Assign::kOutside)) outside_->allow(sandbox.id);
     const uint64_t open_files = order.number(Assign::kOpenFiles);
     const size_t argc = order.number(Assign::kArguments);
     if (argc) {

@@ -1,0 +1,39 @@
+// The way out of a sandbox, whose own network has nothing but a loopback.
+//
+// The kernel hands every connect() of a sandbox's programs to a process of its own in the host's network ("outside").
+// It makes the connection itself, joins the program's socket to a relay on the sandbox's loopback, and copies between
+// the two. So no socket of the host's network is ever inside a sandbox, and what a program sends to its own loopback
+// stays there. Name look-ups go to 127.0.0.1:53 of the sandbox and from there to the host's name server.
+//
+// TCP and names only. Never reached: link-local and multicast addresses, and Virga's own port on this machine's
+// addresses. A program that connects without blocking to something slow is told "connected" at once and a failure
+// later.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "sandbox/jail/fd.h"
+
+namespace virga::sandbox::jail {
+
+class Outside {
+ public:
+  // Forks the process. Called in the host's network namespace, before the caller has threads.
+  explicit Outside(uint16_t control_port);
+  Outside(const Outside&) = delete;
+
+  // A sandbox: where its connects are told, the listener of its relay, the socket of its name server. Nothing leads
+  // out of it until allow.
+  void add(uint32_t id, Fd calls, Fd relay, Fd names);
+  void allow(uint32_t id);
+
+ private:
+  Fd socket_;
+};
+
+// In a sandbox's first process, before its own filter: from now on connect() asks. Gives what add takes as `calls`;
+// nothing where the kernel can't do that.
+Fd ask_before_connect();
+
+}  // namespace virga::sandbox::jail
