@@ -108,6 +108,27 @@ struct StreamUse {
   }
 };
 
+// A table whose past can be brought back.
+struct Recovery {
+  Time since;
+  int64_t days = 35;
+  template <class A>
+  void fields(A& a) {
+    a(1, since), a(2, days);
+  }
+};
+
+// Where a table was restored from.
+struct Restore {
+  std::string backup, table;  // ARNs; no backup: to a point in time
+  Time at;
+  bool in_progress = false;
+  template <class A>
+  void fields(A& a) {
+    a(1, backup), a(2, table), a(3, at), a(4, in_progress);
+  }
+};
+
 struct Table {
   std::string name;
   std::string account, region;
@@ -126,6 +147,8 @@ struct Table {
   std::optional<Expiry> expiry;
   bool infrequent_access = false;
   Time class_changed;
+  std::optional<Recovery> recovery;
+  std::optional<Restore> restore;
   std::vector<Time> to_on_demand;  // the latest changes of billing
   std::optional<StreamUse> stream;
   template <class A>
@@ -149,6 +172,8 @@ struct Table {
     a(17, infrequent_access);
     a(18, class_changed);
     a(19, to_on_demand);
+    a(20, recovery);
+    a(21, restore);
     a(40, stream);
   }
 
@@ -156,7 +181,8 @@ struct Table {
   const Index* find_index(std::string_view name) const;
   Index* find_index(std::string_view name);
   // Whether a write must know the item as it was.
-  bool needs_old_item() const { return !indexes.empty() || expiry || streams(); }
+  bool needs_old_item() const { return !indexes.empty() || expiry || streams() || recovery; }
+  bool restoring() const { return restore && restore->in_progress; }
   bool streams() const { return stream && stream->enabled; }
   bool has_local_index() const;
   // The seconds since 1970 at which `item` expires; nothing when it does not.

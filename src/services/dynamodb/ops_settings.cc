@@ -127,21 +127,6 @@ Task<ListTagsOfResourceOutput> DynamoService::list_tags_of_resource(Ctx& ctx, co
   co_return out;
 }
 
-Task<DescribeContinuousBackupsOutput> DynamoService::describe_continuous_backups(
-    Ctx& ctx, const DescribeContinuousBackupsInput& in) {
-  const TableName name = table_named(ctx, in.table_name);
-  const auto reader = db_.snapshot();
-  Store store(*reader, cache_);
-  if (!co_await store.find_table(name)) co_return err::TableNotFoundException(cat("Table not found: ", name.name));
-  // There is no point-in-time recovery, so it is disabled; AWS says ENABLED of the whole either way.
-  DescribeContinuousBackupsOutput out;
-  auto& description = out.continuous_backups_description.emplace();
-  description.continuous_backups_status = ContinuousBackupsStatus::ENABLED;
-  description.point_in_time_recovery_description.emplace().point_in_time_recovery_status =
-      PointInTimeRecoveryStatus::DISABLED;
-  co_return out;
-}
-
 Task<DescribeEndpointsResponse> DynamoService::describe_endpoints(Ctx& ctx, const DescribeEndpointsRequest& in) {
   // The endpoint is wherever the client reached us.
   const auto [scheme, address] = split_once(ctx.base_url, ':');

@@ -8,6 +8,7 @@
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/recovery.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/schema.h"
 #include "services/dynamodb/service.h"
@@ -148,16 +149,6 @@ void check_update(const UpdateTableInput& in) {
   }
 }
 
-// A definition is dropped with the last key that uses it.
-void drop_unused_definitions(Table& table) {
-  const auto used = [&](const std::string& name) {
-    if (name == table.key.hash || name == table.key.range) return true;
-    return std::any_of(table.indexes.begin(), table.indexes.end(),
-                       [&](const Index& i) { return name == i.key.hash || name == i.key.range; });
-  };
-  std::erase_if(table.attributes, [&](const KeyAttribute& a) { return !used(a.name); });
-}
-
 void mark_status(TableDescription& description, TableStatus status) { description.table_status = status; }
 
 }  // namespace
@@ -239,7 +230,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
     const TablePtr found = co_await store.find_table(name);
     if (!found) co_return no_such_table(name.name);
     Table table = *found;
-    if (table.updating() && in.global_secondary_index_updates) {
+    if ((table.updating() && in.global_secondary_index_updates) || table.restoring()) {
       co_return err::ResourceInUseException(
           cat("Attempt to change a resource which is still in use: Table is being updated: ", table.name));
     }
@@ -294,6 +285,10 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
     Store store(tx, cache_);
     const TablePtr table = co_await store.find_table(name);
     if (!table) co_return no_such_table(name.name);
+    if (table->restoring()) {
+      co_return err::ResourceInUseException(
+          cat("Attempt to change a resource which is still in use: Table is being created: ", table->name));
+    }
     if (table->deletion_protection) {
       co_return validation(
           cat("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection "
@@ -304,6 +299,10 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
     tx.erase_range(rows_of_everything(*table, 'e'));
     tx.erase_range(rows_of_everything(*table, 'b'));
     tx.erase(counts_key(*table));
+    if (table->recovery) {
+      tx.erase_range(kv::prefix_range(undo_prefix(table->number)));
+      co_await timers_.clear(tx, std::string(kUndoTimer), table->id);
+    }
     if (table->expiry) co_await timers_.clear(tx, "ddb.ttl", expiry_timer_id(*table));
     if (table->streams()) co_await close_stream(tx, timers_, *table, ctx.now());
     co_return *table;

@@ -345,6 +345,15 @@ Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in
   return added;
 }
 
+void drop_unused_definitions(Table& table) {
+  const auto used = [&](const std::string& name) {
+    if (name == table.key.hash || name == table.key.range) return true;
+    return std::any_of(table.indexes.begin(), table.indexes.end(),
+                       [&](const Index& i) { return name == i.key.hash || name == i.key.range; });
+  };
+  std::erase_if(table.attributes, [&](const KeyAttribute& a) { return !used(a.name); });
+}
+
 void check_tags(const std::map<std::string, std::string>& tags) {
   if (tags.size() > kMaxTags) throw validation("Too many tags: a table can have at most 50 tags");
   for (const auto& [key, value] : tags) {
@@ -374,7 +383,9 @@ TableDescription description_of(const Table& table) {
   for (const KeyAttribute& a : table.attributes) out.attribute_definitions->push_back({a.name, scalar_of(a.type)});
   out.table_name = table.name;
   out.key_schema = schema_of(table.key);
-  out.table_status = table.updating() ? TableStatus::UPDATING : TableStatus::ACTIVE;
+  out.table_status = table.restoring()  ? TableStatus::CREATING
+                     : table.updating() ? TableStatus::UPDATING
+                                        : TableStatus::ACTIVE;
   out.creation_date_time = table.created;
   out.provisioned_throughput = throughput_of(table.throughput);
   describe_warmth(table.throughput, TableStatus::ACTIVE, out);
@@ -384,6 +395,13 @@ TableDescription description_of(const Table& table) {
   out.table_id = table.id;
   out.deletion_protection_enabled = table.deletion_protection;
   describe_stream_use(table, out);
+  if (table.restore) {
+    RestoreSummary& restore = out.restore_summary.emplace();
+    if (!table.restore->backup.empty()) restore.source_backup_arn = table.restore->backup;
+    restore.source_table_arn = table.restore->table;
+    restore.restore_date_time = table.restore->at;
+    restore.restore_in_progress = table.restore->in_progress;
+  }
   if (table.on_demand || table.on_demand_since.micros) {
     out.billing_mode_summary.emplace();
     out.billing_mode_summary->billing_mode = table.on_demand ? BillingMode::PAY_PER_REQUEST : BillingMode::PROVISIONED;

@@ -22,6 +22,9 @@ void refuse_unbuilt(const UpdateTableInput& in);
 void set_warmth(const Table& table, Throughput& throughput, const std::optional<WarmThroughput>& warm,
                 const std::optional<OnDemandThroughput>& most);
 
+// A definition is dropped with the last key that uses it.
+void drop_unused_definitions(Table& table);
+
 void check_tags(const std::map<std::string, std::string>& tags);
 
 // Everything but the counts.

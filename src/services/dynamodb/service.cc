@@ -14,6 +14,7 @@ namespace virga::dynamodb {
 DynamoService::DynamoService(kernel::Deps& deps)
     : db_(deps.db), clock_(deps.clock), timers_(deps.timers), tokens_(deps.tokens), cache_(deps.db, deps.clock) {
   timers_.on("ddb.ttl", [this](kernel::Timer timer) { return expire_items(std::move(timer)); });
+  timers_.on(std::string(kUndoTimer), [this](kernel::Timer timer) { return forget_undo(std::move(timer)); });
   timers_.on("ddb.token", [this](kernel::Timer timer) { return forget_token(std::move(timer)); });
 }
 
@@ -34,6 +35,17 @@ void DynamoService::operations(kernel::OpTable& t) {
   t.add<op::UntagResource>(this, &DynamoService::untag_resource).resource(tagged);
   t.add<op::ListTagsOfResource>(this, &DynamoService::list_tags_of_resource).resource(tagged);
   t.add<op::DescribeContinuousBackups>(this, &DynamoService::describe_continuous_backups).resource(table);
+  t.add<op::UpdateContinuousBackups>(this, &DynamoService::update_continuous_backups).resource(table);
+  const auto of_backup = [](const Ctx&, const auto& in) { return in.backup_arn; };
+  t.add<op::CreateBackup>(this, &DynamoService::create_backup).resource(table);
+  t.add<op::DescribeBackup>(this, &DynamoService::describe_backup).resource(of_backup);
+  t.add<op::DeleteBackup>(this, &DynamoService::delete_backup).resource(of_backup);
+  t.add<op::ListBackups>(this, &DynamoService::list_backups);
+  t.add<op::RestoreTableFromBackup>(this, &DynamoService::restore_table_from_backup).resource(of_backup);
+  t.add<op::RestoreTableToPointInTime>(this, &DynamoService::restore_table_to_point_in_time)
+      .resource([](const Ctx& ctx, const auto& in) {
+        return table_arn_of(ctx, in.source_table_name ? *in.source_table_name : in.source_table_arn.value_or("*"));
+      });
   t.add<op::DescribeEndpoints>(this, &DynamoService::describe_endpoints);
   t.add<op::DescribeLimits>(this, &DynamoService::describe_limits);
 
@@ -57,6 +69,7 @@ Task<void> DynamoService::start() {
   const auto reader = db_.snapshot();
   // Indexes that were being filled when the process ended.
   for (const kv::Entry& entry : co_await reader->scan(all_backfills())) start_backfill(entry.key);
+  for (const kv::Entry& entry : co_await reader->scan(all_jobs())) start_job(entry.key, db_.snapshot());
   // Permissions ask for partition keys before an operation reads its table, so the schemas are known from the start.
   kv::Range range = kv::prefix_range(kv::KeyWriter("ddb").u8('t').view());
   for (;;) {

@@ -17,6 +17,7 @@
 #include "kernel/tokens.h"
 #include "kv/db.h"
 #include "services/dynamodb/partiql.h"
+#include "services/dynamodb/recovery.h"
 #include "services/dynamodb/store.h"
 #include "services/dynamodb/transact.h"
 
@@ -46,9 +47,19 @@ class DynamoService : public kernel::Service {
   Task<TagResourceOutput> tag_resource(Ctx& ctx, const TagResourceInput& in);
   Task<UntagResourceOutput> untag_resource(Ctx& ctx, const UntagResourceInput& in);
   Task<ListTagsOfResourceOutput> list_tags_of_resource(Ctx& ctx, const ListTagsOfResourceInput& in);
-  Task<DescribeContinuousBackupsOutput> describe_continuous_backups(Ctx& ctx, const DescribeContinuousBackupsInput& in);
   Task<DescribeEndpointsResponse> describe_endpoints(Ctx& ctx, const DescribeEndpointsRequest& in);
   Task<DescribeLimitsOutput> describe_limits(Ctx& ctx, const DescribeLimitsInput& in);
+
+  // ops_backup.cc
+  Task<CreateBackupOutput> create_backup(Ctx& ctx, const CreateBackupInput& in);
+  Task<DescribeBackupOutput> describe_backup(Ctx& ctx, const DescribeBackupInput& in);
+  Task<DeleteBackupOutput> delete_backup(Ctx& ctx, const DeleteBackupInput& in);
+  Task<ListBackupsOutput> list_backups(Ctx& ctx, const ListBackupsInput& in);
+  Task<RestoreTableFromBackupOutput> restore_table_from_backup(Ctx& ctx, const RestoreTableFromBackupInput& in);
+  Task<RestoreTableToPointInTimeOutput> restore_table_to_point_in_time(Ctx& ctx,
+                                                                       const RestoreTableToPointInTimeInput& in);
+  Task<DescribeContinuousBackupsOutput> describe_continuous_backups(Ctx& ctx, const DescribeContinuousBackupsInput& in);
+  Task<UpdateContinuousBackupsOutput> update_continuous_backups(Ctx& ctx, const UpdateContinuousBackupsInput& in);
 
   // ops_item.cc
   Task<GetItemOutput> get_item(Ctx& ctx, const GetItemInput& in);
@@ -113,6 +124,16 @@ class DynamoService : public kernel::Service {
   Task<void> expire_items(kernel::Timer timer);
   Task<void> forget_token(kernel::Timer timer);
   Task<void> recount(TablePtr table);
+  Task<void> forget_undo(kernel::Timer timer);
+
+  // jobs.cc. `instant` is what a backup copies; a restore takes none.
+  void start_job(std::string key, std::unique_ptr<kv::Reader> instant);
+  Task<void> run_job(std::string key, std::unique_ptr<kv::Reader> instant);
+  Task<void> copy_to_backup(std::string key, Job job, kv::Reader& instant);
+  Task<void> restore_backup(std::string key, Job job);
+  Task<void> restore_time(std::string key, Job job);
+  Task<void> finish_restore(std::string key, Job job);
+  static Task<TablePtr> job_table(Store& store, const Job& job);
 
   kv::Db& db_;
   const Clock& clock_;

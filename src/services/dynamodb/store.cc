@@ -11,6 +11,7 @@
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/recovery.h"
 #include "services/dynamodb/streams.h"
 #include "services/dynamodb/update.h"
 
@@ -228,7 +229,7 @@ Task<TablePtr> Store::find_table(TableName name) {
 
 Task<TablePtr> Store::require_table(TableName name) {
   TablePtr table = co_await find_table(std::move(name));
-  if (!table) co_return err::ResourceNotFoundException("Requested resource not found");
+  if (!table || table->restoring()) co_return err::ResourceNotFoundException("Requested resource not found");
   co_return table;
 }
 
@@ -336,6 +337,11 @@ Task<Written> Store::write(const Write& write) {
 
 void Store::replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units,
                     Cause cause) {
+  if (table.recovery) {
+    const size_t prefix = rows_prefix(table, 0).size();
+    tx_->put_ordered(undo_prefix(table.number), kv::encode(Undo{cache_.now(), row.substr(prefix), before != nullptr,
+                                                                before ? before->bytes() : std::string()}));
+  }
   if (table.streams()) record_change(*tx_, table, row, before, after, cause, cache_.now());
   if (after) {
     tx_->put(row, after->bytes());
