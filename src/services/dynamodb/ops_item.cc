@@ -30,14 +30,6 @@ bool returns_old_on_failure(const std::optional<ReturnValuesOnConditionCheckFail
   return asked == ReturnValuesOnConditionCheckFailure::ALL_OLD;
 }
 
-// The condition of a request, by expression or by Expected.
-template <class In>
-std::optional<Node> condition_in(const In& in, Placeholders& placeholders) {
-  if (in.condition_expression)
-    return parse_condition(*in.condition_expression, ExpressionKind::kCondition, placeholders);
-  return std::nullopt;
-}
-
 template <class In>
 std::vector<Parameter> older_parameters(const In& in) {
   return {{"Expected", in.expected.has_value()}, {"ConditionalOperator", in.conditional_operator.has_value()}};
@@ -63,7 +55,44 @@ void check_return_values(const In& in) {
   }
 }
 
+// The write's condition, in either form; all placeholders must be used by now.
+template <class In>
+void read_condition(const In& in, Placeholders& placeholders, Write& write) {
+  if (in.condition_expression) {
+    write.condition = parse_condition(*in.condition_expression, ExpressionKind::kCondition, placeholders);
+  }
+  placeholders.check_all_used();
+}
+
 }  // namespace
+
+Task<Turns::Held> DynamoService::take_turns(const std::vector<const Write*>& writes) {
+  std::vector<uint32_t> turns;
+  for (const Write* write : writes) {
+    const TablePtr table = cache_.peek(table_key(write->table));
+    if (!table) continue;
+    const bool reads = write->condition || write->kind == WriteKind::kUpdate || table->needs_old_item();
+    const View hash = write->subject.find(table->key.hash);
+    if (!reads || !hash.present()) continue;
+    std::string row = cat(table->number, hash.bytes());
+    if (const View range = write->subject.find(table->key.range); range.present()) row += range.bytes();
+    turns.push_back(Turns::turn_of(row));
+  }
+  co_return co_await turns_.take(std::move(turns));
+}
+
+Task<Written> DynamoService::run_write(const Action& action) {
+  const Turns::Held turn = co_await take_turns({&action.write});
+  co_return co_await transact([&](kv::Txn& tx) -> Task<Written> {
+    Store store(tx, cache_);
+    Written written = co_await store.write(action.write);
+    if (written.refused && action.insert) {
+      co_return err::DuplicateItemException("Duplicate primary key exists in table");
+    }
+    if (written.refused) co_return condition_failed(written.before, action.returns_old_on_failure);
+    co_return written;
+  });
+}
 
 Task<GetItemOutput> DynamoService::get_item(Ctx& ctx, const GetItemInput& in) {
   const TableName name = table_named(ctx, in.table_name);
@@ -97,7 +126,9 @@ Task<GetItemOutput> DynamoService::get_item(Ctx& ctx, const GetItemInput& in) {
 }
 
 Task<PutItemOutput> DynamoService::put_item(Ctx& ctx, const PutItemInput& in) {
-  Write write{.kind = WriteKind::kPut, .table = table_named(ctx, in.table_name), .subject = in.item};
+  Action action{.write = {.kind = WriteKind::kPut, .table = table_named(ctx, in.table_name), .subject = in.item}};
+  Write& write = action.write;
+  action.returns_old_on_failure = returns_old_on_failure(in.return_values_on_condition_check_failure);
   check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
                    in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
   check_well_formed(in.item);
@@ -105,19 +136,11 @@ Task<PutItemOutput> DynamoService::put_item(Ctx& ctx, const PutItemInput& in) {
   if (in.item.view().item_size() > kMaxItemSize) throw validation("Item size has exceeded the maximum allowed size");
   write.condition = expected_in(in);
   Placeholders placeholders = placeholders_of(in);
-  if (auto condition = condition_in(in, placeholders)) write.condition = std::move(condition);
-  placeholders.check_all_used();
+  read_condition(in, placeholders, write);
   const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
   write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
 
-  Written done = co_await transact([&](kv::Txn& tx) -> Task<Written> {
-    Store store(tx, cache_);
-    Written written = co_await store.write(write);
-    if (written.refused) {
-      co_return condition_failed(written.before, returns_old_on_failure(in.return_values_on_condition_check_failure));
-    }
-    co_return written;
-  });
+  Written done = co_await run_write(action);
   PutItemOutput out;
   out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
   out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.item);
@@ -126,26 +149,20 @@ Task<PutItemOutput> DynamoService::put_item(Ctx& ctx, const PutItemInput& in) {
 }
 
 Task<DeleteItemOutput> DynamoService::delete_item(Ctx& ctx, const DeleteItemInput& in) {
-  Write write{.kind = WriteKind::kDelete, .table = table_named(ctx, in.table_name), .subject = in.key};
+  Action action{.write = {.kind = WriteKind::kDelete, .table = table_named(ctx, in.table_name), .subject = in.key}};
+  Write& write = action.write;
+  action.returns_old_on_failure = returns_old_on_failure(in.return_values_on_condition_check_failure);
   check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
                    in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
   check_well_formed(in.key);
   check_return_values(in);
   write.condition = expected_in(in);
   Placeholders placeholders = placeholders_of(in);
-  if (auto condition = condition_in(in, placeholders)) write.condition = std::move(condition);
-  placeholders.check_all_used();
+  read_condition(in, placeholders, write);
   const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
   write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
 
-  Written done = co_await transact([&](kv::Txn& tx) -> Task<Written> {
-    Store store(tx, cache_);
-    Written written = co_await store.write(write);
-    if (written.refused) {
-      co_return condition_failed(written.before, returns_old_on_failure(in.return_values_on_condition_check_failure));
-    }
-    co_return written;
-  });
+  Written done = co_await run_write(action);
   DeleteItemOutput out;
   out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
   out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.key);
@@ -154,7 +171,9 @@ Task<DeleteItemOutput> DynamoService::delete_item(Ctx& ctx, const DeleteItemInpu
 }
 
 Task<UpdateItemOutput> DynamoService::update_item(Ctx& ctx, const UpdateItemInput& in) {
-  Write write{.kind = WriteKind::kUpdate, .table = table_named(ctx, in.table_name), .subject = in.key};
+  Action action{.write = {.kind = WriteKind::kUpdate, .table = table_named(ctx, in.table_name), .subject = in.key}};
+  Write& write = action.write;
+  action.returns_old_on_failure = returns_old_on_failure(in.return_values_on_condition_check_failure);
   std::vector<Parameter> older = older_parameters(in);
   older.insert(older.begin(), {"AttributeUpdates", in.attribute_updates.has_value()});
   check_parameters({{"UpdateExpression", in.update_expression.has_value()},
@@ -165,17 +184,9 @@ Task<UpdateItemOutput> DynamoService::update_item(Ctx& ctx, const UpdateItemInpu
   write.condition = expected_in(in);
   Placeholders placeholders = placeholders_of(in);
   if (in.update_expression) write.actions = parse_update(*in.update_expression, placeholders);
-  if (auto condition = condition_in(in, placeholders)) write.condition = std::move(condition);
-  placeholders.check_all_used();
+  read_condition(in, placeholders, write);
 
-  Written done = co_await transact([&](kv::Txn& tx) -> Task<Written> {
-    Store store(tx, cache_);
-    Written written = co_await store.write(write);
-    if (written.refused) {
-      co_return condition_failed(written.before, returns_old_on_failure(in.return_values_on_condition_check_failure));
-    }
-    co_return written;
-  });
+  Written done = co_await run_write(action);
   UpdateItemOutput out;
   out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
   out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.key);

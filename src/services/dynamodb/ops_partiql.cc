@@ -178,18 +178,6 @@ BatchStatementErrorCodeEnum code_of(const Error& error) {
 
 }  // namespace
 
-Task<Written> DynamoService::run_write(const Action& action) {
-  co_return co_await transact([&](kv::Txn& tx) -> Task<Written> {
-    Store store(tx, cache_);
-    Written written = co_await store.write(action.write);
-    if (written.refused && action.insert) {
-      co_return err::DuplicateItemException("Duplicate primary key exists in table");
-    }
-    if (written.refused) co_return condition_failed(written.before, action.returns_old_on_failure);
-    co_return written;
-  });
-}
-
 Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& statement,
                                                     const ExecuteStatementInput& in) {
   const Error bad_token = validation("NextToken does not match request");

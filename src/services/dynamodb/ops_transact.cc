@@ -151,6 +151,9 @@ std::vector<ConsumedCapacity> capacity_of_reads(ReturnConsumedCapacity asked,
 
 Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>& actions,
                                              std::optional<Idempotency> idempotency) {
+  std::vector<const Write*> writes;
+  for (const Action& action : actions) writes.push_back(&action.write);
+  const Turns::Held turns = co_await take_turns(writes);
   auto result = co_await as_result(db_.transact([&](kv::Txn& tx) -> Task<Outcome> {
     Store store(tx, cache_);
     Outcome out;

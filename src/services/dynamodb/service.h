@@ -20,6 +20,7 @@
 #include "services/dynamodb/recovery.h"
 #include "services/dynamodb/store.h"
 #include "services/dynamodb/transact.h"
+#include "services/dynamodb/turns.h"
 
 namespace virga::dynamodb {
 
@@ -101,8 +102,10 @@ class DynamoService : public kernel::Service {
   // All of `actions` or none; fails with the reasons in their order.
   Task<Outcome> run_transaction(Ctx& ctx, const std::vector<Action>& actions, std::optional<Idempotency> idempotency);
 
-  // One statement of PartiQL, its table known.
+  // One write, committed. Fails when its condition does not hold.
   Task<Written> run_write(const Action& action);
+  // The turn of each write that reads its item first.
+  Task<Turns::Held> take_turns(const std::vector<const Write*>& writes);
   struct Selected {
     std::vector<Item> items;
     double units = 0;
@@ -140,6 +143,7 @@ class DynamoService : public kernel::Service {
   kernel::Timers& timers_;
   kernel::Tokens& tokens_;
   TableCache cache_;
+  Turns turns_;
   // Background work under way; stop() waits for it.
   std::atomic<bool> stopping_{false};
   std::atomic<int> running_{0};
