@@ -108,7 +108,7 @@ class Core : public std::enable_shared_from_this<Core> {
   std::shared_ptr<Outcome> ending_;
   std::shared_ptr<virga::Event> ended_;  // of the streamed answer
   virga::Event settled_;                 // its initialisation is over, well or ill
-  std::optional<Outcome> fate_;   // how it ended while nobody was calling
+  std::optional<Outcome> fate_;          // how it ended while nobody was calling
   Steady begun_, started_, deadline_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
   bool init_told_ = false;

@@ -60,13 +60,13 @@ enum class Status : uint8_t {
 
 struct Outcome {
   Status status = Status::kOk;
-  std::string payload;              // the answer, or the error document of kError and kInitError
-  Body stream;                      // instead of payload, when the function streams its answer
-  std::string content_type;         // of a streamed answer
-  std::shared_ptr<Outcome> ending;  // of a streamed answer: complete, without payload, once the stream has ended. A
-                                    // stream that fails midway ends with a failure, and this says why
-  std::shared_ptr<virga::Event> ended;     // of a streamed answer: set when `ending` is complete
-  std::string exit;                 // kExited: "exit status 1", "signal: killed"
+  std::string payload;                  // the answer, or the error document of kError and kInitError
+  Body stream;                          // instead of payload, when the function streams its answer
+  std::string content_type;             // of a streamed answer
+  std::shared_ptr<Outcome> ending;      // of a streamed answer: complete, without payload, once the stream has ended. A
+                                        // stream that fails midway ends with a failure, and this says why
+  std::shared_ptr<virga::Event> ended;  // of a streamed answer: set when `ending` is complete
+  std::string exit;                     // kExited: "exit status 1", "signal: killed"
   std::chrono::microseconds duration{0};
   std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
   uint32_t max_memory_mb = 0;
