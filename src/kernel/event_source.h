@@ -3,6 +3,7 @@
 // find it with find_stream_source and know nothing else of it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -58,6 +59,8 @@ class StreamSource {
                                        size_t bytes) = 0;
   // True when the shard has changed after `version`, false after `timeout` of real time.
   virtual Task<bool> wait_stream(Arn arn, std::string shard, uint64_t version, std::chrono::microseconds timeout) = 0;
+  // Ends the waits for the shard as though it had changed.
+  virtual Task<void> wake_stream(Arn arn, std::string shard) = 0;
 };
 
 // Null when no service here has streams of this ARN.

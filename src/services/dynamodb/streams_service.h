@@ -35,6 +35,8 @@ class StreamsService final : public kernel::Service, public kernel::StreamSource
   Task<bool> wait_stream(kernel::Arn arn, std::string shard, uint64_t version,
                          std::chrono::microseconds timeout) override;
 
+  Task<void> wake_stream(kernel::Arn arn, std::string shard) override;
+
  private:
   Task<streams::ListStreamsOutput> list_streams(Ctx& ctx, const streams::ListStreamsInput& in);
   Task<streams::DescribeStreamOutput> describe_stream(Ctx& ctx, const streams::DescribeStreamInput& in);

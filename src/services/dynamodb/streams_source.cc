@@ -145,4 +145,9 @@ Task<bool> StreamsService::wait_stream(kernel::Arn arn, std::string shard, uint6
   co_return co_await deps_.db.wait_change(shard_prefix(place->number, place->shard), version, timeout);
 }
 
+Task<void> StreamsService::wake_stream(kernel::Arn arn, std::string shard) {
+  const auto place = co_await place_of(std::move(arn), std::move(shard));
+  if (place) deps_.db.wake(shard_prefix(place->number, place->shard));
+}
+
 }  // namespace virga::dynamodb

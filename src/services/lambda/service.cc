@@ -46,7 +46,8 @@ LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, 
       sandboxes_(sandboxes),
       catalog_(deps.db),
       code_(cat(deps.data_directory, "/lambda/code"), deps.blobs),
-      invoker_(deps, sandboxes, code_, options) {
+      invoker_(deps, sandboxes, code_, options),
+      mappings_(deps, *this) {
   // An event for a function's ARN is an asynchronous invocation, by whoever delivers it.
   deps_.cloud.accept(
       "lambda", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
@@ -138,6 +139,15 @@ void LambdaService::operations(kernel::OpTable& t) {
   t.add<op::GetLayerVersionPolicy>(this, &S::get_layer_version_policy)
       .resource(by_layer_version<GetLayerVersionPolicyRequest>);
 
+  const auto mapping = [](const Ctx& ctx, const auto& in) {
+    return in.uuid.starts_with("arn:") ? in.uuid : kernel::arn(ctx, "lambda", cat("event-source-mapping:", in.uuid));
+  };
+  t.add<op::CreateEventSourceMapping>(this, &S::create_event_source_mapping);
+  t.add<op::GetEventSourceMapping>(this, &S::get_event_source_mapping).resource(mapping);
+  t.add<op::UpdateEventSourceMapping>(this, &S::update_event_source_mapping).resource(mapping);
+  t.add<op::DeleteEventSourceMapping>(this, &S::delete_event_source_mapping).resource(mapping);
+  t.add<op::ListEventSourceMappings>(this, &S::list_event_source_mappings);
+
   t.add<op::Invoke>(this, &S::invoke).action("lambda:InvokeFunction").resource(by_qualified).guarded().data_plane();
 }
 
@@ -159,9 +169,13 @@ Task<void> LambdaService::start() {
   }
   for (const auto& [runtime, memory] : runtimes) sandboxes_.expect(runtime, memory);
   co_await code_.keep_only(std::move(used));
+  co_await mappings_.start();
 }
 
-Task<void> LambdaService::stop() { co_await invoker_.stop(); }
+Task<void> LambdaService::stop() {
+  co_await mappings_.stop();
+  co_await invoker_.stop();
+}
 
 std::unique_ptr<kernel::Service> make_lambda(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options) {
   return std::make_unique<LambdaService>(deps, sandboxes, options);

@@ -14,13 +14,14 @@
 #include "services/lambda/async.h"
 #include "services/lambda/catalog.h"
 #include "services/lambda/code_cache.h"
+#include "services/lambda/esm/engine.h"
 #include "services/lambda/invoker.h"
 #include "services/lambda/model.h"
 #include "services/lambda/store.h"
 
 namespace virga::lambda {
 
-class LambdaService final : public kernel::Service {
+class LambdaService final : public kernel::Service, private esm::Functions {
  public:
   LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);
   const wire::ServiceModel& model() const override;
@@ -114,6 +115,20 @@ class LambdaService final : public kernel::Service {
   Task<Out> set_event_invoke_config(Ctx& ctx, const In& in, bool whole);
   Task<void> check_destinations(Ctx& ctx, FunctionId id, std::string on_success, std::string on_failure);
 
+  // ops_event_source_mapping.cc
+  Task<EventSourceMappingConfiguration> create_event_source_mapping(Ctx& ctx,
+                                                                    const CreateEventSourceMappingRequest& in);
+  Task<EventSourceMappingConfiguration> get_event_source_mapping(Ctx& ctx, const GetEventSourceMappingRequest& in);
+  Task<EventSourceMappingConfiguration> update_event_source_mapping(Ctx& ctx,
+                                                                    const UpdateEventSourceMappingRequest& in);
+  Task<EventSourceMappingConfiguration> delete_event_source_mapping(Ctx& ctx,
+                                                                    const DeleteEventSourceMappingRequest& in);
+  Task<ListEventSourceMappingsResponse> list_event_source_mappings(Ctx& ctx, const ListEventSourceMappingsRequest& in);
+  Task<std::map<std::string, std::string>> check_source(esm::Mapping mapping);
+  Task<void> check_queue(esm::Mapping mapping);
+  Task<esm::Ran> run_for_mapping(esm::Mapping mapping, std::string event) override;
+  Task<std::string> role_for_mapping(esm::Mapping mapping) override;
+
   // code.cc
   struct Code {
     blob::Ref ref;
@@ -137,6 +152,7 @@ class LambdaService final : public kernel::Service {
   Catalog catalog_;
   CodeCache code_;
   Invoker invoker_;
+  esm::Engine mappings_;
 };
 
 }  // namespace virga::lambda

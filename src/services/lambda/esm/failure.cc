@@ -1,0 +1,59 @@
+#include "services/lambda/esm/failure.h"
+
+#include "base/id.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "kernel/cloud.h"
+#include "kernel/target_delivery.h"
+
+namespace virga::lambda::esm {
+
+std::string failure_document(const Mapping& mapping, const Discarded& discarded, Time now) {
+  Json request = Json::object({{"requestId", discarded.request_id.empty() ? uuid() : discarded.request_id},
+                               {"functionArn", mapping.function_arn()},
+                               {"condition", discarded.condition},
+                               {"approximateInvokeCount", discarded.attempts}});
+  Json out = Json::object({{"requestContext", std::move(request)}});
+  if (!discarded.version.empty()) {
+    Json response = Json::object({{"statusCode", 200}, {"executedVersion", discarded.version}});
+    if (!discarded.function_error.empty()) response["functionError"] = discarded.function_error;
+    out["responseContext"] = std::move(response);
+  }
+  out["version"] = "1.0";
+  out["timestamp"] = iso8601_millis(now);
+  const bool dynamo = mapping.source.find(":dynamodb:") != std::string::npos;
+  out[dynamo ? "DDBStreamBatchInfo" : "KinesisBatchInfo"] =
+      Json::object({{"shardId", discarded.shard},
+                    {"startSequenceNumber", discarded.first_sequence},
+                    {"endSequenceNumber", discarded.last_sequence},
+                    {"approximateArrivalOfFirstRecord", iso8601_millis(discarded.first_arrived)},
+                    {"approximateArrivalOfLastRecord", iso8601_millis(discarded.last_arrived)},
+                    {"batchSize", static_cast<int64_t>(discarded.count)},
+                    {"streamArn", mapping.source}});
+  return out.dump();
+}
+
+void tell_of(kv::Txn& tx, Work& work, const Discarded& discarded, const std::string& role) {
+  const Mapping& mapping = work.mapping;
+  if (mapping.on_failure.empty()) return;
+  const Time now = work.deps.clock.now();
+  std::string document = failure_document(mapping, discarded, now);
+  kernel::TargetDelivery delivery;
+  delivery.target = mapping.on_failure;
+  if (kernel::parse_arn(mapping.on_failure)->service == "s3") {
+    // A bucket is given the records too, under a name by which they are found.
+    document.pop_back();
+    document += R"(,"payload":)" + discarded.payload + "}";
+    delivery.input.parameters["Key"] =
+        cat("aws/lambda/", mapping.uuid, "/", discarded.shard, "/", replace_all(iso8601(now), ":", "."), "-", uuid());
+  }
+  delivery.input.body = std::move(document);
+  delivery.account = mapping.account;
+  delivery.region = mapping.region;
+  delivery.service = "lambda.amazonaws.com";
+  delivery.role = role;
+  delivery.source_arn = mapping.function_arn();
+  work.deps.targets.enqueue(tx, std::move(delivery));
+}
+
+}  // namespace virga::lambda::esm
