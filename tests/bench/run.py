@@ -14,10 +14,11 @@ import door
 import dynamodb
 import idle
 import invoke
+import sources
 import start
 import store
 
-PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "invoke": invoke, "idle": idle}
+PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "invoke": invoke, "sources": sources, "idle": idle}
 
 
 class Settings:

@@ -1,4 +1,5 @@
 #include <aws/lambda/errors.h>
+#include <aws/sqs/ops.h>
 
 #include "base/id.h"
 #include "base/str.h"
@@ -6,6 +7,7 @@
 #include "kernel/event_source.h"
 #include "kernel/page.h"
 #include "kv/record.h"
+#include "services/lambda/esm/queue.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/service.h"
 
@@ -232,8 +234,42 @@ Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event
   co_return ran;
 }
 
+// What a queue must be to feed a function: there, readable by its role, and patient enough.
 Task<void> LambdaService::check_queue(Mapping mapping) {
-  co_await fail(err::InvalidParameterValueException("Amazon SQS event sources are not served by Virga yet."));
+  const std::string role = co_await role_for_mapping(mapping);
+  Ctx ctx = deps_.cloud.internal_context(
+      co_await esm::session_of(deps_, role, mapping.account, mapping.region, mapping.function), mapping.account,
+      mapping.region);
+  kernel::Service* sqs = deps_.cloud.find_service("sqs");
+  if (!sqs) co_await fail(err::InvalidParameterValueException("Amazon SQS is not served by Virga."));
+  const auto policy = co_await sqs->resource_policy(ctx, mapping.source);
+  for (const char* action : {"ReceiveMessage", "DeleteMessage", "GetQueueAttributes"}) {
+    if (co_await deps_.cloud.authorizer().why_denied(ctx, {cat("sqs:", action), mapping.source, {}}, policy)) {
+      co_await fail(err::InvalidParameterValueException(
+          cat("The function execution role does not have permissions to call ", action, " on SQS")));
+    }
+  }
+  sqs::GetQueueAttributesRequest request;
+  request.queue_url = esm::queue_url_of(mapping.source);
+  request.attribute_names = std::vector<std::string>{"VisibilityTimeout"};
+  const auto found = co_await as_result(deps_.cloud.call<sqs::op::GetQueueAttributes>(ctx, std::move(request)));
+  if (!found) {
+    const Error* error = error_of(found);
+    co_await fail(err::InvalidParameterValueException(
+        cat("Error occurred while ReceiveMessage. SQS Error Code: AWS.SimpleQueueService.NonExistentQueue. SQS Error "
+            "Message: ",
+            error ? error->message : "The specified queue does not exist.")));
+  }
+  const Call call = co_await route(ctx, mapping.function_id());
+  int64_t visible = 30;
+  if (found->attributes && found->attributes->contains("VisibilityTimeout")) {
+    visible = parse_int(found->attributes->at("VisibilityTimeout")).value_or(visible);
+  }
+  if (visible < call.version->timeout) {
+    co_await fail(err::InvalidParameterValueException(
+        cat("Queue visibility timeout: ", visible, " seconds is less than Function timeout: ", call.version->timeout,
+            " seconds")));
+  }
 }
 
 }  // namespace virga::lambda
