@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <map>
+#include <mutex>
 #include <set>
+#include <thread>
 
 #include "base/async.h"
+#include "base/id.h"
 #include "base/str.h"
+#include "rt/reactor.h"
 
 namespace virga::kernel {
 namespace {
@@ -33,9 +38,12 @@ struct World {
   Task<void> settle(size_t count) {
     for (int i = 0; i < 400 && seen.size() < count; ++i) co_await sleep_for(Millis(5));
   }
+  // Until what was started has ended: nothing runs, twice in a row.
   Task<void> quiet() {
-    for (int i = 0; i < 400 && deliveries->running() > 0; ++i) co_await sleep_for(Millis(2));
-    co_await sleep_for(Millis(10));
+    for (int i = 0, still = 0; i < 400 && still < 2; ++i) {
+      co_await sleep_for(Millis(5));
+      still = deliveries->running() == 0 ? still + 1 : 0;
+    }
   }
   Task<size_t> rows() {
     const auto all = co_await db->snapshot()->scan(kv::prefix_range("dlv"));
@@ -253,7 +261,7 @@ TEST(Deliveries, LanesThatHangDoNotStopTheOthers) {
     co_await w.settle(2800);
     EXPECT_EQ(w.seen.size(), 2800u);
     released.set();
-    co_await w.quiet();
+    for (int i = 0; i < 2000 && co_await w.rows() > 0; ++i) co_await sleep_for(Millis(5));
     EXPECT_EQ(hanging, 6000u);
     EXPECT_EQ(co_await w.rows(), 0u);
     co_await w.deliveries->stop();
@@ -390,6 +398,71 @@ TEST(Deliveries, AStoreThatRefusesDelaysButLosesNothing) {
     EXPECT_EQ(w.seen.size(), 1u);
     co_await w.deliveries->stop();
   });
+}
+
+// Many reactors send and deliver at once: everything is done once at the least, groups in order.
+TEST(Deliveries, FromAllThreads) {
+  constexpr int kThreads = 4, kRounds = 150;
+  const auto db = kv::open_mem();
+  SystemClock clock;
+  MetricRegistry metrics;
+  rt::Reactors reactors(kThreads);
+  Deliveries deliveries(*db, clock, metrics);
+  std::mutex mutex;
+  std::map<std::string, int> done;
+  std::map<std::string, int> next;
+  deliveries.on("t", [&](Attempt a) -> Task<Verdict> {
+    if (random_u64() % 4 == 0) co_await sleep_for(Micros(random_u64() % 2000));
+    if (random_u64() % 4 == 0) co_await move_to(reactors.next());
+    const uint64_t dice = random_u64() % 16;
+    if (dice == 0) co_return Verdict::again(Millis(random_u64() % 3));
+    if (dice == 1) co_return Verdict::later(Micros(0));
+    {
+      std::lock_guard lock(mutex);
+      ++done[a.id];
+      if (!a.group.empty()) {
+        EXPECT_EQ(a.payload, cat(next[cat(a.lane, "/", a.group)]++));
+      }
+    }
+    if (dice == 2) {
+      co_return Verdict::done().with([id = a.id](kv::Txn& tx) -> Task<void> {
+        tx.put(cat("said/", id), "");
+        co_return;
+      });
+    }
+    co_return Verdict::done();
+  });
+  reactors.start();
+  ASSERT_TRUE(rt::run_on(reactors[0], deliveries.start()));
+  std::vector<std::thread> senders;
+  std::atomic<int> sent = 0;
+  for (int t = 0; t < kThreads; ++t) {
+    senders.emplace_back([&, t] {
+      const auto ended = rt::run_on(reactors[t], [](auto& db, auto& deliveries, auto& sent, int t) -> Task<void> {
+        for (int i = 0; i < kRounds; ++i) {
+          co_await db->transact([&](kv::Txn& tx) -> Task<void> {
+            deliveries.enqueue(tx, {"t", cat("lane", i % 7), "", "x", {}, ""});
+            deliveries.enqueue(tx, {"t", "grouped", cat(t), cat(i), {}, ""});
+            co_return;
+          });
+          sent += 2;
+          if (i % 16 == 0) co_await sleep_for(Micros(200));
+        }
+      }(db, deliveries, sent, t));
+      EXPECT_TRUE(ended);
+    });
+  }
+  for (std::thread& sender : senders) sender.join();
+  const auto all_done = [&] {
+    std::lock_guard lock(mutex);
+    return done.size() == static_cast<size_t>(sent.load());
+  };
+  for (int i = 0; i < 6000 && !all_done(); ++i) std::this_thread::sleep_for(Millis(10));
+  EXPECT_TRUE(all_done());
+  EXPECT_TRUE(rt::run_on(reactors[0], deliveries.stop()));
+  for (const auto& [id, count] : done) EXPECT_EQ(count, 1) << id;
+  reactors.stop();
+  reactors.close();
 }
 
 TEST(Deliveries, BackOffDoublesWithJitterUpToFiveMinutes) {

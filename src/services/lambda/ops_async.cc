@@ -39,6 +39,21 @@ void LambdaService::serve_async() {
                       {.lane = kMostAsyncOfOne, .pool = kMostAsync});
 }
 
+Task<std::string> LambdaService::take_event(Ctx& ctx, kernel::Arn target, kernel::TargetInput input) {
+  Ctx there = ctx;
+  there.region = target.region;
+  InvocationRequest request;
+  request.function_name = cat(target.account, ":", target.resource);  // account:function:name
+  request.invocation_type = input.wait ? InvocationType::RequestResponse : InvocationType::Event;
+  request.payload = std::move(input.body);
+  const InvocationResponse response = co_await deps_.cloud.call<op::Invoke>(there, std::move(request));
+  if (response.function_error) {
+    static constexpr ErrorShape kFailed{"FunctionError", 500, Fault::kReceiver, {}};
+    co_return Error{&kFailed, response.payload.value_or(""), nullptr, {}};
+  }
+  co_return response.payload.value_or("");
+}
+
 Task<void> LambdaService::enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context) {
   const AsyncEvent event{id.account, id.region, id.name, id.qualifier, std::move(payload), std::move(client_context),
                          ctx.trace};

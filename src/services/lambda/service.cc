@@ -49,15 +49,9 @@ LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, 
       invoker_(deps, sandboxes, code_, options),
       mappings_(deps, *this) {
   // An event for a function's ARN is an asynchronous invocation, by whoever delivers it.
-  deps_.cloud.accept(
-      "lambda", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
-        InvocationRequest request;
-        request.function_name = cat(target.account, ":", target.resource);  // account:function:name
-        request.invocation_type = input.wait ? InvocationType::RequestResponse : InvocationType::Event;
-        request.payload = std::move(input.body);
-        const InvocationResponse response = co_await deps_.cloud.call<op::Invoke>(ctx, std::move(request));
-        co_return response.payload.value_or("");
-      });
+  deps_.cloud.accept("lambda", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) {
+    return take_event(ctx, target, std::move(input));
+  });
   serve_async();
 }
 

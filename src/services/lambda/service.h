@@ -84,6 +84,8 @@ class LambdaService final : public kernel::Service, private esm::Functions {
 
   // ops_async.cc
   void serve_async();
+  // What others send to a function's ARN.
+  Task<std::string> take_event(Ctx& ctx, kernel::Arn target, kernel::TargetInput input);
   // Accepted when it returns: it will be run, whatever happens to this process.
   Task<void> enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context);
   Task<kernel::Verdict> run_async(kernel::Attempt attempt);

@@ -245,3 +245,44 @@ def test_queue_as_destination(virga, functions, queue):
     time.sleep(0.3)
     send(functions, name, b'"seen"')
     assert json.loads(receive(virga, url)["Body"])["responsePayload"] in ("seen", "unseen")
+
+
+# An event bus gets the record as the detail of an event of Lambda's, which rules then match.
+def test_event_bus_as_destination(virga, functions, queue, name):
+    url, arn = queue
+    events, sqs = virga.client("events"), virga.client("sqs")
+    bus = events.create_event_bus(Name=name)["EventBusArn"]
+    rule = events.put_rule(Name=name, EventBusName=name, EventPattern=json.dumps(
+        {"source": ["lambda"], "detail-type": [{"prefix": "Lambda Function Invocation Result"}]}))["RuleArn"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+         "Condition": {"ArnEquals": {"aws:SourceArn": rule}}}]})})
+    events.put_targets(Rule=name, EventBusName=name, Targets=[{"Id": "q", "Arn": arn}])
+    role = functions.make_role([{"Effect": "Allow", "Action": "events:PutEvents", "Resource": bus}])
+    function = functions.make(FAILS, Role=role)
+    functions.client.put_function_event_invoke_config(
+        FunctionName=function, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": bus}})
+    send(functions, function, b'{"n": 1}')
+    event = json.loads(receive(virga, url)["Body"])
+    assert (event["source"], event["detail-type"]) == ("lambda", "Lambda Function Invocation Result - Failure")
+    assert event["resources"] == [bus, f"arn:aws:lambda:us-east-1:000000000000:function:{function}:$LATEST"]
+    assert event["detail"]["requestPayload"] == {"n": 1}
+    assert event["detail"]["responsePayload"]["errorMessage"] == "not today"
+    events.remove_targets(Rule=name, EventBusName=name, Ids=["q"])
+    events.delete_rule(Name=name, EventBusName=name)
+    events.delete_event_bus(Name=name)
+
+
+# What EventBridge can't bring to its target goes to the rule's dead-letter queue with the reason.
+def test_a_rule_starts_a_function(virga, functions, name):
+    events = virga.client("events")
+    function = functions.make(PRINTS)
+    arn = functions.client.get_function_configuration(FunctionName=function)["FunctionArn"]
+    rule = events.put_rule(Name=name, EventPattern=json.dumps({"source": [name]}))["RuleArn"]
+    functions.client.add_permission(FunctionName=function, StatementId="rule", Action="lambda:InvokeFunction",
+                                    Principal="events.amazonaws.com", SourceArn=rule)
+    events.put_targets(Rule=name, Targets=[{"Id": "f", "Arn": arn}])
+    events.put_events(Entries=[{"Source": name, "DetailType": "d", "Detail": '{"n": 1}'}])
+    assert eventually(lambda: records(virga, function))[0]["detail"] == {"n": 1}
+    events.remove_targets(Rule=name, Ids=["f"])
+    events.delete_rule(Name=name)
