@@ -173,23 +173,51 @@ struct Instance::Parts {
   bool started = false;
 };
 
+// What a person sees who opens the address in a browser.
+constexpr std::string_view kWelcome =
+    "Virga " VIRGA_VERSION
+    ": a serverless cloud in one program. It speaks AWS's protocols.\n"
+    "\n"
+    "This address is the endpoint of every service: give it to any AWS client.\n"
+    "\n"
+    "    eval $(virga env)                            a shell: endpoint, region, key\n"
+    "    aws --endpoint-url URL s3 ls                 the aws command line\n"
+    "    boto3.client('s3', endpoint_url=URL)         Python\n"
+    "    new S3Client({ endpoint: URL })              JavaScript\n"
+    "\n"
+    "What you deploy is reached here too, by host or by path.\n"
+    "\n"
+    "    virga deploy FOLDER                          deploys FOLDER/template.yaml\n"
+    "    http://ID.execute-api.localhost:PORT/        an HTTP API by its name\n"
+    "    URL/_aws/execute-api/ID/                     the same without names\n"
+    "\n"
+    "What there is to know:\n"
+    "\n"
+    "    virga services                               which operations are served\n"
+    "    virga doctor                                 what this machine isolates and keeps\n"
+    "    virga logs NAME --follow                     what a function says\n"
+    "    URL/_virga/health, URL/_virga/metrics        for machines: JSON and Prometheus\n"
+    "    virga --help                                 everything else\n";
+
 void Instance::Parts::add_locals() {
   // Others learn that Virga is well; what it holds and where is for this machine.
   const auto from_here = [](const wire::HttpRequest& request) {
     return is_loopback(request.peer) || request.peer.starts_with("::ffff:127.");
   };
-  door->add_local("/_virga/health", [this, from_here](const wire::HttpRequest& request) {
-    if (!from_here(request))
-      return answer("application/json", Json::object({{"status", "ready"}, {"version", VIRGA_VERSION}}).dump());
-    Json services = Json::array();
-    for (const auto& service : cloud.services()) services.push_back(service->model().id);
-    return answer("application/json", Json::object({{"status", "ready"},
-                                                    {"version", VIRGA_VERSION},
-                                                    {"pid", ::getpid()},
-                                                    {"data", settings.data},
-                                                    {"services", std::move(services)}})
-                                          .dump());
+  Json services = Json::array();
+  for (const auto& service : cloud.services()) services.push_back(service->model().id);
+  const std::string whole = Json::object({{"status", "ready"},
+                                          {"version", VIRGA_VERSION},
+                                          {"pid", ::getpid()},
+                                          {"data", settings.data},
+                                          {"services", std::move(services)}})
+                                .dump();
+  const std::string for_others = Json::object({{"status", "ready"}, {"version", VIRGA_VERSION}}).dump();
+  door->add_local("/_virga/health", [=](const wire::HttpRequest& request) {
+    return answer("application/json", from_here(request) ? whole : for_others);
   });
+  door->add_local("/",
+                  [](const wire::HttpRequest&) { return answer("text/plain; charset=utf-8", std::string(kWelcome)); });
   door->add_local("/_virga/metrics", [this, from_here](const wire::HttpRequest& request) {
     if (!from_here(request)) {
       wire::HttpResponse refused =

@@ -117,6 +117,11 @@ void Router::find(HttpRequest& request, std::string_view signing_name, Route& ro
   route.labels = std::move(match->labels);
 }
 
+bool Router::host_selects(const HttpRequest& request) const {
+  Route ignored;
+  return !bucket_of_host(without_port(request.host()), false).empty() || find_endpoint(request, ignored);
+}
+
 void Router::find_query_operation(Route& route, const HttpRequest& request, std::string_view body) const {
   std::string action = parameter(request.query, "Action");
   if (action.empty()) action = parameter(body, "Action");

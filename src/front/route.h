@@ -35,6 +35,9 @@ class Router {
   // `target` as it came. Throws Error: unknown operation; `route` then has what is known, to answer with.
   void find(wire::HttpRequest& request, std::string_view signing_name, Route& route) const;
 
+  // Whether the host alone says what is wanted: a bucket, or something a user made.
+  bool host_selects(const wire::HttpRequest& request) const;
+
   // Null when it is not served.
   const kernel::Operation* served(const wire::OperationModel& model) const {
     const auto found = served_.find(&model);

@@ -116,10 +116,27 @@ Door::Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits)
 
 void Door::add_local(std::string path, Local handler) { locals_.emplace(std::move(path), std::move(handler)); }
 
-Task<HttpResponse> Door::serve(HttpRequest& request, From from) {
-  if (const auto local = locals_.find(request.path); local != locals_.end() && from == From::kOutside) {
-    co_return local->second(request);
+const Door::Local* Door::find_local(const HttpRequest& request) const {
+  if (request.path == "/") {
+    if (request.method != "GET" && request.method != "HEAD") return nullptr;
+    if (!request.query.empty() || request.headers.has("authorization") || router_.host_selects(request)) return nullptr;
+  } else if (!request.path.starts_with("/_virga/")) {
+    return nullptr;
   }
+  const auto found = locals_.find(request.path);
+  return found == locals_.end() ? nullptr : &found->second;
+}
+
+Task<HttpResponse> Door::serve(HttpRequest& request, From from) {
+  // A frame of its own, because what a call needs is large.
+  static constexpr auto answer = [](const Local& local, const HttpRequest& r) -> Task<HttpResponse> {
+    co_return local(r);
+  };
+  const Local* local = from == From::kOutside ? find_local(request) : nullptr;
+  return local ? answer(*local, request) : serve_routed(request, from);
+}
+
+Task<HttpResponse> Door::serve_routed(HttpRequest& request, From from) {
   Call call;
   call.from = from;
   struct Running {

@@ -26,7 +26,8 @@ class Door {
   // `machine_clock` judges signatures: clients know nothing of a cloud whose own clock was moved.
   Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits);
 
-  // A path of Virga's own (/_virga/health): answered before any routing, unsigned, to those outside.
+  // A path of Virga's own: answered before any routing, unsigned, to those outside. It begins with "/_virga/"; or it
+  // is "/", and then answered to a GET that is nothing else: without signature or query, to no bucket's or API's host.
   using Local = std::function<wire::HttpResponse(const wire::HttpRequest&)>;
   void add_local(std::string path, Local handler);
 
@@ -38,6 +39,8 @@ class Door {
 
  private:
   struct Call;
+  const Local* find_local(const wire::HttpRequest& request) const;
+  Task<wire::HttpResponse> serve_routed(wire::HttpRequest& request, From from);
   Task<wire::HttpResponse> serve_call(wire::HttpRequest& request, Call& call);
   Task<wire::HttpResponse> serve_operation(wire::HttpRequest& request, Call& call);
   Task<void> identify(Call& call);

@@ -52,41 +52,38 @@ def wrk_script(settings, name, request):
     return str(path)
 
 
-def start_nginx(settings):
+def start_nginx(settings, size):
     port = cloud.free_port()
     config = pathlib.Path(settings.folder) / "nginx.conf"
-    config.write_text(NGINX.format(folder=settings.folder, port=port, body="x" * 1024))
+    config.write_text(NGINX.format(folder=settings.folder, port=port, body="x" * size))
     return port, subprocess.Popen(["taskset", "-c", str(SERVER_CORE), "/usr/sbin/nginx", "-c", str(config)])
 
 
 def measure(settings, table):
-    door_port = cloud.free_port()
-    door = subprocess.Popen(["taskset", "-c", str(SERVER_CORE), str(settings.build / "front_bench"), str(door_port)],
-                            stdout=subprocess.PIPE)
-    door.stdout.readline()
-    nginx_port, nginx = start_nginx(settings)
     with cloud.Virga(settings, core=SERVER_CORE) as virga:
+        connection = virga.connect()
+        page = len(connection.get("/")[1])
+        connection.close()
+        nginx_port, nginx = start_nginx(settings, page)
         identity = wrk_script(settings, "identity.lua", cloud.caller_identity(virga.port))
         health = wrk_script(settings, "health.lua", b"GET /_virga/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
         pid = virga.process.pid
-        servers = [Server("nginx", nginx.pid, nginx_port), Server("door", door.pid, door_port),
+        servers = [Server("nginx", nginx.pid, nginx_port), Server("page", pid, virga.port),
                    Server("identity", pid, virga.port, identity), Server("health", pid, virga.port, health)]
         time.sleep(0.5)
         for _ in range(2 if settings.quick else 5):
             for server in servers:
                 server.load(1 if settings.quick else 2)
     nginx.terminate()
-    door.terminate()
     nginx.wait()
-    door.wait()
 
     peer, plain, signed, health = servers
     # Neighbours in time compare: the ratio of each round, and then their median.
     for server, promise, share, what in (
-            (plain, "an unsigned 1 KB answer", 0.9, "the door's program front_bench"),
+            (plain, "an unsigned 1 KB answer", 0.9, f"GET / of virga up, {page} bytes"),
             (signed, "a signed GetCallerIdentity", 0.4, "virga up")):
         ratio = statistics.median(mine / theirs for mine, theirs in zip(server.per_cpu, peer.per_cpu))
         rate = statistics.median(peer.per_cpu)
         table.least(promise, ratio * rate, rate, share, "/cpu s",
-                    f"{what}: {server.describe()} each; nginx return 200: {peer.describe()}; same core, 64 connections")
+                    f"{what}: {server.describe()} each; nginx return 200 of that size: {peer.describe()}; same core, 64 connections")
     table.note("/_virga/health", statistics.median(health.per_cpu), "/cpu s", health.describe())

@@ -5,6 +5,7 @@ import json
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 
 import pytest
@@ -273,3 +274,19 @@ def test_health_and_metrics(virga):
     assert int(count.split()[1]) >= 1
     for metric in ("virga_connections", "virga_requests", "virga_store_commits", "virga_store_disk_bytes"):
         assert any(line.startswith(metric + " ") for line in text.splitlines()), metric
+
+
+# Who opens the address in a browser is told what it is; every other use of the path goes where it went.
+def test_front_page(virga):
+    with urllib.request.urlopen(virga.url) as answer:
+        page = answer.read().decode()
+        assert answer.status == 200 and answer.headers["content-type"].startswith("text/plain")
+    assert page.startswith("Virga ") and "virga env" in page and 900 < len(page) < 1600
+    assert "Buckets" in virga.client("s3").list_buckets()
+    url = virga.client("s3").generate_presigned_url("list_buckets")
+    assert b"<ListAllMyBucketsResult" in urllib.request.urlopen(url).read()
+    for options in ({"headers": {"Host": "nobody.s3.localhost"}}, {"headers": {"Host": "abc.execute-api.localhost"}},
+                    {"data": b"Action=GetCallerIdentity&Version=2011-06-15"}):
+        with pytest.raises(urllib.error.HTTPError) as raised:
+            urllib.request.urlopen(urllib.request.Request(virga.url + "/", **options))
+        assert raised.value.code in (403, 404)
