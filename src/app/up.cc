@@ -53,14 +53,15 @@ Settings settings_of(const Arguments& arguments) {
 }
 
 #if VIRGA_FAULTS
-// NAME=kill, NAME=fail, either with :SKIP passings before it acts.
+// NAME=kill, NAME=fail, either with :SKIP passings before it acts, and those with :TIMES that it does.
 void arm(const std::string& text) {
   const auto [name, rest] = split_once(text, '=');
-  const auto [action, skip] = split_once(rest, ':');
+  const auto [action, counts] = split_once(rest, ':');
+  const auto [skip, times] = split_once(counts, ':');
   if (name.empty() || (action != "kill" && action != "fail"))
     throw UsageError(cat("--fault takes NAME=kill or NAME=fail, not '", text, "'"));
   arm_fault(std::string(name), action == "kill" ? FaultAction::kKill : FaultAction::kFail,
-            static_cast<uint64_t>(parse_int(skip).value_or(0)));
+            static_cast<uint64_t>(parse_int(skip).value_or(0)), static_cast<uint64_t>(parse_int(times).value_or(-1)));
 }
 #endif
 

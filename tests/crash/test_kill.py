@@ -7,6 +7,7 @@ got no answer may have happened or not; the check after the restart accepts both
 import json
 import random
 import shutil
+import signal
 import threading
 import time
 
@@ -257,6 +258,56 @@ def test_kill():
     for worker in workers:
         worker.check()
     assert written > 100 and all(worker.acknowledged > 5 for worker in workers), "too little was written for the test to mean something"
+    assert server.stop() == 0
+    shutil.rmtree(server.data)
+
+
+# Whether the check above would notice: a store that says yes and writes nothing, a few times, must not pass it.
+def test_a_lost_write_is_noticed():
+    server = start_virga()
+    workers = [kind(server, f"w-{kind.__name__.lower()}") for kind in (Logs, Roles, Items)]
+    server.kill()
+    start(server, ["--fault", "kv.rocks.write_is_lost=fail:40:4"])
+
+    def end():
+        time.sleep(1.5)
+        server.kill()
+    work(workers, end)
+    assert sum(worker.acknowledged for worker in workers) > 60
+    start(server)
+    noticed = []
+    for worker in workers:
+        try:
+            worker.check()
+        except AssertionError as error:
+            noticed.append(error)
+    assert noticed
+    server.kill()
+    shutil.rmtree(server.data)
+
+
+# Halted in the middle of it all, as by a debugger or a laptop's lid: then it goes on as if nothing had been.
+def test_halted_and_continued():
+    server = start_virga()
+    workers = [kind(server, f"w-{kind.__name__.lower()}") for kind in (Logs, Items, Objects)]
+    counts = []
+
+    def end():
+        for _ in range(2):
+            time.sleep(0.4)
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(0.2)  # what was on its way has arrived
+            halted = [worker.acknowledged for worker in workers]
+            time.sleep(1.5)
+            assert [worker.acknowledged for worker in workers] == halted
+            counts.append(sum(halted))
+            server.process.send_signal(signal.SIGCONT)
+        time.sleep(0.4)
+    work(workers, end)
+    counts.append(sum(worker.acknowledged for worker in workers))
+    assert 0 < counts[0] < counts[1] < counts[2], counts
+    for worker in workers:
+        worker.check()
     assert server.stop() == 0
     shutil.rmtree(server.data)
 

@@ -364,6 +364,8 @@ void RocksDb::write(Batch& batch) {
   durable.sync = true;
   const auto attempt = [&] {
     if (FAULT("kv.rocks.write_fails")) return rocksdb::Status::IOError("injected fault");
+    // A store that lies, for the tests that must catch it.
+    if (FAULT("kv.rocks.write_is_lost")) return rocksdb::Status::OK();
     return db_->Write(durable, &batch.writes);
   };
   const bool room = has_room(options_.directory, batch.writes.GetDataSize());
