@@ -9,6 +9,7 @@
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
 #include <aws/s3/model.h>
+#include <aws/scheduler/model.h>
 #include <aws/sqs/model.h>
 #include <aws/sts/model.h>
 
@@ -20,6 +21,7 @@
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
 #include "services/s3/api.h"
+#include "services/scheduler/api.h"
 #include "services/sqs/api.h"
 #include "services/sts/api.h"
 
@@ -40,6 +42,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(sqs::make_sqs(deps));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
   cloud.add(events::make_events(deps));
+  cloud.add(scheduler::make_scheduler(deps));
   cloud.add(cloudformation::make_cloudformation(deps));
 }
 
@@ -48,8 +51,8 @@ std::vector<const wire::ServiceModel*> service_models() {
           &dynamodb::kModel,     &dynamodbstreams::kModel,
           &events::kModel,       &iam::kModel,
           &lambda::kModel,       &logs::kModel,
-          &s3::kModel,           &sqs::kModel,
-          &sts::kModel};
+          &s3::kModel,           &scheduler::kModel,
+          &sqs::kModel,          &sts::kModel};
 }
 
 }  // namespace virga::app

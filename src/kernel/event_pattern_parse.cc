@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kMostConditions = 10'000;  // over all combinations of a pattern
 constexpr size_t kMostWildcards = 50;       // in one field
-constexpr int kMostDepth = 100;
+constexpr int kMostLevels = 100;
 constexpr size_t kSourceShown = 500;
 
 constexpr std::string_view kTooComplex =
@@ -167,7 +167,7 @@ class Parser {
   bool digits(Token token) const { return token == Token::kNumber; }
 
   void object(Alternatives& rules, bool inside_or) {
-    if (path_.size() > kMostDepth) refuse("Too many nested levels");
+    if (path_.size() > kMostLevels) refuse("Too many nested levels");
     bool any = false;
     Token token;
     while ((token = tokens_.next()) != Token::kObjectEnd) {

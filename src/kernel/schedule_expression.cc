@@ -8,11 +8,11 @@
 namespace virga::kernel {
 namespace {
 
-constexpr int64_t kDay = 86'400;
+constexpr int64_t kDaySeconds = 86'400;
 
-constexpr std::string_view kMonths[] = {"JAN", "FEB", "MAR", "APR", "MAY", "JUN",
-                                        "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
-constexpr std::string_view kDays[] = {"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"};
+constexpr std::string_view kMonthNames[] = {"JAN", "FEB", "MAR", "APR", "MAY", "JUN",
+                                            "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"};
+constexpr std::string_view kWeekdays[] = {"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"};
 
 template <size_t N>
 std::optional<int> number(std::string_view text, const std::string_view (&names)[N]) {
@@ -71,7 +71,7 @@ std::optional<ScheduleExpression> ScheduleExpression::parse(std::string_view tex
     const bool plural = unit.ends_with('s');
     if (plural == (*n == 1)) return std::nullopt;
     const std::string_view one = plural ? unit.substr(0, unit.size() - 1) : unit;
-    const int64_t seconds = one == "minute" ? 60 : one == "hour" ? 3600 : one == "day" ? kDay : 0;
+    const int64_t seconds = one == "minute" ? 60 : one == "hour" ? 3600 : one == "day" ? kDaySeconds : 0;
     out.period_ = *n * seconds;
     return seconds ? std::optional(out) : std::nullopt;
   }
@@ -99,7 +99,7 @@ bool ScheduleExpression::parse_cron(std::string_view text) {
   if (fields.size() != 6) return false;
   if (!values(fields[0], 0, 59, kNoNames, [&](int v) { minutes_.set(static_cast<size_t>(v)); })) return false;
   if (!values(fields[1], 0, 23, kNoNames, [&](int v) { hours_.set(static_cast<size_t>(v)); })) return false;
-  if (!values(fields[3], 1, 12, kMonths, [&](int v) { months_.set(static_cast<size_t>(v)); })) return false;
+  if (!values(fields[3], 1, 12, kMonthNames, [&](int v) { months_.set(static_cast<size_t>(v)); })) return false;
   if (!values(fields[5], kFirstYear, kLastYear, kNoNames,
               [&](int v) { years_.set(static_cast<size_t>(v - kFirstYear)); })) {
     return false;
@@ -132,16 +132,16 @@ bool ScheduleExpression::parse_cron(std::string_view text) {
     for (std::string_view part : split(week_days, ',')) {
       const size_t hash = part.find('#');
       if (hash != part.npos) {
-        const auto day = number(part.substr(0, hash), kDays), n = number(part.substr(hash + 1), kNoNames);
+        const auto day = number(part.substr(0, hash), kWeekdays), n = number(part.substr(hash + 1), kNoNames);
         if (!day || *day < 1 || *day > 7 || !n || *n < 1 || *n > 5) return false;
         of_week_.nth[static_cast<size_t>(*day)] |= static_cast<uint8_t>(1 << *n);
       } else if (part == "L") {
         of_week_.listed.set(7);
       } else if (part.size() > 1 && part.ends_with('L')) {
-        const auto day = number(part.substr(0, part.size() - 1), kDays);
+        const auto day = number(part.substr(0, part.size() - 1), kWeekdays);
         if (!day || *day < 1 || *day > 7) return false;
         of_week_.lasts[static_cast<size_t>(*day)] = 1;
-      } else if (!values(part, 1, 7, kDays, [&](int v) { of_week_.listed.set(static_cast<size_t>(v)); })) {
+      } else if (!values(part, 1, 7, kWeekdays, [&](int v) { of_week_.listed.set(static_cast<size_t>(v)); })) {
         return false;
       }
     }
@@ -183,7 +183,7 @@ std::optional<Time> ScheduleExpression::next_cron(Time after, const TimeZone& zo
   const int64_t utc = after.seconds();
   const int64_t local = zone.local(utc);
   // A day earlier, since a clock put back shows hours again that it showed before.
-  const Date start = date_of((local - kDay) / kDay);
+  const Date start = date_of((local - kDaySeconds) / kDaySeconds);
   for (int64_t year = std::max<int64_t>(start.year, kFirstYear); year <= kLastYear; ++year) {
     if (!years_.test(static_cast<size_t>(year - kFirstYear))) continue;
     for (unsigned month = year == start.year ? start.month : 1; month <= 12; ++month) {
@@ -191,8 +191,8 @@ std::optional<Time> ScheduleExpression::next_cron(Time after, const TimeZone& zo
       const std::bitset<32> matching = days(year, month);
       for (unsigned day = year == start.year && month == start.month ? start.day : 1; day <= 31; ++day) {
         if (!matching.test(day)) continue;
-        const int64_t midnight = days_of(year, month, day) * kDay;
-        if (midnight + 2 * kDay < local) continue;
+        const int64_t midnight = days_of(year, month, day) * kDaySeconds;
+        if (midnight + 2 * kDaySeconds < local) continue;
         for (size_t hour = 0; hour < 24; ++hour) {
           if (!hours_.test(hour)) continue;
           for (size_t minute = 0; minute < 60; ++minute) {
@@ -217,7 +217,7 @@ std::optional<Time> ScheduleExpression::next(Time after, const TimeZone& zone, T
     case Kind::kAt: {
       auto at = zone.instants(at_);
       // Skipped by the clock: as far behind the jump as it is before, which is the hour by the old offset.
-      if (at.empty()) at.push_back(at_ - zone.offset_at(at_ - kDay));
+      if (at.empty()) at.push_back(at_ - zone.offset_at(at_ - kDaySeconds));
       const Time t = Time::from_seconds(at.front());
       return t > after ? std::optional(t) : std::nullopt;
     }

@@ -1,38 +1,24 @@
-// Typed values of any service's shapes from and to a template's JSON. Names are matched as people write them in
-// templates (the model's name, its wire name, or either with another first letter), and scalars convert where nothing
-// is lost: "5" is a number where one is wanted, true is "true" where text is.
+// Typed values from and to a template's JSON (kernel/typed_json.h), with CloudFormation's error for what doesn't fit.
 #pragma once
 
 #include <string>
-#include <string_view>
 
-#include "base/json.h"
-#include "wire/shape.h"
+#include "kernel/typed_json.h"
+#include "services/cloudformation/refusal.h"
 
 namespace virga::cloudformation {
 
-// Fills the default-constructed `out` (of `shape`). Throws validation_error naming the path and what is wrong with it.
-void fill(const wire::Shape& shape, const Json& value, void* out, const std::string& path = "#");
-// The value as JSON, by the model's names with a capital first letter. Absent members are absent; blobs are base64;
-// streams are left out.
-Json read(const wire::Shape& shape, const void* value);
+using kernel::find_member;
+using kernel::read;
+using kernel::TypedValue;
 
-// An owned value of a structure shape.
-class TypedValue {
- public:
-  explicit TypedValue(const wire::Shape& shape);
-  ~TypedValue();
-  TypedValue(const TypedValue&) = delete;
-  TypedValue& operator=(const TypedValue&) = delete;
-  void* get() { return at_; }
-  const wire::Shape& shape() const { return shape_; }
-
- private:
-  const wire::Shape& shape_;
-  void* at_;
-};
-
-// The member that a template means by `name`; null when there is none.
-const wire::Member* find_member(const wire::StructInfo& structure, std::string_view name);
+// Fills the default-constructed `out` (of `shape`). Throws validation_error.
+inline void fill(const wire::Shape& shape, const Json& value, void* out, const std::string& path = "#") {
+  try {
+    kernel::fill(shape, value, out, path);
+  } catch (const kernel::TypedJsonError& e) {
+    throw validation_error(e.what());
+  }
+}
 
 }  // namespace virga::cloudformation

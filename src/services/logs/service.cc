@@ -62,6 +62,9 @@ std::string by_arn(const Ctx&, const In& in) {
 }  // namespace
 
 LogsService::LogsService(kernel::Deps& deps) : deps_(deps) {
+  deps_.cloud.accept("logs", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) {
+    return take(ctx, target, std::move(input));
+  });
   deps_.timers.on("logs.retention", [this](kernel::Timer timer) { return expire(std::move(timer)); });
 }
 

@@ -3,6 +3,7 @@
 #include <aws/logs/ops.h>
 #include <aws/logs/types.h>
 
+#include "kernel/cloud.h"
 #include "kernel/context.h"
 #include "kernel/deps.h"
 #include "kernel/service.h"
@@ -44,6 +45,9 @@ class LogsService final : public kernel::Service {
   Task<PutLogEventsResponse> put_log_events(Ctx& ctx, const PutLogEventsRequest& in);
   Task<GetLogEventsResponse> get_log_events(Ctx& ctx, const GetLogEventsRequest& in);
   Task<FilterLogEventsResponse> filter_log_events(Ctx& ctx, const FilterLogEventsRequest& in);
+
+  // deliver.cc
+  Task<std::string> take(Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input);
 
   // loops.cc
   Task<void> expire(kernel::Timer timer);

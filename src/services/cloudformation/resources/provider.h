@@ -83,11 +83,13 @@ std::string plan_name(const Provider& provider, const std::string& stack_name, c
                       const Json& properties);
 
 std::span<const Provider> dynamodb_providers();
+std::span<const Provider> events_providers();
 std::span<const Provider> iam_providers();
 std::span<const Provider> lambda_providers();
 std::span<const Provider> lambda_access_providers();
 std::span<const Provider> s3_providers();
 std::span<const Provider> logs_providers();
+std::span<const Provider> scheduler_providers();
 std::span<const Provider> apigatewayv2_providers();
 std::span<const Provider> sqs_providers();
 

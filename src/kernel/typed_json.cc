@@ -1,14 +1,12 @@
-#include "services/cloudformation/typed_json.h"
+#include "kernel/typed_json.h"
 
 #include <algorithm>
 #include <new>
 
 #include "base/encoding.h"
 #include "base/str.h"
-#include "services/cloudformation/intrinsics.h"
-#include "services/cloudformation/refusal.h"
 
-namespace virga::cloudformation {
+namespace virga::kernel {
 
 namespace {
 
@@ -21,8 +19,8 @@ bool same_but_first_case(std::string_view a, std::string_view b) {
 
 [[noreturn]] void mismatch(const std::string& path, std::string_view wanted, const Json& found) {
   constexpr const char* kNames[] = {"Null", "Boolean", "Integer", "Number", "String", "JSONArray", "JSONObject"};
-  throw validation_error(cat("Model validation failed (", path, ": expected type: ", wanted,
-                             ", found: ", kNames[static_cast<int>(found.type())], ")"));
+  throw TypedJsonError(cat("Model validation failed (", path, ": expected type: ", wanted,
+                           ", found: ", kNames[static_cast<int>(found.type())], ")"));
 }
 
 bool boolean(const Json& value, const std::string& path) {
@@ -30,6 +28,12 @@ bool boolean(const Json& value, const std::string& path) {
   if (value.is_string() && lower(value.as_string()) == "true") return true;
   if (value.is_string() && lower(value.as_string()) == "false") return false;
   mismatch(path, "Boolean", value);
+}
+
+// Numbers and booleans as text, as people mean them.
+std::string scalar_text(const Json& value) {
+  if (value.is_string()) return value.as_string();
+  return value.dump();
 }
 
 int64_t integer(const Json& value, const std::string& path) {
@@ -67,21 +71,21 @@ void fill_enum(const wire::EnumInfo& info, const Json& value, void* out, const s
   if (found == info.values.end()) {
     std::vector<std::string> all(info.values.begin(), info.values.end());
     if (all.size() > 20) all.resize(20);
-    throw validation_error(cat("Model validation failed (", path, ": #: ", wanted,
-                               " is not a valid enum value; one of [", join(all, ", "), "])"));
+    throw TypedJsonError(cat("Model validation failed (", path, ": #: ", wanted, " is not a valid enum value; one of [",
+                             join(all, ", "), "])"));
   }
   info.set(out, static_cast<int>(found - info.values.begin()));
 }
 
-void fill_struct(const wire::StructInfo& info, const Json& value, void* out, const std::string& path) {
+void fill_struct(const wire::StructInfo& info, const Json& value, void* out, const std::string& path, Blobs blobs) {
   if (!value.is_object()) mismatch(path, "JSONObject", value);
   for (const auto& [key, member_value] : value.as_object()) {
     const wire::Member* member = find_member(info, key);
     if (!member)
-      throw validation_error(
+      throw TypedJsonError(
           cat("Properties validation failed with message: ", path, ": extraneous key [", key, "] is not permitted"));
     void* field = static_cast<char*>(out) + member->offset;
-    fill(*member->shape, member_value, member->access->emplace(field), cat(path, "/", key));
+    fill(*member->shape, member_value, member->access->emplace(field), cat(path, "/", key), blobs);
   }
 }
 
@@ -108,7 +112,7 @@ const wire::Member* find_member(const wire::StructInfo& structure, std::string_v
   return nullptr;
 }
 
-void fill(const wire::Shape& shape, const Json& value, void* out, const std::string& path) {
+void fill(const wire::Shape& shape, const Json& value, void* out, const std::string& path, Blobs blobs) {
   switch (shape.kind) {
     case Kind::kBoolean:
       *static_cast<bool*>(out) = boolean(value, path);
@@ -132,6 +136,10 @@ void fill(const wire::Shape& shape, const Json& value, void* out, const std::str
       fill_enum(*shape.enumeration, value, out, path);
       return;
     case Kind::kBlob: {
+      if (blobs == Blobs::kText) {
+        *static_cast<Bytes*>(out) = value.is_string() ? value.as_string() : value.dump();
+        return;
+      }
       auto bytes = base64_decode(text(value, path));
       if (!bytes) mismatch(path, "base64", value);
       *static_cast<Bytes*>(out) = std::move(*bytes);
@@ -142,20 +150,20 @@ void fill(const wire::Shape& shape, const Json& value, void* out, const std::str
       return;
     case Kind::kStructure:
     case Kind::kUnion:
-      fill_struct(*shape.structure, value, out, path);
+      fill_struct(*shape.structure, value, out, path, blobs);
       return;
     case Kind::kList: {
       const Json::Array one = value.is_array() ? Json::Array{} : Json::Array{value};
       const Json::Array& all = value.is_array() ? value.as_array() : one;
       size_t index = 0;
       for (const Json& element : all)
-        fill(*shape.list->element, element, shape.list->append(out), cat(path, "/", index++));
+        fill(*shape.list->element, element, shape.list->append(out), cat(path, "/", index++), blobs);
       return;
     }
     case Kind::kMap:
       if (!value.is_object()) mismatch(path, "JSONObject", value);
       for (const auto& [key, element] : value.as_object())
-        fill(*shape.map->value, element, shape.map->emplace(out, key), cat(path, "/", key));
+        fill(*shape.map->value, element, shape.map->emplace(out, key), cat(path, "/", key), blobs);
       return;
     case Kind::kDocument:
       *static_cast<Json*>(out) = value;
@@ -170,7 +178,7 @@ void fill(const wire::Shape& shape, const Json& value, void* out, const std::str
       return;
     }
     case Kind::kEventStream:
-      throw validation_error(cat(path, " is an event stream, which no template can give"));
+      throw TypedJsonError(cat(path, " is an event stream, which no value can give"));
   }
 }
 
@@ -245,4 +253,4 @@ TypedValue::~TypedValue() {
   ::operator delete(at_);
 }
 
-}  // namespace virga::cloudformation
+}  // namespace virga::kernel
