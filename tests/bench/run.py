@@ -12,13 +12,14 @@ import time
 import call
 import door
 import dynamodb
+import events
 import idle
 import invoke
 import sources
 import start
 import store
 
-PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "invoke": invoke, "sources": sources, "idle": idle}
+PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "events": events, "invoke": invoke, "sources": sources, "idle": idle}
 
 
 class Settings:

@@ -238,6 +238,21 @@ void Engine::set_status(Store& store, StackRecord& stack, std::string status, st
                           .token = stack.token,
                           .operation = stack.operation,
                           .at = clock_.now()});
+  kernel::TargetDelivery news;
+  news.target = cat("arn:aws:events:", stack.region, ":", stack.account, ":event-bus/default");
+  if (!cloud_.accepts(news.target)) return;
+  Json detail = Json::object({{"stack-id", stack.id}});
+  detail["status-details"] = Json::object({{"status", stack.status}, {"status-reason", stack.reason}});
+  detail["client-request-token"] = stack.token;
+  news.input.body = detail.dump();
+  news.input.parameters = {{"Source", "aws.cloudformation"},
+                           {"DetailType", "CloudFormation Stack Status Change"},
+                           {"Resources", Json(Json::Array{Json(stack.id)}).dump()}};
+  news.account = stack.account;
+  news.region = stack.region;
+  news.service = "cloudformation.amazonaws.com";
+  news.group = stack.id;
+  targets_.enqueue(store.txn(), std::move(news));
 }
 
 Task<void> Engine::record(Work& work, ResourceRecord resource, std::string status, std::string reason,

@@ -10,6 +10,7 @@
 #include "base/task.h"
 #include "kernel/cloud.h"
 #include "kernel/deps.h"
+#include "kernel/target_delivery.h"
 #include "services/cloudformation/intrinsics.h"
 #include "services/cloudformation/prepare.h"
 #include "services/cloudformation/resources/provider.h"
@@ -21,7 +22,7 @@ PseudoParameters pseudo_parameters(const StackRecord& stack);
 
 class Engine {
  public:
-  explicit Engine(kernel::Deps& deps) : db_(deps.db), clock_(deps.clock), cloud_(deps.cloud) {}
+  explicit Engine(kernel::Deps& deps) : db_(deps.db), clock_(deps.clock), cloud_(deps.cloud), targets_(deps.targets) {}
 
   // Takes up the operations that were under way.
   Task<void> start();
@@ -32,7 +33,8 @@ class Engine {
   // Completes when the stack has no running operation, or after `timeout`.
   Task<void> wait(std::string stack_id, Micros timeout);
 
-  // The stack's status as of now, with its event. Call within the transaction that puts the stack.
+  // The stack's status as of now, with its event, of which the account's default event bus is told. Call within the
+  // transaction that puts the stack.
   void set_status(Store& store, StackRecord& stack, std::string status, std::string reason) const;
 
  private:
@@ -79,6 +81,7 @@ class Engine {
   kv::Db& db_;
   const Clock& clock_;
   kernel::Cloud& cloud_;
+  kernel::Targets& targets_;
   bool stopping_ = false;
   int active_ = 0;
 };

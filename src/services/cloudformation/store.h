@@ -252,6 +252,7 @@ class Store {
  public:
   explicit Store(kv::Txn& tx) : reader_(tx), tx_(&tx) {}
   explicit Store(kv::Reader& reader) : reader_(reader) {}
+  kv::Txn& txn() { return *tx_; }  // of a store made on one
 
   Task<std::optional<std::string>> find_name(std::string account, std::string region, std::string name);
   void put_name(const StackRecord& stack);

@@ -18,6 +18,19 @@ def soon(seconds=2):
     return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).strftime("at(%Y-%m-%dT%H:%M:%S)")
 
 
+def gone(client, get, **options):
+    """Waits until what `get` gives is not there any more."""
+
+    def not_found():
+        try:
+            get(**options)
+        except client.exceptions.ResourceNotFoundException:
+            return True
+        return False
+
+    eventually(not_found)
+
+
 def create_new(virga, name, **body):
     """CreateSchedule with members that Debian's boto3 doesn't know yet."""
     request = botocore.awsrequest.AWSRequest("POST", f"{virga.url}/schedules/{name}", data=json.dumps(body), headers={"Content-Type": "application/json"})
@@ -34,7 +47,7 @@ def test_once_to_a_queue(virga, scheduler, queue, role, name):
     body = json.loads(queue.message()["Body"])
     assert body["source"] == "aws.scheduler" and body["detail-type"] == "Scheduled Event" and body["detail"] == "{}"
     assert body["resources"] == [arn] and body["account"] == "000000000000"
-    eventually(lambda: error_code(scheduler.get_schedule, Name=name)[0] == "ResourceNotFoundException")
+    gone(scheduler, scheduler.get_schedule, Name=name)
 
 
 # A rate begins at once, and goes on.
@@ -108,7 +121,7 @@ def test_what_is_said_is_kept(scheduler, queue, role, name):
     assert scheduler.list_tags_for_resource(ResourceArn=group)["Tags"] == [{"Key": "a", "Value": "b"}]
     assert name in [g["Name"] for g in scheduler.list_schedule_groups(NamePrefix=name)["ScheduleGroups"]]
     scheduler.delete_schedule_group(Name=name)
-    eventually(lambda: error_code(scheduler.get_schedule_group, Name=name)[0] == "ResourceNotFoundException")
+    gone(scheduler, scheduler.get_schedule_group, Name=name)
     assert error_code(scheduler.get_schedule, Name=name, GroupName=name)[0] == "ResourceNotFoundException"
 
 

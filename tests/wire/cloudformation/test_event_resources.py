@@ -1,0 +1,139 @@
+"""EventBridge's and Scheduler's resources in templates, and functions that events of a template call."""
+
+import json
+
+
+from stacks import outputs, physical
+from support import error_code, eventually
+
+TRUST = {"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+
+
+def template(pattern):
+    return {"Resources": {
+        "Bus": {"Type": "AWS::Events::EventBus", "Properties": {"Name": {"Ref": "AWS::StackName"}, "Description": "d"}},
+        "Policy": {"Type": "AWS::Events::EventBusPolicy", "Properties": {
+            "EventBusName": {"Ref": "Bus"}, "StatementId": "other", "Statement": {
+                "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::111122223333:root"}, "Action": "events:PutEvents",
+                "Resource": {"Fn::GetAtt": ["Bus", "Arn"]}}}},
+        "Queue": {"Type": "AWS::SQS::Queue"},
+        "Open": {"Type": "AWS::SQS::QueuePolicy", "Properties": {"Queues": [{"Ref": "Queue"}], "PolicyDocument": {
+            "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+                                                    "Action": "sqs:SendMessage", "Resource": {"Fn::GetAtt": ["Queue", "Arn"]}}]}}},
+        "Rule": {"Type": "AWS::Events::Rule", "Properties": {
+            "EventBusName": {"Ref": "Bus"}, "EventPattern": pattern,
+            "Targets": [{"Id": "q", "Arn": {"Fn::GetAtt": ["Queue", "Arn"]}, "InputPath": "$.detail"}]}},
+        "Archive": {"Type": "AWS::Events::Archive", "Properties": {
+            "SourceArn": {"Fn::GetAtt": ["Bus", "Arn"]}, "EventPattern": {"source": ["x"]}, "RetentionDays": 1}},
+        "Connection": {"Type": "AWS::Events::Connection", "Properties": {
+            "AuthorizationType": "API_KEY", "AuthParameters": {"ApiKeyAuthParameters": {"ApiKeyName": "k", "ApiKeyValue": "v"}}}},
+        "Destination": {"Type": "AWS::Events::ApiDestination", "Properties": {
+            "ConnectionArn": {"Fn::GetAtt": ["Connection", "Arn"]}, "HttpMethod": "POST", "InvocationEndpoint": "https://example.com/hook"}},
+        "Role": {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": TRUST}},
+        "Group": {"Type": "AWS::Scheduler::ScheduleGroup", "Properties": {}},
+        "Schedule": {"Type": "AWS::Scheduler::Schedule", "Properties": {
+            "GroupName": {"Ref": "Group"}, "ScheduleExpression": "cron(0 8 * * ? *)", "ScheduleExpressionTimezone": "Europe/Paris",
+            "FlexibleTimeWindow": {"Mode": "OFF"}, "ActionAfterCompletion": "DELETE",
+            "Target": {"Arn": {"Fn::GetAtt": ["Queue", "Arn"]}, "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}}}}},
+        "Outputs": {"Queue": {"Value": {"Ref": "Queue"}}, "Rule": {"Value": {"Fn::GetAtt": ["Rule", "Arn"]}},
+                    "Archive": {"Value": {"Fn::GetAtt": ["Archive", "Arn"]}}}}
+
+
+def test_resources(virga, name):
+    cfn, events, sqs = virga.client("cloudformation"), virga.client("events"), virga.client("sqs")
+    cfn.create_stack(StackName=name, TemplateBody=json.dumps(template({"source": ["shop"]})), Capabilities=["CAPABILITY_IAM"])
+    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    made, said = physical(cfn, name), outputs(cfn, name)
+    assert made["Rule"].startswith(f"{name}|{name}-Rule-") and said["Rule"].startswith("arn:aws:events:us-east-1:000000000000:rule/" + name)
+    assert json.loads(events.describe_event_bus(Name=name)["Policy"])["Statement"][0]["Sid"] == "other"
+    assert virga.client("scheduler").get_schedule(Name=made["Schedule"], GroupName=made["Group"])["ScheduleExpressionTimezone"] == "Europe/Paris"
+
+    def got(source):
+        events.put_events(Entries=[{"EventBusName": name, "Source": source, "DetailType": "d", "Detail": '{"n": 1}'}])
+        found = eventually(lambda: sqs.receive_message(QueueUrl=said["Queue"], WaitTimeSeconds=1).get("Messages"))[0]
+        sqs.delete_message(QueueUrl=said["Queue"], ReceiptHandle=found["ReceiptHandle"])
+        return found["Body"]
+
+    assert got("shop") == '{"n":1}'
+    changed = template({"source": ["store"]})
+    changed["Resources"]["Rule"]["Properties"]["Targets"] = [{"Id": "r", "Arn": {"Fn::GetAtt": ["Queue", "Arn"]}, "Input": '"new"'}]
+    cfn.update_stack(StackName=name, TemplateBody=json.dumps(changed), Capabilities=["CAPABILITY_IAM"])
+    cfn.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert got("store") == '"new"'
+    assert [t["Id"] for t in events.list_targets_by_rule(Rule=made["Rule"].split("|")[1], EventBusName=name)["Targets"]] == ["r"]
+    cfn.delete_stack(StackName=name)
+    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    assert error_code(events.describe_event_bus, Name=name)[0] == "ResourceNotFoundException"
+
+
+# Rules hear of stacks: on the default bus, from CloudFormation.
+def test_stack_status_events(virga, name):
+    events, sqs, cfn = virga.client("events"), virga.client("sqs"), virga.client("cloudformation")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}]})})
+    events.put_rule(Name=name, EventPattern=json.dumps({
+        "source": ["aws.cloudformation"], "detail": {"stack-id": [{"prefix": f"arn:aws:cloudformation:us-east-1:000000000000:stack/{name}/"}]}}))
+    events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": arn}])
+    cfn.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"G": {"Type": "AWS::Logs::LogGroup"}}}))
+    seen = []
+
+    def complete():
+        for m in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MaxNumberOfMessages=10).get("Messages", []):
+            seen.append(json.loads(m["Body"]))
+        return {"CREATE_IN_PROGRESS", "CREATE_COMPLETE"} <= {e["detail"]["status-details"]["status"] for e in seen}
+
+    eventually(complete)
+    assert {e["detail-type"] for e in seen} == {"CloudFormation Stack Status Change"}
+    events.remove_targets(Rule=name, Ids=["q"])
+    events.delete_rule(Name=name)
+
+
+SERVERLESS = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Results:
+    Type: AWS::Logs::LogGroup
+    Properties: {LogGroupName: !Ref AWS::StackName}
+  Bus:
+    Type: AWS::Events::EventBus
+    Properties: {Name: !Ref AWS::StackName}
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.11
+      Handler: index.handler
+      InlineCode: |
+        import boto3, json, os, time
+        def handler(event, context):
+            client = boto3.client("logs")
+            stream = context.aws_request_id
+            client.create_log_stream(logGroupName=os.environ["GROUP"], logStreamName=stream)
+            client.put_log_events(logGroupName=os.environ["GROUP"], logStreamName=stream, logEvents=[
+                {"timestamp": int(time.time() * 1000), "message": json.dumps(event)}])
+      Environment: {Variables: {GROUP: !Ref Results}}
+      Policies: [{Statement: [{Effect: Allow, Action: "logs:*", Resource: "*"}]}]
+      Events:
+        OnOrder:
+          Type: EventBridgeRule
+          Properties: {EventBusName: !Ref Bus, Pattern: {source: [shop]}, InputPath: $.detail}
+        Every:
+          Type: Schedule
+          Properties: {Schedule: rate(1 day), Enabled: false}
+        Soon:
+          Type: ScheduleV2
+          Properties: {ScheduleExpression: rate(1 day), Input: '{"from": "schedule"}'}
+"""
+
+
+# What `sam deploy` makes of a function's Events: both kinds of event arrive.
+def test_function_events(virga, name):
+    cfn, events, logs = virga.client("cloudformation"), virga.client("events"), virga.client("logs")
+    cfn.create_stack(StackName=name, TemplateBody=SERVERLESS, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    events.put_events(Entries=[{"EventBusName": name, "Source": "shop", "DetailType": "d", "Detail": '{"from": "bus"}'}])
+    eventually(lambda: {"bus", "schedule"} <= {json.loads(e["message"])["from"] for e in logs.filter_log_events(logGroupName=name)["events"]})
+    cfn.delete_stack(StackName=name)
+    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
