@@ -22,32 +22,6 @@ struct CborEntryWriter {
   }
 };
 
-void write_document(CborWriter& out, const Json& value) {
-  switch (value.type()) {
-    case Json::Type::kNull:
-      return out.null();
-    case Json::Type::kBool:
-      return out.boolean(value.as_bool());
-    case Json::Type::kInt:
-      return out.integer(value.as_int());
-    case Json::Type::kDouble:
-      return out.real(value.as_double());
-    case Json::Type::kString:
-      return out.string(value.as_string());
-    case Json::Type::kArray:
-      out.array(value.as_array().size());
-      for (const Json& element : value.as_array()) write_document(out, element);
-      return;
-    case Json::Type::kObject:
-      out.map(value.as_object().size());
-      for (const auto& [key, member] : value.as_object()) {
-        out.key(key);
-        write_document(out, member);
-      }
-      return;
-  }
-}
-
 Json read_document(CborReader& in) {
   switch (in.peek()) {
     case CborToken::kNull:
@@ -133,6 +107,32 @@ void read_map(CborReader& in, const MapInfo& info, void* map, const Path& at, Fi
 
 }  // namespace
 
+void write_cbor_document(CborWriter& out, const Json& value) {
+  switch (value.type()) {
+    case Json::Type::kNull:
+      return out.null();
+    case Json::Type::kBool:
+      return out.boolean(value.as_bool());
+    case Json::Type::kInt:
+      return out.integer(value.as_int());
+    case Json::Type::kDouble:
+      return out.real(value.as_double());
+    case Json::Type::kString:
+      return out.string(value.as_string());
+    case Json::Type::kArray:
+      out.array(value.as_array().size());
+      for (const Json& element : value.as_array()) write_cbor_document(out, element);
+      return;
+    case Json::Type::kObject:
+      out.map(value.as_object().size());
+      for (const auto& [key, member] : value.as_object()) {
+        out.key(key);
+        write_cbor_document(out, member);
+      }
+      return;
+  }
+}
+
 void write_cbor(CborWriter& out, const Shape& shape, const void* value) {
   switch (shape.kind) {
     case Kind::kBoolean:
@@ -177,7 +177,7 @@ void write_cbor(CborWriter& out, const Shape& shape, const void* value) {
       return shape.map->each(value, &entries, &CborEntryWriter::write);
     }
     case Kind::kDocument:
-      return write_document(out, *static_cast<const Json*>(value));
+      return write_cbor_document(out, *static_cast<const Json*>(value));
     case Kind::kStreamingBlob:
     case Kind::kEventStream:
       return out.null();

@@ -2,12 +2,12 @@
 
 #include <array>
 
-#include "base/cbor.h"
 #include "base/encoding.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "base/xml.h"
+#include "wire/cbor_shape.h"
 #include "wire/protocol.h"
 
 namespace virga::wire {
@@ -126,32 +126,6 @@ void write_json_body(JsonWriter& out, const ServiceModel* service, const Error& 
     }
   }
   out.end_object();
-}
-
-void write_cbor_value(CborWriter& out, const Json& value) {
-  switch (value.type()) {
-    case Json::Type::kNull:
-      return out.null();
-    case Json::Type::kBool:
-      return out.boolean(value.as_bool());
-    case Json::Type::kInt:
-      return out.integer(value.as_int());
-    case Json::Type::kDouble:
-      return out.real(value.as_double());
-    case Json::Type::kString:
-      return out.string(value.as_string());
-    case Json::Type::kArray:
-      out.array(value.as_array().size());
-      for (const Json& element : value.as_array()) write_cbor_value(out, element);
-      return;
-    case Json::Type::kObject:
-      out.map(value.as_object().size());
-      for (const auto& [key, member] : value.as_object()) {
-        out.key(key);
-        write_cbor_value(out, member);
-      }
-      return;
-  }
 }
 
 std::string text_of(const Json& value) { return value.is_string() ? value.as_string() : value.dump(); }
@@ -315,7 +289,7 @@ HttpResponse write_error(Protocol protocol, const ServiceModel* service, const O
       if (error.members && error.members->is_object()) {
         for (const auto& [key, value] : error.members->as_object()) {
           out.key(key);
-          write_cbor_value(out, value);
+          write_cbor_document(out, value);
         }
       }
       out.end();

@@ -2,6 +2,7 @@
 #include <aws/cloudformation/errors.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "base/str.h"
 #include "kernel/page.h"
@@ -78,6 +79,33 @@ std::vector<ResourceRecord> ordered(std::vector<ResourceRecord> all) {
   return all;
 }
 
+struct StackPage {
+  std::vector<StackRecord> stacks;
+  std::optional<std::string> next;
+};
+
+// The stacks that `wanted` says yes to, from where `token` left off.
+Task<StackPage> page_of_stacks(kernel::Deps& deps, Ctx& ctx, std::string_view purpose, std::optional<std::string> token,
+                               std::function<bool(const StackRecord&)> wanted) {
+  StackPage out;
+  const auto after = kernel::open_page<After>(deps.tokens, ctx, purpose, token, bad_token());
+  std::string last = after ? after->last : "";
+  auto snapshot = deps.db.snapshot();
+  Store store(*snapshot);
+  for (;;) {
+    const auto page = co_await store.stacks(ctx.account, ctx.region, last, kPageMost + 1);
+    for (const StackRecord& stack : page) {
+      if (out.stacks.size() == kPageMost) {
+        out.next = kernel::seal_page(deps.tokens, ctx, purpose, After{last});
+        co_return std::move(out);
+      }
+      last = stack.id;
+      if (wanted(stack)) out.stacks.push_back(stack);
+    }
+    if (page.size() <= kPageMost) co_return std::move(out);
+  }
+}
+
 }  // namespace
 
 Task<DescribeStacksOutput> CloudFormationService::describe_stacks(Ctx& ctx, const DescribeStacksInput& in) {
@@ -87,58 +115,38 @@ Task<DescribeStacksOutput> CloudFormationService::describe_stacks(Ctx& ctx, cons
     out.stacks->push_back(shown(co_await need_stack(ctx, *in.stack_name)));
     co_return std::move(out);
   }
-  const auto after =
-      kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:DescribeStacks", in.next_token, bad_token());
-  std::string last = after ? after->last : "";
-  auto snapshot = deps_.db.snapshot();
-  Store store(*snapshot);
-  for (;;) {
-    const auto page = co_await store.stacks(ctx.account, ctx.region, last, kPageMost + 1);
-    for (const StackRecord& stack : page) {
-      if (out.stacks->size() == kPageMost) {
-        out.next_token = kernel::seal_page(deps_.tokens, ctx, "cloudformation:DescribeStacks", After{last});
-        co_return std::move(out);
-      }
-      last = stack.id;
-      if (stack.status != "DELETE_COMPLETE") out.stacks->push_back(shown(stack));
-    }
-    if (page.size() <= kPageMost) co_return std::move(out);
-  }
+  StackPage page = co_await page_of_stacks(deps_, ctx, "cloudformation:DescribeStacks", in.next_token,
+                                           [](const StackRecord& stack) { return stack.status != "DELETE_COMPLETE"; });
+  for (const StackRecord& stack : page.stacks) out.stacks->push_back(shown(stack));
+  out.next_token = std::move(page.next);
+  co_return std::move(out);
 }
 
 Task<ListStacksOutput> CloudFormationService::list_stacks(Ctx& ctx, const ListStacksInput& in) {
   ListStacksOutput out;
   out.stack_summaries.emplace();
-  const auto after =
-      kernel::open_page<After>(deps_.tokens, ctx, "cloudformation:ListStacks", in.next_token, bad_token());
-  std::string last = after ? after->last : "";
-  auto snapshot = deps_.db.snapshot();
-  Store store(*snapshot);
-  for (;;) {
-    const auto page = co_await store.stacks(ctx.account, ctx.region, last, kPageMost + 1);
-    for (const StackRecord& stack : page) {
-      if (out.stack_summaries->size() == kPageMost) {
-        out.next_token = kernel::seal_page(deps_.tokens, ctx, "cloudformation:ListStacks", After{last});
-        co_return std::move(out);
-      }
-      last = stack.id;
-      const auto status = value_of<StackStatus>(stack.status);
-      const auto& wanted = in.stack_status_filter;
-      if (wanted && !wanted->empty() && std::find(wanted->begin(), wanted->end(), status) == wanted->end()) continue;
-      StackSummary summary;
-      summary.stack_id = stack.id;
-      summary.stack_name = stack.name;
-      summary.template_description = unless_empty(description_of(stack));
-      summary.creation_time = stack.created;
-      summary.last_updated_time = unless_zero(stack.updated);
-      summary.deletion_time = unless_zero(stack.deleted);
-      summary.stack_status = status;
-      summary.stack_status_reason = unless_empty(stack.reason);
-      summary.drift_information = StackDriftInformationSummary{.stack_drift_status = StackDriftStatus::NOT_CHECKED};
-      out.stack_summaries->push_back(std::move(summary));
-    }
-    if (page.size() <= kPageMost) co_return std::move(out);
+  const auto& statuses = in.stack_status_filter;
+  StackPage page = co_await page_of_stacks(
+      deps_, ctx, "cloudformation:ListStacks", in.next_token, [&statuses](const StackRecord& stack) {
+        const auto status = value_of<StackStatus>(stack.status);
+        return !statuses || statuses->empty() ||
+               std::find(statuses->begin(), statuses->end(), status) != statuses->end();
+      });
+  for (const StackRecord& stack : page.stacks) {
+    StackSummary summary;
+    summary.stack_id = stack.id;
+    summary.stack_name = stack.name;
+    summary.template_description = unless_empty(description_of(stack));
+    summary.creation_time = stack.created;
+    summary.last_updated_time = unless_zero(stack.updated);
+    summary.deletion_time = unless_zero(stack.deleted);
+    summary.stack_status = value_of<StackStatus>(stack.status);
+    summary.stack_status_reason = unless_empty(stack.reason);
+    summary.drift_information = StackDriftInformationSummary{.stack_drift_status = StackDriftStatus::NOT_CHECKED};
+    out.stack_summaries->push_back(std::move(summary));
   }
+  out.next_token = std::move(page.next);
+  co_return std::move(out);
 }
 
 Task<DescribeStackEventsOutput> CloudFormationService::describe_stack_events(Ctx& ctx,

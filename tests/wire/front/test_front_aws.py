@@ -103,8 +103,8 @@ def rest_call(virga, method, path, body="", **options):
 # awsJson: an operation nobody knows, one that AWS knows, and bodies that are no request.
 def test_json_protocol(virga):
     assert json_call(virga, "FlyToTheMoon", "{}")[:2] == (400, "UnknownOperationException")
-    status, code, document = json_call(virga, "StartQuery", "{}")
-    assert status >= 400 and "StartQuery" in document["message"]
+    status, code, document = json_call(virga, "ListAnomalies", "{}")
+    assert status >= 400 and "ListAnomalies" in document["message"]
     for body in ("{", "[]", "nonsense", '{"logGroupName": 5}', '{"logGroupName": {}}'):
         assert json_call(virga, "CreateLogGroup", body)[:2] == (400, "SerializationException"), body
     status, code, document = json_call(virga, "CreateLogGroup", "{}")
@@ -120,8 +120,8 @@ def test_deep_json(virga):
 # restJson: unknown paths, methods, and bodies.
 def test_rest_protocol(virga):
     assert rest_call(virga, "GET", "/2015-03-31/nonsense")[0] in (400, 403, 404)
-    status, _, document = rest_call(virga, "GET", "/2015-03-31/event-source-mappings/")
-    assert status >= 400 and "ListEventSourceMappings" in str(document)
+    status, _, document = rest_call(virga, "GET", "/2020-04-22/code-signing-configs/")
+    assert status >= 400 and "ListCodeSigningConfigs" in str(document)
     status, code, _ = rest_call(virga, "POST", "/2015-03-31/functions", "{")
     assert status == 400 and code in ("SerializationException", "InvalidRequestContentException")
 
@@ -158,8 +158,8 @@ def test_cbor_protocol(virga):
     assert status == 404 and b"UnknownOperationException" in text and b"FlyToTheMoon" in text
     status, text = call("DescribeLogGroups", service="Quantum")
     assert status == 404 and b"UnknownOperationException" in text
-    status, text = call("StartQuery")
-    assert status == 501 and b"StartQuery is not served" in text
+    status, text = call("ListAnomalies")
+    assert status == 501 and b"ListAnomalies is not served" in text
     # Cut off, no map, a text that isn't one, a length that promises more than there is, and what follows the end.
     for body in (b"\xa1", b"\x80", b"\xff\xff", b"\xbb\xff\xff\xff\xff\xff\xff\xff\xff", b"\xa0\xa0",
                  b"\xa1llogGroupName\x05"):
