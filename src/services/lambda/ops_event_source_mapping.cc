@@ -208,7 +208,7 @@ Task<std::string> LambdaService::role_for_mapping(Mapping mapping) {
   co_return call.version->role;
 }
 
-Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event) {
+Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event, std::string trace) {
   Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", mapping.account),
                                          mapping.account, mapping.region);
   esm::Ran ran;
@@ -220,6 +220,12 @@ Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event
     co_return ran;
   }
   ran.version = version_name(call->version->version);
+  const Result<void> followed = co_await as_result(follow_trace(ctx, *call, trace));
+  if (!followed) {
+    ran.kind = esm::Ran::Kind::kRecursive;
+    ran.problem = error_of(followed) ? error_of(followed)->message : describe(followed.error());
+    co_return ran;
+  }
   call->request_id = ctx.request_id;
   call->payload = std::move(event);
   Result<Answer> answer = co_await as_result(invoker_.invoke(ctx, std::move(*call)));

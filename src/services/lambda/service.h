@@ -128,7 +128,7 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   Task<ListEventSourceMappingsResponse> list_event_source_mappings(Ctx& ctx, const ListEventSourceMappingsRequest& in);
   Task<std::map<std::string, std::string>> check_source(esm::Mapping mapping);
   Task<void> check_queue(esm::Mapping mapping);
-  Task<esm::Ran> run_for_mapping(esm::Mapping mapping, std::string event) override;
+  Task<esm::Ran> run_for_mapping(esm::Mapping mapping, std::string event, std::string trace) override;
   Task<std::string> role_for_mapping(esm::Mapping mapping) override;
 
   // code.cc

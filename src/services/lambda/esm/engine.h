@@ -17,7 +17,7 @@ namespace virga::lambda::esm {
 
 // What became of one call of a mapping's function.
 struct Ran {
-  enum class Kind : uint8_t { kAnswered, kThrottled, kUnavailable } kind = Kind::kUnavailable;
+  enum class Kind : uint8_t { kAnswered, kThrottled, kRecursive, kUnavailable } kind = Kind::kUnavailable;
   Answer answer;
   std::string request_id, version;
   std::string problem;  // why it did not run
@@ -27,7 +27,8 @@ struct Ran {
 class Functions {
  public:
   virtual ~Functions() = default;
-  virtual Task<Ran> run_for_mapping(Mapping mapping, std::string event) = 0;
+  // `trace`: the trace header of what caused the event; a loop that has come round too often is not run.
+  virtual Task<Ran> run_for_mapping(Mapping mapping, std::string event, std::string trace = {}) = 0;
   // The execution role of the mapping's function. Fails with ResourceNotFoundException.
   virtual Task<std::string> role_for_mapping(Mapping mapping) = 0;
 };

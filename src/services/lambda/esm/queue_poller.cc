@@ -32,7 +32,7 @@ constexpr auto kFirstBackOff = std::chrono::milliseconds(100);
 constexpr auto kLongestBackOff = std::chrono::seconds(20);
 
 struct Received {
-  std::string id, handle;
+  std::string id, handle, trace;
   std::string event;
 };
 
@@ -205,7 +205,12 @@ class QueuePoller final : public Poller {
         continue;
       }
       bytes += event.size() + 1;
-      batch.push_back({message.message_id.value_or(""), message.receipt_handle.value_or(""), std::move(event)});
+      std::string trace;
+      if (message.attributes && message.attributes->contains("AWSTraceHeader")) {
+        trace = message.attributes->at("AWSTraceHeader");
+      }
+      batch.push_back(
+          {message.message_id.value_or(""), message.receipt_handle.value_or(""), std::move(trace), std::move(event)});
     }
     if (!unwanted.empty()) co_await remove(std::move(unwanted));
   }
@@ -219,8 +224,10 @@ class QueuePoller final : public Poller {
     Ran ran;
     for (;;) {
       std::string copy = event;
-      ran = co_await work_.functions.run_for_mapping(mapping(), std::move(copy));
+      std::string trace = batch.front().trace;
+      ran = co_await work_.functions.run_for_mapping(mapping(), std::move(copy), std::move(trace));
       if (ran.kind == Ran::Kind::kAnswered) break;
+      if (ran.kind == Ran::Kind::kRecursive) co_return;  // for the dead-letter queue, when it has come often enough
       if (ran.kind == Ran::Kind::kThrottled) allowed_ = std::max(1.0, allowed_ / 2);
       // Tried again while the messages are surely still invisible; then they come back by themselves.
       if (Steady::now() - began + back_off > visibility_ / 2) co_return;
