@@ -149,7 +149,9 @@ struct Table {
   Time class_changed;
   std::optional<Recovery> recovery;
   std::optional<Restore> restore;
-  std::vector<Time> to_on_demand;  // the latest changes of billing
+  bool importing = false;
+  std::string policy, policy_revision;  // of the resource; empty: none
+  std::vector<Time> to_on_demand;       // the latest changes of billing
   std::optional<StreamUse> stream;
   template <class A>
   void fields(A& a) {
@@ -174,6 +176,9 @@ struct Table {
     a(19, to_on_demand);
     a(20, recovery);
     a(21, restore);
+    a(22, importing);
+    a(23, policy);
+    a(24, policy_revision);
     a(40, stream);
   }
 
@@ -182,7 +187,7 @@ struct Table {
   Index* find_index(std::string_view name);
   // Whether a write must know the item as it was.
   bool needs_old_item() const { return !indexes.empty() || expiry || streams() || recovery; }
-  bool restoring() const { return restore && restore->in_progress; }
+  bool restoring() const { return importing || (restore && restore->in_progress); }
   bool streams() const { return stream && stream->enabled; }
   bool has_local_index() const;
   // The seconds since 1970 at which `item` expires; nothing when it does not.

@@ -129,6 +129,9 @@ Table restored_table(const Ctx& ctx, const Table& source, const In& in) {
   out.recovery.reset();
   out.to_on_demand.clear();
   out.deletion_protection = false;
+  out.restore.reset();
+  out.importing = false;
+  out.policy.clear();
   const auto keep = [&](bool local, const auto& wanted) {
     if (!wanted) return;
     std::erase_if(out.indexes, [&](const Index& index) {
@@ -249,7 +252,7 @@ Task<ListBackupsOutput> DynamoService::list_backups(Ctx& ctx, const ListBackupsI
 
 Task<RestoreTableFromBackupOutput> DynamoService::restore_table_from_backup(Ctx& ctx,
                                                                             const RestoreTableFromBackupInput& in) {
-  const TableName target = table_named(ctx, in.target_table_name);
+  const TableName target = new_table_name(ctx, in.target_table_name);
   const std::string key = backup_key(ctx.account, ctx.region, backup_id(ctx, in.backup_arn));
   const std::string job = uuid();
   Table made = co_await transact([&](kv::Txn& tx) -> Task<Table> {
@@ -283,7 +286,7 @@ Task<RestoreTableToPointInTimeOutput> DynamoService::restore_table_to_point_in_t
     co_return validation("Exactly one of RestoreDateTime and UseLatestRestorableTime must be specified");
   }
   const TableName source = table_named(ctx, in.source_table_name ? *in.source_table_name : *in.source_table_arn);
-  const TableName target = table_named(ctx, in.target_table_name);
+  const TableName target = new_table_name(ctx, in.target_table_name);
   const Time now = ctx.now();
   const Time at = latest ? now : *in.restore_date_time;
   const std::string job = uuid();

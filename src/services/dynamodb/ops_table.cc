@@ -22,17 +22,6 @@ Error no_such_table(const std::string& name) {
   return err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name, " not found"));
 }
 
-// The name of a table to be: an ARN will not do.
-TableName new_table_name(const Ctx& ctx, const std::string& name) {
-  if (name.starts_with("arn:")) {
-    throw validation(
-        cat("1 validation error detected: Value '", name,
-            "' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: "
-            "[a-zA-Z0-9_.-]+"));
-  }
-  return table_named(ctx, name);
-}
-
 // Four decreases a day are free, and then one an hour.
 void check_decrease(Throughput& throughput, Time now) {
   constexpr int64_t kFree = 4;

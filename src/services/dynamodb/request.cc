@@ -19,8 +19,9 @@ TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
     out.account = arn->account;
     out.region = arn->region;
     out.name = arn->resource.substr(6);
-    // Tables of other regions and accounts look as if they were not there.
-    if (out.account != ctx.account || out.region != ctx.region) out.name += "/elsewhere";
+    // Tables of other regions look as if they were not there. Those of other accounts were allowed by their policy, or
+    // the request would not have come this far.
+    if (out.region != ctx.region) out.name += "/elsewhere";
     return out;
   }
   if (name.size() < 3 || name.size() > 255) {
@@ -38,6 +39,16 @@ TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
   }
   out.name = name;
   return out;
+}
+
+TableName new_table_name(const kernel::Ctx& ctx, const std::string& name) {
+  if (name.starts_with("arn:")) {
+    throw validation(
+        cat("1 validation error detected: Value '", name,
+            "' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: "
+            "[a-zA-Z0-9_.-]+"));
+  }
+  return table_named(ctx, name);
 }
 
 std::string table_arn_of(const kernel::Ctx& ctx, std::string_view text) {

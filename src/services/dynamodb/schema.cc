@@ -229,7 +229,6 @@ void refuse_option(bool given, std::string_view name) {
 
 void refuse_unbuilt(const CreateTableInput& in) {
   refuse_option(in.sse_specification && in.sse_specification->enabled.value_or(false), "SSESpecification");
-  refuse_option(in.resource_policy.has_value(), "ResourcePolicy");
   refuse_option(in.global_table_source_arn.has_value(), "GlobalTableSourceArn");
 }
 
@@ -300,6 +299,7 @@ Table table_of(const CreateTableInput& in) {
   if (in.global_secondary_indexes) add_global_indexes(table, *in.global_secondary_indexes);
   check_all_used(table);
   check_projected_total(table);
+  if (in.resource_policy) set_policy(table, *in.resource_policy);
   set_warmth(table, table.throughput, in.warm_throughput, in.on_demand_throughput);
   if (in.global_secondary_indexes) {
     for (const GlobalSecondaryIndex& index : *in.global_secondary_indexes) {

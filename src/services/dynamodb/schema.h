@@ -25,6 +25,9 @@ void set_warmth(const Table& table, Throughput& throughput, const std::optional<
 // A definition is dropped with the last key that uses it.
 void drop_unused_definitions(Table& table);
 
+// Attaches a policy document. Throws when it is malformed.
+void set_policy(Table& table, const std::string& document);
+
 void check_tags(const std::map<std::string, std::string>& tags);
 
 // Everything but the counts.

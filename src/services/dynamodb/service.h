@@ -20,6 +20,7 @@
 #include "services/dynamodb/recovery.h"
 #include "services/dynamodb/store.h"
 #include "services/dynamodb/transact.h"
+#include "services/dynamodb/transfer.h"
 #include "services/dynamodb/turns.h"
 
 namespace virga::dynamodb {
@@ -61,6 +62,20 @@ class DynamoService : public kernel::Service {
                                                                        const RestoreTableToPointInTimeInput& in);
   Task<DescribeContinuousBackupsOutput> describe_continuous_backups(Ctx& ctx, const DescribeContinuousBackupsInput& in);
   Task<UpdateContinuousBackupsOutput> update_continuous_backups(Ctx& ctx, const UpdateContinuousBackupsInput& in);
+
+  // ops_transfer.cc
+  Task<ExportTableToPointInTimeOutput> export_table(Ctx& ctx, const ExportTableToPointInTimeInput& in);
+  Task<DescribeExportOutput> describe_export(Ctx& ctx, const DescribeExportInput& in);
+  Task<ListExportsOutput> list_exports(Ctx& ctx, const ListExportsInput& in);
+  Task<ImportTableOutput> import_table(Ctx& ctx, const ImportTableInput& in);
+  Task<DescribeImportOutput> describe_import(Ctx& ctx, const DescribeImportInput& in);
+  Task<ListImportsOutput> list_imports(Ctx& ctx, const ListImportsInput& in);
+
+  // ops_policy.cc
+  Task<PutResourcePolicyOutput> put_resource_policy(Ctx& ctx, const PutResourcePolicyInput& in);
+  Task<GetResourcePolicyOutput> get_resource_policy(Ctx& ctx, const GetResourcePolicyInput& in);
+  Task<DeleteResourcePolicyOutput> delete_resource_policy(Ctx& ctx, const DeleteResourcePolicyInput& in);
+  Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
 
   // ops_item.cc
   Task<GetItemOutput> get_item(Ctx& ctx, const GetItemInput& in);
@@ -129,6 +144,18 @@ class DynamoService : public kernel::Service {
   Task<void> recount(TablePtr table);
   Task<void> forget_undo(kernel::Timer timer);
 
+  // ops_transfer.cc
+  Task<void> run_export(Ctx ctx, Export work, std::unique_ptr<kv::Reader> instant);
+  Task<void> write_export(Ctx& ctx, Export& work, kv::Reader& instant);
+  Task<void> run_import(Ctx ctx, Import work);
+  Task<void> read_import(Ctx& ctx, Import& work);
+  Task<void> end_import(Import work);
+  Task<void> end_transfers();
+  template <class Record, class Each>
+  Task<void> list_transfers(Ctx& ctx, char kind, std::string_view operation, std::optional<std::string> table,
+                            std::optional<std::string> token, size_t limit, std::optional<std::string>& next,
+                            Each each);
+
   // jobs.cc. `instant` is what a backup copies; a restore takes none.
   void start_job(std::string key, std::unique_ptr<kv::Reader> instant);
   Task<void> run_job(std::string key, std::unique_ptr<kv::Reader> instant);
@@ -142,6 +169,7 @@ class DynamoService : public kernel::Service {
   const Clock& clock_;
   kernel::Timers& timers_;
   kernel::Tokens& tokens_;
+  kernel::Cloud& cloud_;
   TableCache cache_;
   Turns turns_;
   // Background work under way; stop() waits for it.

@@ -1,0 +1,93 @@
+"""Policies of tables, and permissions of PartiQL by rows and attributes."""
+
+import json
+import uuid
+
+import pytest
+from botocore.exceptions import ClientError
+
+
+@pytest.fixture
+def user(virga):
+    """A user without permissions: (client, arn, a function that gives it a policy)."""
+    iam = virga.client("iam")
+    name = "u-" + uuid.uuid4().hex[:8]
+    arn = iam.create_user(UserName=name)["User"]["Arn"]
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    client = virga.client("dynamodb", key["AccessKeyId"], key["SecretAccessKey"])
+
+    def allow(**statement):
+        iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}))
+    return client, arn, allow
+
+
+def signed_call(virga, operation, body):
+    """Operations newer than the client."""
+    import urllib.request
+
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    request = AWSRequest("POST", virga.url + "/", data=json.dumps(body), headers={
+        "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810." + operation})
+    SigV4Auth(Credentials("test", "test"), "dynamodb", "us-east-1").add_auth(request)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(request.url, request.data.encode() if isinstance(request.data, str) else request.data,
+                                                           dict(request.headers))) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+def test_a_table_policy_allows_and_denies(virga, dynamodb, table, user, p):
+    client, arn, allow = user
+    table_arn = dynamodb.describe_table(TableName=table)["Table"]["TableArn"]
+    get = {"TableName": table, "Key": {"p": p}}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.get_item(**get)
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": "dynamodb:GetItem", "Resource": table_arn}]})
+    status, out = signed_call(virga, "PutResourcePolicy", {"ResourceArn": table_arn, "Policy": policy})
+    assert status == 200
+    client.get_item(**get)
+    client.get_item(TableName=table_arn, Key={"p": p})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.put_item(TableName=table, Item={"p": p})
+    assert signed_call(virga, "GetResourcePolicy", {"ResourceArn": table_arn}) == (200, {"Policy": policy, "RevisionId": out["RevisionId"]})
+    status, refused = signed_call(virga, "DeleteResourcePolicy", {"ResourceArn": table_arn, "ExpectedRevisionId": "x"})
+    assert status == 400 and "PolicyNotFoundException" in refused["__type"]
+    allow(Action="dynamodb:*", Resource="*")
+    client.put_item(TableName=table, Item={"p": p})
+    deny = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "dynamodb:PutItem", "Resource": table_arn}]})
+    assert signed_call(virga, "PutResourcePolicy", {"ResourceArn": table_arn, "Policy": deny})[0] == 200
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.put_item(TableName=table, Item={"p": p})
+    assert signed_call(virga, "DeleteResourcePolicy", {"ResourceArn": table_arn})[0] == 200
+    client.put_item(TableName=table, Item={"p": p})
+    assert signed_call(virga, "GetResourcePolicy", {"ResourceArn": table_arn})[0] == 400
+    assert signed_call(virga, "PutResourcePolicy", {"ResourceArn": table_arn, "Policy": "{"})[0] == 400
+
+
+def test_partiql_asks_for_rows_and_attributes(dynamodb, sorted_table, user, p):
+    client, _, allow = user
+    t = f'"{sorted_table}"'
+    dynamodb.put_item(TableName=sorted_table, Item={"p": p, "s": {"N": "1"}, "open": {"S": "o"}, "secret": {"S": "x"}})
+
+    def run(text, *parameters):
+        return client.execute_statement(Statement=text, **({"Parameters": list(parameters)} if parameters else {}))["Items"]
+
+    mine = f"SELECT p, s, open FROM {t} WHERE p = ?"
+    with pytest.raises(ClientError, match="AccessDenied.*dynamodb:PartiQLSelect"):
+        run(mine, p)
+    allow(Action="dynamodb:PartiQLSelect", Resource="*", Condition={
+        "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [p["S"]], "dynamodb:Attributes": ["p", "s", "open"]},
+        "StringEquals": {"dynamodb:Select": "SPECIFIC_ATTRIBUTES"}, "Bool": {"dynamodb:FullTableScan": "false"}})
+    assert run(mine, p) == [{"p": p, "s": {"N": "1"}, "open": {"S": "o"}}]
+    for text, parameters in ((mine, ({"S": "somebody-else"},)), (f"SELECT secret FROM {t} WHERE p = ?", (p,)),
+                             (f"SELECT * FROM {t} WHERE p = ?", (p,)), (f"SELECT p FROM {t}", ()),
+                             (f"SELECT p FROM {t} WHERE p = ? OR s = 1", (p,)),
+                             (f"UPDATE {t} SET open = 'n' WHERE p = ? AND s = 1", (p,))):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            run(text, *parameters)
