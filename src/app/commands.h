@@ -22,6 +22,7 @@ int run_deploy(const Arguments& arguments);
 int run_delete(const Arguments& arguments);
 int run_invoke(const Arguments& arguments);
 int run_logs(const Arguments& arguments);
+int run_outbox(const Arguments& arguments);
 int run_services(const Arguments& arguments);
 int run_runtimes(const Arguments& arguments);
 int run_doctor(const Arguments& arguments);

@@ -16,6 +16,7 @@
 #include "app/client.h"
 #include "app/commands.h"
 #include "app/services.h"
+#include "base/encoding.h"
 #include "base/str.h"
 #include "sandbox/sandbox.h"
 
@@ -96,6 +97,26 @@ int run_down(const Arguments& arguments) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   print("Virga has stopped.\n");
+  return 0;
+}
+
+// Newest last, as a log reads.
+int run_outbox(const Arguments& arguments) {
+  Client client(arguments);
+  const Json box = client.get(cat("/_virga/outbox?limit=", arguments.number("--limit", 20, 1, 10'000),
+                                  "&to=", percent_encode(arguments.get("--to"))));
+  if (arguments.json()) {
+    print(cat(box.dump(), "\n"));
+    return 0;
+  }
+  const auto& items = box.find("Items")->as_array();
+  std::string text;
+  for (auto item = items.rbegin(); item != items.rend(); ++item) {
+    append(text, item->string_or("Time"), "  ", item->string_or("Kind"), " to ", item->string_or("To"), "\n");
+    if (const std::string subject = item->string_or("Subject"); !subject.empty()) append(text, "  ", subject, "\n");
+    for (const std::string_view line : split(item->string_or("Body"), '\n')) append(text, "    ", line, "\n");
+  }
+  print(text.empty() ? "Nothing was sent to anybody.\n" : text);
   return 0;
 }
 

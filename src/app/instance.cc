@@ -4,11 +4,13 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
 #include "app/command.h"
 #include "app/services.h"
+#include "base/encoding.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -19,6 +21,7 @@
 #include "kernel/audit.h"
 #include "kernel/cloud.h"
 #include "kernel/delivery.h"
+#include "kernel/outbox.h"
 #include "kernel/target_delivery.h"
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
@@ -213,28 +216,51 @@ void Instance::Parts::add_locals() {
                                           {"services", std::move(services)}})
                                 .dump();
   const std::string for_others = Json::object({{"status", "ready"}, {"version", VIRGA_VERSION}}).dump();
-  door->add_local("/_virga/health", [=](const wire::HttpRequest& request) {
-    return answer("application/json", from_here(request) ? whole : for_others);
+  door->add_local("/_virga/health", [=](const wire::HttpRequest& request) -> Task<wire::HttpResponse> {
+    co_return answer("application/json", from_here(request) ? whole : for_others);
   });
-  door->add_local("/",
-                  [](const wire::HttpRequest&) { return answer("text/plain; charset=utf-8", std::string(kWelcome)); });
-  door->add_local("/_virga/metrics", [this, from_here](const wire::HttpRequest& request) {
-    if (!from_here(request)) {
-      wire::HttpResponse refused =
-          answer("text/plain", "Metrics are for this machine: scrape them on a loopback address.\n");
-      refused.status = 403;
-      return refused;
-    }
-    const kv::Db::Stats store = db->stats();
-    const front::ServerStats connections = server->stats();
-    metrics.gauge("virga_store_commits", "Commits since the start").set(static_cast<int64_t>(store.commits));
-    metrics.gauge("virga_store_conflicts", "Commits that had to run again").set(static_cast<int64_t>(store.conflicts));
-    metrics.gauge("virga_store_syncs", "Disk syncs since the start").set(static_cast<int64_t>(store.syncs));
-    metrics.gauge("virga_store_disk_bytes", "Size of the store on disk").set(static_cast<int64_t>(store.disk_bytes));
-    metrics.gauge("virga_connections", "Open connections").set(static_cast<int64_t>(connections.connections));
-    metrics.gauge("virga_requests", "HTTP requests since the start").set(static_cast<int64_t>(connections.requests));
-    return answer("text/plain; version=0.0.4", metrics.render());
+  door->add_local("/", [](const wire::HttpRequest&) -> Task<wire::HttpResponse> {
+    co_return answer("text/plain; charset=utf-8", std::string(kWelcome));
   });
+  const auto refused = [](std::string why) {
+    wire::HttpResponse response = answer("text/plain", std::move(why));
+    response.status = 403;
+    return response;
+  };
+  door->add_local(
+      "/_virga/outbox", [this, from_here, refused](const wire::HttpRequest& request) -> Task<wire::HttpResponse> {
+        if (!from_here(request))
+          co_return refused("What was sent to people is for this machine: ask on a loopback address.\n");
+        // ?to=<address>&limit=<number>
+        std::string to;
+        size_t limit = 100;
+        for (const std::string_view part : split(request.query, '&')) {
+          const auto [name, value] = split_once(part, '=');
+          if (name == "to") to = percent_decode(value, false).value_or("");
+          if (name == "limit")
+            limit = static_cast<size_t>(std::clamp<int64_t>(parse_int(value).value_or(100), 1, kernel::kOutboxKept));
+        }
+        const auto snapshot = db->snapshot();
+        co_return answer("application/json",
+                         kernel::outbox_json(co_await kernel::read_outbox(*snapshot, to, limit)).dump());
+      });
+  door->add_local(
+      "/_virga/metrics", [this, from_here, refused](const wire::HttpRequest& request) -> Task<wire::HttpResponse> {
+        if (!from_here(request))
+          co_return refused("Metrics are for this machine: scrape them on a loopback address.\n");
+        const kv::Db::Stats store = db->stats();
+        const front::ServerStats connections = server->stats();
+        metrics.gauge("virga_store_commits", "Commits since the start").set(static_cast<int64_t>(store.commits));
+        metrics.gauge("virga_store_conflicts", "Commits that had to run again")
+            .set(static_cast<int64_t>(store.conflicts));
+        metrics.gauge("virga_store_syncs", "Disk syncs since the start").set(static_cast<int64_t>(store.syncs));
+        metrics.gauge("virga_store_disk_bytes", "Size of the store on disk")
+            .set(static_cast<int64_t>(store.disk_bytes));
+        metrics.gauge("virga_connections", "Open connections").set(static_cast<int64_t>(connections.connections));
+        metrics.gauge("virga_requests", "HTTP requests since the start")
+            .set(static_cast<int64_t>(connections.requests));
+        co_return answer("text/plain; version=0.0.4", metrics.render());
+      });
 }
 
 Instance::Instance(Settings settings) {

@@ -10,6 +10,7 @@
 #include <aws/logs/model.h>
 #include <aws/s3/model.h>
 #include <aws/scheduler/model.h>
+#include <aws/sns/model.h>
 #include <aws/sqs/model.h>
 #include <aws/sts/model.h>
 
@@ -22,6 +23,7 @@
 #include "services/logs/api.h"
 #include "services/s3/api.h"
 #include "services/scheduler/api.h"
+#include "services/sns/api.h"
 #include "services/sqs/api.h"
 #include "services/sts/api.h"
 
@@ -39,7 +41,9 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(dynamodb::make_dynamodbstreams(deps));
-  cloud.add(sqs::make_sqs(deps));
+  auto queues = sqs::make_sqs(deps);
+  cloud.add(sns::make_sns(deps, sqs::post_of(*queues)));
+  cloud.add(std::move(queues));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
   cloud.add(events::make_events(deps));
   cloud.add(scheduler::make_scheduler(deps));
@@ -52,7 +56,8 @@ std::vector<const wire::ServiceModel*> service_models() {
           &events::kModel,       &iam::kModel,
           &lambda::kModel,       &logs::kModel,
           &s3::kModel,           &scheduler::kModel,
-          &sqs::kModel,          &sts::kModel};
+          &sns::kModel,          &sqs::kModel,
+          &sts::kModel};
 }
 
 }  // namespace virga::app

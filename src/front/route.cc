@@ -210,6 +210,14 @@ const ServiceModel* Router::by_content(const HttpRequest& request) const {
       if (model->api_version == version && operation_named(*model, action)) return model;
     }
   }
+  // A link that was sent to a person, who follows it without a signature: ConfirmSubscription, Unsubscribe.
+  if (const std::string action = parameter(request.query, "Action"); version.empty() && !action.empty()) {
+    for (const ServiceModel* model : models_) {
+      if (!speaks(*model, Protocol::kQuery)) continue;
+      const OperationModel* operation = operation_named(*model, action);
+      if (operation && operation->anonymous) return model;
+    }
+  }
   for (const ServiceModel* model : models_) {
     if (model == s3_ || !is_rest(*model)) continue;
     if (rest_.at(model).find(request.method, request.path, request.query, request.headers)) return model;

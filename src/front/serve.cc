@@ -128,12 +128,9 @@ const Door::Local* Door::find_local(const HttpRequest& request) const {
 }
 
 Task<HttpResponse> Door::serve(HttpRequest& request, From from) {
-  // A frame of its own, because what a call needs is large.
-  static constexpr auto answer = [](const Local& local, const HttpRequest& r) -> Task<HttpResponse> {
-    co_return local(r);
-  };
+  // Has no frame of its own, because what a call needs is large.
   const Local* local = from == From::kOutside ? find_local(request) : nullptr;
-  return local ? answer(*local, request) : serve_routed(request, from);
+  return local ? (*local)(request) : serve_routed(request, from);
 }
 
 Task<HttpResponse> Door::serve_routed(HttpRequest& request, From from) {

@@ -28,7 +28,7 @@ class Door {
 
   // A path of Virga's own: answered before any routing, unsigned, to those outside. It begins with "/_virga/"; or it
   // is "/", and then answered to a GET that is nothing else: without signature or query, to no bucket's or API's host.
-  using Local = std::function<wire::HttpResponse(const wire::HttpRequest&)>;
+  using Local = std::function<Task<wire::HttpResponse>(const wire::HttpRequest&)>;
   void add_local(std::string path, Local handler);
 
   // Where a request came in. Functions are other people's code: through their own loopback they reach the APIs and

@@ -27,6 +27,7 @@ constexpr ErrorShape kInternalFailure = {"InternalFailure", 500, Fault::kReceive
 constexpr ErrorShape kAccessDeniedJson = {"AccessDeniedException", 400, Fault::kSender, "AccessDenied"};
 constexpr ErrorShape kAccessDeniedRest = {"AccessDeniedException", 403};
 constexpr ErrorShape kAccessDenied = {"AccessDenied", 403};
+constexpr ErrorShape kAuthorizationError = {"AuthorizationError", 403};
 constexpr ErrorShape kThrottlingJson = {"ThrottlingException", 400, Fault::kSender, "Throttling"};
 constexpr ErrorShape kTooManyRequests = {"TooManyRequestsException", 429};
 constexpr ErrorShape kThrottling = {"Throttling", 400};
@@ -380,6 +381,7 @@ Error internal_failure() {
 
 Error access_denied(const ServiceModel& service, std::string message) {
   if (is_s3(&service)) return refusal(kAccessDenied, message.empty() ? "Access Denied" : std::move(message));
+  if (service.id == "sns") return refusal(kAuthorizationError, std::move(message));
   const Protocol protocol = first_protocol(service);
   if (speaks_xml(protocol)) return refusal(kAccessDenied, std::move(message));
   return refusal(protocol == Protocol::kRestJson ? kAccessDeniedRest : kAccessDeniedJson, std::move(message));

@@ -1,5 +1,6 @@
 // Messages: sending, receiving, deleting, and changing how long they stay invisible; one or ten at a time.
 #include <aws/sqs/errors.h>
+#include <aws/sqs/model.h>
 
 #include <algorithm>
 #include <expected>
@@ -13,6 +14,7 @@
 #include "services/sqs/limits.h"
 #include "services/sqs/service.h"
 #include "services/sqs/settings.h"
+#include "wire/protocol.h"
 
 namespace virga::sqs {
 namespace {
@@ -430,6 +432,28 @@ Task<ChangeMessageVisibilityBatchResult> SqsService::change_message_visibility_b
     }
   }
   co_return out;
+}
+
+// Beside the desk, whose own sends count in another row, so that neither waits for the other.
+Task<void> SqsService::post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, kernel::TargetInput input) {
+  const auto name = queue_of_arn(queue_arn);
+  if (!name || name->fifo()) co_await fail(no_queue());
+  const auto queue = co_await find_queue(tx, *name);
+  if (!queue) co_await fail(no_queue());
+  std::optional<std::string> policy;
+  if (!queue->policy.empty()) policy = queue->policy;
+  const auto why =
+      co_await deps_.cloud.authorizer().why_denied(ctx, {"sqs:SendMessage", queue_arn, {}}, std::move(policy));
+  if (why) co_await fail(wire::door::access_denied(kModel, *why));
+  const Draft draft = draft_of(ctx, *name, *queue, request_of(*name, std::move(input)));
+  Tally tally = co_await read_tally(tx, queue->contents, "p");
+  tally.messages += 1;
+  const bool delayed = draft.entry.due.micros != 0;
+  if (delayed) tally.delayed += 1;
+  tx.put_ordered(delayed ? keys::delayed(queue->contents, draft.entry.due) : keys::fresh(queue->contents),
+                 draft.entry.bytes);
+  tx.put(keys::tally(queue->contents, "p"), kv::encode(tally));
+  tx.on_commit([this, name = *name] { desks_.wake(name); });
 }
 
 }  // namespace virga::sqs

@@ -45,35 +45,41 @@ std::vector<kernel::Access> move_accesses(const Ctx&, const StartMessageMoveTask
 
 }  // namespace
 
+SendMessageRequest request_of(const QueueName& name, kernel::TargetInput input) {
+  SendMessageRequest request;
+  request.queue_url = cat('/', name.account, '/', name.name);
+  request.message_body = std::move(input.body);
+  for (auto& [attribute_name, attribute] : input.attributes) {
+    MessageAttributeValue value;
+    const bool binary = split_once(attribute.type, '.').first == "Binary";
+    value.data_type = std::move(attribute.type);
+    (binary ? value.binary_value : value.string_value) = std::move(attribute.value);
+    if (!request.message_attributes) request.message_attributes.emplace();
+    request.message_attributes->emplace(attribute_name, std::move(value));
+  }
+  if (!input.group.empty()) request.message_group_id = std::move(input.group);
+  if (!input.deduplication.empty()) request.message_deduplication_id = std::move(input.deduplication);
+  if (!input.trace.empty()) {
+    MessageSystemAttributeValue trace;
+    trace.data_type = "String";
+    trace.string_value = std::move(input.trace);
+    request.message_system_attributes.emplace().emplace("AWSTraceHeader", std::move(trace));
+  }
+  return request;
+}
+
+Post& post_of(kernel::Service& sqs) { return static_cast<SqsService&>(sqs); }
+
 SqsService::SqsService(kernel::Deps& deps) : deps_(deps), desks_(deps.db, deps.clock) {
   // An event for a queue's ARN is a message, sent by whoever delivers it as far as the queue's policy lets them.
-  deps_.cloud.accept("sqs",
-                     [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
-                       Ctx there = ctx;
-                       there.region = target.region;
-                       SendMessageRequest request;
-                       request.queue_url = cat('/', target.account, '/', target.resource);
-                       request.message_body = std::move(input.body);
-                       for (auto& [name, attribute] : input.attributes) {
-                         MessageAttributeValue value;
-                         const bool binary = split_once(attribute.type, '.').first == "Binary";
-                         value.data_type = std::move(attribute.type);
-                         (binary ? value.binary_value : value.string_value) = std::move(attribute.value);
-                         if (!request.message_attributes) request.message_attributes.emplace();
-                         request.message_attributes->emplace(name, std::move(value));
-                       }
-                       if (!input.group.empty()) request.message_group_id = std::move(input.group);
-                       if (!input.deduplication.empty())
-                         request.message_deduplication_id = std::move(input.deduplication);
-                       if (!input.trace.empty()) {
-                         MessageSystemAttributeValue trace;
-                         trace.data_type = "String";
-                         trace.string_value = std::move(input.trace);
-                         request.message_system_attributes.emplace().emplace("AWSTraceHeader", std::move(trace));
-                       }
-                       co_await deps_.cloud.call<op::SendMessage>(there, std::move(request));
-                       co_return std::string();
-                     });
+  deps_.cloud.accept(
+      "sqs", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
+        Ctx there = ctx;
+        there.region = target.region;
+        SendMessageRequest request = request_of({target.account, target.region, target.resource}, std::move(input));
+        co_await deps_.cloud.call<op::SendMessage>(there, std::move(request));
+        co_return std::string();
+      });
   deps_.timers.on("sqs.move", [this](kernel::Timer timer) { return move(std::move(timer)); });
 }
 

@@ -12,6 +12,7 @@
 #include "kernel/deps.h"
 #include "kernel/service.h"
 #include "kernel/timers.h"
+#include "services/sqs/api.h"
 #include "services/sqs/desk.h"
 #include "services/sqs/store.h"
 
@@ -19,13 +20,15 @@ namespace virga::sqs {
 
 using kernel::Ctx;
 
-class SqsService final : public kernel::Service {
+class SqsService final : public kernel::Service, public Post {
  public:
   explicit SqsService(kernel::Deps& deps);
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
   Task<void> stop() override;
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+  // ops_message.cc
+  Task<void> post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, kernel::TargetInput input) override;
 
  private:
   // ops_queue.cc
@@ -74,6 +77,8 @@ class SqsService final : public kernel::Service {
 // The source queue's ARN that a move task's handle names; "*" when it is no handle.
 std::string source_of_task(std::string_view handle);
 Error no_queue();
+// An event for the queue `name` as the request that sends it.
+SendMessageRequest request_of(const QueueName& name, kernel::TargetInput input);
 // Refuses what AWS lets nobody of another account do, whatever the queue's policy says.
 void require_own(const Ctx& ctx, const QueueName& queue, std::string_view operation);
 

@@ -10,7 +10,7 @@ import pytest
 
 from support import BINARY, eventually, start_virga
 
-COMMANDS = ["up", "down", "status", "deploy", "delete", "invoke", "logs", "services", "doctor", "env", "version", "completion"]
+COMMANDS = ["up", "down", "status", "deploy", "delete", "invoke", "logs", "outbox", "services", "doctor", "env", "version", "completion"]
 
 
 def run(*words, server=None, check=True, stdin=None, **env):

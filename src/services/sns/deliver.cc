@@ -1,0 +1,282 @@
+#include "base/fault.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "kernel/outbox.h"
+#include "kernel/target_delivery.h"
+#include "kv/record.h"
+#include "services/sns/envelope.h"
+#include "services/sns/limits.h"
+#include "services/sns/service.h"
+
+namespace virga::sns {
+
+// One message on its way to one subscription.
+struct SnsService::Target {
+  Message message;
+  TopicId topic;
+  SubscriptionRecord subscription;
+  std::string arn;   // the subscription's
+  std::string body;  // what the message says to its protocol
+  HttpDelivery http;
+  RetrySchedule schedule;
+  std::optional<kernel::OutboxItem> item;  // of what people get
+};
+
+namespace {
+
+constexpr ErrorShape kEndpointFailed{"EndpointFailed", 502, Fault::kReceiver, {}};
+constexpr ErrorShape kEndpointRefused{"EndpointRefused", 400, Fault::kSender, {}};
+constexpr std::string_view kService = "sns.amazonaws.com";
+
+bool is_http(const std::string& protocol) { return protocol == "http" || protocol == "https"; }
+
+std::map<std::string, kernel::TargetInput::Attribute> queue_attributes(const Message& message) {
+  std::map<std::string, kernel::TargetInput::Attribute> out;
+  for (const auto& [name, attribute] : message.attributes) out[name] = {attribute.value, attribute.type};
+  return out;
+}
+
+std::string email_subject(const Message& message) {
+  if (message.type == "SubscriptionConfirmation") return "AWS Notification - Subscription Confirmation";
+  if (message.type == "UnsubscribeConfirmation") return "AWS Notification - Unsubscribe Confirmation";
+  return message.subject.value_or("AWS Notification Message");
+}
+
+// A FIFO topic's message keeps its group and its deduplication id in a FIFO queue; a standard topic's group makes a
+// queue fair.
+void set_group(kernel::TargetInput& input, const Message& message, std::string_view queue) {
+  const bool fifo_queue = queue.ends_with(".fifo");
+  if (fifo_queue) input.deduplication = message.deduplication;
+  if (fifo_queue || message.sequence.empty()) input.group = message.group;
+}
+
+}  // namespace
+
+Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
+  Job job = kv::decode<Job>(attempt.payload);
+  Target target;
+  target.topic = *topic_of(job.message.topic_arn);
+  {
+    const auto snapshot = deps_.db.snapshot();
+    const Store store(*snapshot);
+    auto subscription =
+        job.ended ? std::move(job.ended) : co_await store.find_subscription(target.topic, job.subscriptions[0]);
+    // Ended since the message was published.
+    if (!subscription) co_return kernel::Verdict::done();
+    target.subscription = std::move(*subscription);
+    if (is_http(target.subscription.protocol)) {
+      const auto topic = co_await store.find_topic(target.topic);
+      target.http = http_delivery(topic ? topic->attribute("DeliveryPolicy") : "",
+                                  target.subscription.attribute("DeliveryPolicy"));
+    }
+  }
+  target.message = std::move(job.message);
+  target.arn = subscription_arn(target.topic, target.subscription.id);
+  target.body = target.message.for_protocol(target.subscription.protocol);
+  const std::string& protocol = target.subscription.protocol;
+  target.schedule = is_http(protocol)                           ? target.http.retry
+                    : protocol == "sqs" || protocol == "lambda" ? managed_schedule()
+                                                                : person_schedule();
+  if (const Micros wait = throttled(target.arn, target.http.per_second); wait.count() > 0)
+    co_return kernel::Verdict::later(wait);
+
+  auto done = co_await as_result(hand_over(target, attempt.id));
+  if (!done) co_return co_await after_failure(attempt, target, done.error());
+  if (!target.item) co_return kernel::Verdict::done();
+  co_return kernel::Verdict::done().with([item = *target.item](kv::Txn& tx) -> Task<void> {
+    kernel::put_in_outbox(tx, item);
+    co_return;
+  });
+}
+
+// The queues' writes and the end of the delivery are one commit: each gets the message exactly once.
+Task<kernel::Verdict> SnsService::to_queues(kernel::Attempt attempt) {
+  const Job job = kv::decode<Job>(attempt.payload);
+  const TopicId topic = *topic_of(job.message.topic_arn);
+  std::vector<Target> targets;
+  {
+    const auto snapshot = deps_.db.snapshot();
+    const Store store(*snapshot);
+    for (const std::string& id : job.subscriptions) {
+      auto subscription = co_await store.find_subscription(topic, id);
+      if (!subscription) continue;
+      Target target;
+      target.message = job.message;
+      target.topic = topic;
+      target.arn = subscription_arn(topic, id);
+      target.body = job.message.for_protocol("sqs");
+      target.subscription = std::move(*subscription);
+      targets.push_back(std::move(target));
+    }
+  }
+  std::vector<kernel::TargetInput> inputs;
+  for (Target& target : targets) {
+    inputs.push_back(co_await input_for(target, true));
+    set_group(inputs.back(), target.message, target.subscription.endpoint);
+  }
+  co_return kernel::Verdict::done().with([this, topic, targets = std::move(targets),
+                                          inputs = std::move(inputs)](kv::Txn& tx) -> Task<void> {
+    Ctx ctx =
+        deps_.cloud.internal_context(kernel::service_principal(kService, topic.account), topic.account, topic.region);
+    ctx.source_arn = topic.arn();
+    ctx.source_account = topic.account;
+    for (size_t i = 0; i < targets.size(); ++i) {
+      KILL_POINT("sns.to_queues");
+      const auto sent = co_await as_result(post_.post(ctx, tx, targets[i].subscription.endpoint, inputs[i]));
+      if (!sent) enqueue(tx, topic, targets[i].subscription, targets[i].message, false);
+    }
+  });
+}
+
+Task<void> SnsService::hand_over(Target& target, std::string attempt_id) {
+  const std::string& protocol = target.subscription.protocol;
+  if (is_http(protocol)) {
+    co_await post(target);
+    co_return;
+  }
+  if (protocol == "sqs" || protocol == "lambda") {
+    kernel::TargetDelivery delivery;
+    delivery.target = target.subscription.endpoint;
+    delivery.account = target.topic.account;
+    delivery.region = target.topic.region;
+    delivery.service = kService;
+    delivery.source_arn = target.topic.arn();
+    delivery.input = co_await input_for(target, protocol == "sqs");
+    if (protocol == "sqs") set_group(delivery.input, target.message, delivery.target);
+    co_await deps_.targets.call(std::move(delivery), std::move(attempt_id));
+    co_return;
+  }
+  kernel::OutboxItem item{.time = deps_.clock.now(),
+                          .service = "sns",
+                          .account = target.topic.account,
+                          .region = target.topic.region,
+                          .kind = "email",
+                          .to = target.subscription.endpoint,
+                          .subject = email_subject(target.message),
+                          .body = {},
+                          .details = {{"MessageId", target.message.id},
+                                      {"TopicArn", target.message.topic_arn},
+                                      {"SubscriptionArn", target.arn},
+                                      {"Type", target.message.type}}};
+  const std::string unsubscribe = unsubscribe_url(target.subscription.base_url, target.arn);
+  if (protocol == "email") {
+    item.body = email_text(target.message, target.body, target.subscription.endpoint, unsubscribe);
+    if (!target.message.subscribe_url.empty()) item.details["SubscribeURL"] = target.message.subscribe_url;
+  } else if (protocol == "email-json") {
+    const Signed signed_by = co_await signer_.sign(target.message, target.body, target.subscription.base_url);
+    item.body = envelope(target.message, target.body, signed_by, unsubscribe);
+  } else if (protocol == "sms") {
+    item.kind = "sms";
+    item.subject = target.message.subject.value_or("");
+    item.body = target.body;
+  } else {  // application
+    item.kind = "push";
+    item.subject = target.message.subject.value_or("");
+    const auto arn = kernel::parse_arn(target.subscription.endpoint);
+    const auto parts = split(arn->resource, '/');
+    const std::string platform(parts[1]);
+    const auto endpoint =
+        co_await Store(*deps_.db.snapshot())
+            .find_endpoint({arn->account, arn->region}, platform, std::string(parts[2]), std::string(parts[3]));
+    if (!endpoint || endpoint->attributes.at("Enabled") != "true")
+      co_await fail(Error{&kEndpointRefused, "The endpoint is disabled or does not exist.", nullptr, {}});
+    item.to = endpoint->attributes.at("Token");
+    item.body = target.message.for_protocol(platform);
+    if (!target.message.by_protocol.contains(platform)) item.body = target.body;
+    item.details["EndpointArn"] = target.subscription.endpoint;
+    item.details["Platform"] = platform;
+  }
+  target.item = std::move(item);
+}
+
+// What the target, or the queue for dead letters, is given.
+Task<kernel::TargetInput> SnsService::input_for(Target& target, bool to_queue) {
+  kernel::TargetInput input;
+  const Message& message = target.message;
+  input.trace = message.trace;
+  if (to_queue && target.subscription.is("RawMessageDelivery") && message.type == "Notification") {
+    input.body = target.body;
+    input.attributes = queue_attributes(message);
+    if (message.replayed) input.attributes["Replayed"] = {"true", "String"};
+  } else {
+    const Signed signed_by = co_await signer_.sign(message, target.body, target.subscription.base_url);
+    const std::string unsubscribe = unsubscribe_url(target.subscription.base_url, target.arn);
+    input.body = to_queue ? envelope(message, target.body, signed_by, unsubscribe)
+                          : lambda_event(message, target.body, signed_by, unsubscribe, target.arn);
+  }
+  co_return input;
+}
+
+Task<void> SnsService::post(Target& target) {
+  const Message& message = target.message;
+  const bool raw = target.subscription.is("RawMessageDelivery") && message.type == "Notification";
+  kernel::OutboundRequest request;
+  request.url = target.subscription.endpoint;
+  request.headers = {{"x-amz-sns-message-type", message.type},
+                     {"x-amz-sns-message-id", message.id},
+                     {"x-amz-sns-topic-arn", message.topic_arn}};
+  if (message.type != "SubscriptionConfirmation")
+    request.headers.emplace_back("x-amz-sns-subscription-arn", target.arn);
+  if (raw) request.headers.emplace_back("x-amz-sns-rawdelivery", "true");
+  const bool confirmation = message.type != "Notification";
+  request.headers.emplace_back("Content-Type", confirmation ? HttpDelivery().content_type : target.http.content_type);
+  request.headers.emplace_back("User-Agent", "Amazon Simple Notification Service Agent");
+  request.headers.emplace_back("Accept-Encoding", "gzip,deflate");
+  if (raw) {
+    request.body = target.body;
+  } else {
+    const Signed signed_by = co_await signer_.sign(message, target.body, target.subscription.base_url);
+    request.body = envelope(message, target.body, signed_by, unsubscribe_url(target.subscription.base_url, target.arn));
+  }
+  const kernel::OutboundAnswer answer = co_await outbound_.send(std::move(request));
+  if (answer.status >= 200 && answer.status < 300) co_return;
+  const bool passing = answer.status >= 500 || answer.status == 429;
+  co_await fail(Error{passing ? &kEndpointFailed : &kEndpointRefused,
+                      cat("The endpoint answered with status ", answer.status, "."),
+                      nullptr,
+                      {}});
+}
+
+Micros SnsService::throttled(const std::string& subscription, int64_t per_second) {
+  if (per_second <= 0) return Micros(0);
+  const Time now = deps_.clock.now();
+  std::lock_guard lock(throttle_mutex_);
+  if (next_turn_.size() >= kThrottles)
+    std::erase_if(next_turn_, [now](const auto& turn) { return turn.second <= now; });
+  Time& next = next_turn_[subscription];
+  // A turn further off than any can be was given before the clock was moved back.
+  if (next > now && next < now + std::chrono::seconds(2)) return std::chrono::duration_cast<Micros>(next - now);
+  next = now + std::chrono::microseconds(1'000'000 / per_second);
+  return Micros(0);
+}
+
+// What will pass is tried again as the endpoint's kind or its delivery policy says; then, or when it will not, the
+// message goes to the subscription's dead-letter queue.
+Task<kernel::Verdict> SnsService::after_failure(const kernel::Attempt& attempt, Target& target,
+                                                const Failure& failure) {
+  const auto wait = target.schedule.wait_after(attempt.attempts + 1);
+  if (wait && !kernel::is_permanent(failure)) co_return kernel::Verdict::again(*wait);
+  log_warning("sns", "a message could not be delivered",
+              {{"subscription", target.arn},
+               {"message", target.message.id},
+               {"attempts", cat(attempt.attempts + 1)},
+               {"why", describe(failure)}});
+  const std::string policy = target.subscription.attribute("RedrivePolicy");
+  if (policy.empty() || target.message.type != "Notification") co_return kernel::Verdict::give_up();
+  kernel::TargetDelivery letter;
+  letter.target = Json::parse(policy).string_or("deadLetterTargetArn");
+  letter.account = target.topic.account;
+  letter.region = target.topic.region;
+  letter.service = kService;
+  letter.source_arn = target.topic.arn();
+  letter.input = co_await input_for(target, true);
+  set_group(letter.input, target.message, letter.target);
+  if (!target.message.sequence.empty()) letter.group = target.message.group;
+  co_return kernel::Verdict::give_up().with([this, letter](kv::Txn& tx) -> Task<void> {
+    deps_.targets.enqueue(tx, letter);
+    co_return;
+  });
+}
+
+}  // namespace virga::sns

@@ -1,0 +1,35 @@
+// What subscribers are sent, byte for byte as AWS writes it, and what is signed of it. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "services/sns/store.h"
+
+namespace virga::sns {
+
+// The text that the signature of a message is of, which every verifier rebuilds from the envelope. `body` is what the
+// message says to the subscription's protocol.
+std::string string_to_sign(const Message& message, std::string_view body);
+
+struct Signed {
+  std::string signature;    // base64; empty: the envelope has none (FIFO topics)
+  std::string certificate;  // URL
+};
+
+// The JSON document that SQS, HTTP and email-json subscriptions get.
+std::string envelope(const Message& message, std::string_view body, const Signed& signed_by,
+                     std::string_view unsubscribe_url);
+
+// The event that a function gets.
+std::string lambda_event(const Message& message, std::string_view body, const Signed& signed_by,
+                         std::string_view unsubscribe_url, std::string_view subscription_arn);
+
+// What an e-mail says.
+std::string email_text(const Message& message, std::string_view body, std::string_view endpoint,
+                       std::string_view unsubscribe_url);
+
+// Bytes that count towards the limit: the body and every attribute's name, type and value.
+size_t size_of(const Message& message);
+
+}  // namespace virga::sns
