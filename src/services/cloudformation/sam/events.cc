@@ -192,13 +192,51 @@ void Transform::bucket_event(const Source& source, const FunctionTarget& target,
 }
 
 void Transform::topic_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p) {
-  if (p.find("SqsSubscription") && *p.find("SqsSubscription") != Json(false))
-    refuse_unserved(source.id, "SqsSubscription of an SNS event");
+  const Json* queue = p.find("SqsSubscription");
+  if (queue && *queue != Json(false)) {
+    queued_topic_event(source, target, id, p, *queue);
+    return;
+  }
   Json subscription =
       Json::object({{"Protocol", "lambda"}, {"Endpoint", target.arn()}, {"TopicArn", *p.find("Topic")}});
   copy(p, subscription, {"Region", "FilterPolicy", "FilterPolicyScope", "RedrivePolicy"});
   add(source, id, "AWS::SNS::Subscription", std::move(subscription));
   permission(source, target, id + "Permission", "sns.amazonaws.com", Json::object({{"SourceArn", *p.find("Topic")}}));
+}
+
+// The topic's messages wait in a queue, a new one or one that is given, which the function polls.
+void Transform::queued_topic_event(const Source& source, const FunctionTarget& target, const std::string& id,
+                                   const Json& p, const Json& given) {
+  Json queue_arn, queue_url, policy_id;
+  if (given.is_object()) {
+    const Json *arn = given.find("QueueArn"), *url = given.find("QueueUrl");
+    if (!arn || !url)
+      refuse(source.id, cat("Event with id [", id, "] is invalid. No QueueARN or QueueURL provided."));
+    queue_arn = *arn;
+    queue_url = *url;
+    policy_id = given.string_or("QueuePolicyLogicalId", id + "QueuePolicy");
+  } else {
+    add(source, id + "Queue", "AWS::SQS::Queue", Json::object());
+    queue_arn = get_att(id + "Queue", "Arn");
+    queue_url = refer_to(id + "Queue");
+    policy_id = id + "QueuePolicy";
+  }
+  Json statement = Json::object({{"Action", "sqs:SendMessage"},
+                                 {"Effect", "Allow"},
+                                 {"Principal", Json::object({{"Service", "sns.amazonaws.com"}})},
+                                 {"Resource", queue_arn},
+                                 {"Condition", Json::object({{"ArnEquals", Json::object({{"aws:SourceArn",
+                                                                                          *p.find("Topic")}})}})}});
+  add(source, policy_id.as_string(), "AWS::SQS::QueuePolicy",
+      Json::object({{"PolicyDocument", Json::object({{"Version", "2012-10-17"},
+                                                     {"Statement", Json(Json::Array{std::move(statement)})}})},
+                    {"Queues", Json(Json::Array{queue_url})}}));
+  Json subscription = Json::object({{"Protocol", "sqs"}, {"Endpoint", queue_arn}, {"TopicArn", *p.find("Topic")}});
+  copy(p, subscription, {"Region", "FilterPolicy", "FilterPolicyScope", "RedrivePolicy"});
+  add(source, id, "AWS::SNS::Subscription", std::move(subscription));
+  Json mapping = Json::object({{"Queue", queue_arn}, {"BatchSize", 10}, {"Enabled", true}});
+  if (given.is_object()) copy(given, mapping, {"BatchSize", "Enabled"});
+  mapping_event(source, target, id + "EventSourceMapping", "SQS", mapping);
 }
 
 void Transform::logs_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p) {

@@ -135,7 +135,10 @@ void Transform::function(const Source& source) {
     Json managed = Json::array(), documents = Json::array();
     for (const auto& [name, event] : events) {
       const std::string type = event.string_or("Type");
-      const std::string_view policy = type == "SQS"        ? "AWSLambdaSQSQueueExecutionRole"
+      const Json* properties = event.find("Properties");
+      const Json* subscribed = properties ? properties->find("SqsSubscription") : nullptr;
+      const bool queued = type == "SQS" || (type == "SNS" && subscribed && *subscribed != Json(false));
+      const std::string_view policy = queued               ? "AWSLambdaSQSQueueExecutionRole"
                                       : type == "DynamoDB" ? "AWSLambdaDynamoDBExecutionRole"
                                       : type == "Kinesis"  ? "AWSLambdaKinesisExecutionRole"
                                                            : "";

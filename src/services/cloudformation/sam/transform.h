@@ -90,6 +90,8 @@ class Transform {
                      const Json& p);
   void bucket_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
   void topic_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
+  void queued_topic_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p,
+                          const Json& given);
   void logs_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
   // http_api.cc
   void prepare_http_apis();
