@@ -18,8 +18,9 @@ import invoke
 import sources
 import start
 import store
+import topics
 
-PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "events": events, "invoke": invoke, "sources": sources, "idle": idle}
+PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "events": events, "invoke": invoke, "topics": topics, "sources": sources, "idle": idle}
 
 
 class Settings:

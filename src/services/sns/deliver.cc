@@ -15,6 +15,7 @@ namespace virga::sns {
 struct SnsService::Target {
   Message message;
   TopicId topic;
+  TopicRecord record;
   SubscriptionRecord subscription;
   std::string arn;   // the subscription's
   std::string body;  // what the message says to its protocol
@@ -65,11 +66,10 @@ Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
     // Ended since the message was published.
     if (!subscription) co_return kernel::Verdict::done();
     target.subscription = std::move(*subscription);
-    if (is_http(target.subscription.protocol)) {
-      const auto topic = co_await store.find_topic(target.topic);
-      target.http = http_delivery(topic ? topic->attribute("DeliveryPolicy") : "",
-                                  target.subscription.attribute("DeliveryPolicy"));
-    }
+    target.record = (co_await store.find_topic(target.topic)).value_or(TopicRecord{});
+    if (is_http(target.subscription.protocol))
+      target.http =
+          http_delivery(target.record.attribute("DeliveryPolicy"), target.subscription.attribute("DeliveryPolicy"));
   }
   target.message = std::move(job.message);
   target.arn = subscription_arn(target.topic, target.subscription.id);
@@ -83,9 +83,9 @@ Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
 
   auto done = co_await as_result(hand_over(target, attempt.id));
   if (!done) co_return co_await after_failure(attempt, target, done.error());
-  if (!target.item) co_return kernel::Verdict::done();
-  co_return kernel::Verdict::done().with([item = *target.item](kv::Txn& tx) -> Task<void> {
-    kernel::put_in_outbox(tx, item);
+  co_return kernel::Verdict::done().with([this, target = std::move(target), attempt](kv::Txn& tx) -> Task<void> {
+    if (target.item) kernel::put_in_outbox(tx, *target.item);
+    report(tx, target.record, target.topic, target.message, target.subscription, attempt, std::nullopt);
     co_return;
   });
 }
@@ -263,9 +263,20 @@ Task<kernel::Verdict> SnsService::after_failure(const kernel::Attempt& attempt, 
                {"attempts", cat(attempt.attempts + 1)},
                {"why", describe(failure)}});
   const std::string policy = target.subscription.attribute("RedrivePolicy");
-  if (policy.empty() || target.message.type != "Notification") co_return kernel::Verdict::give_up();
+  std::optional<kernel::TargetDelivery> letter_of_it;
+  if (!policy.empty() && target.message.type == "Notification")
+    letter_of_it = co_await dead_letter(target, Json::parse(policy).string_or("deadLetterTargetArn"));
+  co_return kernel::Verdict::give_up().with(
+      [this, target, attempt, letter = std::move(letter_of_it), why = describe(failure)](kv::Txn& tx) -> Task<void> {
+        if (letter) deps_.targets.enqueue(tx, *letter);
+        report(tx, target.record, target.topic, target.message, target.subscription, attempt, why);
+        co_return;
+      });
+}
+
+Task<kernel::TargetDelivery> SnsService::dead_letter(Target& target, std::string queue) {
   kernel::TargetDelivery letter;
-  letter.target = Json::parse(policy).string_or("deadLetterTargetArn");
+  letter.target = std::move(queue);
   letter.account = target.topic.account;
   letter.region = target.topic.region;
   letter.service = kService;
@@ -273,10 +284,7 @@ Task<kernel::Verdict> SnsService::after_failure(const kernel::Attempt& attempt, 
   letter.input = co_await input_for(target, true);
   set_group(letter.input, target.message, letter.target);
   if (!target.message.sequence.empty()) letter.group = target.message.group;
-  co_return kernel::Verdict::give_up().with([this, letter](kv::Txn& tx) -> Task<void> {
-    deps_.targets.enqueue(tx, letter);
-    co_return;
-  });
+  co_return letter;
 }
 
 }  // namespace virga::sns

@@ -11,7 +11,8 @@ namespace virga::sns {
 
 // Part of the transaction that accepts the message, so that it is on its way to everybody or was never published. A
 // topic with more subscriptions than one transaction should look at goes on page by page.
-Task<void> SnsService::fan_out(kv::Txn& tx, TopicId topic, bool fifo, Message message, std::string after) {
+Task<void> SnsService::fan_out(kv::Txn& tx, TopicId topic, TopicRecord record, Message message, std::string after) {
+  const bool fifo = record.fifo(), together = !fifo && !reports_queues(record);
   const auto page = co_await Store(tx).list_subscriptions(topic, after, kFanOutPage);
   std::optional<std::string> attributes;
   std::vector<const SubscriptionRecord*> queues;
@@ -22,7 +23,7 @@ Task<void> SnsService::fan_out(kv::Txn& tx, TopicId topic, bool fifo, Message me
       if (!attributes) attributes = attributes_event(message);
       if (!filter->matches(message.for_protocol(subscription.protocol), *attributes)) continue;
     }
-    if (!fifo && subscription.protocol == "sqs") {
+    if (together && subscription.protocol == "sqs") {
       queues.push_back(&subscription);
     } else {
       enqueue(tx, topic, subscription, message, fifo);
@@ -73,7 +74,8 @@ Task<kernel::Verdict> SnsService::go_on(kernel::Attempt attempt) {
   Job job = kv::decode<Job>(attempt.payload);
   const TopicId topic = *topic_of(job.message.topic_arn);
   co_return kernel::Verdict::done().with([this, topic, job = std::move(job)](kv::Txn& tx) -> Task<void> {
-    co_await fan_out(tx, topic, !job.message.sequence.empty(), job.message, job.after);
+    const auto record = co_await Store(tx).find_topic(topic);
+    if (record) co_await fan_out(tx, topic, *record, job.message, job.after);
   });
 }
 

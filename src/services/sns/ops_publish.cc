@@ -77,7 +77,7 @@ Task<std::vector<Message>> SnsService::publish_all(Ctx& ctx, TopicId id, std::ve
         store.remember(id, scope, message.deduplication, {message.id, message.sequence, ctx.now() + kDeduplicated});
         if (topic->archive_began.micros != 0) store.archive(id, message);
       }
-      co_await fan_out(tx, id, fifo, message, "");
+      co_await fan_out(tx, id, *topic, message, "");
     }
     co_return messages;
   });

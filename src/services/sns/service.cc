@@ -62,6 +62,8 @@ std::vector<kernel::Access> subscribe_access(const Ctx& ctx, const SubscribeInpu
 SnsService::SnsService(kernel::Deps& deps, sqs::Post& post) : deps_(deps), post_(post), signer_(deps.db) {
   deps_.deliveries.on(std::string(kQueues), [this](kernel::Attempt attempt) { return to_queues(std::move(attempt)); });
   deps_.deliveries.on(std::string(kDeliver), [this](kernel::Attempt attempt) { return deliver(std::move(attempt)); });
+  deps_.deliveries.on(std::string(kStatus),
+                      [this](kernel::Attempt attempt) { return write_status(std::move(attempt)); });
   deps_.deliveries.on(std::string(kFanOut), [this](kernel::Attempt attempt) { return go_on(std::move(attempt)); });
   deps_.deliveries.on(std::string(kReplay), [this](kernel::Attempt attempt) { return replay(std::move(attempt)); });
   deps_.timers.on("sns.forget", [this](kernel::Timer timer) { return forget_subscription(std::move(timer)); });

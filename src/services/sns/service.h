@@ -14,6 +14,7 @@
 #include "kernel/deps.h"
 #include "kernel/outbound.h"
 #include "kernel/service.h"
+#include "kernel/target_delivery.h"
 #include "kernel/timers.h"
 #include "services/sns/delivery_policy.h"
 #include "services/sns/filter.h"
@@ -125,7 +126,7 @@ class SnsService final : public kernel::Service {
   Task<ListOriginationNumbersResult> list_origination_numbers(Ctx& ctx, const ListOriginationNumbersRequest& in);
 
   // fan_out.cc: from a published message to its subscriptions' lanes.
-  Task<void> fan_out(kv::Txn& tx, TopicId topic, bool fifo, Message message, std::string after);
+  Task<void> fan_out(kv::Txn& tx, TopicId id, TopicRecord topic, Message message, std::string after);
   void enqueue(kv::Txn& tx, const TopicId& topic, const SubscriptionRecord& subscription, const Message& message,
                bool fifo);
   void enqueue_queues(kv::Txn& tx, const TopicId& topic, const std::vector<const SubscriptionRecord*>& queues,
@@ -141,7 +142,14 @@ class SnsService final : public kernel::Service {
   Task<void> hand_over(Target& target, std::string attempt_id);
   Task<void> post(Target& target);
   Task<kernel::TargetInput> input_for(Target& target, bool to_queue);
+  Task<kernel::TargetDelivery> dead_letter(Target& target, std::string queue);
   Task<kernel::Verdict> after_failure(const kernel::Attempt& attempt, Target& target, const Failure& failure);
+  // status.cc: a line on what became of a delivery, where the topic asks for it; `failure` is why it failed.
+  void report(kv::Txn& tx, const TopicRecord& topic, const TopicId& id, const Message& message,
+              const SubscriptionRecord& subscription, const kernel::Attempt& attempt,
+              const std::optional<std::string>& failure);
+  Task<kernel::Verdict> write_status(kernel::Attempt attempt);
+  Task<void> write_line(TopicId topic, std::string role, std::string line, Time time, bool success);
   // How long an endpoint that is sent so many a second must wait; zero: it is its turn.
   Micros throttled(const std::string& subscription, int64_t per_second);
 
@@ -156,8 +164,12 @@ class SnsService final : public kernel::Service {
 
 inline constexpr std::string_view kDeliver = "sns";         // one message to one subscription
 inline constexpr std::string_view kQueues = "sns.queues";   // one message to many standard queues
+inline constexpr std::string_view kStatus = "sns.status";   // a line for a topic's status log
 inline constexpr std::string_view kFanOut = "sns.fan_out";  // a message to the next subscriptions of its topic
 inline constexpr std::string_view kReplay = "sns.replay";   // a subscription's next archived messages
+
+// Whether each queue's delivery has its line in a log.
+bool reports_queues(const TopicRecord& topic);
 
 Home home_of(const Ctx& ctx);
 // Where URLs for subscribers begin.

@@ -91,6 +91,7 @@ std::span<const Provider> s3_providers();
 std::span<const Provider> logs_providers();
 std::span<const Provider> scheduler_providers();
 std::span<const Provider> apigatewayv2_providers();
+std::span<const Provider> sns_providers();
 std::span<const Provider> sqs_providers();
 
 }  // namespace virga::cloudformation

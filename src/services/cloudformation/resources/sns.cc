@@ -36,7 +36,9 @@ Json status_attributes(const Json& properties) {
   if (!all || !all->is_array()) return out;
   for (const Json& one : all->as_array()) {
     const std::string protocol = one.string_or("Protocol");
-    std::string prefix = protocol == "http/s" || protocol == "http" ? "HTTP" : upper(protocol.substr(0, 1)) + protocol.substr(std::min<size_t>(1, protocol.size()));
+    std::string prefix = protocol == "http/s" || protocol == "http"
+                             ? "HTTP"
+                             : upper(protocol.substr(0, 1)) + protocol.substr(std::min<size_t>(1, protocol.size()));
     if (protocol == "sqs") prefix = "SQS";
     for (const char* name : {"SuccessFeedbackRoleArn", "FailureFeedbackRoleArn", "SuccessFeedbackSampleRate"}) {
       if (const Json* value = one.find(name)) out[cat(prefix, name)] = text_of(*value);
@@ -67,8 +69,8 @@ Task<void> unsubscribe_former(Call& call, const std::string& arn) {
   Json stale = Json::array();
   for (const Json& one : former->as_array()) {
     const bool stays = wanted && wanted->is_array() && std::ranges::any_of(wanted->as_array(), [&](const Json& other) {
-      return subscription_key(other) == subscription_key(one);
-    });
+                         return subscription_key(other) == subscription_key(one);
+                       });
     if (!stays) stale.push_back(subscription_key(one));
   }
   Json input = Json::object({{"TopicArn", arn}});
@@ -142,8 +144,8 @@ Task<Made> update_topic(Call& call) {
   Json stale = Json::array();
   if (const Json* old = has.find("Tags"); old && old->is_array()) {
     for (const Json& tag : old->as_array()) {
-      const bool stays = std::ranges::any_of(
-          wanted.as_array(), [&](const Json& t) { return t.string_or("Key") == tag.string_or("Key"); });
+      const bool stays = std::ranges::any_of(wanted.as_array(),
+                                             [&](const Json& t) { return t.string_or("Key") == tag.string_or("Key"); });
       if (!stays) stale.push_back(tag.string_or("Key"));
     }
   }

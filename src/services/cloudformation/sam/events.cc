@@ -210,8 +210,7 @@ void Transform::queued_topic_event(const Source& source, const FunctionTarget& t
   Json queue_arn, queue_url, policy_id;
   if (given.is_object()) {
     const Json *arn = given.find("QueueArn"), *url = given.find("QueueUrl");
-    if (!arn || !url)
-      refuse(source.id, cat("Event with id [", id, "] is invalid. No QueueARN or QueueURL provided."));
+    if (!arn || !url) refuse(source.id, cat("Event with id [", id, "] is invalid. No QueueARN or QueueURL provided."));
     queue_arn = *arn;
     queue_url = *url;
     policy_id = given.string_or("QueuePolicyLogicalId", id + "QueuePolicy");
@@ -221,15 +220,15 @@ void Transform::queued_topic_event(const Source& source, const FunctionTarget& t
     queue_url = refer_to(id + "Queue");
     policy_id = id + "QueuePolicy";
   }
-  Json statement = Json::object({{"Action", "sqs:SendMessage"},
-                                 {"Effect", "Allow"},
-                                 {"Principal", Json::object({{"Service", "sns.amazonaws.com"}})},
-                                 {"Resource", queue_arn},
-                                 {"Condition", Json::object({{"ArnEquals", Json::object({{"aws:SourceArn",
-                                                                                          *p.find("Topic")}})}})}});
+  Json statement =
+      Json::object({{"Action", "sqs:SendMessage"},
+                    {"Effect", "Allow"},
+                    {"Principal", Json::object({{"Service", "sns.amazonaws.com"}})},
+                    {"Resource", queue_arn},
+                    {"Condition", Json::object({{"ArnEquals", Json::object({{"aws:SourceArn", *p.find("Topic")}})}})}});
   add(source, policy_id.as_string(), "AWS::SQS::QueuePolicy",
-      Json::object({{"PolicyDocument", Json::object({{"Version", "2012-10-17"},
-                                                     {"Statement", Json(Json::Array{std::move(statement)})}})},
+      Json::object({{"PolicyDocument",
+                     Json::object({{"Version", "2012-10-17"}, {"Statement", Json(Json::Array{std::move(statement)})}})},
                     {"Queues", Json(Json::Array{queue_url})}}));
   Json subscription = Json::object({{"Protocol", "sqs"}, {"Endpoint", queue_arn}, {"TopicArn", *p.find("Topic")}});
   copy(p, subscription, {"Region", "FilterPolicy", "FilterPolicyScope", "RedrivePolicy"});
