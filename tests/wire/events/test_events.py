@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from support import TRUSTS_LAMBDA, error_code, eventually
+from support import error_code, eventually
 
 
 # The whole envelope, as consumers parse it.
@@ -116,7 +116,7 @@ def test_archive_and_replay(events, bus, queue, route, put, name):
     put({"keep": False})
     assert events.describe_archive(ArchiveName=name)["EventCount"] == 3
     rule = route(queue.arn)
-    other = events.put_rule(Name="other", EventBusName=bus, EventPattern='{"source": ["shop"]}')["RuleArn"]
+    events.put_rule(Name="other", EventBusName=bus, EventPattern='{"source": ["shop"]}')
     events.put_targets(Rule="other", EventBusName=bus, Targets=[{"Id": "q", "Arn": queue.arn, "Input": '"wrong"'}])
     end = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
     started = events.start_replay(ReplayName=name, EventSourceArn=archive["ArchiveArn"], EventStartTime=begin,
@@ -128,7 +128,6 @@ def test_archive_and_replay(events, bus, queue, route, put, name):
     eventually(lambda: events.describe_replay(ReplayName=name)["State"] == "COMPLETED")
     assert events.describe_archive(ArchiveName=name)["EventCount"] == 3  # what is replayed is not archived again
     assert error_code(events.cancel_replay, ReplayName=name)[0] == "IllegalStatusException"
-    assert other
 
 
 EVENT = {"id": "1", "account": "1", "source": "s", "time": "2026-01-01T00:00:00Z", "region": "r", "detail-type": "d",
@@ -160,3 +159,18 @@ def test_permission_to_put(virga, functions, bus):
                                                 "Condition": {"StringEquals": {"events:source": "shop"}}}]}))
     assert client.put_events(Entries=[entry])["FailedEntryCount"] == 0
     assert error_code(client.put_events, Entries=[{**entry, "Source": "other"}])[0] == "AccessDeniedException"
+
+
+# A bus's policy opens it to whom it names.
+def test_bus_policy(virga, events, bus):
+    iam = virga.client("iam")
+    user = iam.create_user(UserName="v-" + bus)["User"]
+    key = iam.create_access_key(UserName="v-" + bus)["AccessKey"]
+    client = virga.client("events", key["AccessKeyId"], key["SecretAccessKey"])
+    arn = events.describe_event_bus(Name=bus)["Arn"]
+    entry = {"EventBusName": arn, "Source": "shop", "DetailType": "Order", "Detail": "{}"}
+    assert error_code(client.put_events, Entries=[entry])[0] == "AccessDeniedException"
+    events.put_permission(EventBusName=bus, Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Sid": "u", "Effect": "Allow", "Principal": {"AWS": user["Arn"]}, "Action": "events:PutEvents", "Resource": arn}]}))
+    assert client.put_events(Entries=[entry])["FailedEntryCount"] == 0
+    assert error_code(client.list_rules, EventBusName=bus)[0] == "AccessDeniedException"

@@ -1,0 +1,46 @@
+"""Ways to and from a bus beside PutEvents and queues: log groups, results of functions, the command line."""
+
+import json
+
+from support import eventually
+
+
+# A group's stream is named after the rule; templates may say the time and the message.
+def test_to_a_log_group(virga, events, bus, name, put):
+    logs = virga.client("logs")
+    logs.create_log_group(logGroupName="/aws/events/" + name)
+    arn = f"arn:aws:logs:us-east-1:000000000000:log-group:/aws/events/{name}"
+    events.put_rule(Name="r", EventBusName=bus, EventPattern='{"source": ["shop"]}')
+    events.put_targets(Rule="r", EventBusName=bus, Targets=[
+        {"Id": "whole", "Arn": arn}, {"Id": "part", "Arn": arn + ":*", "InputTransformer": {
+            "InputPathsMap": {"time": "$.time", "n": "$.detail.n"}, "InputTemplate": '{"timestamp": <time>, "message": <n>}'}}])
+    id = put({"n": 7})
+    found = eventually(lambda: (e := logs.filter_log_events(logGroupName="/aws/events/" + name)["events"]) and len(e) == 2 and e)
+    messages = sorted(e["message"] for e in found)
+    assert messages[0] == "7" and json.loads(messages[1])["id"] == id
+
+
+# What a function made of an asynchronous call, on the bus that its destination names.
+def test_results_of_functions(virga, functions, events, bus, queue, route):
+    arn = events.describe_event_bus(Name=bus)["Arn"]
+    role = functions.make_role([{"Effect": "Allow", "Action": "events:PutEvents", "Resource": arn}])
+    function = functions.make("def handler(event, context): return event['n'] + 1", Role=role)
+    route(queue.arn, {"source": ["lambda"], "detail-type": ["Lambda Function Invocation Result - Success"]})
+    client = virga.client("lambda")
+    client.put_function_event_invoke_config(FunctionName=function, DestinationConfig={"OnSuccess": {"Destination": arn}})
+    client.invoke(FunctionName=function, InvocationType="Event", Payload='{"n": 1}')
+    event, = queue.events()
+    assert event["detail"]["responsePayload"] == 2 and arn in event["resources"]
+
+
+# As people type it.
+def test_command_line(virga, events, bus, queue, route):
+    route(queue.arn)
+    entry = {"EventBusName": bus, "Source": "shop", "DetailType": "Order", "Detail": '{"n": 1}'}
+    answer = json.loads(virga.cli("events", "put-events", "--entries", json.dumps([entry])).stdout)
+    assert answer["FailedEntryCount"] == 0
+    assert queue.events()[0]["detail"] == {"n": 1}
+    rules = json.loads(virga.cli("events", "list-rules", "--event-bus-name", bus).stdout)["Rules"]
+    assert [r["Name"] for r in rules] == ["rule"]
+    done = virga.cli("events", "put-rule", "--name", "x", "--event-pattern", '{"source": "y"}', check=False)
+    assert done.returncode != 0 and "InvalidEventPatternException" in done.stderr
