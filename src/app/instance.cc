@@ -177,30 +177,29 @@ struct Instance::Parts {
 };
 
 // What a person sees who opens the address in a browser.
-constexpr std::string_view kWelcome =
-    "Virga " VIRGA_VERSION
-    ": a serverless cloud in one program. It speaks AWS's protocols.\n"
-    "\n"
-    "This address is the endpoint of every service: give it to any AWS client.\n"
-    "\n"
-    "    eval $(virga env)                            a shell: endpoint, region, key\n"
-    "    aws --endpoint-url URL s3 ls                 the aws command line\n"
-    "    boto3.client('s3', endpoint_url=URL)         Python\n"
-    "    new S3Client({ endpoint: URL })              JavaScript\n"
-    "\n"
-    "What you deploy is reached here too, by host or by path.\n"
-    "\n"
-    "    virga deploy FOLDER                          deploys FOLDER/template.yaml\n"
-    "    http://ID.execute-api.localhost:PORT/        an HTTP API by its name\n"
-    "    URL/_aws/execute-api/ID/                     the same without names\n"
-    "\n"
-    "What there is to know:\n"
-    "\n"
-    "    virga services                               which operations are served\n"
-    "    virga doctor                                 what this machine isolates and keeps\n"
-    "    virga logs NAME --follow                     what a function says\n"
-    "    URL/_virga/health, URL/_virga/metrics        for machines: JSON and Prometheus\n"
-    "    virga --help                                 everything else\n";
+constexpr std::string_view kWelcome = "Virga " VIRGA_VERSION
+                                      ": a serverless cloud in one program. It speaks AWS's protocols.\n"
+                                      "\n"
+                                      "This address is the endpoint of every service: give it to any AWS client.\n"
+                                      "\n"
+                                      "  eval $(virga env)                       a shell: endpoint, region, key\n"
+                                      "  aws --endpoint-url URL s3 ls            the aws command line\n"
+                                      "  boto3.client('s3', endpoint_url=URL)    Python\n"
+                                      "  new S3Client({ endpoint: URL })         JavaScript\n"
+                                      "\n"
+                                      "What you deploy is reached here too, by host or by path.\n"
+                                      "\n"
+                                      "  virga deploy FOLDER                     deploys FOLDER/template.yaml\n"
+                                      "  http://ID.execute-api.localhost:PORT/   an HTTP API by its name\n"
+                                      "  URL/_aws/execute-api/ID/                the same without names\n"
+                                      "\n"
+                                      "What there is to know:\n"
+                                      "\n"
+                                      "  virga services                          which operations are served\n"
+                                      "  virga doctor                            what this machine gives\n"
+                                      "  virga logs NAME --follow                what a function says\n"
+                                      "  URL/_virga/health, URL/_virga/metrics   for machines\n"
+                                      "  virga --help                            everything else\n";
 
 void Instance::Parts::add_locals() {
   // Others learn that Virga is well; what it holds and where is for this machine.
