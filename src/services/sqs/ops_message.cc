@@ -105,6 +105,7 @@ Draft draft_of(const Ctx& ctx, const QueueName& name, const QueueRecord& queue, 
   message.body_md5 = draft.md5 = hex_encode(md5(in.message_body));
   draft.md5_attributes = attributes_md5(message.attributes);
   draft.md5_system = trace_md5(message.trace);
+  if (message.trace.empty()) message.trace = ctx.trace;  // the request's own, as its header has it
   draft.entry.id = message.id;
   draft.entry.group = message.group;
   draft.entry.deduplication = message.deduplication;

@@ -286,3 +286,27 @@ def test_a_rule_starts_a_function(virga, functions, name):
     assert eventually(lambda: records(virga, function))[0]["detail"] == {"n": 1}
     events.remove_targets(Rule=name, Ids=["f"])
     events.delete_rule(Name=name)
+
+
+# A function that answers each message with another is stopped too, and the message that would go round again ends in the
+# queue's dead-letter queue.
+def test_a_loop_through_a_queue_is_stopped(virga, functions, queue, name):
+    url, arn = queue
+    sqs = virga.client("sqs")
+    dead = sqs.create_queue(QueueName=name + "-dead")["QueueUrl"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "2", "RedrivePolicy": json.dumps(
+        {"deadLetterTargetArn": arn + "-dead", "maxReceiveCount": 2})})
+    code = f"""import boto3
+sqs = boto3.client('sqs')
+def handler(event, context):
+    for record in event['Records']:
+        print('run', record['body'])
+        sqs.send_message(QueueUrl='{url}', MessageBody=str(int(record['body']) + 1))
+"""
+    function = functions.make(code, Role=functions.make_role([{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]), Timeout=2)
+    mapping = functions.client.create_event_source_mapping(FunctionName=function, EventSourceArn=arn, BatchSize=1)
+    sqs.send_message(QueueUrl=url, MessageBody="1")
+    assert receive(virga, dead)["Body"] == "17"
+    assert {line for line in lines(virga, function) if line.startswith("run")} == {f"run {n}" for n in range(1, 17)}
+    functions.client.delete_event_source_mapping(UUID=mapping["UUID"])
+    sqs.delete_queue(QueueUrl=dead)
