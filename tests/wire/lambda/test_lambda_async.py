@@ -310,3 +310,42 @@ def handler(event, context):
     assert {line for line in lines(virga, function) if line.startswith("run")} == {f"run {n}" for n in range(1, 17)}
     functions.client.delete_event_source_mapping(UUID=mapping["UUID"])
     sqs.delete_queue(QueueUrl=dead)
+
+
+# A topic gets the record as a message, and as a dead-letter target the event with its attributes.
+def test_topic_as_destination_and_dead_letter_target(virga, functions, queue, name):
+    url, arn = queue
+    sns, sqs = virga.client("sns"), virga.client("sqs")
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn,
+         "Condition": {"ArnEquals": {"aws:SourceArn": topic}}}]})})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    role = functions.make_role([{"Effect": "Allow", "Action": "sns:Publish", "Resource": topic}])
+    function = functions.make(FAILS, Role=role, DeadLetterConfig={"TargetArn": topic})
+    functions.client.put_function_event_invoke_config(
+        FunctionName=function, MaximumRetryAttempts=0, DestinationConfig={"OnFailure": {"Destination": topic}})
+    request = send(functions, function, b'{"n": 1}')
+    messages = []
+    for _ in range(2):
+        messages.append(receive(virga, url))
+        sqs.delete_message(QueueUrl=url, ReceiptHandle=messages[-1]["ReceiptHandle"])
+    letter, record = sorted(messages, key=lambda m: len(m["Body"]))
+    assert letter["Body"] == '{"n": 1}'
+    assert letter["MessageAttributes"]["RequestID"]["StringValue"] == request
+    assert json.loads(record["Body"])["responsePayload"]["errorMessage"] == "not today"
+    sns.delete_topic(TopicArn=topic)
+
+
+# A topic feeds a function, as its policy allows; what it is told is in the record.
+def test_a_topic_starts_a_function(virga, functions, name):
+    sns = virga.client("sns")
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    function = functions.make(PRINTS)
+    arn = functions.client.get_function_configuration(FunctionName=function)["FunctionArn"]
+    functions.client.add_permission(FunctionName=function, StatementId="topic", Action="lambda:InvokeFunction",
+                                    Principal="sns.amazonaws.com", SourceArn=topic)
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
+    sns.publish(TopicArn=topic, Message="hello")
+    assert eventually(lambda: records(virga, function))[0]["Records"][0]["Sns"]["Message"] == "hello"
+    sns.delete_topic(TopicArn=topic)
