@@ -10,12 +10,24 @@ namespace virga::cloudformation {
 
 namespace {
 
-constexpr std::string_view kApart = "TimeToLiveSpecification PointInTimeRecoverySpecification Tags";
+constexpr std::string_view kApart = "TimeToLiveSpecification PointInTimeRecoverySpecification Tags ResourcePolicy";
+constexpr std::string_view kUnbuilt[] = {"ContributorInsightsSpecification", "ImportSourceSpecification",
+                                         "KinesisStreamSpecification"};
 constexpr int kPolls = 600;
 constexpr Micros kPollEvery = std::chrono::milliseconds(100);
 
+void refuse_unbuilt(const Call& call) {
+  for (const std::string_view name : kUnbuilt) {
+    const Json* given = call.find(name);
+    if (!given) continue;
+    const Json* enabled = given->find("Enabled");
+    if (!enabled || *enabled != Json(false)) throw not_served(cat("The property ", name, " of AWS::DynamoDB::Table"));
+  }
+}
+
 Json table_input(const Call& call) {
   Json input = without(call.properties, kApart);
+  for (const std::string_view name : kUnbuilt) input.erase(name);
   input["TableName"] = call.physical_id;
   if (Json* stream = input.find("StreamSpecification")) (*stream)["StreamEnabled"] = true;
   if (Json* encryption = input.find("SSESpecification")) {
@@ -52,6 +64,18 @@ Task<void> set_extras(Call& call, bool fresh) {
     co_await call.api("dynamodb", "UpdateTimeToLive",
                       Json::object({{"TableName", call.physical_id}, {"TimeToLiveSpecification", specification}}));
   }
+  if (fresh ? call.find("ResourcePolicy") != nullptr : call.changed("ResourcePolicy")) {
+    const Json table = co_await call.api("dynamodb", "DescribeTable", Json::object({{"TableName", call.physical_id}}));
+    const std::string arn = table.find("Table")->string_or("TableArn");
+    const Json* policy = call.find("ResourcePolicy");
+    const Json* document = policy ? policy->find("PolicyDocument") : nullptr;
+    if (document) {
+      co_await call.api("dynamodb", "PutResourcePolicy",
+                        Json::object({{"ResourceArn", arn}, {"Policy", document->dump()}}));
+    } else {
+      co_await call.api("dynamodb", "DeleteResourcePolicy", Json::object({{"ResourceArn", arn}}));
+    }
+  }
   const Json* recovery = call.find("PointInTimeRecoverySpecification");
   if (recovery && (fresh || call.changed("PointInTimeRecoverySpecification"))) {
     co_await call.api("dynamodb", "UpdateContinuousBackups",
@@ -60,6 +84,7 @@ Task<void> set_extras(Call& call, bool fresh) {
 }
 
 Task<Made> create_table(Call& call) {
+  refuse_unbuilt(call);
   Json input = table_input(call);
   if (Json tags = call.tag_list(); !tags.as_array().empty()) input["Tags"] = std::move(tags);
   co_await call.create("ResourceInUseException", "dynamodb", "CreateTable", std::move(input));
@@ -109,9 +134,10 @@ Task<void> update_indexes(Call& call) {
 }
 
 Task<Made> update_table(Call& call) {
+  refuse_unbuilt(call);
   Json input = Json::object({{"TableName", call.physical_id}});
   for (const char* name : {"BillingMode", "ProvisionedThroughput", "StreamSpecification", "SSESpecification",
-                           "TableClass", "DeletionProtectionEnabled"}) {
+                           "TableClass", "DeletionProtectionEnabled", "OnDemandThroughput", "WarmThroughput"}) {
     if (!call.changed(name)) continue;
     const Json ready = table_input(call);
     if (const Json* value = ready.find(name)) {
