@@ -87,6 +87,10 @@ Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concu
 }
 
 Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
+  if (esm::is_mapping_arn(in.resource)) {
+    co_await change_mapping_tags(ctx, in.resource, in.tags, {});
+    co_return op::TagResource::Output{};
+  }
   const FunctionId id = function_id(ctx, in.resource);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::TagResource::Output> {
     WriteStore store(tx, id.home(), catalog_);
@@ -100,6 +104,10 @@ Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagRes
 }
 
 Task<op::UntagResource::Output> LambdaService::untag_resource(Ctx& ctx, const UntagResourceRequest& in) {
+  if (esm::is_mapping_arn(in.resource)) {
+    co_await change_mapping_tags(ctx, in.resource, {}, in.tag_keys);
+    co_return op::UntagResource::Output{};
+  }
   const FunctionId id = function_id(ctx, in.resource);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::UntagResource::Output> {
     WriteStore store(tx, id.home(), catalog_);
@@ -112,6 +120,11 @@ Task<op::UntagResource::Output> LambdaService::untag_resource(Ctx& ctx, const Un
 }
 
 Task<ListTagsResponse> LambdaService::list_tags(Ctx& ctx, const ListTagsRequest& in) {
+  if (esm::is_mapping_arn(in.resource)) {
+    ListTagsResponse out;
+    out.tags = co_await change_mapping_tags(ctx, in.resource, {}, {});
+    co_return out;
+  }
   const FunctionId id = function_id(ctx, in.resource);
   const auto snapshot = deps_.db.snapshot();
   const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);

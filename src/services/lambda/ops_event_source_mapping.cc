@@ -201,6 +201,24 @@ Task<ListEventSourceMappingsResponse> LambdaService::list_event_source_mappings(
   co_return out;
 }
 
+Task<std::map<std::string, std::string>> LambdaService::change_mapping_tags(Ctx& ctx, std::string arn,
+                                                                            std::map<std::string, std::string> set,
+                                                                            std::vector<std::string> removed) {
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<std::map<std::string, std::string>> {
+    auto mapping = co_await find_mapping(tx, ctx, arn);
+    if (!mapping || mapping->arn() != arn) co_return no_mapping();
+    for (const auto& [key, value] : set) mapping->tags[key] = value;
+    for (const std::string& key : removed) mapping->tags.erase(key);
+    if (mapping->tags.size() > 50) {
+      co_return err::InvalidParameterValueException("An event source mapping has at most 50 tags.");
+    }
+    if (!set.empty() || !removed.empty()) {
+      tx.put(esm::mapping_key(ctx.account, ctx.region, mapping->uuid), kv::encode(*mapping));
+    }
+    co_return mapping->tags;
+  });
+}
+
 Task<std::string> LambdaService::role_for_mapping(Mapping mapping) {
   Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", mapping.account),
                                          mapping.account, mapping.region);

@@ -28,7 +28,7 @@ std::string by_qualified(const Ctx& ctx, const InvocationRequest& in) {
 // However the caller spells the function: what is asked about is what is touched.
 template <class In>
 std::string by_resource(const Ctx& ctx, const In& in) {
-  return function_arn(ctx, function_id(ctx, in.resource));
+  return esm::is_mapping_arn(in.resource) ? in.resource : function_arn(ctx, function_id(ctx, in.resource));
 }
 template <class In>
 std::string by_layer(const Ctx& ctx, const In& in) {

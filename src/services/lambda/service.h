@@ -128,6 +128,10 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   Task<ListEventSourceMappingsResponse> list_event_source_mappings(Ctx& ctx, const ListEventSourceMappingsRequest& in);
   Task<std::map<std::string, std::string>> check_source(esm::Mapping mapping);
   Task<void> check_queue(esm::Mapping mapping);
+  // Sets and removes; gives the tags there are then.
+  Task<std::map<std::string, std::string>> change_mapping_tags(Ctx& ctx, std::string arn,
+                                                               std::map<std::string, std::string> set,
+                                                               std::vector<std::string> removed);
   Task<esm::Ran> run_for_mapping(esm::Mapping mapping, std::string event, std::string trace) override;
   Task<std::string> role_for_mapping(esm::Mapping mapping) override;
 

@@ -2,8 +2,12 @@
 
 import json
 import time
+import urllib.request
 import uuid
 
+import botocore.auth
+import botocore.awsrequest
+import botocore.credentials
 import botocore.exceptions
 import pytest
 
@@ -172,6 +176,47 @@ def test_calls_run_side_by_side(virga, functions):
     eventually(lambda: len(f.bodies()) == 5)
     assert time.monotonic() - began < 2
     f.empty()
+
+
+def signed(virga, method, path, body):
+    """For members that the installed client is too old to know."""
+    request = botocore.awsrequest.AWSRequest(method, virga.url + path, data=json.dumps(body),
+                                             headers={"content-type": "application/json"})
+    botocore.auth.SigV4Auth(botocore.credentials.Credentials("test", "test"), "lambda", "us-east-1").add_auth(request)
+    sent = urllib.request.Request(request.url, data=request.body, headers=dict(request.headers), method=method)
+    with urllib.request.urlopen(sent) as answer:
+        return json.loads(answer.read())
+
+
+def test_no_more_calls_run_than_a_mapping_may_have(virga, functions):
+    f = Fed(virga, functions, does="""
+    kept.put_item(TableName=os.environ["KEPT"], Item={"p": {"S": "x" + context.aws_request_id}, "span": {"S": "x"},
+        "event": {"S": json.dumps({"Records": []})}, "at": {"N": str(time.time_ns())}})
+    time.sleep(0.3)
+    kept.put_item(TableName=os.environ["KEPT"], Item={"p": {"S": "y" + context.aws_request_id}, "span": {"S": "y"},
+        "event": {"S": json.dumps({"Records": []})}, "at": {"N": str(time.time_ns())}})""", Enabled=False, BatchSize=1)
+    f.state("Disabled")
+    changed = signed(virga, "PUT", "/2015-03-31/event-source-mappings/" + f.uuid,
+                     {"ScalingConfig": {"MaximumConcurrency": 2}})
+    assert changed["ScalingConfig"] == {"MaximumConcurrency": 2}
+    f.send_together(*map(str, range(6)))
+    f.client.update_event_source_mapping(UUID=f.uuid, Enabled=True)
+    eventually(lambda: len(f.bodies()) == 6)
+    f.empty()
+    items = sorted((i for i in f.db.scan(TableName=f.kept)["Items"] if "span" in i), key=lambda i: int(i["at"]["N"]))
+    running = most = 0
+    for item in items:
+        running += 1 if item["span"]["S"] == "x" else -1
+        most = max(most, running)
+    assert most == 2
+
+
+def test_a_mapping_has_tags(virga, functions):
+    f = Fed(virga, functions, Enabled=False)
+    arn = f"arn:aws:lambda:us-east-1:000000000000:event-source-mapping:{f.uuid}"
+    f.client.tag_resource(Resource=arn, Tags={"a": "1", "b": "2"})
+    f.client.untag_resource(Resource=arn, TagKeys=["a"])
+    assert f.client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
 
 
 def test_a_disabled_mapping_leaves_messages_alone(virga, functions):

@@ -206,6 +206,49 @@ def test_a_divided_shard_keeps_the_order_of_keys(virga, functions):
     assert all(t == [0, 1, 2, 3, 4] for t in turns.values())
 
 
+def test_dividing_a_shard_otherwise_leaves_nothing_out(virga, functions):
+    s = Source(virga, functions, BatchSize=2)
+    for turn in range(6):
+        for key in "abcd":
+            s.put(key, turn={"N": str(turn)})
+        if turn in (1, 3):
+            s.client.update_event_source_mapping(UUID=s.uuid, ParallelizationFactor=3 if turn == 1 else 2)
+
+    def turns():
+        found = {}
+        for event in s.events():
+            for r in event["Records"]:
+                found.setdefault(r["dynamodb"]["Keys"]["p"]["S"], set()).add(r["dynamodb"]["NewImage"]["turn"]["N"])
+        return found
+    eventually(lambda: turns() == {key: set("012345") for key in "abcd"})
+
+
+def test_shards_share_a_function_that_runs_once_at_a_time(virga, functions):
+    s = Source(virga, functions, provisioned=False, Enabled=False)
+    s.wait_for("Disabled")
+    functions.client.put_function_concurrency(FunctionName=s.function, ReservedConcurrentExecutions=1)
+    s.put(*map(str, range(20)))
+    s.client.update_event_source_mapping(UUID=s.uuid, Enabled=True)
+    eventually(lambda: sorted(map(int, s.keys())) == list(range(20)))
+
+
+def test_a_role_that_loses_its_permission_loses_no_record(virga, functions):
+    s = Source(virga, functions)
+    s.put("a")
+    eventually(lambda: s.keys() == ["a"])
+    iam = virga.client("iam")
+    role = functions.client.get_function_configuration(FunctionName=s.function)["Role"].split("/")[-1]
+    policy = iam.get_role_policy(RoleName=role, PolicyName="more")["PolicyDocument"]
+    only_writes = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "dynamodb:PutItem", "Resource": "*"}]}
+    iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps(only_writes))
+    s.put("b")
+    eventually(lambda: s.state()["LastProcessingResult"].startswith("PROBLEM"))
+    assert s.keys() == ["a"]
+    iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps(policy))
+    eventually(lambda: s.keys() == ["a", "b"], 20)
+
+
 def test_a_tumbling_window_carries_its_state(virga, functions):
     s = Source(virga, functions, does="""
     total = event["state"].get("total", 0) + len(event["Records"])

@@ -94,8 +94,10 @@ Task<void> remove_invoke_config(Call& call) {
 }
 
 Task<Made> create_mapping(Call& call) {
-  const auto out = co_await call.create("ResourceConflictException", "lambda", "CreateEventSourceMapping",
-                                        without(call.properties, "Tags"));
+  Json input = without(call.properties, "Tags");
+  if (Json tags = call.tag_map(); !tags.as_object().empty()) input["Tags"] = std::move(tags);
+  const auto out =
+      co_await call.create("ResourceConflictException", "lambda", "CreateEventSourceMapping", std::move(input));
   if (out) {
     const std::string id = out->string_or("UUID");
     co_return Made{id, Json::object({{"Id", id}, {"EventSourceMappingArn", out->string_or("EventSourceMappingArn")}})};
@@ -117,6 +119,20 @@ Task<Made> update_mapping(Call& call) {
               "Tags EventSourceArn StartingPosition StartingPositionTimestamp SelfManagedEventSource Topics Queues");
   input["UUID"] = call.physical_id;
   co_await call.api("lambda", "UpdateEventSourceMapping", std::move(input));
+  if (call.changed("Tags")) {
+    const std::string arn = call.attributes.string_or("EventSourceMappingArn");
+    const Json tags = call.tag_map();
+    Json gone = Json::array();
+    if (const Json* before = call.former.find("Tags"); before && before->is_array()) {
+      for (const Json& tag : before->as_array()) {
+        if (!tags.find(tag.string_or("Key"))) gone.push_back(tag.string_or("Key"));
+      }
+    }
+    if (!gone.as_array().empty())
+      co_await call.api("lambda", "UntagResource", Json::object({{"Resource", arn}, {"TagKeys", std::move(gone)}}));
+    if (!tags.as_object().empty())
+      co_await call.api("lambda", "TagResource", Json::object({{"Resource", arn}, {"Tags", tags}}));
+  }
   co_return Made{call.physical_id, call.attributes};
 }
 

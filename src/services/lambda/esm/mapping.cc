@@ -135,6 +135,9 @@ std::string Mapping::arn() const {
   return cat("arn:aws:lambda:", region, ":", account, ":event-source-mapping:", uuid);
 }
 
+bool is_mapping_arn(std::string_view text) {
+  return text.starts_with("arn:") && text.find(":event-source-mapping:") != std::string_view::npos;
+}
 std::string mapping_key(const std::string& account, const std::string& region, const std::string& uuid) {
   return key('m').text(account).text(region).text(uuid);
 }

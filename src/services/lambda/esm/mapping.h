@@ -75,6 +75,7 @@ struct Checkpoint {
   }
 };
 
+bool is_mapping_arn(std::string_view text);
 std::string mapping_key(const std::string& account, const std::string& region, const std::string& uuid);
 std::string mappings_prefix();
 kv::Range mappings_of(const std::string& account, const std::string& region);

@@ -29,7 +29,7 @@ constexpr size_t kEnvelope = 4096;
 // docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html: five at a time at first, 300 more each minute.
 constexpr double kFirstConcurrency = 5, kMostConcurrency = 1250, kGrowthPerSecond = 5;
 constexpr auto kFirstBackOff = std::chrono::milliseconds(100);
-constexpr auto kLongestBackOff = std::chrono::seconds(20);
+constexpr auto kLongestBackOff = std::chrono::seconds(5);
 
 struct Received {
   std::string id, handle, trace;

@@ -6,6 +6,7 @@
 
 #include "base/crypto.h"
 #include "base/encoding.h"
+#include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "kernel/cloud.h"
@@ -26,7 +27,11 @@ constexpr auto kIdleWait = std::chrono::seconds(60);    // then the source is as
 constexpr auto kUnsavedWait = std::chrono::seconds(1);  // before what was only passed over is saved
 constexpr auto kFirstBackOff = std::chrono::milliseconds(200);
 constexpr auto kLongestBackOff = std::chrono::seconds(60);
-constexpr size_t kEnvelope = 4096;  // of an event around its records
+constexpr auto kRetention = std::chrono::hours(24);  // of DynamoDB's streams
+constexpr size_t kEnvelope = 4096;                   // of an event around its records
+
+// Before a call that found no concurrency free is tried again: soon, but not in step with others that wait for it.
+Micros throttle_pause() { return Micros(50'000 + static_cast<int64_t>(random_u64() % 450'000)); }
 
 class BackOff {
  public:
@@ -67,6 +72,11 @@ class Reader {
         if (!*turned) break;
         continue;
       }
+      // What was read and not checkpointed is read again, so that no failure leaves a gap.
+      buffer_.clear();
+      buffer_bytes_ = 0;
+      read_ = at_.position;
+      shard_ended_ = false;
       role_.forget();  // its permissions or itself may have changed
       problem(cat("PROBLEM: ", describe_short(turned.error())));
       co_await work_.stop->sleep(trouble_.next());
@@ -193,7 +203,7 @@ class Reader {
       if (ran.kind != Ran::Kind::kAnswered) {
         problem(ran.kind == Ran::Kind::kThrottled ? "PROBLEM: Function call was throttled"
                                                   : cat("PROBLEM: ", ran.problem));
-        co_await work_.stop->sleep(back_off.next());
+        co_await work_.stop->sleep(ran.kind == Ran::Kind::kThrottled ? throttle_pause() : back_off.next());
         continue;
       }
       const size_t done = succeeded(piece, ran);
@@ -297,8 +307,10 @@ class Reader {
   }
 
   Task<void> drop_expired(Piece& piece) {
-    if (mapping().record_age < 0) co_return;
-    const Time oldest = now() - std::chrono::seconds(mapping().record_age);
+    // Without a limit a record is tried for as long as its stream keeps it.
+    const bool limited = mapping().record_age >= 0;
+    if (!limited && arn_.service != "dynamodb") co_return;
+    const Time oldest = now() - (limited ? Micros(std::chrono::seconds(mapping().record_age)) : Micros(kRetention));
     size_t expired = 0;
     while (expired < piece.records.size() && piece.records[expired].arrived < oldest) ++expired;
     if (expired == 0) co_return;
