@@ -16,11 +16,12 @@ import events
 import idle
 import invoke
 import sources
+import sqs
 import start
 import store
 import topics
 
-PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "call": call, "events": events, "invoke": invoke, "topics": topics, "sources": sources, "idle": idle}
+PARTS = {"start": start, "door": door, "store": store, "dynamodb": dynamodb, "sqs": sqs, "call": call, "events": events, "invoke": invoke, "topics": topics, "sources": sources, "idle": idle}
 
 
 class Settings:
