@@ -29,6 +29,7 @@
 #include "rt/reactor.h"
 #include "rt/tls.h"
 #include "sandbox/sandbox.h"
+#include "services/sqs/api.h"
 
 namespace virga::app {
 namespace fs = std::filesystem;
@@ -303,6 +304,7 @@ bool Instance::stop() {
   Parts& p = *parts_;
   if (!p.started) return true;
   p.started = false;
+  if (kernel::Service* queues = p.cloud.find_service("sqs")) sqs::end_waiting(*queues);
   const bool clean = p.server->stop(kStopGrace);
   const Result<void> ended = rt::run_on(p.reactors[0], [](Parts& parts) -> Task<void> {
     co_await parts.timers.stop();

@@ -11,6 +11,8 @@
 namespace virga::sqs {
 
 std::unique_ptr<kernel::Service> make_sqs(kernel::Deps& deps);
+// Answers the receives that wait for a message, so that a Virga that stops need not wait for them. From any thread.
+void end_waiting(kernel::Service& sqs);
 
 // Messages for many queues in one commit, that of the sender's own transaction: what a topic with a thousand queues
 // needs.

@@ -24,8 +24,30 @@ std::vector<J*> as(const std::vector<Job*>& batch) {
 
 }  // namespace
 
-Desk::Desk(kv::Db& db, const Clock& clock, Desks& desks, QueueName queue)
-    : db_(db), clock_(clock), desks_(desks), queue_(std::move(queue)) {}
+void GroupLoad::add(const std::string& group, int64_t count) {
+  std::lock_guard lock(mutex_);
+  auto found = in_flight_.find(group);
+  if (found == in_flight_.end()) {
+    if (count <= 0 || in_flight_.size() >= kMostGroups) return;
+    found = in_flight_.emplace(group, 0).first;
+  }
+  total_ += count;
+  found->second += count;
+  if (found->second > 0) return;
+  total_ -= found->second;
+  in_flight_.erase(found);
+}
+
+bool GroupLoad::is_noisy(const std::string& group) const {
+  std::lock_guard lock(mutex_);
+  const auto found = in_flight_.find(group);
+  if (found == in_flight_.end() || found->second <= kQuietGroup) return false;
+  const auto groups = static_cast<int64_t>(in_flight_.size());
+  return found->second * 2 > total_ || found->second * groups * 2 > total_ * 3;
+}
+
+Desk::Desk(kv::Db& db, const Clock& clock, Desks& desks, QueueName queue, std::shared_ptr<GroupLoad> load)
+    : db_(db), clock_(clock), desks_(desks), queue_(std::move(queue)), load_(std::move(load)) {}
 Desk::~Desk() { desks_.forget(keys::queue(queue_)); }
 
 Task<void> Desk::run(Job& job) {
@@ -78,7 +100,7 @@ std::vector<Job*> Desk::take(size_t lane) {
 }
 
 Task<Worked> Desk::work(size_t lane, const std::vector<Job*>& batch) {
-  const Work work{db_, clock_, desks_, queue_};
+  const Work work{db_, clock_, desks_, queue_, load_};
   if (queue_.fifo()) co_return co_await work_fifo(work, batch);
   switch (static_cast<Job::Kind>(lane)) {
     case Job::Kind::kSend:
@@ -104,10 +126,11 @@ void Desk::settle(size_t lane, const std::vector<Job*>& batch, const Result<Work
       if (!result) job->failure = result.error();
       auto* receive = job->kind == Job::Kind::kReceive ? static_cast<ReceiveJob*>(job) : nullptr;
       receives |= receive != nullptr;
-      const bool empty = result && receive && receive->items.empty() && !receive->refused && receive->move_task.empty();
-      if (empty && result->again && !stopped_) {
+      const bool empty = result && receive && receive->items.empty() && !receive->refused &&
+                         receive->move_task.empty() && !receive->sweep;
+      if (empty && result->again && !desks_.stopped()) {
         lanes_[lane].waiting.push_front(job);
-      } else if (empty && receive->until > now && parked_.size() < kMostPolls && !stopped_) {
+      } else if (empty && receive->until > now && parked_.size() < kMostPolls && !desks_.stopped()) {
         parked_.emplace(receive->until, receive);
         unserved = true;
       } else {
@@ -186,7 +209,6 @@ void Desk::stop() {
   std::vector<Resume> over;
   {
     std::lock_guard lock(mutex_);
-    stopped_ = true;
     for (const auto& [until, job] : parked_) over.push_back(*job->resume);
     parked_.clear();
   }
@@ -199,9 +221,20 @@ std::shared_ptr<Desk> Desks::at(const QueueName& queue) {
   std::lock_guard lock(mutex_);
   std::weak_ptr<Desk>& slot = desks_[key];
   if (auto desk = slot.lock()) return desk;
-  made = std::make_shared<Desk>(db_, clock_, *this, queue);
+  made = std::make_shared<Desk>(db_, clock_, *this, queue, load_of(key));
   slot = made;
   return made;
+}
+
+std::shared_ptr<GroupLoad> Desks::load_of(const std::string& key) {
+  auto& [turn, load] = loads_[key];
+  turn = ++turn_;
+  if (!load) load = std::make_shared<GroupLoad>();
+  auto found = load;
+  if (loads_.size() > kMostLoads) {
+    loads_.erase(std::ranges::min_element(loads_, {}, [](const auto& entry) { return entry.second.first; }));
+  }
+  return found;
 }
 
 void Desks::forget(const std::string& key) {
@@ -221,6 +254,7 @@ void Desks::wake(const QueueName& queue) {
 }
 
 void Desks::stop() {
+  stopped_ = true;
   std::vector<std::shared_ptr<Desk>> all;
   {
     std::lock_guard lock(mutex_);

@@ -5,6 +5,7 @@
 // A standard queue has a line each for sends, receives and edits; a FIFO queue has one for all.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <map>
@@ -51,6 +52,7 @@ struct ReceiveJob : Job {
   std::optional<int32_t> visibility;  // seconds
   std::string attempt;                // FIFO
   SteadyTime until;                   // waits for a message until then
+  bool sweep = false;                 // drops what is past the queue's retention, and receives nothing
   std::string move_task;              // the key of a MoveTask: messages go where it says instead of to a caller
   struct Item {
     StoredMessage message;
@@ -61,7 +63,7 @@ struct ReceiveJob : Job {
   };
   std::vector<Item> items;  // out
   bool refused = false;     // out: too many are in flight
-  size_t moved = 0;         // out, of a move task
+  size_t moved = 0;         // out, of a move task or a sweep
   bool stuck = false;       // out: a message has nowhere to go
 };
 
@@ -83,12 +85,27 @@ struct EditJob : Job {
 
 class Desks;
 
+// How many messages of each message group of a standard queue are in flight, about: what this process handed out since
+// somebody last waited at the desk. Only the order of messages depends on it.
+class GroupLoad {
+ public:
+  void add(const std::string& group, int64_t count);
+  // Whether the group has so much in flight that the messages of others go before its own.
+  bool is_noisy(const std::string& group) const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, int64_t, std::less<>> in_flight_;
+  int64_t total_ = 0;
+};
+
 // What the work of one batch needs.
 struct Work {
   kv::Db& db;
   const Clock& clock;
   Desks& desks;
   const QueueName& queue;
+  std::shared_ptr<GroupLoad> load;
 };
 
 struct Worked {
@@ -105,7 +122,7 @@ Task<Worked> work_fifo(Work work, std::vector<Job*> jobs);
 
 class Desk : public std::enable_shared_from_this<Desk> {
  public:
-  Desk(kv::Db& db, const Clock& clock, Desks& desks, QueueName queue);
+  Desk(kv::Db& db, const Clock& clock, Desks& desks, QueueName queue, std::shared_ptr<GroupLoad> load);
   ~Desk();
   // Completes when the job is done; fails with what its transaction failed with.
   Task<void> run(Job& job);
@@ -134,6 +151,7 @@ class Desk : public std::enable_shared_from_this<Desk> {
   const Clock& clock_;
   Desks& desks_;
   const QueueName queue_;
+  const std::shared_ptr<GroupLoad> load_;
 
   std::mutex mutex_;
   Lane lanes_[kLanes];
@@ -141,7 +159,6 @@ class Desk : public std::enable_shared_from_this<Desk> {
   std::optional<Time> next_;                       // when a message may become visible, as the last receive saw it
   std::optional<SteadyTime> armed_;
   bool woken_ = false;
-  bool stopped_ = false;
 };
 
 // The desks in use, by queue.
@@ -150,16 +167,23 @@ class Desks {
   Desks(kv::Db& db, const Clock& clock) : db_(db), clock_(clock) {}
   std::shared_ptr<Desk> at(const QueueName& queue);
   void wake(const QueueName& queue);
+  // Ends all waiting, now and from now on. Safe from any thread.
   void stop();
+  bool stopped() const { return stopped_; }
 
  private:
   friend class Desk;
   void forget(const std::string& key);
+  std::shared_ptr<GroupLoad> load_of(const std::string& key);  // under the lock
 
   kv::Db& db_;
   const Clock& clock_;
   mutable std::mutex mutex_;
   std::map<std::string, std::weak_ptr<Desk>, std::less<>> desks_;
+  // Loads outlive their desks, which are gone whenever nobody waits: those used last.
+  std::map<std::string, std::pair<uint64_t, std::shared_ptr<GroupLoad>>, std::less<>> loads_;
+  uint64_t turn_ = 0;
+  std::atomic<bool> stopped_ = false;
 };
 
 }  // namespace virga::sqs

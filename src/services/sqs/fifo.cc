@@ -52,6 +52,7 @@ class Fifo {
   Task<void> settle(std::string name, Group group, std::optional<Lying> head);
   Task<void> receive_group(ReceiveJob& job, Turn turn);
   Task<int64_t> in_flight();
+  Task<void> sweep(ReceiveJob& job);
   Task<bool> replay(ReceiveJob& job);
   void hand_out(ReceiveJob& job, Group& group, Lying lying);
   Task<std::optional<Sent>> find_sent(std::string group, std::string deduplication);
@@ -212,6 +213,29 @@ Task<void> Fifo::receive_group(ReceiveJob& job, Turn turn) {
   co_await settle(turn.group, std::move(*group), std::move(head));
 }
 
+// Drops what is past the queue's retention at the head of the groups that can be had.
+Task<void> Fifo::sweep(ReceiveJob& job) {
+  job.moved = 0;
+  const kv::Range turns{keys::turns(queue_.contents), keys::turns_until(queue_.contents, now_)};
+  for (const kv::Entry& row : co_await tx_.scan(turns, {.limit = kTurnsAtOnce})) {
+    const Turn turn = keys::parse_turn(row.key);
+    auto group = co_await find_group(turn.group);
+    if (!group) continue;
+    size_t dropped = 0;
+    for (const Lying& lying : co_await first_messages(turn.group, group->first, kSweep)) {
+      if (lying.message.sent + std::chrono::seconds(queue_.retention) > now_) break;
+      tx_.erase(lying.key);
+      group->first = lying.sequence + 1;
+      tally_.messages -= 1;
+      const auto erased = std::erase_if(group->touched, [&](const auto& t) { return t.sequence == lying.sequence; });
+      tally_.handed_out -= static_cast<int64_t>(erased);
+      ++dropped;
+    }
+    if (dropped > 0) co_await settle(turn.group, std::move(*group), std::nullopt);
+    job.moved += dropped;
+  }
+}
+
 Task<int64_t> Fifo::in_flight() {
   int64_t count = 0;
   const kv::Range later{keys::turns_until(queue_.contents, now_), kv::prefix_end(keys::turns(queue_.contents))};
@@ -258,6 +282,7 @@ Task<bool> Fifo::replay(ReceiveJob& job) {
 Task<void> Fifo::receive(ReceiveJob& job) {
   job.items.clear();
   job.refused = false;
+  if (job.sweep) co_return co_await sweep(job);
   if (!job.move_task.empty() && !co_await moves_.begin(job)) {
     job.stuck = true;
     co_return;
@@ -327,6 +352,9 @@ Task<std::optional<Time>> Fifo::next_turn() {
 }
 
 void Fifo::finish() {
+  if (queue_.delay > 0) {  // those rows only count what is delayed
+    tx_.erase_range({keys::delayed(queue_.contents), keys::delayed(queue_.contents, {now_.micros + 1})});
+  }
   const int64_t bucket = bucket_of(now_);
   if (bucket - 1 > tally_.bucket) {
     tx_.erase_range({keys::buckets(queue_.id), keys::buckets_before(queue_.id, bucket - 1)});
@@ -343,6 +371,11 @@ Task<uint64_t> append_fifo(kv::Txn& tx, const QueueRecord& queue, Tally& tally, 
   tally.last_sequence = sequence;
   tally.messages += 1;
   tx.put(keys::group_message(queue.contents, group, sequence), std::move(bytes));
+  if (due.micros != 0) {
+    std::string row = keys::delayed(queue.contents, due);
+    append_be64(row, sequence);
+    tx.put(std::move(row), "");
+  }
   const std::string row = keys::group(queue.contents, group);
   if (!co_await tx.get(row)) {
     const Group fresh{{}, sequence, due, sequence};

@@ -38,5 +38,10 @@ inline constexpr size_t kLaneBytes = 4 << 20;      // written by one transaction
 inline constexpr size_t kHandOut = 640;            // messages handed out in one transaction
 inline constexpr size_t kHandOutBytes = 12 << 20;  // of their bodies
 inline constexpr size_t kCountScan = 130'000;      // rows looked at for an approximate number
+inline constexpr size_t kLookAhead = 1000;         // messages of noisy groups set aside by one transaction
+inline constexpr size_t kMostGroups = 20'000;      // whose load is known, in one queue
+inline constexpr size_t kMostLoads = 256;          // queues whose groups' load is known while nobody waits there
+inline constexpr int64_t kQuietGroup = 10;         // messages in flight that make no group noisy
+inline constexpr size_t kSweep = 1000;             // messages past their retention dropped by one transaction
 
 }  // namespace virga::sqs

@@ -127,6 +127,7 @@ Task<CreateQueueResult> SqsService::create_queue(Ctx& ctx, const CreateQueueRequ
       tx.erase(keys::deleted(name));
     }
     co_await put_queue(tx, name, std::nullopt, fresh);
+    co_await deps_.timers.set(tx, sweep_timer(name, fresh, ctx.now()));
   });
   CreateQueueResult out;
   out.queue_url = queue_url(ctx, name);
@@ -145,6 +146,8 @@ Task<DeleteQueueOutput> SqsService::delete_queue(Ctx& ctx, const DeleteQueueRequ
     tx.erase_range(kv::prefix_range(keys::buckets(queue->id)));
     tx.erase_range(kv::prefix_range(keys::move_tasks(name)));
     erase_contents(tx, queue->contents);
+    const kernel::Timer timer = sweep_timer(name, *queue, ctx.now());
+    co_await deps_.timers.clear(tx, timer.kind, timer.id);
     tx.on_commit([this, name] { desks_.wake(name); });  // who waits learns that there is nothing to wait for
     co_return DeleteQueueOutput{};
   });
@@ -224,6 +227,7 @@ Task<SetQueueAttributesOutput> SqsService::set_queue_attributes(Ctx& ctx, const 
     QueueRecord after = *before;
     apply_attributes(after, name, in.attributes, false);
     after.modified = ctx.now();
+    if (before->retention != after.retention) co_await deps_.timers.set(tx, sweep_timer(name, after, ctx.now()));
     co_await put_queue(tx, name, before, std::move(after));
     tx.on_commit([this, name] { desks_.wake(name); });
     co_return SetQueueAttributesOutput{};

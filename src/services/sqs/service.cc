@@ -80,6 +80,7 @@ SqsService::SqsService(kernel::Deps& deps) : deps_(deps), desks_(deps.db, deps.c
         co_await deps_.cloud.call<op::SendMessage>(there, std::move(request));
         co_return std::string();
       });
+  deps_.timers.on("sqs.retention", [this](kernel::Timer timer) { return sweep(std::move(timer)); });
   deps_.timers.on("sqs.move", [this](kernel::Timer timer) { return move(std::move(timer)); });
 }
 
@@ -162,6 +163,8 @@ Task<QueueRecord> SqsService::load(QueueName name) {
   if (!queue) co_return no_queue();
   co_return std::move(*queue);
 }
+
+void end_waiting(kernel::Service& sqs) { static_cast<SqsService&>(sqs).end_waiting(); }
 
 std::unique_ptr<kernel::Service> make_sqs(kernel::Deps& deps) { return std::make_unique<SqsService>(deps); }
 

@@ -26,6 +26,7 @@ class SqsService final : public kernel::Service, public Post {
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
   Task<void> stop() override;
+  void end_waiting() { desks_.stop(); }
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
   // ops_message.cc
   Task<void> post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, kernel::TargetInput input) override;
@@ -67,6 +68,9 @@ class SqsService final : public kernel::Service, public Post {
   Task<CancelMessageMoveTaskResult> cancel_message_move_task(Ctx& ctx, const CancelMessageMoveTaskRequest& in);
   Task<void> move(kernel::Timer timer);
 
+  // loops.cc
+  Task<void> sweep(kernel::Timer timer);
+
   // The queue as it now is; fails with QueueDoesNotExist.
   Task<QueueRecord> load(QueueName name);
 
@@ -79,6 +83,8 @@ std::string source_of_task(std::string_view handle);
 Error no_queue();
 // An event for the queue `name` as the request that sends it.
 SendMessageRequest request_of(const QueueName& name, kernel::TargetInput input);
+// The timer that drops what is past a queue's retention.
+kernel::Timer sweep_timer(const QueueName& name, const QueueRecord& queue, Time now);
 // Refuses what AWS lets nobody of another account do, whatever the queue's policy says.
 void require_own(const Ctx& ctx, const QueueName& queue, std::string_view operation);
 

@@ -53,6 +53,7 @@ class HandOut {
   // Finds the task of each job that moves messages; such a job that has nothing to do any more is full at once.
   Task<void> begin() {
     for (ReceiveJob* job : jobs_) {
+      if (job->sweep) job->stuck = true;
       if (job->move_task.empty()) continue;
       moves_.push_back(std::make_unique<Moves>(tx_, work_, queue_, now_));
       if (!co_await moves_.back()->begin(*job)) job->stuck = true;
@@ -118,6 +119,9 @@ class HandOut {
     after.count += 1;
     after.received = now_;
     after.group = message.group;
+    if (!message.group.empty() && before.received.micros == 0) {
+      tx_.on_commit([load = work_.load, group = message.group] { load->add(group, 1); });
+    }
     if (before.count == 0) after.first_received = message.received > 0 ? message.first_received : now_;
     if (before.received.micros != 0) {
       after.recorded = true;
@@ -192,19 +196,80 @@ Task<void> offer_delayed(kv::Txn& tx, kv::Reader& view, const QueueRecord& queue
   }
 }
 
-// Messages that nobody received yet, from where the last receive ended.
-Task<void> offer_new(kv::Reader& view, const QueueRecord& queue, size_t room, HandOut& out) {
+// A message that nobody received yet, and where it lies.
+struct Unread {
+  std::string place;
+  StoredMessage message;
+};
+
+// Messages of noisy groups that others went before, the oldest first. Only receivers take them.
+Task<void> offer_set_aside(kv::Txn& tx, kv::Reader& view, const QueueRecord& queue, size_t most, HandOut& out) {
+  const std::string prefix = keys::set_aside(queue.contents);
+  const auto rows = co_await view.scan(kv::prefix_range(prefix), {.limit = std::min(out.wanted(), most)});
+  for (const kv::Entry& row : rows) {
+    if (out.full()) break;
+    if (!co_await tx.get_relaxed(row.key)) continue;  // taken earlier in this transaction
+    std::string place = row.key.substr(prefix.size());
+    const auto message = co_await tx.get_relaxed(keys::message(queue.contents, place));
+    tx.erase(row.key);
+    if (message) co_await out.offer(std::move(place), kv::decode<StoredMessage>(*message), {}, true);
+  }
+}
+
+// New messages, from where the last receive ended. Those of noisy groups are set aside, for when there are no others.
+Task<void> offer_new(kv::Txn& tx, kv::Reader& view, const Work& work, const QueueRecord& queue, size_t room,
+                     HandOut& out) {
+  // Others go before them, but not for ever.
+  if (out.wanted() >= 10) co_await offer_set_aside(tx, view, queue, out.wanted() / 10, out);
   const std::string prefix = keys::message(queue.contents, {});
   const std::string fresh = keys::fresh(queue.contents);
   const std::string from = out.tally.head.empty() ? fresh : keys::message(queue.contents, out.tally.head) + '\0';
-  const auto rows = co_await view.scan({from, kv::prefix_end(fresh)},
-                                       {.limit = std::min(out.wanted(), room), .byte_limit = kHandOutBytes});
-  out.again |= cut_short(rows);
-  for (const kv::Entry& row : rows) {
-    if (out.full()) break;
-    out.tally.head = row.key.substr(prefix.size());
-    co_await out.offer(out.tally.head, kv::decode<StoredMessage>(row.value), {}, true);
+  kv::Range range{from, kv::prefix_end(fresh)};
+  std::vector<Unread> aside;
+  size_t bytes = 0;
+  while (!out.full() && room > 0 && aside.size() < kLookAhead && bytes < kHandOutBytes) {
+    const size_t limit = std::min(out.wanted(), room);
+    const auto rows = co_await view.scan(range, {.limit = limit, .byte_limit = kHandOutBytes});
+    for (const kv::Entry& row : rows) {
+      if (out.full() || room == 0) break;
+      bytes += row.value.size();
+      range.begin = row.key + '\0';
+      out.tally.head = row.key.substr(prefix.size());
+      auto message = kv::decode<StoredMessage>(row.value);
+      if (!message.group.empty() && work.load->is_noisy(message.group)) {
+        tx.put(keys::set_aside(queue.contents) + out.tally.head, "");
+        aside.push_back({out.tally.head, std::move(message)});
+      } else {
+        co_await out.offer(out.tally.head, std::move(message), {}, true);
+        --room;
+      }
+    }
+    out.again |= cut_short(rows);
+    if (rows.size() < limit) break;
   }
+  if (!out.full() && room > 0) co_await offer_set_aside(tx, view, queue, room, out);
+  for (Unread& unread : aside) {
+    if (out.full()) break;
+    tx.erase(keys::set_aside(queue.contents) + unread.place);
+    co_await out.offer(std::move(unread.place), std::move(unread.message), {}, true);
+  }
+}
+
+// Drops new messages that are past the queue's retention; answers how many.
+Task<size_t> sweep(kv::Txn& tx, kv::Reader& view, const QueueRecord& queue, Time now, Tally& tally) {
+  const std::string prefix = keys::message(queue.contents, {});
+  const std::string fresh = keys::fresh(queue.contents);
+  const std::string from = tally.head.empty() ? fresh : keys::message(queue.contents, tally.head) + '\0';
+  size_t dropped = 0;
+  for (const kv::Entry& row :
+       co_await view.scan({from, kv::prefix_end(fresh)}, {.limit = kSweep, .byte_limit = kHandOutBytes})) {
+    if (kv::decode<StoredMessage>(row.value).sent + std::chrono::seconds(queue.retention) > now) break;
+    tx.erase(row.key);
+    tally.head = row.key.substr(prefix.size());
+    tally.messages -= 1;
+    ++dropped;
+  }
+  co_return dropped;
 }
 
 }  // namespace
@@ -243,6 +308,9 @@ Task<Worked> work_receives(Work work, std::vector<ReceiveJob*> jobs) {
     const auto view = work.db.snapshot();
 
     Worked worked;
+    for (ReceiveJob* job : jobs) {
+      if (job->sweep) job->moved = co_await sweep(tx, *view, *queue, now, out.tally);
+    }
     co_await out.begin();
     co_await offer_returned(tx, *view, *queue, now, out);
     if (!out.full()) co_await offer_delayed(tx, *view, *queue, now, out);
@@ -251,9 +319,9 @@ Task<Worked> work_receives(Work work, std::vector<ReceiveJob*> jobs) {
       const int64_t handed_out = out.tally.handed_out + (edits ? kv::decode<Tally>(*edits).handed_out : 0);
       const int64_t room = kMaxInFlight - handed_out;
       if (room > 0) {
-        co_await offer_new(*view, *queue, static_cast<size_t>(room), out);
+        co_await offer_new(tx, *view, work, *queue, static_cast<size_t>(room), out);
       } else {
-        for (ReceiveJob* job : jobs) job->refused = job->items.empty() && job->move_task.empty();
+        for (ReceiveJob* job : jobs) job->refused = job->items.empty() && job->move_task.empty() && !job->sweep;
       }
     }
     out.finish();
@@ -303,7 +371,8 @@ Task<std::optional<Found>> find_in_flight(kv::Txn& tx, Handle handle) {
   co_return found;
 }
 
-Task<bool> work_edit(kv::Txn& tx, const QueueRecord& queue, Time now, EditJob::Edit& edit, Tally& tally) {
+Task<bool> work_edit(kv::Txn& tx, const Work& work, const QueueRecord& queue, Time now, EditJob::Edit& edit,
+                     Tally& tally) {
   edit.outcome = EditJob::Outcome::kGone;
   if (edit.handle.contents != queue.contents) co_return false;
   auto found = co_await find_in_flight(tx, edit.handle);
@@ -314,6 +383,9 @@ Task<bool> work_edit(kv::Txn& tx, const QueueRecord& queue, Time now, EditJob::E
     tx.erase(found->key);
     tx.erase(keys::message(queue.contents, edit.handle.place));
     if (found->row.recorded) tx.erase(recorded);
+    if (!found->row.group.empty()) {
+      tx.on_commit([load = work.load, group = found->row.group] { load->add(group, -1); });
+    }
     tally.messages -= 1;
     tally.handed_out -= 1;
     co_return false;
@@ -344,7 +416,7 @@ Task<void> work_edits(Work work, std::vector<EditJob*> jobs) {
     bool changed = false;
     const int64_t before = tally.messages;
     for (EditJob* job : jobs) {
-      for (EditJob::Edit& edit : job->edits) changed |= co_await work_edit(tx, *queue, now, edit, tally);
+      for (EditJob::Edit& edit : job->edits) changed |= co_await work_edit(tx, work, *queue, now, edit, tally);
     }
     if (tally.messages != before) tx.put(keys::tally(queue->contents, "d"), kv::encode(tally));
     if (changed) tx.on_commit([work] { work.desks.wake(work.queue); });

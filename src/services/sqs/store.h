@@ -162,7 +162,7 @@ std::string dead_letter_sources(const QueueName& target);  // prefix
 // (new), or 'm' and a longer one (moved here when its delay was over). See README.md.
 std::string fresh(uint64_t contents);  // prefix of new messages' rows
 std::string message(uint64_t contents, std::string_view place);
-std::string delayed(uint64_t contents);            // prefix: + due time + commit position
+std::string delayed(uint64_t contents);            // prefix: + due time + commit position (FIFO: sequence)
 std::string delayed(uint64_t contents, Time due);  // prefix
 std::string in_flight(uint64_t contents);          // prefix: + deadline + place
 std::string in_flight(uint64_t contents, Time deadline, std::string_view place = {});
