@@ -105,11 +105,12 @@ Task<std::optional<CopyObjectOutput>> S3Service::copy_once(Ctx& ctx, const CopyO
 
   const WriteConditions conditions{in.if_match, in.if_none_match};
   const bool copied_it = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<bool> {
-    co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
+    const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
     // While the source holds its blob, the copy can join it.
     const auto still = co_await Store(tx).find_object(from.bucket, from.key);
     if (!still || still->content.id != source.content.id || still->etag != source.etag) co_return false;
     co_await replace_object(tx, in.bucket, in.key, object, {}, conditions);
+    notify(ctx, tx, bucket, in.key, &object, "ObjectCreated:Copy");
     co_return true;
   });
   if (!copied_it) co_return std::nullopt;

@@ -239,7 +239,7 @@ Task<CompleteMultipartUploadOutput> S3Service::complete_multipart_upload(Ctx& ct
   const WriteConditions conditions{in.if_match, in.if_none_match};
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     const Store store(tx);
-    co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
+    const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
     if (!co_await store.find_upload(in.bucket, in.key, in.upload_id)) co_await fail(no_such_upload(in.upload_id));
     // A part that was replaced meanwhile is not what was put together.
     if (assemble(in, *upload, co_await store.list_parts(in.bucket, in.upload_id, 0, kMaxPartNumber)) != assembly) {
@@ -247,6 +247,7 @@ Task<CompleteMultipartUploadOutput> S3Service::complete_multipart_upload(Ctx& ct
           "A conflicting conditional operation is currently in progress against this resource. Please try again."));
     }
     co_await replace_object(tx, in.bucket, in.key, object, assembly.parts, conditions);
+    notify(ctx, tx, bucket, in.key, &object, "ObjectCreated:CompleteMultipartUpload");
     co_await remove_upload(tx, in.bucket, in.key, in.upload_id);
   });
   co_return completed(ctx, in, object);

@@ -30,8 +30,9 @@ Task<PutObjectOutput> S3Service::put_object(Ctx& ctx, const PutObjectRequest& in
 
   const WriteConditions conditions{in.if_match, in.if_none_match};
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
+    const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
     co_await replace_object(tx, in.bucket, in.key, object, {}, conditions);
+    notify(ctx, tx, bucket, in.key, &object, "ObjectCreated:Put");
   });
 
   PutObjectOutput out;
@@ -152,11 +153,13 @@ Task<HeadObjectOutput> S3Service::head_object(Ctx& ctx, const HeadObjectRequest&
 Task<DeleteObjectOutput> S3Service::delete_object(Ctx& ctx, const DeleteObjectRequest& in) {
   refuse_unserved(in);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
+    const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
     auto object = co_await Store(tx).find_object(in.bucket, in.key);
     check_write({in.if_match, {}}, object ? &*object : nullptr, in.key);
     // To delete what isn't there succeeds.
-    if (object) co_await remove_object(tx, in.bucket, in.key, std::move(*object));
+    if (!object) co_return;
+    co_await remove_object(tx, in.bucket, in.key, std::move(*object));
+    notify(ctx, tx, bucket, in.key, nullptr, "ObjectRemoved:Delete");
   });
   co_return DeleteObjectOutput{};
 }
@@ -201,7 +204,7 @@ Task<DeleteObjectsOutput> S3Service::delete_objects(Ctx& ctx, const DeleteObject
   }
 
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<DeleteObjectsOutput> {
-    co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
+    const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
     Store store(tx);
     DeleteObjectsOutput out;
     const auto fail_entry = [&](s3::Error error) {
@@ -219,7 +222,10 @@ Task<DeleteObjectsOutput> S3Service::delete_objects(Ctx& ctx, const DeleteObject
                           : failed_key(objects[i], "NoSuchKey", no_such_key(objects[i].key).message));
         continue;
       }
-      if (object) co_await remove_object(tx, in.bucket, objects[i].key, std::move(*object));
+      if (object) {
+        co_await remove_object(tx, in.bucket, objects[i].key, std::move(*object));
+        notify(ctx, tx, bucket, objects[i].key, nullptr, "ObjectRemoved:Delete");
+      }
       if (in.delete_.quiet.value_or(false)) continue;
       if (!out.deleted) out.deleted.emplace();
       out.deleted->push_back({.key = objects[i].key,

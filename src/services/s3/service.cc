@@ -129,6 +129,14 @@ void S3Service::operations(kernel::OpTable& t) {
       .guarded();
 
   t.add<op::PutBucketPolicy>(this, &S3Service::put_bucket_policy).resource(by_bucket<PutBucketPolicyRequest>).guarded();
+  t.add<op::PutBucketNotificationConfiguration>(this, &S3Service::put_bucket_notification)
+      .action("s3:PutBucketNotification")
+      .resource(by_bucket<PutBucketNotificationConfigurationRequest>)
+      .guarded();
+  t.add<op::GetBucketNotificationConfiguration>(this, &S3Service::get_bucket_notification)
+      .action("s3:GetBucketNotification")
+      .resource(by_bucket<GetBucketNotificationConfigurationRequest>)
+      .guarded();
   t.add<op::GetBucketPolicy>(this, &S3Service::get_bucket_policy).resource(by_bucket<GetBucketPolicyRequest>).guarded();
   t.add<op::DeleteBucketPolicy>(this, &S3Service::delete_bucket_policy)
       .resource(by_bucket<DeleteBucketPolicyRequest>)

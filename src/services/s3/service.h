@@ -64,6 +64,16 @@ class S3Service final : public kernel::Service {
   Task<GetBucketPolicyOutput> get_bucket_policy(Ctx& ctx, const GetBucketPolicyRequest& in);
   Task<op::DeleteBucketPolicy::Output> delete_bucket_policy(Ctx& ctx, const DeleteBucketPolicyRequest& in);
 
+  // ops_notification.cc
+  Task<op::PutBucketNotificationConfiguration::Output> put_bucket_notification(
+      Ctx& ctx, const PutBucketNotificationConfigurationRequest& in);
+  Task<NotificationConfiguration> get_bucket_notification(Ctx& ctx,
+                                                          const GetBucketNotificationConfigurationRequest& in);
+  // Tells who wants to hear, within the transaction that makes the change; null: the object is gone. `what` as the
+  // bucket's event names end: "ObjectCreated:Put".
+  void notify(Ctx& ctx, kv::Txn& tx, const BucketRecord& bucket, const std::string& key, const ObjectRecord* object,
+              std::string_view what);
+
   // ops_tagging.cc
   Task<op::PutBucketTagging::Output> put_bucket_tagging(Ctx& ctx, const PutBucketTaggingRequest& in);
   Task<GetBucketTaggingOutput> get_bucket_tagging(Ctx& ctx, const GetBucketTaggingRequest& in);

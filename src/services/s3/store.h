@@ -16,14 +16,28 @@ namespace virga::s3 {
 
 using Tags = std::vector<std::pair<std::string, std::string>>;
 
+// Who hears of a bucket's objects.
+struct Notification {
+  std::string id, target;           // ARN of a function, queue or topic
+  std::vector<std::string> events;  // "s3:ObjectCreated:*"
+  std::string prefix, suffix;
+  template <class A>
+  void fields(A& a) {
+    a(1, id), a(2, target), a(3, events), a(4, prefix), a(5, suffix);
+  }
+};
+
 struct BucketRecord {
   std::string name, account, region;
   Time created;
   Tags tags;
   std::optional<std::string> policy;
+  std::vector<Notification> notifications;
+  bool event_bus = false;  // the account's default one hears of everything
   template <class A>
   void fields(A& a) {
-    a(1, name), a(2, account), a(3, region), a(4, created), a(5, tags), a(6, policy);
+    a(1, name), a(2, account), a(3, region), a(4, created), a(5, tags), a(6, policy), a(7, notifications),
+        a(8, event_bus);
   }
 };
 

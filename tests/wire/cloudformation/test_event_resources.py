@@ -137,3 +137,49 @@ def test_function_events(virga, name):
     eventually(lambda: {"bus", "schedule"} <= {json.loads(e["message"])["from"] for e in logs.filter_log_events(logGroupName=name)["events"]})
     cfn.delete_stack(StackName=name)
     cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+UPLOADS = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Results:
+    Type: AWS::Logs::LogGroup
+    Properties: {LogGroupName: !Ref AWS::StackName}
+  Uploads:
+    Type: AWS::S3::Bucket
+    Properties: {BucketName: !Ref AWS::StackName}
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.11
+      Handler: index.handler
+      InlineCode: |
+        def handler(event, context):
+            print("got", event["Records"][0]["s3"]["object"]["key"])
+      Events:
+        OnUpload:
+          Type: S3
+          Properties: {Bucket: !Ref Uploads, Events: "s3:ObjectCreated:*"}
+Outputs:
+  Function: {Value: !Ref Function}
+"""
+
+
+# A bucket of the template calls the function.
+def test_bucket_events(virga, name):
+    cfn, s3, logs = virga.client("cloudformation"), virga.client("s3"), virga.client("logs")
+    cfn.create_stack(StackName=name, TemplateBody=UPLOADS, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    s3.put_object(Bucket=name, Key="hello", Body=b"x")
+    group = "/aws/lambda/" + outputs(cfn, name)["Function"]
+
+    def seen():
+        try:
+            return any("got hello" in e["message"] for e in logs.filter_log_events(logGroupName=group)["events"])
+        except logs.exceptions.ResourceNotFoundException:
+            return False
+
+    eventually(seen)
+    s3.delete_object(Bucket=name, Key="hello")
+    cfn.delete_stack(StackName=name)
+    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})

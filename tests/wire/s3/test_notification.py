@@ -1,0 +1,75 @@
+"""What happens to objects is told to whom the bucket names: queues, functions, the default event bus."""
+
+import json
+
+import pytest
+
+from support import error_code, eventually
+
+
+@pytest.fixture
+def queue(virga, name):
+    sqs = virga.client("sqs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": ["s3.amazonaws.com", "events.amazonaws.com"]}, "Action": "sqs:SendMessage", "Resource": arn}]})})
+
+    def bodies(count):
+        found = []
+
+        def enough():
+            for m in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+                found.append(json.loads(m["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
+            return len(found) >= count
+
+        eventually(enough)
+        return found
+
+    bodies.arn = arn
+    return bodies
+
+
+def test_to_a_queue(virga, name, queue):
+    s3 = virga.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"QueueConfigurations": [{
+        "Id": "q", "QueueArn": queue.arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:Delete"],
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/"}, {"Name": "suffix", "Value": ".txt"}]}}}]})
+    found = s3.get_bucket_notification_configuration(Bucket=name)
+    assert found["QueueConfigurations"][0]["QueueArn"] == queue.arn and found["QueueConfigurations"][0]["Id"] == "q"
+    s3.put_object(Bucket=name, Key="out/a.txt", Body=b"x")
+    s3.put_object(Bucket=name, Key="in/a b.txt", Body=b"hello")
+    s3.copy_object(Bucket=name, Key="in/c.txt", CopySource=f"{name}/out/a.txt")
+    s3.delete_object(Bucket=name, Key="in/c.txt")
+    records = {r["eventName"]: r for body in queue(3) for r in body["Records"]}
+    assert set(records) == {"ObjectCreated:Put", "ObjectCreated:Copy", "ObjectRemoved:Delete"}
+    put = records["ObjectCreated:Put"]["s3"]
+    assert put["object"]["key"] == "in/a+b.txt" and put["object"]["size"] == 5 and put["bucket"]["name"] == name
+    assert put["object"]["eTag"] == "5d41402abc4b2a76b9719d911017c592" and put["configurationId"] == "q"
+
+
+def test_to_the_bus(virga, name, queue):
+    s3, events = virga.client("s3"), virga.client("events")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [name]}}}))
+    events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": queue.arn}])
+    s3.put_object(Bucket=name, Key="a b", Body=b"hello")
+    s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "a b"}, {"Key": "none"}]})
+    by_type = {e["detail-type"]: e for e in queue(2)}
+    assert set(by_type) == {"Object Created", "Object Deleted"}
+    created = by_type["Object Created"]
+    assert created["detail"]["object"]["key"] == "a b" and created["detail"]["reason"] == "PutObject"
+    assert created["resources"] == [f"arn:aws:s3:::{name}"]
+    events.remove_targets(Rule=name, Ids=["q"])
+    events.delete_rule(Name=name)
+
+
+def test_refused(virga, name):
+    s3 = virga.client("s3")
+    s3.create_bucket(Bucket=name)
+    for arn, event in (("nonsense", "s3:ObjectCreated:*"), ("arn:aws:sqs:us-east-1:000000000000:q", "s3:ObjectTagging:*")):
+        assert error_code(s3.put_bucket_notification_configuration, Bucket=name, NotificationConfiguration={
+            "QueueConfigurations": [{"QueueArn": arn, "Events": [event]}]})[0] == "InvalidArgument"
