@@ -1,6 +1,8 @@
 """DynamoDB Streams: what a table's writes leave in its stream, and how readers find their way through it."""
 
 import datetime
+import threading
+import time
 import uuid
 
 import botocore.exceptions
@@ -82,6 +84,45 @@ def test_every_way_of_writing_leaves_its_record(virga):
     assert first["dynamodb"]["Keys"] == key and first["dynamodb"]["StreamViewType"] == "NEW_AND_OLD_IMAGES"
     assert first["dynamodb"]["SizeBytes"] == 7 and "userIdentity" not in first
     assert len({r["eventID"] for r in records}) == 6
+
+
+def test_partiql_leaves_records(virga):
+    t = Watched(virga)
+    t.db.execute_statement(Statement=f'INSERT INTO "{t.name}" VALUE {{\'p\': \'a\', \'n\': 1}}')
+    t.db.execute_statement(Statement=f'UPDATE "{t.name}" SET n = 2 WHERE p = \'a\'')
+    t.db.batch_execute_statement(Statements=[{"Statement": f'DELETE FROM "{t.name}" WHERE p = \'a\''}])
+    t.db.execute_transaction(TransactStatements=[{"Statement": f'INSERT INTO "{t.name}" VALUE {{\'p\': \'b\'}}'}])
+    assert [r["eventName"] for r in t.records()] == ["INSERT", "MODIFY", "REMOVE", "INSERT"]
+
+
+def test_a_stream_begins_with_the_first_write_after_it_was_enabled(virga):
+    t = Watched(virga)
+    t.db.update_table(TableName=t.name, StreamSpecification={"StreamEnabled": False})
+    written, stop = [], threading.Event()
+
+    def write():
+        db = virga.client("dynamodb")
+        while not stop.is_set():
+            began = time.monotonic()
+            db.put_item(TableName=t.name, Item={"p": {"S": "x"}, "n": {"N": str(len(written))}})
+            written.append(began)
+    writer = threading.Thread(target=write)
+    writer.start()
+    time.sleep(0.2)
+    t.arn = t.db.update_table(TableName=t.name, StreamSpecification={
+        "StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})["TableDescription"]["LatestStreamArn"]
+    enabled = time.monotonic()
+    time.sleep(0.2)
+    t.db.update_table(TableName=t.name, StreamSpecification={"StreamEnabled": False})
+    disabled = time.monotonic()
+    time.sleep(0.1)
+    stop.set()
+    writer.join()
+    numbers = [int(r["dynamodb"]["NewImage"]["n"]["N"]) for r in t.records()]
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
+    first = next(i for i, began in enumerate(written) if began > enabled)
+    assert numbers[0] <= first
+    assert all(began <= disabled for began in written[:numbers[-1] + 1])
 
 
 @pytest.mark.parametrize("view, shown", [("KEYS_ONLY", set()), ("NEW_IMAGE", {"NewImage"}), ("OLD_IMAGE", {"OldImage"}),

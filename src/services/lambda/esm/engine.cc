@@ -16,6 +16,7 @@ constexpr auto kLeaseRenewal = std::chrono::seconds(20);
 constexpr auto kLeaseRetry = std::chrono::seconds(5);
 constexpr auto kWakeAgain = std::chrono::milliseconds(50);
 constexpr auto kWatch = std::chrono::minutes(5);
+constexpr auto kStopPatience = std::chrono::seconds(3);
 constexpr auto kSessionLife = std::chrono::minutes(15);
 // A store on disk is one process's, so a process that starts again takes up its predecessor's leases at once.
 constexpr std::string_view kHolder = "virga";
@@ -228,7 +229,9 @@ Task<void> Engine::watch() {
 
 Task<void> Engine::stop() {
   stopping_ = true;
-  for (;;) {
+  // What a long call leaves unfinished is given again after the next start.
+  const auto until = std::chrono::steady_clock::now() + kStopPatience;
+  while (std::chrono::steady_clock::now() < until) {
     deps_.db.wake(mappings_prefix());
     bool busy = watching_ > 0;
     for (const auto& [uuid, runner] : runners_) {

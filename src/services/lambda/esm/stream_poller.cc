@@ -406,7 +406,8 @@ class StreamPoller final : public Poller {
   Task<void> wake() override {
     changed_.set();
     if (!source_) co_return;
-    for (const std::string& shard : started_) co_await source_->wake_stream(arn_, shard);
+    const std::vector<std::string> shards = started_;  // more may begin meanwhile
+    for (const std::string& shard : shards) co_await source_->wake_stream(arn_, shard);
   }
 
  private:
