@@ -1,12 +1,15 @@
 #include <aws/lambda/errors.h>
 #include <aws/s3/ops.h>
 
+#include <set>
+
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/str.h"
 #include "base/zip.h"
 #include "kernel/cloud.h"
 #include "kernel/tokens.h"
+#include "kv/key.h"
 #include "kv/record.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/service.h"
@@ -15,6 +18,7 @@ namespace virga::lambda {
 namespace {
 
 constexpr std::string_view kDownload = "lambda:code";
+constexpr Micros kSweepEvery = std::chrono::minutes(30);
 constexpr auto kDownloadLife = std::chrono::minutes(10);  // as AWS's links
 
 struct DownloadToken {
@@ -79,6 +83,37 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
   co_await writer->write(*archive);
   code.ref = co_await writer->finish();
   co_return code;
+}
+
+// Drops unpacked code that no version names any more. An invocation runs for 15 minutes at the most, and its instance
+// is started within the grace.
+Task<void> LambdaService::sweep_code() {
+  std::set<std::string> used;
+  {
+    const auto snapshot = deps_.db.snapshot();
+    kv::Range versions = kv::prefix_range(kv::KeyWriter("lambda").raw("v").take());
+    while (true) {
+      const auto page = co_await snapshot->scan(versions, {.limit = 500});
+      for (const kv::Entry& entry : page) {
+        const auto record = kv::decode<VersionRecord>(entry.value);
+        used.insert(record.code_sha256);
+        for (const LayerUse& layer : record.layers) used.insert(layer.sha256);
+      }
+      if (page.size() < 500) break;
+      versions.begin = page.back().key + std::string(1, '\0');
+    }
+  }
+  co_await code_.keep_only(std::move(used), kInstanceLife + std::chrono::minutes(20));
+}
+
+void LambdaService::schedule_sweep() {
+  Executor* const executor = Executor::current();
+  if (!executor) return;
+  executor->post_after(kSweepEvery, [this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired()) return;
+    start_background("lambda code sweep", sweep_code());
+    schedule_sweep();
+  });
 }
 
 Task<void> LambdaService::keep(kv::Txn& tx, const VersionRecord& version) {

@@ -83,6 +83,7 @@ std::string CodeCache::path_of(std::string_view sha256) const { return cat(direc
 
 Task<std::string> CodeCache::ensure(std::string sha256, blob::Ref code) {
   std::string path = path_of(sha256);
+  touch(sha256);
   struct stat found;
   if (::stat(path.c_str(), &found) == 0) co_return path;
   const Body body = blobs_.read(code);
@@ -94,6 +95,7 @@ Task<std::string> CodeCache::ensure(std::string sha256, blob::Ref code) {
 
 Task<std::string> CodeCache::unpack(std::string sha256, std::shared_ptr<const std::string> archive) {
   std::string path = path_of(sha256);
+  touch(sha256);
   co_await pool_.run([&] {
     if (fs::exists(path)) return;
     // Made elsewhere and renamed, so that a folder under its hash is always whole.
@@ -120,12 +122,29 @@ Task<std::string> CodeCache::unpack(std::string sha256, std::shared_ptr<const st
   co_return path;
 }
 
-Task<void> CodeCache::keep_only(std::set<std::string> used) {
+void CodeCache::touch(const std::string& sha256) {
+  std::lock_guard lock(mutex_);
+  touched_[sha256] = std::chrono::steady_clock::now();
+}
+
+Task<void> CodeCache::keep_only(std::set<std::string> used, std::chrono::seconds grace) {
   co_await pool_.run([&] {
     std::error_code ignored;
+    std::vector<fs::path> gone;
     for (const auto& entry : fs::directory_iterator(directory_, ignored)) {
-      if (!used.contains(entry.path().filename().string())) fs::remove_all(entry.path(), ignored);
+      const std::string name = entry.path().filename().string();
+      if (used.contains(name)) continue;
+      // Whoever asks from here on finds no folder and makes one; whoever asked before is told of by touched_.
+      std::lock_guard lock(mutex_);
+      const auto asked = touched_.find(name);
+      if (asked != touched_.end() && std::chrono::steady_clock::now() - asked->second < grace) continue;
+      if (name.find('.') != std::string::npos && grace.count() > 0) continue;  // being made
+      if (asked != touched_.end()) touched_.erase(asked);
+      const fs::path away = cat(entry.path().string(), ".gone");
+      fs::rename(entry.path(), away, ignored);
+      gone.push_back(away);
     }
+    for (const fs::path& path : gone) fs::remove_all(path, ignored);
   });
 }
 

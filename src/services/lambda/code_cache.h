@@ -1,6 +1,7 @@
 // Unpacked code on disk, by the hash of its archive. A cache: anything missing is unpacked again from its blob.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -21,15 +22,18 @@ class CodeCache {
   Task<std::string> ensure(std::string sha256, blob::Ref code);
   // The same for an archive in memory: checks it and unpacks it at once.
   Task<std::string> unpack(std::string sha256, std::shared_ptr<const std::string> archive);
-  // Removes what is not in `used`.
-  Task<void> keep_only(std::set<std::string> used);
+  // Removes what is not in `used` and was not asked for within `grace`: an instance may still run it.
+  Task<void> keep_only(std::set<std::string> used, std::chrono::seconds grace);
 
  private:
   std::string path_of(std::string_view sha256) const;
+  void touch(const std::string& sha256);
 
   std::string directory_;
   blob::Store& blobs_;
   WorkerPool pool_;
+  std::mutex mutex_;
+  std::map<std::string, std::chrono::steady_clock::time_point> touched_;  // when a folder was last asked for
 };
 
 }  // namespace virga::lambda

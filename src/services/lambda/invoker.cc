@@ -411,8 +411,24 @@ Provision Invoker::provision_of(const FunctionId& id, const VersionRecord& versi
   return found == provisions_.end() ? Provision{} : found->second->state;
 }
 
-void Invoker::provision(Call call, int32_t wanted) {
-  const std::string key = instance_key(unqualified_arn(call.id), *call.version);
+void Invoker::provision(const FunctionId& id, std::vector<std::pair<Call, int32_t>> wanted) {
+  const std::string function = unqualified_arn(id);
+  std::map<std::string, Call> gone;
+  {
+    std::lock_guard lock(mutex_);
+    const std::string prefix = cat(function, ":");
+    for (auto at = provisions_.lower_bound(prefix); at != provisions_.end() && at->first.starts_with(prefix); ++at)
+      gone.emplace(at->first, at->second->call);
+  }
+  for (auto& [call, count] : wanted) {
+    const std::string key = instance_key(function, *call.version);
+    gone.erase(key);
+    provision_one(key, std::move(call), count);
+  }
+  for (auto& [key, call] : gone) provision_one(key, std::move(call), 0);
+}
+
+void Invoker::provision_one(const std::string& key, Call call, int32_t wanted) {
   std::vector<WarmPtr> ended;
   std::shared_ptr<Provisioning> to_fill;
   {

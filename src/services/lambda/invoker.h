@@ -70,8 +70,9 @@ class Invoker {
   // Fails with InvalidParameterValueException unless Lambda can assume `role` in ctx's account.
   Task<void> check_role(Ctx& ctx, std::string role);
 
-  // Keeps `wanted` instances of the call's version initialised, from now on; zero: no more. Returns at once.
-  void provision(Call call, int32_t wanted);
+  // Keeps so many instances of each call's version initialised, from now on, and none of the function's other
+  // versions. Returns at once.
+  void provision(const FunctionId& id, std::vector<std::pair<Call, int32_t>> wanted);
   Provision provision_of(const FunctionId& id, const VersionRecord& version) const;
 
   // Drops the idle instances of a function whose code, configuration or existence changed.
@@ -90,6 +91,7 @@ class Invoker {
                            std::shared_ptr<StreamEnd> end);
   void give_back(WarmPtr warm, bool reusable);
   Task<void> fill(std::shared_ptr<Provisioning> of);
+  void provision_one(const std::string& key, Call call, int32_t wanted);
   void lose_provisioned(const std::string& key);
   Task<kernel::Principal> assume_role(const Call& call, std::vector<std::pair<std::string, std::string>>& environment);
   Meter& meter_of(const FunctionId& id, const std::string& arn);

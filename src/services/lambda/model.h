@@ -45,6 +45,8 @@ Error function_not_found(const Ctx& ctx, const FunctionId& id);
 Error wrong_revision();
 Error bad_marker();
 
+// Throws InvalidRequestContentException unless a payload is JSON.
+void check_json(const std::string& payload);
 // Throws InvalidParameterValueException for what AWS refuses beyond the model's constraints.
 void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);

@@ -55,7 +55,6 @@ void apply(VersionRecord& record, const In& in) {
 Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const CreateFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
   if (in.package_type == PackageType::Image || in.code.image_uri) not_served("PackageType Image");
-  if (in.code_signing_config_arn) not_served("CodeSigningConfigArn");
   if (in.tenancy_config) not_served("TenancyConfig");
   check_served(in);
   VersionRecord record;
@@ -92,6 +91,14 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     }
     FunctionRecord function;
     function.name = id.name;
+    if (in.code_signing_config_arn) {
+      const std::string config = in.code_signing_config_arn->substr(in.code_signing_config_arn->rfind(':') + 1);
+      if (!co_await store.find_code_signing(config)) {
+        co_return err::CodeSigningConfigNotFoundException(
+            cat("The code signing configuration ", *in.code_signing_config_arn, " can not be found."));
+      }
+      store.put_code_signing_of(id.name, config);
+    }
     if (in.tags) function.tags = *in.tags;
     VersionRecord latest = record;
     store.put_version(id.name, latest);
@@ -237,33 +244,36 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
 
 Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const DeleteFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
-  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteFunction::Output> {
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
-    if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
+    if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
     if (!id.qualifier.empty()) {
       const auto version = parse_version(id.qualifier);
       if (!version || *version == 0) {
-        co_return err::InvalidParameterValueException(
+        co_await fail(err::InvalidParameterValueException(
             "Deletion of aliases is not currently supported. $LATEST version cannot be deleted without deleting the "
-            "function.");
+            "function."));
       }
       const auto record = co_await store.find_version(id.name, *version);
       for (const AliasRecord& alias : co_await store.list_aliases(id.name, "", SIZE_MAX)) {
         if (alias.version == *version || alias.weights.contains(id.qualifier)) {
-          co_return err::ResourceConflictException(
-              cat("Version ", id.qualifier, " can't be deleted: the alias ", alias.name, " points at it."));
+          co_await fail(err::ResourceConflictException(
+              cat("Version ", id.qualifier, " can't be deleted: the alias ", alias.name, " points at it.")));
         }
       }
       if (record) co_await drop(tx, *record);
       store.erase_version(id.name, *version);
+      store.erase_provisioned(id.name, id.qualifier);
     } else {
       for (const VersionRecord& version : co_await store.list_versions(id.name, 0, SIZE_MAX))
         co_await drop(tx, version);
+      for (const UrlRecord& url : co_await store.list_urls(id.name)) store.erase_url(url);
       store.erase_function(id.name);
     }
     tx.on_commit([this, id] { invoker_.retire(id); });
-    co_return op::DeleteFunction::Output{};
   });
+  co_await apply_provisioned(id);
+  co_return op::DeleteFunction::Output{};
 }
 
 }  // namespace virga::lambda

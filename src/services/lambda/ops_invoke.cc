@@ -8,8 +8,6 @@
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
-namespace {
-
 void check_json(const std::string& payload) {
   try {
     JsonReader reader(payload);
@@ -20,8 +18,6 @@ void check_json(const std::string& payload) {
         cat("Could not parse request body into json: ", error.what(), " at byte ", error.offset));
   }
 }
-
-}  // namespace
 
 // The version that a qualifier means: by number, or by alias with its weights.
 Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {

@@ -146,18 +146,22 @@ Task<AliasConfiguration> LambdaService::update_alias(Ctx& ctx, const UpdateAlias
     store.put_alias(id.name, *alias);
     co_return *alias;
   });
+  co_await apply_provisioned(id);
   co_return describe(ctx, id, answer);
 }
 
 Task<op::DeleteAlias::Output> LambdaService::delete_alias(Ctx& ctx, const DeleteAliasRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteAlias::Output> {
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
-    if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
+    if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
+    if (const auto url = co_await store.find_url(id.name, in.name)) store.erase_url(*url);
+    store.erase_provisioned(id.name, in.name);
     store.erase_alias(id.name, in.name);  // deleting one that is not there is a success, as on AWS
     store.erase_policy(id.name, in.name);
-    co_return op::DeleteAlias::Output{};
   });
+  co_await apply_provisioned(id);
+  co_return op::DeleteAlias::Output{};
 }
 
 Task<ListAliasesResponse> LambdaService::list_aliases(Ctx& ctx, const ListAliasesRequest& in) {

@@ -9,6 +9,7 @@
 #include "kv/key.h"
 #include "kv/record.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/resources.h"
 
 namespace virga::lambda {
 namespace {
@@ -16,20 +17,6 @@ namespace {
 // A base64 archive and the JSON around it.
 constexpr uint64_t kCodeBody = kMaxZipBytes / 3 * 4 + (1 << 20);
 
-template <class In>
-std::string by_function(const Ctx& ctx, const In& in) {
-  return function_arn(ctx, function_id(ctx, in.function_name));
-}
-// The ARN with the qualifier: what a version's or an alias's own policy is about.
-std::string by_qualified(const Ctx& ctx, const InvocationRequest& in) {
-  const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
-  return id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
-}
-// However the caller spells the function: what is asked about is what is touched.
-template <class In>
-std::string by_resource(const Ctx& ctx, const In& in) {
-  return esm::is_mapping_arn(in.resource) ? in.resource : function_arn(ctx, function_id(ctx, in.resource));
-}
 template <class In>
 std::string by_layer(const Ctx& ctx, const In& in) {
   return layer_arn(ctx, layer_id(ctx, in.layer_name));
@@ -142,11 +129,19 @@ void LambdaService::operations(kernel::OpTable& t) {
   t.add<op::DeleteEventSourceMapping>(this, &S::delete_event_source_mapping).resource(mapping);
   t.add<op::ListEventSourceMappings>(this, &S::list_event_source_mappings);
 
-  t.add<op::Invoke>(this, &S::invoke).action("lambda:InvokeFunction").resource(by_qualified).guarded().data_plane();
+  t.add<op::Invoke>(this, &S::invoke)
+      .action("lambda:InvokeFunction")
+      .resource(by_qualified<InvocationRequest>)
+      .guarded()
+      .data_plane();
+  url_operations(t);
+  provisioned_operations(t);
+  management_operations(t);
 }
 
 std::vector<kernel::Endpoint> LambdaService::endpoints() {
-  return {{"lambda-code", [this](Ctx& ctx, kernel::EndpointRequest& request) { return download(ctx, request); }}};
+  return {{"lambda-code", [this](Ctx& ctx, kernel::EndpointRequest& request) { return download(ctx, request); }},
+          {"lambda-url", [this](Ctx& ctx, kernel::EndpointRequest& request) { return serve_url(ctx, request); }}};
 }
 
 // Tells the sandbox which runtimes there are functions of, and drops unpacked code that nothing uses any more.
@@ -162,7 +157,9 @@ Task<void> LambdaService::start() {
     for (const LayerUse& layer : record.layers) used.insert(layer.sha256);
   }
   for (const auto& [runtime, memory] : runtimes) sandboxes_.expect(runtime, memory);
-  co_await code_.keep_only(std::move(used));
+  co_await code_.keep_only(std::move(used), std::chrono::seconds(0));
+  co_await restore_provisioned();
+  schedule_sweep();
   co_await mappings_.start();
 }
 

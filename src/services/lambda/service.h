@@ -134,8 +134,62 @@ class LambdaService final : public kernel::Service, private esm::Functions {
                                                                std::vector<std::string> removed);
   Task<esm::Ran> run_for_mapping(esm::Mapping mapping, std::string event, std::string trace) override;
   Task<std::string> role_for_mapping(esm::Mapping mapping) override;
+  // ops_stream.cc
+  Task<InvokeWithResponseStreamResponse> invoke_with_response_stream(Ctx& ctx,
+                                                                     const InvokeWithResponseStreamRequest& in);
+
+  // ops_url.cc
+  void url_operations(kernel::OpTable& table);
+  Task<CreateFunctionUrlConfigResponse> create_function_url_config(Ctx& ctx, const CreateFunctionUrlConfigRequest& in);
+  Task<GetFunctionUrlConfigResponse> get_function_url_config(Ctx& ctx, const GetFunctionUrlConfigRequest& in);
+  Task<UpdateFunctionUrlConfigResponse> update_function_url_config(Ctx& ctx, const UpdateFunctionUrlConfigRequest& in);
+  Task<op::DeleteFunctionUrlConfig::Output> delete_function_url_config(Ctx& ctx,
+                                                                       const DeleteFunctionUrlConfigRequest& in);
+  Task<ListFunctionUrlConfigsResponse> list_function_url_configs(Ctx& ctx, const ListFunctionUrlConfigsRequest& in);
+
+  // url_serve.cc
+  Task<wire::HttpResponse> serve_url(Ctx& ctx, kernel::EndpointRequest& endpoint);
+  Task<wire::HttpResponse> call_url(Ctx& ctx, UrlRecord url, kernel::EndpointRequest& endpoint);
+  Task<bool> may_use_url(Ctx& ctx, const UrlRecord& url);
+  Task<std::optional<kernel::Principal>> signer_of(wire::HttpRequest& request, std::string body_sha256);
+
+  // ops_provisioned.cc
+  void provisioned_operations(kernel::OpTable& table);
+  Task<PutProvisionedConcurrencyConfigResponse> put_provisioned_concurrency_config(
+      Ctx& ctx, const PutProvisionedConcurrencyConfigRequest& in);
+  Task<GetProvisionedConcurrencyConfigResponse> get_provisioned_concurrency_config(
+      Ctx& ctx, const GetProvisionedConcurrencyConfigRequest& in);
+  Task<op::DeleteProvisionedConcurrencyConfig::Output> delete_provisioned_concurrency_config(
+      Ctx& ctx, const DeleteProvisionedConcurrencyConfigRequest& in);
+  Task<ListProvisionedConcurrencyConfigsResponse> list_provisioned_concurrency_configs(
+      Ctx& ctx, const ListProvisionedConcurrencyConfigsRequest& in);
+  Task<void> apply_provisioned(FunctionId id);
+  Task<void> restore_provisioned();
+
+  // ops_management.cc
+  void management_operations(kernel::OpTable& table);
+  Task<CreateCodeSigningConfigResponse> create_code_signing_config(Ctx& ctx, const CreateCodeSigningConfigRequest& in);
+  Task<GetCodeSigningConfigResponse> get_code_signing_config(Ctx& ctx, const GetCodeSigningConfigRequest& in);
+  Task<UpdateCodeSigningConfigResponse> update_code_signing_config(Ctx& ctx, const UpdateCodeSigningConfigRequest& in);
+  Task<op::DeleteCodeSigningConfig::Output> delete_code_signing_config(Ctx& ctx,
+                                                                       const DeleteCodeSigningConfigRequest& in);
+  Task<ListCodeSigningConfigsResponse> list_code_signing_configs(Ctx& ctx, const ListCodeSigningConfigsRequest& in);
+  Task<ListFunctionsByCodeSigningConfigResponse> list_functions_by_code_signing_config(
+      Ctx& ctx, const ListFunctionsByCodeSigningConfigRequest& in);
+  Task<PutFunctionCodeSigningConfigResponse> put_function_code_signing_config(
+      Ctx& ctx, const PutFunctionCodeSigningConfigRequest& in);
+  Task<GetFunctionCodeSigningConfigResponse> get_function_code_signing_config(
+      Ctx& ctx, const GetFunctionCodeSigningConfigRequest& in);
+  Task<op::DeleteFunctionCodeSigningConfig::Output> delete_function_code_signing_config(
+      Ctx& ctx, const DeleteFunctionCodeSigningConfigRequest& in);
+  Task<GetRuntimeManagementConfigResponse> get_runtime_management_config(Ctx& ctx,
+                                                                         const GetRuntimeManagementConfigRequest& in);
+  Task<PutRuntimeManagementConfigResponse> put_runtime_management_config(Ctx& ctx,
+                                                                         const PutRuntimeManagementConfigRequest& in);
 
   // code.cc
+  Task<void> sweep_code();
+  void schedule_sweep();
   struct Code {
     blob::Ref ref;
     std::string sha256;  // hex
@@ -159,6 +213,7 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   CodeCache code_;
   Invoker invoker_;
   esm::Engine mappings_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace virga::lambda

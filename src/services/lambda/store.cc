@@ -32,6 +32,16 @@ struct ReservedRecord {
   }
 };
 
+struct SignedRecord {
+  std::string function, config;
+  template <class A>
+  void fields(A& a) {
+    a(1, function), a(2, config);
+  }
+};
+
+std::string url_id_key(std::string_view id) { return kv::KeyWriter("lambda").raw("i").text(id).take(); }
+
 // What follows the key `after` in the folder `prefix`; all of it when `after` is empty.
 kv::Range following(const std::string& prefix, const std::string& after) {
   kv::Range range = kv::prefix_range(prefix);
@@ -114,6 +124,35 @@ Task<std::optional<ProvisionedRecord>> Store::find_provisioned(std::string funct
 Task<std::vector<ProvisionedRecord>> Store::list_provisioned(std::string function) const {
   return list<ProvisionedRecord>(reader_, kv::prefix_range(function.empty() ? all("c") : key("c", function)), SIZE_MAX);
 }
+Task<std::optional<UrlRecord>> Store::find_url(std::string function, std::string qualifier) const {
+  return find<UrlRecord>(reader_, text_key("u", function, qualifier));
+}
+Task<std::vector<UrlRecord>> Store::list_urls(std::string function) const {
+  return list<UrlRecord>(reader_, kv::prefix_range(key("u", function)), SIZE_MAX);
+}
+Task<std::optional<UrlRecord>> Store::find_url_by_id(kv::Reader& reader, std::string id) {
+  return find<UrlRecord>(reader, url_id_key(id));
+}
+Task<std::optional<CodeSigningRecord>> Store::find_code_signing(std::string id) const {
+  return find<CodeSigningRecord>(reader_, key("g", id));
+}
+Task<std::vector<CodeSigningRecord>> Store::list_code_signing(std::string after, size_t limit) const {
+  return list<CodeSigningRecord>(reader_, following(all("g"), after.empty() ? "" : key("g", after)), limit);
+}
+Task<std::map<std::string, std::string>> Store::list_signed_functions() const {
+  std::map<std::string, std::string> out;
+  for (const SignedRecord& record : co_await list<SignedRecord>(reader_, kv::prefix_range(all("s")), SIZE_MAX))
+    out.emplace(record.function, record.config);
+  co_return out;
+}
+Task<std::optional<std::string>> Store::code_signing_of(std::string function) const {
+  auto record = co_await find<SignedRecord>(reader_, key("s", function));
+  co_return record ? std::optional(std::move(record->config)) : std::nullopt;
+}
+Task<RuntimeManagementRecord> Store::runtime_management(std::string function, uint64_t version) const {
+  auto record = co_await find<RuntimeManagementRecord>(reader_, version_key("m", function, version));
+  co_return record ? std::move(*record) : RuntimeManagementRecord{};
+}
 Task<int32_t> Store::set_aside(std::string but_function) const {
   const auto reserved = co_await list_reserved();
   int32_t sum = 0;
@@ -144,6 +183,28 @@ void WriteStore::put_provisioned(const ProvisionedRecord& record) {
 void WriteStore::erase_provisioned(const std::string& function, const std::string& qualifier) {
   set_aside_changed();
   tx_.erase(text_key("c", function, qualifier));
+}
+
+void WriteStore::put_url(const UrlRecord& record) {
+  tx_.put(text_key("u", record.function, record.qualifier), kv::encode(record));
+  tx_.put(url_id_key(record.id), kv::encode(record));
+}
+void WriteStore::erase_url(const UrlRecord& record) {
+  tx_.erase(text_key("u", record.function, record.qualifier));
+  tx_.erase(url_id_key(record.id));
+}
+void WriteStore::put_code_signing(const CodeSigningRecord& record) { tx_.put(key("g", record.id), kv::encode(record)); }
+void WriteStore::erase_code_signing(const std::string& id) { tx_.erase(key("g", id)); }
+void WriteStore::put_code_signing_of(const std::string& function, const std::string& id) {
+  if (id.empty()) {
+    tx_.erase(key("s", function));
+  } else {
+    tx_.put(key("s", function), kv::encode(SignedRecord{function, id}));
+  }
+}
+void WriteStore::put_runtime_management(const std::string& function, uint64_t version,
+                                        const RuntimeManagementRecord& record) {
+  tx_.put(version_key("m", function, version), kv::encode(record));
 }
 
 void WriteStore::changed(const std::string& function) {
@@ -181,7 +242,8 @@ void WriteStore::erase_function(const std::string& name) {
   changed(name);
   tx_.erase(key("f", name));
   put_reserved(name, std::nullopt);
-  for (const std::string_view kind : {"v", "a", "p", "c", "e"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
+  put_code_signing_of(name, {});
+  for (const std::string_view kind : {"v", "a", "p", "c", "e", "m"}) tx_.erase_range(kv::prefix_range(key(kind, name)));
 }
 void WriteStore::erase_version(const std::string& function, uint64_t version) {
   changed(function);

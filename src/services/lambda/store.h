@@ -123,12 +123,58 @@ struct LayerVersionRecord {
 
 // Instances of a version that are kept initialised: what was asked for, by version or by alias.
 struct ProvisionedRecord {
-  std::string function, qualifier;
+  std::string account, region, function, qualifier;
   int32_t wanted = 0;
   Time modified;
   template <class A>
   void fields(A& a) {
-    a(1, function), a(2, qualifier), a(3, wanted), a(4, modified);
+    a(1, account), a(2, region), a(3, function), a(4, qualifier), a(5, wanted), a(6, modified);
+  }
+};
+
+struct CorsRecord {
+  bool credentials = false;
+  std::vector<std::string> headers, methods, origins, expose;
+  std::optional<int32_t> max_age;
+  template <class A>
+  void fields(A& a) {
+    a(1, credentials), a(2, headers), a(3, methods), a(4, origins), a(5, expose), a(6, max_age);
+  }
+};
+
+// A function's own address, of $LATEST (empty qualifier) or of an alias.
+struct UrlRecord {
+  std::string id, account, region, function, qualifier;
+  bool signed_only = false;  // AuthType AWS_IAM
+  bool streams = false;      // InvokeMode RESPONSE_STREAM
+  std::optional<CorsRecord> cors;
+  Time created, modified;
+  template <class A>
+  void fields(A& a) {
+    a(1, id), a(2, account), a(3, region), a(4, function), a(5, qualifier), a(6, signed_only), a(7, streams),
+        a(8, cors);
+    a(9, created), a(10, modified);
+  }
+};
+
+struct CodeSigningRecord {
+  std::string id, description;
+  std::vector<std::string> publishers;  // ARNs of signing profile versions
+  bool enforce = false;
+  Time modified;
+  std::map<std::string, std::string> tags;
+  template <class A>
+  void fields(A& a) {
+    a(1, id), a(2, description), a(3, publishers), a(4, enforce), a(5, modified), a(6, tags);
+  }
+};
+
+// When a version of a function takes on a newer runtime.
+struct RuntimeManagementRecord {
+  std::string update_on = "Auto", version_arn;
+  template <class A>
+  void fields(A& a) {
+    a(1, update_on), a(2, version_arn);
   }
 };
 
@@ -147,6 +193,15 @@ class Store {
   Task<std::map<std::string, int32_t>> list_reserved() const;
   Task<std::optional<ProvisionedRecord>> find_provisioned(std::string function, std::string qualifier) const;
   Task<std::vector<ProvisionedRecord>> list_provisioned(std::string function) const;  // of all when empty
+  Task<std::optional<UrlRecord>> find_url(std::string function, std::string qualifier) const;
+  Task<std::vector<UrlRecord>> list_urls(std::string function) const;
+  static Task<std::optional<UrlRecord>> find_url_by_id(kv::Reader& reader, std::string id);
+  Task<std::optional<CodeSigningRecord>> find_code_signing(std::string id) const;
+  Task<std::vector<CodeSigningRecord>> list_code_signing(std::string after, size_t limit) const;
+  // The code signing configurations that functions have, by function.
+  Task<std::map<std::string, std::string>> list_signed_functions() const;
+  Task<std::optional<std::string>> code_signing_of(std::string function) const;
+  Task<RuntimeManagementRecord> runtime_management(std::string function, uint64_t version) const;
   // What reservations and provisioned instances take of the account's concurrency.
   Task<int32_t> set_aside(std::string but_function = {}) const;
   Task<std::optional<EventInvokeRecord>> find_event_invoke(std::string function, std::string qualifier) const;
@@ -183,6 +238,12 @@ class WriteStore : public Store {
   void put_provisioned(const ProvisionedRecord& record);
   void erase_provisioned(const std::string& function, const std::string& qualifier);
   void put_event_invoke(const std::string& function, const EventInvokeRecord& record);
+  void put_url(const UrlRecord& record);
+  void erase_url(const UrlRecord& record);
+  void put_code_signing(const CodeSigningRecord& record);
+  void erase_code_signing(const std::string& id);
+  void put_code_signing_of(const std::string& function, const std::string& id);  // empty: none
+  void put_runtime_management(const std::string& function, uint64_t version, const RuntimeManagementRecord& record);
   void put_layer(const LayerRecord& record);
   void put_layer_version(const std::string& layer, const LayerVersionRecord& record);
   void put_layer_policy(const std::string& layer, uint64_t version, const PolicyRecord& record);

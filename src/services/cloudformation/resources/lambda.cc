@@ -147,14 +147,39 @@ Task<void> remove_function(Call& call) {
                            Json::object({{"FunctionName", call.physical_id}}));
 }
 
+// Provisions what the property of a version or an alias asks for, and waits until the instances are ready.
+Task<void> set_provisioned(Call& call, std::string qualifier) {
+  const Json target = Json::object(
+      {{"FunctionName", function_name(call.text("FunctionName")).name}, {"Qualifier", std::move(qualifier)}});
+  const Json* config = call.find("ProvisionedConcurrencyConfig");
+  if (!config) {
+    if (call.former.find("ProvisionedConcurrencyConfig"))
+      co_await call.api_unless("ProvisionedConcurrencyConfigNotFoundException", "lambda",
+                               "DeleteProvisionedConcurrencyConfig", target);
+    co_return;
+  }
+  Json input = target;
+  input["ProvisionedConcurrentExecutions"] = need(*config, "ProvisionedConcurrentExecutions");
+  co_await call.api("lambda", "PutProvisionedConcurrencyConfig", std::move(input));
+  for (int i = 0; i < kPolls; ++i) {
+    const Json now = co_await call.api("lambda", "GetProvisionedConcurrencyConfig", target);
+    const std::string status = now.string_or("Status");
+    if (status == "READY") co_return;
+    if (status == "FAILED")
+      co_await fail(validation_error(cat("Provisioned concurrency failed: ", now.string_or("StatusReason"))));
+    co_await sleep_for(kPollEvery);
+  }
+  co_await fail(validation_error("Provisioned concurrency was not ready in time"));
+}
+
 Task<Made> create_version(Call& call) {
-  if (call.find("ProvisionedConcurrencyConfig"))
-    co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Version");
   Json input = only(call.properties, "CodeSha256 Description");
   input["FunctionName"] = function_name(call.text("FunctionName")).name;
   // Publishing an unchanged function answers the version there is, so a repeated step makes no second one.
   const Json version = co_await call.api("lambda", "PublishVersion", std::move(input));
   const std::string arn = version.string_or("FunctionArn");
+  call.created = arn;
+  co_await set_provisioned(call, version.string_or("Version"));
   co_return Made{arn, Json::object({{"Version", version.string_or("Version")}, {"FunctionArn", arn}})};
 }
 
@@ -181,20 +206,20 @@ Made alias_made(const Json& alias) {
 }
 
 Task<Made> create_alias(Call& call) {
-  if (call.find("ProvisionedConcurrencyConfig"))
-    co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Alias");
   const auto out = co_await call.create("ResourceConflictException", "lambda", "CreateAlias", alias_input(call));
-  if (out) co_return alias_made(*out);
-  co_return alias_made(co_await call.api("lambda", "UpdateAlias", alias_input(call)));
+  const Made made = alias_made(out ? *out : co_await call.api("lambda", "UpdateAlias", alias_input(call)));
+  call.created = made.physical_id;
+  co_await set_provisioned(call, call.text("Name"));
+  co_return made;
 }
 
 Task<Made> update_alias(Call& call) {
-  if (call.find("ProvisionedConcurrencyConfig"))
-    co_return not_served("The property ProvisionedConcurrencyConfig of AWS::Lambda::Alias");
   Json input = alias_input(call);
   if (!call.find("RoutingConfig") && call.former.find("RoutingConfig"))
     input["RoutingConfig"] = Json::object({{"AdditionalVersionWeights", Json::object()}});
-  co_return alias_made(co_await call.api("lambda", "UpdateAlias", std::move(input)));
+  const Made made = alias_made(co_await call.api("lambda", "UpdateAlias", std::move(input)));
+  co_await set_provisioned(call, call.text("Name"));
+  co_return made;
 }
 
 Task<void> remove_alias(Call& call) {

@@ -109,8 +109,7 @@ void Transform::describe_code(const Source& source, Json& properties) const {
 }
 
 void Transform::function(const Source& source) {
-  for (const char* unserved :
-       {"DeploymentPreference", "ProvisionedConcurrencyConfig", "CapacityProviderConfig", "FunctionScalingConfig"}) {
+  for (const char* unserved : {"DeploymentPreference", "CapacityProviderConfig", "FunctionScalingConfig"}) {
     if (const Json* value = source.find(unserved); value && !is_no_value(*value)) refuse_unserved(source.id, unserved);
   }
   Json p = function_properties(source);
@@ -196,7 +195,12 @@ void Transform::function_role(const Source& source, Json event_managed, Json eve
 FunctionTarget Transform::publish(const Source& source, const Json& function) {
   FunctionTarget target{source.id, ""};
   const Json* alias = source.find("AutoPublishAlias");
-  if (!alias || is_no_value(*alias)) return target;
+  const Json* provisioned = source.find("ProvisionedConcurrencyConfig");
+  if (!alias || is_no_value(*alias)) {
+    if (provisioned && !is_no_value(*provisioned))
+      refuse(source.id, "To set ProvisionedConcurrencyConfig AutoPublishALias must be defined on the function");
+    return target;
+  }
   const Json name = with_parameters(*alias);
   if (!name.is_string()) refuse(source.id, "'AutoPublishAlias' must be a string or a Ref to a template parameter");
   const auto fits = [](unsigned char c) { return std::isalnum(c) || c == '-' || c == '_'; };
@@ -235,6 +239,7 @@ FunctionTarget Transform::publish(const Source& source, const Json& function) {
   target.alias = cat(source.id, "Alias", replace_all(replace_all(name.as_string(), "-", "D"), "_", "U"));
   Json a = Json::object(
       {{"Name", name}, {"FunctionName", refer_to(source.id)}, {"FunctionVersion", get_att(version, "Version")}});
+  if (provisioned && !is_no_value(*provisioned)) a["ProvisionedConcurrencyConfig"] = *provisioned;
   add(source, target.alias, "AWS::Lambda::Alias", std::move(a));
   renamed_[source.id + ".Version"] = version;
   renamed_[source.id + ".Alias"] = target.alias;

@@ -1,0 +1,186 @@
+// One HTTP request to a function URL, from who sent it to the function's answer.
+#include <aws/lambda/errors.h>
+
+#include "base/crypto.h"
+#include "base/encoding.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "kernel/cloud.h"
+#include "services/lambda/limits.h"
+#include "services/lambda/service.h"
+#include "services/lambda/url_event.h"
+#include "wire/sigv4.h"
+
+namespace virga::lambda {
+namespace {
+
+namespace sigv4 = wire::sigv4;
+constexpr auto kFlavour = sigv4::Flavour::kRest;
+constexpr size_t kMostPrelude = 64 * 1024;
+
+wire::HttpResponse message(uint16_t status, std::string_view text, std::string_view type = {}) {
+  wire::HttpResponse response;
+  response.status = status;
+  response.headers.set("content-type", "application/json");
+  if (!type.empty()) response.headers.set("x-amzn-errortype", type);
+  response.body = Json::object({{"Message", text}}).dump();
+  return response;
+}
+wire::HttpResponse forbidden() { return message(403, "Forbidden", "AccessDeniedException"); }
+wire::HttpResponse bad_gateway() {
+  wire::HttpResponse response = message(502, "");
+  response.body = "Internal Server Error";
+  return response;
+}
+
+// Bytes that were read ahead, then the rest.
+class Resumed final : public ByteSource {
+ public:
+  Resumed(std::string first, Body rest) : first_(std::move(first)), rest_(std::move(rest)) {}
+  Task<std::optional<std::string>> next() override {
+    if (!first_.empty()) co_return std::exchange(first_, {});
+    co_return co_await rest_->next();
+  }
+
+ private:
+  std::string first_;
+  Body rest_;
+};
+
+// The answer of a function that streams, its prelude read. Nothing: it is not one the format allows.
+Task<std::optional<wire::HttpResponse>> begin_streamed(Answer answer) {
+  if (!answer.content_type.starts_with(kIntegrationType)) {
+    wire::HttpResponse response;
+    response.headers.set("content-type", answer.content_type);
+    response.stream = std::move(answer.stream);
+    co_return response;
+  }
+  std::string head;
+  size_t end;
+  while ((end = head.find(kPreludeEnd)) == std::string::npos) {
+    if (head.size() > kMostPrelude) co_return std::nullopt;
+    Result<std::optional<std::string>> chunk = co_await as_result(answer.stream->next());
+    if (!chunk || !*chunk) co_return std::nullopt;
+    head += **chunk;
+  }
+  auto response = url_prelude(std::string_view(head).substr(0, end));
+  if (response)
+    response->stream = std::make_shared<Resumed>(head.substr(end + kPreludeEnd.size()), std::move(answer.stream));
+  co_return response;
+}
+
+}  // namespace
+
+// Who signed the request, with the service name lambda. Fails with what the signature is refused for.
+Task<std::optional<kernel::Principal>> LambdaService::signer_of(wire::HttpRequest& request, std::string body_sha256) {
+  const auto signature = sigv4::find_signature(request, kFlavour);
+  if (!signature) co_return std::nullopt;
+  if (signature->service != "lambda" || sigv4::is_chunked(signature->payload))
+    co_await fail(sigv4::wrong_service(kFlavour, *signature, "lambda", signature->presigned));
+  auto credential = co_await deps_.cloud.authorizer().find_credential(signature->access_key, signature->session_token);
+  if (!credential) co_await fail(sigv4::unknown_key(kFlavour, signature->access_key));
+  if (credential->expires.micros && credential->expires < deps_.clock.now())
+    co_await fail(sigv4::expired_token(kFlavour, signature->session_token));
+  sigv4::verify(*signature, request, body_sha256, sigv4::derive_key(credential->secret, *signature),
+                SystemClock().now(), kFlavour);
+  co_return std::move(credential->principal);
+}
+
+// A caller of a URL needs two permissions: to use the URL, and to invoke the function through it.
+// docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+Task<bool> LambdaService::may_use_url(Ctx& ctx, const UrlRecord& url) {
+  const FunctionId id{url.account, url.region, url.function, url.qualifier};
+  const std::string arn = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
+  const auto policy = co_await catalog_.policy(id.home(), id.name, id.qualifier);
+  const std::vector<std::pair<std::string, std::vector<std::string>>> conditions = {
+      {"lambda:FunctionUrlAuthType", {url.signed_only ? "AWS_IAM" : "NONE"}},
+      {"lambda:InvokedViaFunctionUrl", {"true"}}};
+  for (const char* action : {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}) {
+    if (!co_await deps_.cloud.authorizer().allowed(ctx, {action, arn, conditions}, policy)) co_return false;
+  }
+  co_return true;
+}
+
+Task<wire::HttpResponse> LambdaService::serve_url(Ctx& ctx, kernel::EndpointRequest& endpoint) {
+  wire::HttpRequest& request = endpoint.http;
+  std::optional<UrlRecord> url;
+  {
+    const auto snapshot = deps_.db.snapshot();
+    url = co_await Store::find_url_by_id(*snapshot, endpoint.id);
+  }
+  if (!url) co_return message(404, "Not Found", "ResourceNotFoundException");
+  ctx.account = url->account;
+  ctx.region = url->region;
+  const bool preflight =
+      url->cors && request.method == "OPTIONS" && request.headers.has("access-control-request-method");
+  wire::HttpResponse response;
+  if (preflight) {
+    apply_cors(*url, request, true, response);
+    co_return response;
+  }
+  Result<wire::HttpResponse> answer = co_await as_result(call_url(ctx, *url, endpoint));
+  if (answer) {
+    response = std::move(*answer);
+  } else if (const Error* error = error_of(answer)) {
+    response = message(error->shape->status, error->message, error->shape->code);
+  } else {
+    co_await fail_with(std::move(answer.error()));
+  }
+  response.headers.set("x-amzn-requestid", ctx.request_id);
+  if (url->cors) apply_cors(*url, request, false, response);
+  co_return std::move(response);
+}
+
+Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel::EndpointRequest& endpoint) {
+  wire::HttpRequest& request = endpoint.http;
+  // The event around a body may not be larger than a payload; base64 makes it larger by a third.
+  UrlCall made;
+  made.body = co_await read_all(*request.body, kMaxSyncPayload, err::RequestTooLargeException("Request Too Large"));
+  if (url.signed_only) {
+    auto signer = co_await signer_of(request, hex_encode(sha256(made.body)));
+    if (!signer) co_return forbidden();
+    ctx.principal = std::move(*signer);
+    made.caller = &ctx.principal;
+  }
+  if (!co_await may_use_url(ctx, url)) co_return forbidden();
+
+  const FunctionId id{url.account, url.region, url.function, url.qualifier};
+  Result<Call> call = co_await as_result(route(ctx, id));
+  if (!call) co_return message(404, "Not Found", "ResourceNotFoundException");
+  made.request = &request;
+  made.url_id = url.id;
+  made.path = endpoint.path;
+  made.request_id = ctx.request_id;
+  made.source_ip = ctx.source_ip;
+  made.time = ctx.now();
+  call->payload = url_event(made);
+  if (call->payload.size() > kMaxSyncPayload) co_return message(413, "Request Too Large", "RequestTooLargeException");
+  call->request_id = ctx.request_id;
+  co_await follow_trace(ctx, *call, ctx.trace);
+  call->stream = true;
+  Answer answer = co_await invoker_.invoke(ctx, std::move(*call));
+  if (!answer.function_error.empty()) co_return bad_gateway();
+  if (!answer.stream) {
+    if (url.streams) {
+      wire::HttpResponse response;
+      response.headers.set("content-type", "application/octet-stream");
+      response.body = std::move(answer.payload);
+      co_return response;
+    }
+    auto response = url_response(answer.payload);
+    co_return response ? std::move(*response) : bad_gateway();
+  }
+  auto response = co_await begin_streamed(std::move(answer));
+  if (!response) co_return bad_gateway();
+  if (!url.streams) {
+    Result<std::string> all = co_await as_result(
+        read_all(*response->stream, kMaxSyncPayload, err::RequestTooLargeException("the answer is too large")));
+    if (!all) co_return bad_gateway();
+    response->stream = nullptr;
+    response->body = std::move(*all);
+  }
+  co_return std::move(*response);
+}
+
+}  // namespace virga::lambda
