@@ -147,7 +147,10 @@ RUNTIMES = {"python3.12": ("app.py", PYTHON), "nodejs20.x": ("app.js", NODE)}
 
 
 def package(runtime):
-    name, source = RUNTIMES[runtime]
+    return zipped(*RUNTIMES[runtime])
+
+
+def zipped(name, source):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(name, source)

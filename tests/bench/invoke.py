@@ -16,7 +16,39 @@ IDLE = 20  # seconds that an instance nobody calls may stay; short, so that its 
 
 def measure(settings, table):
     throughput(settings, table)
+    streaming(settings, table)
     many_functions(settings, table)
+
+
+STREAM = """
+exports.handler = awslambda.streamifyResponse(async (event, stream) => {
+  stream.write('<' + process.hrtime.bigint() + '>');
+  await new Promise((r) => setTimeout(r, 5));
+  stream.end();
+});
+"""
+
+
+def streaming(settings, table):
+    """The function sends the time of its first write by the clock that both sides share; here is when it came."""
+    count = 50 if settings.quick else 500
+    with cloud.Virga(settings) as virga:
+        connection = virga.connect()
+        cloud.make_role(virga, connection)
+        cloud.create_function(virga, connection, "stream", "nodejs20.x", cloud.zipped("app.js", STREAM), memory=1769)
+        request = virga.request("POST", "/2021-11-15/functions/stream/response-streaming-invocations", "lambda", "{}")
+        took = []
+        for _ in range(count):
+            connection.socket.sendall(request)
+            received = b""
+            while not (found := re.search(rb"<(\d+)>", received)):
+                received += connection.socket.recv(65536)
+            took.append((time.monotonic_ns() - int(found.group(1))) / 1e6)
+            while not received.endswith(b"0\r\n\r\n"):
+                received += connection.socket.recv(65536)
+    took = sorted(took[count // 10:])
+    table.most("first byte of a streamed answer after its write", statistics.median(took), 1, "ms",
+               f"Node, InvokeWithResponseStream; p99 {took[int(len(took) * 0.99)]:.2f} ms")
 
 
 def throughput(settings, table):

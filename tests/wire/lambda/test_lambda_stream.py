@@ -1,16 +1,12 @@
 """Streamed answers: InvokeWithResponseStream and function URLs."""
 
-import http.client
 import json
 import time
 import urllib.parse
 
-import botocore.auth
-import botocore.awsrequest
-import botocore.credentials
 import pytest
-from botocore.eventstream import EventStreamBuffer
 
+from raw import Raw
 from support import error_code
 
 STREAMING = """
@@ -33,39 +29,6 @@ exports.handler = awslambda.streamifyResponse(async (event, stream, context) => 
   stream.end();
 });
 """
-
-
-class Raw:
-    def __init__(self, virga):
-        self.virga = virga
-        self.host = virga.url.split("//")[1]
-
-    def signed(self, method, path, body, service="lambda", host=None, keys=("test", "test"), headers=None):
-        url = f"http://{host or self.host}{path}"
-        request = botocore.awsrequest.AWSRequest(method=method, url=url, data=body, headers=headers or {})
-        credentials = botocore.credentials.Credentials(*keys)
-        botocore.auth.SigV4Auth(credentials, service, "us-east-1").add_auth(request)
-        return dict(request.prepare().headers)
-
-    def send(self, method, path, body=b"", headers=None, host=None):
-        connection = http.client.HTTPConnection(self.host, timeout=30)
-        connection.request(method, path, body, {**(headers or {}), "Host": host or self.host})
-        return connection.getresponse()
-
-    def stream(self, name, event, tail=False):
-        """The events of an InvokeWithResponseStream, with the time each came at."""
-        path = f"/2021-11-15/functions/{name}/response-streaming-invocations"
-        body = json.dumps(event).encode()
-        headers = self.signed("POST", path, body, headers={"X-Amz-Log-Type": "Tail"} if tail else {})
-        answer = self.send("POST", path, body, headers)
-        assert answer.status == 200, answer.read()
-        assert answer.getheader("content-type") == "application/vnd.amazon.eventstream"
-        buffer, events = EventStreamBuffer(), []
-        while chunk := answer.read1(65536):
-            buffer.add_data(chunk)
-            for message in buffer:
-                events.append((time.monotonic(), message.headers[":event-type"], message.payload))
-        return answer, events
 
 
 @pytest.fixture
@@ -124,9 +87,6 @@ def test_a_reader_that_waits_makes_the_function_wait(functions, raw):
     time.sleep(0.5)  # nothing is read: what came so far waits in bounded buffers
     answer.close()  # and then nobody wants it: the function goes on into nothing, and is there for the next
     assert raw.stream(name, {})[1][-1][1] == "InvokeComplete"
-
-
-PERMISSIONS = ({"Action": "lambda:InvokeFunctionUrl", "FunctionUrlAuthType": "NONE"}, {"Action": "lambda:InvokeFunction"})
 
 
 def make_url(functions, raw, name, auth="NONE", permit=True, **options):

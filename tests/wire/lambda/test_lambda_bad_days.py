@@ -1,0 +1,211 @@
+"""Functions that misbehave: each gets AWS's answer, alone, and its neighbour is answered all the while."""
+
+import json
+import os
+import pathlib
+import statistics
+import threading
+import time
+
+import pytest
+
+from support import error_code, eventually
+
+FORK = """
+import os, time
+def handler(event, context):
+    made = 0
+    try:
+        while True:
+            if os.fork() == 0:
+                time.sleep(60)
+            made += 1
+    except OSError:
+        return made
+"""
+ALLOCATE = "def handler(event, context):\n    kept = []\n    while True: kept.append(bytearray(8 << 20))"
+FILL = """
+def handler(event, context):
+    written = 0
+    try:
+        with open('/tmp/full', 'wb', buffering=0) as f:
+            while True: written += f.write(b'x' * (1 << 20))
+    except OSError as e:
+        return [e.errno, written >> 20]
+"""
+FILES = """
+def handler(event, context):
+    kept = []
+    try:
+        for i in range(10000): kept.append(open('/dev/null'))
+    except OSError as e:
+        return [e.errno, len(kept)]
+"""
+IGNORE = "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ndef handler(event, context): time.sleep(60)"
+FLOOD = "def handler(event, context):\n    for i in range(300000): print('x' * 100)\n    return 'done'"
+CLOSE = "import os, time\ndef handler(event, context):\n    os.close(3); time.sleep(60)"
+TWICE = """
+import socket, struct
+def handler(event, context):
+    s = socket.socket(fileno=3)
+    for text in (b'"first"', b'"second"'): s.sendall(struct.pack('<IB', len(text) + 1, 3) + text)
+    s.detach()
+    return 'third'
+"""
+LARGE = "def handler(event, context): return 'x' * (7 << 20)"
+EXIT = "import os\ndef handler(event, context): os._exit(3)"
+SPIN = "def handler(event, context):\n    while True: pass"
+
+
+class Neighbour:
+    """A function that is called without pause while another misbehaves."""
+
+    def __init__(self, functions):
+        self.functions, self.took, self.failed = functions, [], []
+        self.name = functions.make("def handler(event, context): return event", MemorySize=256)
+        functions.call(self.name, 1)
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        client = self.functions.virga.client("lambda")
+        while not self.over.is_set():
+            began = time.monotonic()
+            try:
+                assert client.invoke(FunctionName=self.name, Payload=b"1")["Payload"].read() == b"1"
+            except Exception as error:  # noqa: BLE001 whatever it is, it is the neighbour's failure
+                self.failed.append(error)
+            self.took.append(time.monotonic() - began)
+            time.sleep(0.01)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.thread.join()
+
+
+def timed_out(document):
+    return document["errorType"] == "Sandbox.Timedout" and "Task timed out after 2.00 seconds" in document["errorMessage"]
+
+
+CASES = {
+    "forks": (FORK, lambda got: 10 < got <= 1024),
+    "fills tmp": (FILL, lambda got: got[0] == 28 and 500 <= got[1] <= 512),
+    "opens files": (FILES, lambda got: got[0] == 24 and 900 < got[1] <= 1024),
+    "floods its log": (FLOOD, lambda got: got == "done"),
+    "answers twice": (TWICE, lambda got: got == "first"),
+}
+FAILURES = {
+    "allocates": (ALLOCATE, lambda got: got["errorType"] == "Runtime.OutOfMemory" and "signal: killed" in got["errorMessage"]),
+    "ignores SIGTERM": (IGNORE, timed_out),
+    "spins": (SPIN, timed_out),
+    "closes its channel": (CLOSE, lambda got: got["errorType"] in ("Runtime.ExitError", "Sandbox.Timedout")),
+    "writes 7 MB": (LARGE, lambda got: got["errorType"] == "Function.ResponseSizeTooLarge" and "6291556" in got["errorMessage"]),
+    "exits": (EXIT, lambda got: got["errorType"] == "Runtime.ExitError" and "exit status 3" in got["errorMessage"]),
+}
+
+
+@pytest.mark.parametrize("case", list(CASES) + list(FAILURES))
+def test_misbehaviour_is_ones_own(functions, case):
+    code, right = {**CASES, **FAILURES}[case]
+    memory = 1024 if case == "fills tmp" else 256 if case != "allocates" else 128
+    name = functions.make(code, MemorySize=memory, Timeout=20 if case in CASES else 2)
+    with Neighbour(functions) as neighbour:
+        got = functions.call(name) if case in CASES else functions.fail(name)
+        time.sleep(0.3)
+    assert right(got), got
+    assert not neighbour.failed, neighbour.failed[:3]
+    # A shared processor makes calls slower; it must not make them wait for the other one's end.
+    assert statistics.median(neighbour.took) < 0.25, sorted(neighbour.took)[-5:]
+    again = functions.make("def handler(event, context): return 'fine'")
+    assert functions.call(again) == "fine"
+
+
+LATE = """
+import socket, struct, threading, time
+def late():
+    time.sleep(2.5)
+    s = socket.socket(fileno=3); s.sendall(struct.pack('<IB', 7, 3) + b'"late"'); s.detach()
+def handler(event, context):
+    if event.get('late'):
+        threading.Thread(target=late, daemon=True).start(); time.sleep(60)
+    return 'own'
+"""
+
+
+def test_answer_after_the_time_out_is_nobodys(functions):
+    name = functions.make(LATE, Timeout=2)
+    assert timed_out(functions.fail(name, {"late": True}))
+    for _ in range(20):
+        assert functions.call(name) == "own"
+        time.sleep(0.05)
+
+
+def descendants(pid):
+    found, waiting = [], [pid]
+    while waiting:
+        each = waiting.pop()
+        for task in pathlib.Path(f"/proc/{each}/task").glob("*/children"):
+            try:
+                children = [int(child) for child in task.read_text().split()]
+            except OSError:
+                continue
+            found += children
+            waiting += children
+    return found
+
+
+def groups_of(pids):
+    """The control groups below Virga's that these processes are in."""
+    found = set()
+    for pid in pids:
+        try:
+            lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            _, controllers, path = line.split(":", 2)
+            if "virga" in path:
+                for root in (f"/sys/fs/cgroup/{controllers}", "/sys/fs/cgroup"):
+                    if os.path.isdir(root + path):
+                        found.add(root + path)
+    return found
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("victim", ["virga", "launcher", "runtime"])
+def test_killing_leaves_no_orphans(own_virga, victim):
+    from support import Functions
+    functions = Functions(own_virga)
+    name = functions.make("import subprocess\ndef handler(event, context):\n    subprocess.Popen(['sleep', '300']); return 1")
+    assert functions.call(name) == 1
+    mounts = pathlib.Path("/proc/self/mounts").read_text().count(own_virga.data)
+    pid = own_virga.process.pid
+    everyone = descendants(pid)
+    sleepers = [p for p in everyone if b"sleep\0300" in pathlib.Path(f"/proc/{p}/cmdline").read_bytes()]
+    assert sleepers
+    groups = groups_of(sleepers)
+    if victim == "virga":
+        own_virga.kill()
+        eventually(lambda: not any(alive(p) for p in everyone), 20)
+        own_virga.start()  # clears what a kill could not
+    elif victim == "launcher":
+        launcher = next(p for p in everyone if b"launcher" in pathlib.Path(f"/proc/{p}/cmdline").read_bytes())
+        os.kill(launcher, 9)
+        eventually(lambda: not any(alive(p) for p in everyone), 20)
+    else:
+        parent = int(pathlib.Path(f"/proc/{sleepers[0]}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        os.kill(parent, 9)
+        eventually(lambda: not alive(sleepers[0]), 20)
+        assert functions.call(name) == 1  # by a new one
+    eventually(lambda: not any(os.path.isdir(group) for group in groups), 20)
+    assert pathlib.Path("/proc/self/mounts").read_text().count(own_virga.data) <= mounts
