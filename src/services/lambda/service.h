@@ -151,7 +151,6 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   Task<wire::HttpResponse> serve_url(Ctx& ctx, kernel::EndpointRequest& endpoint);
   Task<wire::HttpResponse> call_url(Ctx& ctx, UrlRecord url, kernel::EndpointRequest& endpoint);
   Task<bool> may_use_url(Ctx& ctx, const UrlRecord& url);
-  Task<std::optional<kernel::Principal>> signer_of(wire::HttpRequest& request, std::string body_sha256);
 
   // ops_provisioned.cc
   void provisioned_operations(kernel::OpTable& table);

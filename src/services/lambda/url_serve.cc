@@ -7,16 +7,14 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kernel/cloud.h"
+#include "kernel/signer.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/service.h"
 #include "services/lambda/url_event.h"
-#include "wire/sigv4.h"
 
 namespace virga::lambda {
 namespace {
 
-namespace sigv4 = wire::sigv4;
-constexpr auto kFlavour = sigv4::Flavour::kRest;
 constexpr size_t kMostPrelude = 64 * 1024;
 
 wire::HttpResponse message(uint16_t status, std::string_view text, std::string_view type = {}) {
@@ -72,21 +70,6 @@ Task<std::optional<wire::HttpResponse>> begin_streamed(Answer answer) {
 
 }  // namespace
 
-// Who signed the request, with the service name lambda. Fails with what the signature is refused for.
-Task<std::optional<kernel::Principal>> LambdaService::signer_of(wire::HttpRequest& request, std::string body_sha256) {
-  const auto signature = sigv4::find_signature(request, kFlavour);
-  if (!signature) co_return std::nullopt;
-  if (signature->service != "lambda" || sigv4::is_chunked(signature->payload))
-    co_await fail(sigv4::wrong_service(kFlavour, *signature, "lambda", signature->presigned));
-  auto credential = co_await deps_.cloud.authorizer().find_credential(signature->access_key, signature->session_token);
-  if (!credential) co_await fail(sigv4::unknown_key(kFlavour, signature->access_key));
-  if (credential->expires.micros && credential->expires < deps_.clock.now())
-    co_await fail(sigv4::expired_token(kFlavour, signature->session_token));
-  sigv4::verify(*signature, request, body_sha256, sigv4::derive_key(credential->secret, *signature),
-                SystemClock().now(), kFlavour);
-  co_return std::move(credential->principal);
-}
-
 // A caller of a URL needs two permissions: to use the URL, and to invoke the function through it.
 // docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
 Task<bool> LambdaService::may_use_url(Ctx& ctx, const UrlRecord& url) {
@@ -138,7 +121,8 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
   UrlCall made;
   made.body = co_await read_all(*request.body, kMaxSyncPayload, err::RequestTooLargeException("Request Too Large"));
   if (url.signed_only) {
-    auto signer = co_await signer_of(request, hex_encode(sha256(made.body)));
+    auto signer = co_await kernel::signer_of(deps_.cloud.authorizer(), request, hex_encode(sha256(made.body)), "lambda",
+                                             ctx.now());
     if (!signer) co_return forbidden();
     ctx.principal = std::move(*signer);
     made.caller = &ctx.principal;
