@@ -44,3 +44,19 @@ def test_command_line(virga, events, bus, queue, route):
     assert [r["Name"] for r in rules] == ["rule"]
     done = virga.cli("events", "put-rule", "--name", "x", "--event-pattern", '{"source": "y"}', check=False)
     assert done.returncode != 0 and "InvalidEventPatternException" in done.stderr
+
+
+def test_to_a_topic(virga, events, bus, queue, route, put, name):
+    sns = virga.client("sns")
+    topic = sns.create_topic(Name=name)["TopicArn"]
+    virga.client("sqs").set_queue_attributes(QueueUrl=queue.url, Attributes={"Policy": json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"},
+                                                "Action": "sqs:SendMessage", "Resource": queue.arn}]})})
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn, Attributes={"RawMessageDelivery": "true"})
+    sns.set_topic_attributes(TopicArn=topic, AttributeName="Policy", AttributeValue=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+                                                "Action": "sns:Publish", "Resource": topic}]}))
+    route(topic)
+    id = put({"n": 1})
+    event, = queue.events()
+    assert event["id"] == id
