@@ -68,6 +68,22 @@ void Compiled::Edge::add(const Test& test, uint32_t target) {
     case Test::Kind::kFoldedSuffix:
       folded_suffixes.add(test.text, target);
       return;
+    case Test::Kind::kWildcard: {
+      const std::vector<std::string>& pieces = test.wildcards[0].pieces;
+      const auto position = static_cast<uint32_t>(wildcards.size());
+      if (pieces.size() == 1) {
+        strings.add(pieces[0], target);
+      } else if (!pieces.front().empty()) {
+        wildcard_prefixes.add(pieces.front(), position);
+        wildcards.emplace_back(&test, target);
+      } else if (!pieces.back().empty()) {
+        wildcard_suffixes.add(pieces.back(), position);
+        wildcards.emplace_back(&test, target);
+      } else {
+        others.emplace_back(&test, target);
+      }
+      return;
+    }
     case Test::Kind::kRange:
       ranges.add(test.from, test.to, target);
       return;
@@ -90,6 +106,8 @@ void Compiled::Edge::freeze() {
   suffixes.freeze();
   folded_prefixes.freeze();
   folded_suffixes.freeze();
+  wildcard_prefixes.freeze();
+  wildcard_suffixes.freeze();
   ranges.freeze();
   networks4.freeze();
   networks6.freeze();
@@ -106,6 +124,14 @@ void Compiled::probe(const Edge& edge, const Value& value, const F& hit) {
       if (!edge.strings.empty()) edge.strings.find(value.text, hash_of(value.text), hit);
       if (!edge.prefixes.empty()) edge.prefixes.find(value.text, hit);
       if (!edge.suffixes.empty()) edge.suffixes.find(value.text, hit);
+      if (!edge.wildcards.empty()) {
+        const auto try_it = [&](uint32_t position) {
+          const auto& [test, target] = edge.wildcards[position];
+          if (passes(*test, value)) hit(target);
+        };
+        edge.wildcard_prefixes.find(value.text, try_it);
+        edge.wildcard_suffixes.find(value.text, try_it);
+      }
       if (edge.folds) {
         const std::string folded = fold_case(value.text);
         if (!edge.folded.empty()) edge.folded.find(folded, hash_of(folded), hit);

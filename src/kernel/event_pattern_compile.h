@@ -27,7 +27,10 @@ class Compiled {
     std::vector<uint32_t> literals[3];  // null, true, false
     AffixIndex prefixes{false}, suffixes{true}, folded_prefixes{false}, folded_suffixes{true};
     RangeIndex ranges, networks4, networks6;
-    std::vector<std::pair<const Test*, uint32_t>> others;  // tried one by one: wildcards, anything-but
+    // Wildcards by the text that they begin with, or else end with; positions in `wildcards`.
+    AffixIndex wildcard_prefixes{false}, wildcard_suffixes{true};
+    std::vector<std::pair<const Test*, uint32_t>> wildcards;
+    std::vector<std::pair<const Test*, uint32_t>> others;  // tried one by one
     std::vector<uint32_t> any;                             // exists
     bool folds = false, addresses = false, numeric = false;
     void add(const Test& test, uint32_t target);

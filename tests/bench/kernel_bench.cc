@@ -68,6 +68,8 @@ int main() {
       {"numeric",
        [](int i) { return cat(R"({"detail":{"order":{"total":[{"numeric":[">",)", i, R"(,"<",)", i + 2, "]}]}}}"); }},
       {"cidr", [](int i) { return cat(R"({"detail":{"ip":[{"cidr":"10.)", i % 250, ".", i / 250, R"(.0/24"}]}})"); }},
+      {"wildcard_tail",
+       [](int i) { return cat(R"({"detail":{"path":[{"wildcard":"/srv/data/)", i, R"(/*.csv"}]}})"); }},
       {"wildcard", [](int i) { return cat(R"({"detail":{"path":[{"wildcard":"*/)", i, R"(/*.csv"}]}})"); }},
   };
   std::vector<std::string> events;
