@@ -42,7 +42,7 @@ class Fed:
         self.arn = self.attribute("QueueArn")
         role = functions.make_role([{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"},
                                     {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}])
-        self.function = functions.make(CODE % does, Role=role, Timeout=1,
+        self.function = functions.make(CODE % does, Role=role, Timeout=3,
                                        Environment={"Variables": {"KEPT": self.kept}})
         self.uuid = self.client.create_event_source_mapping(FunctionName=self.function, EventSourceArn=self.arn,
                                                             **mapping)["UUID"]
@@ -115,7 +115,7 @@ def test_what_fails_comes_back_and_ends_in_the_dead_letter_queue(virga, function
     dead = sqs.create_queue(QueueName="dead-" + uuid.uuid4().hex[:8])["QueueUrl"]
     dead_arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     f = Fed(virga, functions, does="raise ValueError('no')", attributes={
-        "VisibilityTimeout": "1", "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})})
+        "VisibilityTimeout": "3", "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})})
     f.send("bad")
     letters = eventually(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"), 15)
     assert letters[0]["Body"] == "bad" and f.bodies() == ["bad", "bad"]
@@ -123,7 +123,7 @@ def test_what_fails_comes_back_and_ends_in_the_dead_letter_queue(virga, function
 
 
 def test_reported_failures_alone_come_back(virga, functions):
-    f = Fed(virga, functions, attributes={"VisibilityTimeout": "1"}, Enabled=False,
+    f = Fed(virga, functions, attributes={"VisibilityTimeout": "3"}, Enabled=False,
             FunctionResponseTypes=["ReportBatchItemFailures"], does="""
     bad = [r["messageId"] for r in event["Records"]
            if r["body"] == "bad" and r["attributes"]["ApproximateReceiveCount"] == "1"]
@@ -140,7 +140,7 @@ def test_reported_failures_alone_come_back(virga, functions):
                                     "{'batchItemFailures': [{'wrong': 'x'}]}",
                                     "{'batchItemFailures': [{'itemIdentifier': 'unknown'}]}", "'OK'"])
 def test_answers_that_fail_the_whole_batch(virga, functions, answer):
-    f = Fed(virga, functions, attributes={"VisibilityTimeout": "1"},
+    f = Fed(virga, functions, attributes={"VisibilityTimeout": "3"},
             FunctionResponseTypes=["ReportBatchItemFailures"], does=f"""
     if all(r["attributes"]["ApproximateReceiveCount"] == "1" for r in event["Records"]): return {answer}""")
     f.send("a")
