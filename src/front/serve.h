@@ -18,7 +18,7 @@ namespace virga::front {
 struct ServeLimits {
   uint64_t body = 16 << 20;             // bytes of a body that is read whole
   uint64_t streamed_body = 5ull << 30;  // bytes of a body that streams (S3: 5 GiB a part)
-  uint32_t concurrent = 10'000;         // requests being served; more get 503
+  uint32_t concurrent = 20'000;         // requests being served, also those that wait for a message; more get 503
 };
 
 class Door {

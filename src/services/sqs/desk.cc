@@ -50,13 +50,22 @@ Desk::Desk(kv::Db& db, const Clock& clock, Desks& desks, QueueName queue, std::s
     : db_(db), clock_(clock), desks_(desks), queue_(std::move(queue)), load_(std::move(load)) {}
 Desk::~Desk() { desks_.forget(keys::queue(queue_)); }
 
+size_t Desk::lane_of(const Job& job) const {
+  if (queue_.fifo()) return 0;
+  const auto first = static_cast<size_t>(job.kind);
+  if (job.kind == Job::Kind::kReceive || !lanes_[first].running) return first;
+  const size_t second = first + kKinds;
+  return !lanes_[second].running || lanes_[second].waiting.size() < lanes_[first].waiting.size() ? second : first;
+}
+
 Task<void> Desk::run(Job& job) {
   const std::shared_ptr<Desk> self = shared_from_this();
-  const size_t lane = lane_of(job);
+  size_t lane = 0;
   bool full = false;
   co_await suspend_until([&, this](Resume resume) -> bool {
     {
       std::lock_guard lock(mutex_);
+      lane = lane_of(job);
       full = lanes_[lane].waiting.size() >= kMostJobs;
       if (full) return false;
       job.resume.emplace(resume);
@@ -100,9 +109,9 @@ std::vector<Job*> Desk::take(size_t lane) {
 }
 
 Task<Worked> Desk::work(size_t lane, const std::vector<Job*>& batch) {
-  const Work work{db_, clock_, desks_, queue_, load_};
+  const Work work{db_, clock_, desks_, queue_, load_, lane < kKinds ? '0' : '1'};
   if (queue_.fifo()) co_return co_await work_fifo(work, batch);
-  switch (static_cast<Job::Kind>(lane)) {
+  switch (static_cast<Job::Kind>(lane % kKinds)) {
     case Job::Kind::kSend:
       co_await work_sends(work, as<SendJob>(batch));
       break;

@@ -2,7 +2,8 @@
 // goes into the next one together, so that calls of one queue never conflict with each other and share commits. A desk
 // holds no state of the queue: only who waits, and for receives that wait for a message, until when.
 //
-// A standard queue has a line each for sends, receives and edits; a FIFO queue has one for all.
+// A standard queue has lines for sends, receives and edits; a FIFO queue has one for all. Sends and edits have two
+// each, so that what comes while one's transaction is on its way to the disk need not wait for it.
 #pragma once
 
 #include <atomic>
@@ -106,6 +107,7 @@ struct Work {
   Desks& desks;
   const QueueName& queue;
   std::shared_ptr<GroupLoad> load;
+  char line = '0';  // names the tallies of this line
 };
 
 struct Worked {
@@ -132,12 +134,13 @@ class Desk : public std::enable_shared_from_this<Desk> {
   void stop();
 
  private:
-  static constexpr size_t kLanes = 3;
+  // By kind: of sends and edits the second is kKinds further.
+  static constexpr size_t kKinds = 3, kLanes = 2 * kKinds;
   struct Lane {
     std::deque<Job*> waiting;
     bool running = false;
   };
-  size_t lane_of(const Job& job) const { return queue_.fifo() ? 0 : static_cast<size_t>(job.kind); }
+  size_t lane_of(const Job& job) const;  // under the lock
   size_t receive_lane() const { return queue_.fifo() ? 0 : static_cast<size_t>(Job::Kind::kReceive); }
 
   static Task<void> work_off(std::shared_ptr<Desk> self, size_t lane);

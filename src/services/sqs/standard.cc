@@ -278,7 +278,8 @@ Task<void> work_sends(Work work, std::vector<SendJob*> jobs) {
   co_await work.db.transact([&](kv::Txn& tx) -> Task<void> {
     const auto queue = co_await find_queue(tx, work.queue);
     if (!queue) co_await fail(err::QueueDoesNotExist("The specified queue does not exist."));
-    Tally tally = co_await read_tally(tx, queue->contents, "s");
+    const std::string writer{'s', work.line};
+    Tally tally = co_await read_tally(tx, queue->contents, writer);
     for (const SendJob* job : jobs) {
       for (const SendJob::Entry& entry : job->entries) {
         tally.messages += 1;
@@ -287,7 +288,7 @@ Task<void> work_sends(Work work, std::vector<SendJob*> jobs) {
                        entry.bytes);
       }
     }
-    tx.put(keys::tally(queue->contents, "s"), kv::encode(tally));
+    tx.put(keys::tally(queue->contents, writer), kv::encode(tally));
     tx.on_commit([work] { work.desks.wake(work.queue); });
   });
 }
@@ -315,8 +316,11 @@ Task<Worked> work_receives(Work work, std::vector<ReceiveJob*> jobs) {
     co_await offer_returned(tx, *view, *queue, now, out);
     if (!out.full()) co_await offer_delayed(tx, *view, *queue, now, out);
     if (!out.full()) {
-      const auto edits = co_await tx.get_relaxed(keys::tally(queue->contents, "d"));
-      const int64_t handed_out = out.tally.handed_out + (edits ? kv::decode<Tally>(*edits).handed_out : 0);
+      int64_t handed_out = out.tally.handed_out;
+      for (const char* writer : {"d0", "d1"}) {
+        const auto edits = co_await tx.get_relaxed(keys::tally(queue->contents, writer));
+        if (edits) handed_out += kv::decode<Tally>(*edits).handed_out;
+      }
       const int64_t room = kMaxInFlight - handed_out;
       if (room > 0) {
         co_await offer_new(tx, *view, work, *queue, static_cast<size_t>(room), out);
@@ -412,13 +416,14 @@ Task<void> work_edits(Work work, std::vector<EditJob*> jobs) {
     const Time now = work.clock.now();
     const auto queue = co_await find_queue(tx, work.queue);
     if (!queue) co_await fail(err::QueueDoesNotExist("The specified queue does not exist."));
-    Tally tally = co_await read_tally(tx, queue->contents, "d");
+    const std::string writer{'d', work.line};
+    Tally tally = co_await read_tally(tx, queue->contents, writer);
     bool changed = false;
     const int64_t before = tally.messages;
     for (EditJob* job : jobs) {
       for (EditJob::Edit& edit : job->edits) changed |= co_await work_edit(tx, work, *queue, now, edit, tally);
     }
-    if (tally.messages != before) tx.put(keys::tally(queue->contents, "d"), kv::encode(tally));
+    if (tally.messages != before) tx.put(keys::tally(queue->contents, writer), kv::encode(tally));
     if (changed) tx.on_commit([work] { work.desks.wake(work.queue); });
   });
 }
