@@ -2,7 +2,6 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "kernel/outbox.h"
 #include "kernel/target_delivery.h"
 #include "kv/record.h"
 #include "services/sns/envelope.h"
@@ -84,7 +83,7 @@ Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
   auto done = co_await as_result(hand_over(target, attempt.id));
   if (!done) co_return co_await after_failure(attempt, target, done.error());
   co_return kernel::Verdict::done().with([this, target = std::move(target), attempt](kv::Txn& tx) -> Task<void> {
-    if (target.item) kernel::put_in_outbox(tx, *target.item);
+    if (target.item) put_out(tx, *target.item);
     report(tx, target.record, target.topic, target.message, target.subscription, attempt, std::nullopt);
     co_return;
   });

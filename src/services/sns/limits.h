@@ -44,6 +44,7 @@ inline constexpr size_t kKnownFilters = 4096;    // compiled filter policies kep
 inline constexpr size_t kKnownSignatures = 256;  // signatures of recent messages kept
 inline constexpr size_t kExpiredAtOnce = 20;     // deduplication records that a publish clears away
 inline constexpr size_t kReplayPage = 100;       // archived messages that one step of a replay delivers
+inline constexpr uint64_t kTrimAfter = 512;      // items in the outbox after which it is trimmed
 inline constexpr size_t kThrottles = 4096;       // throttled endpoints remembered
 
 }  // namespace virga::sns

@@ -5,7 +5,6 @@
 
 #include "base/id.h"
 #include "base/str.h"
-#include "kernel/outbox.h"
 #include "services/sns/envelope.h"
 #include "services/sns/limits.h"
 #include "services/sns/service.h"
@@ -147,15 +146,15 @@ Task<PublishResponse> SnsService::publish_to_endpoint(Ctx& ctx, const PublishInp
     if (endpoint->attributes.at("Enabled") != "true") co_return err::EndpointDisabledException("Endpoint is disabled");
     if (const auto on = app->attributes.find("Enabled"); on != app->attributes.end() && on->second == "false")
       co_return err::PlatformApplicationDisabledException("Platform application is disabled");
-    kernel::put_in_outbox(tx, {.time = ctx.now(),
-                               .service = "sns",
-                               .account = ctx.account,
-                               .region = ctx.region,
-                               .kind = "push",
-                               .to = endpoint->attributes.at("Token"),
-                               .subject = message.subject.value_or(""),
-                               .body = message.for_protocol(platform),
-                               .details = {{"MessageId", message.id}, {"EndpointArn", arn}, {"Platform", platform}}});
+    put_out(tx, {.time = ctx.now(),
+                 .service = "sns",
+                 .account = ctx.account,
+                 .region = ctx.region,
+                 .kind = "push",
+                 .to = endpoint->attributes.at("Token"),
+                 .subject = message.subject.value_or(""),
+                 .body = message.for_protocol(platform),
+                 .details = {{"MessageId", message.id}, {"EndpointArn", arn}, {"Platform", platform}}});
     co_return PublishResponse{.message_id = message.id, .sequence_number = std::nullopt};
   });
 }
@@ -184,7 +183,7 @@ Task<PublishResponse> SnsService::publish_to_phone(Ctx& ctx, const PublishInput&
     for (const auto& [name, attribute] : message.attributes) {
       if (name == "AWS.SNS.SMS.SenderID") item.details["SenderId"] = attribute.value;
     }
-    kernel::put_in_outbox(tx, item);
+    put_out(tx, item);
     co_return PublishResponse{.message_id = message.id, .sequence_number = std::nullopt};
   });
 }

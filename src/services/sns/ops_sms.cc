@@ -6,7 +6,6 @@
 
 #include "base/id.h"
 #include "base/str.h"
-#include "kernel/outbox.h"
 #include "kernel/page.h"
 #include "kernel/tokens.h"
 #include "services/sns/limits.h"
@@ -110,15 +109,15 @@ Task<op::CreateSMSSandboxPhoneNumber::Output> SnsService::create_sms_sandbox_pho
   const SandboxNumber record{number, false, random_id(6, "0123456789")};
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore(tx).put_sandbox_number(home_of(ctx), record);
-    kernel::put_in_outbox(tx, {.time = ctx.now(),
-                               .service = "sns",
-                               .account = ctx.account,
-                               .region = ctx.region,
-                               .kind = "sms",
-                               .to = number,
-                               .subject = "",
-                               .body = cat("Your verification code is ", record.password),
-                               .details = {}});
+    put_out(tx, {.time = ctx.now(),
+                 .service = "sns",
+                 .account = ctx.account,
+                 .region = ctx.region,
+                 .kind = "sms",
+                 .to = number,
+                 .subject = "",
+                 .body = cat("Your verification code is ", record.password),
+                 .details = {}});
     co_return;
   });
   co_return op::CreateSMSSandboxPhoneNumber::Output{};

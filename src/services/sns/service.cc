@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "services/sns/api.h"
+#include "services/sns/limits.h"
 
 namespace virga::sns {
 
@@ -103,6 +104,11 @@ std::vector<kernel::Endpoint> SnsService::endpoints() {
              response.body = pem ? *pem : "No such certificate\n";
              co_return response;
            }}};
+}
+
+void SnsService::put_out(kv::Txn& tx, const kernel::OutboxItem& item) {
+  kernel::put_in_outbox(tx, item);
+  if (++put_out_ % kTrimAfter == 0) tx.on_commit([this] { start_background("outbox", kernel::trim_outbox(deps_.db)); });
 }
 
 Task<void> SnsService::stop() { co_await outbound_.stop(); }

@@ -3,6 +3,7 @@
 #include <aws/sns/ops.h>
 #include <aws/sns/types.h>
 
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -13,6 +14,7 @@
 #include "kernel/delivery.h"
 #include "kernel/deps.h"
 #include "kernel/outbound.h"
+#include "kernel/outbox.h"
 #include "kernel/service.h"
 #include "kernel/target_delivery.h"
 #include "kernel/timers.h"
@@ -153,8 +155,12 @@ class SnsService final : public kernel::Service {
   // How long an endpoint that is sent so many a second must wait; zero: it is its turn.
   Micros throttled(const std::string& subscription, int64_t per_second);
 
+  // Into the outbox, which is trimmed now and then.
+  void put_out(kv::Txn& tx, const kernel::OutboxItem& item);
+
   kernel::Deps& deps_;
   sqs::Post& post_;
+  std::atomic<uint64_t> put_out_ = 0;
   Filters filters_;
   Signer signer_;
   kernel::Outbound outbound_;

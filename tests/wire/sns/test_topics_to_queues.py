@@ -223,3 +223,39 @@ def handler(event, context):
     assert record["EventVersion"] == "1.0" and record["Sns"]["Message"] == "hello" and record["Sns"]["Subject"] is None
     assert record["Sns"]["MessageAttributes"] == {"a": {"Type": "String", "Value": "v"}}
     assert record["Sns"]["SigningCertUrl"].endswith(".pem")
+
+
+# A topic can ask for a line on each delivery, which SNS writes with the role it is given.
+def test_delivery_status(sns, sqs, virga, topic, queue, name):
+    iam = virga.client("iam")
+    trust = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="logs", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}))
+    for attribute in ("SQSSuccessFeedbackRoleArn", "SQSFailureFeedbackRoleArn"):
+        sns.set_topic_attributes(TopicArn=topic, AttributeName=attribute, AttributeValue=role)
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn + "nosuch")
+    sent = sns.publish(TopicArn=topic, Message="m")["MessageId"]
+    logs = virga.client("logs")
+
+    def lines(group):
+        try:
+            return logs.filter_log_events(logGroupName=group)["events"]
+        except logs.exceptions.ResourceNotFoundException:
+            return []
+
+    group = f"sns/us-east-1/000000000000/{topic.rsplit(':', 1)[1]}"
+    for which, status in ((group, "SUCCESS"), (group + "/Failure", "FAILURE")):
+        line = json.loads(eventually(lambda: lines(which))[0]["message"])
+        assert line["status"] == status and line["notification"]["messageId"] == sent
+        assert line["delivery"]["attempts"] == 1
+
+
+# A queue of another account must agree before it is sent anything but the token.
+def test_queue_of_another_account(sns, topic):
+    other = "arn:aws:sqs:us-east-1:111111111111:q"
+    assert sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=other)["SubscriptionArn"] == "pending confirmation"
+    assert sns.get_topic_attributes(TopicArn=topic)["Attributes"]["SubscriptionsPending"] == "1"
+    assert sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"][0]["SubscriptionArn"] == "PendingConfirmation"
