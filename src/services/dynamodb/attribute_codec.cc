@@ -325,22 +325,89 @@ std::string read_item(Source source) {
   return bytes;
 }
 
-// The two writers, likewise under one set of names.
-class JsonSink {
- public:
-  explicit JsonSink(JsonWriter& out) : out_(out) {}
-  void begin_map(size_t) { out_.begin_object(); }
-  void end_map() { out_.end_object(); }
-  void begin_array(size_t) { out_.begin_array(); }
-  void end_array() { out_.end_array(); }
-  void key(std::string_view name) { out_.key(name); }
-  void string(std::string_view s) { out_.string(s); }
-  void binary(std::string_view s) { out_.string(base64_encode(s)); }
-  void boolean(bool b) { out_.boolean(b); }
+// JSON is written straight from the stored form: answers of many items are mostly this.
+void emit_map(std::string& out, View map);
 
- private:
-  JsonWriter& out_;
-};
+void emit(std::string& out, View value) {
+  const Type type = value.type();
+  const auto list = [&](auto element) {
+    out += '[';
+    const size_t size = value.size();
+    for (size_t i = 0; i < size; ++i) {
+      if (i) out += ',';
+      element(i);
+    }
+    out += ']';
+  };
+  out += "{\"";
+  out += name_of(type);
+  out += "\":";
+  switch (type) {
+    case Type::kS:
+      append_json_string(out, value.content());
+      break;
+    case Type::kN:
+      out += '"';
+      value.number().append_text(out);
+      out += '"';
+      break;
+    case Type::kB:
+      out += '"';
+      out += base64_encode(value.content());
+      out += '"';
+      break;
+    case Type::kBool:
+      out += value.boolean() ? "true" : "false";
+      break;
+    case Type::kNull:
+      out += "true";
+      break;
+    case Type::kSS:
+      list([&](size_t i) { append_json_string(out, value.element(i)); });
+      break;
+    case Type::kNS:
+      list([&](size_t i) {
+        out += '"';
+        Number::from_key(value.element(i)).append_text(out);
+        out += '"';
+      });
+      break;
+    case Type::kBS:
+      list([&](size_t i) { append_json_string(out, base64_encode(value.element(i))); });
+      break;
+    case Type::kL:
+      list([&](size_t i) { emit(out, value.at(i)); });
+      break;
+    case Type::kM:
+      emit_map(out, value);
+      break;
+  }
+  out += '}';
+}
+
+void emit_map(std::string& out, View map) {
+  bool first = true;
+  out += '{';
+  map.for_each([&](std::string_view name, View value) {
+    if (!first) out += ',';
+    first = false;
+    append_json_string(out, name);
+    out += ':';
+    emit(out, value);
+  });
+  out += '}';
+}
+
+// The text is made beside the writer and copied once, which is cheaper than the writer's bookkeeping a token.
+template <class Emit>
+void write_through(JsonWriter& out, Emit emit_to) {
+  thread_local std::string text;
+  constexpr size_t kKept = 1 << 20;
+  text.clear();
+  emit_to(text);
+  out.raw(text);
+  if (text.capacity() > kKept) text = {};
+}
 
 class CborSink {
  public:
@@ -422,8 +489,12 @@ void write_map(Sink out, View map) {
 
 }  // namespace
 
-void write_json(JsonWriter& out, View value) { write_value(JsonSink(out), value); }
-void write_json_item(JsonWriter& out, View item) { write_map(JsonSink(out), item); }
+void write_json(JsonWriter& out, View value) {
+  write_through(out, [&](std::string& text) { emit(text, value); });
+}
+void write_json_item(JsonWriter& out, View item) {
+  write_through(out, [&](std::string& text) { emit_map(text, item); });
+}
 AttributeValue read_json_value(JsonReader& in) { return AttributeValue::of_bytes(read_value(JsonSource(in))); }
 Item read_json_item(JsonReader& in) { return Item::of_bytes(read_item(JsonSource(in))); }
 

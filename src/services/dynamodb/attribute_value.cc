@@ -157,6 +157,7 @@ View View::malformed_names() const { return View(bytes_.substr(bytes_.find('\0',
 
 size_t View::size() const { return Layout(*this).count(); }
 std::string_view View::name_at(size_t index) const { return Layout(*this).entry(index).first; }
+std::pair<std::string_view, View> View::entry(size_t index) const { return Layout(*this).entry(index); }
 std::string_view View::element(size_t index) const { return Layout(*this).element(index); }
 
 View View::at(size_t index) const {

@@ -51,6 +51,15 @@ class View {
   size_t size() const;          // elements of a container
   View at(size_t index) const;  // of L, and the values of M
   std::string_view name_at(size_t index) const;
+  // Calls `each(name, value)` with every entry of M.
+  template <class F>
+  void for_each(F each) const {
+    const size_t count = size();
+    for (size_t i = 0; i < count; ++i) {
+      const auto [name, value] = entry(i);
+      each(name, value);
+    }
+  }
   std::string_view element(size_t index) const;  // of a set: its content
   View find(std::string_view name) const;        // of M; not present when there is none
   std::optional<size_t> index_of(std::string_view name) const;
@@ -64,6 +73,7 @@ class View {
 
  private:
   friend class Layout;
+  std::pair<std::string_view, View> entry(size_t index) const;
   std::string_view bytes_;
 };
 
