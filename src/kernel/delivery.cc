@@ -94,6 +94,12 @@ Verdict Verdict::later(Micros delay) {
   return out;
 }
 
+Verdict Verdict::busy(Micros delay) {
+  Verdict out(Kind::kBusy);
+  out.delay_ = delay;
+  return out;
+}
+
 struct Deliveries::State : std::enable_shared_from_this<Deliveries::State> {
   State(kv::Db& db, const Clock& clock, MetricRegistry& metrics)
       : db(db), clock(clock), metrics(metrics), sequence(next_start(db) << kSequenceBits) {}
@@ -116,7 +122,7 @@ struct Deliveries::State : std::enable_shared_from_this<Deliveries::State> {
   Time next_due = kNever;
   struct Blocked {
     LanePtr lane;
-    std::string group;
+    std::string group;  // empty: the whole lane
   };
   std::multimap<Time, Blocked> blocked;
 
@@ -305,8 +311,16 @@ Task<void> Deliveries::State::step_due() {
     next_due = kNever;  // whoever puts something off from here on says so
     due.reset();
     while (!blocked.empty() && blocked.begin()->first <= now) {
-      board.unblock(blocked.begin()->second.lane, blocked.begin()->second.group);
+      const Blocked over = std::move(blocked.begin()->second);
       blocked.erase(blocked.begin());
+      if (!over.group.empty()) {
+        board.unblock(over.lane, over.group);
+      } else if (over.lane->paused && over.lane->resume_at > now) {
+        blocked.emplace(over.lane->resume_at, over);  // it was lifted and came again
+      } else {
+        over.lane->resume_planned = false;
+        board.resume(over.lane);
+      }
     }
   }
   pump_soon();
@@ -406,6 +420,7 @@ Task<void> Deliveries::State::settle(Turn turn, Verdict verdict) {
   using End = DeliveryBoard::End;
   const Kind& kind = *turn.lane->kind;
   const bool again = verdict.kind_ == Verdict::Kind::kAgain;
+  if (verdict.kind_ == Verdict::Kind::kBusy) co_return ended(turn, End::kBusy, clock.now() + *verdict.delay_);
   {
     std::lock_guard lock(mutex);
     if (abandoned) co_return;  // the store may be gone
@@ -501,6 +516,10 @@ void Deliveries::State::ended(const Turn& turn, DeliveryBoard::End end, Time unt
   {
     std::lock_guard lock(mutex);
     if (end == DeliveryBoard::End::kBlocked) blocked.emplace(until, Blocked{turn.lane, turn.strand->name});
+    if (end == DeliveryBoard::End::kBusy) {
+      if (!turn.lane->paused) turn.lane->resume_at = until;
+      if (!std::exchange(turn.lane->resume_planned, true)) blocked.emplace(until, Blocked{turn.lane, ""});
+    }
     board.ended(turn, end, until);
   }
   if (until.micros != 0) due_at(until);

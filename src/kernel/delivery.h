@@ -55,6 +55,9 @@ class Verdict {
   static Verdict again(std::optional<Micros> delay = std::nullopt);
   // Once more, not counted as an attempt: the target was not even tried, or asked to come back.
   static Verdict later(Micros delay);
+  // The target takes no more just now. The delivery stays where it is, nothing is written, and its lane starts nothing
+  // before another of it has ended or `delay` is over; from then on no more at a time than did well, and slowly more.
+  static Verdict busy(Micros delay);
 
   Verdict&& with(Writes writes) && { return writes_ = std::move(writes), std::move(*this); }
   // Together with again or later: what the payload is from here on.
@@ -62,7 +65,7 @@ class Verdict {
 
  private:
   friend class Deliveries;
-  enum class Kind : uint8_t { kDone, kGaveUp, kAgain };
+  enum class Kind : uint8_t { kDone, kGaveUp, kAgain, kBusy };
   explicit Verdict(Kind kind) : kind_(kind) {}
   Kind kind_;
   bool counted_ = true;

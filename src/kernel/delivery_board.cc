@@ -159,7 +159,7 @@ void DeliveryBoard::offer(Lane& lane, Strand& group) {
 }
 
 void DeliveryBoard::enter(const LanePtr& lane) {
-  if (lane->queued || !lane->has_ready()) return;
+  if (lane->queued || lane->paused || !lane->has_ready()) return;
   lane->queued = true;
   lane->kind->turns.push_back(lane);
 }
@@ -176,7 +176,8 @@ std::vector<Turn> DeliveryBoard::take(Kind& kind, size_t most) {
   while (!kind.turns.empty() && out.size() < most) {
     LanePtr lane = std::move(kind.turns.front());
     kind.turns.pop_front();
-    if (!lane->has_ready() || (lane->running >= kind.limits.lane && lane->running > 0)) {
+    const bool full = lane->running > 0 && lane->running >= std::min(kind.limits.lane, lane->allowed);
+    if (!lane->has_ready() || full || lane->paused) {
       lane->queued = false;  // enters again when one of its own ends
       leave(lane, lane->loose);
       continue;
@@ -212,6 +213,13 @@ void DeliveryBoard::ended(const Turn& turn, End end, Time until) {
   Strand& strand = *turn.strand;
   --lane.running, --kind.running, --running_;
   kind.active->set(static_cast<int64_t>(kind.running));
+  if (end == End::kBusy) {
+    lane.allowed = std::max<size_t>(1, lane.running);
+    lane.paused = true;
+  } else {
+    lane.paused = false;
+    if (lane.allowed != SIZE_MAX && ++lane.allowed >= kind.limits.lane) lane.allowed = SIZE_MAX;
+  }
   if (end != End::kGone) {
     strand.ready.emplace(turn.sequence, std::string());
   } else if (strand.loading) {
@@ -239,6 +247,11 @@ void DeliveryBoard::unblock(const LanePtr& lane, const std::string& name) {
   if (found == lane->groups.end()) return;
   found->second.blocked = {};
   offer(*lane, found->second);
+  enter(lane);
+}
+
+void DeliveryBoard::resume(const LanePtr& lane) {
+  lane->paused = false;
   enter(lane);
 }
 

@@ -45,6 +45,10 @@ struct Lane {
   bool queued = false;  // in kind's turns or among the held
   bool group_next = false;
   size_t running = 0;
+  size_t allowed = SIZE_MAX;    // at a time, as its target was busy
+  bool paused = false;          // until one ends, or resume
+  Time resume_at;               // the caller's note: when that is due, and
+  bool resume_planned = false;  // whether something will look then
 
   bool has_ready() const { return !loose.ready.empty() || !offered.empty(); }
 };
@@ -99,9 +103,11 @@ class DeliveryBoard {
     kGone,     // its row is no longer where it was
     kReady,    // its row stays, and it may start again
     kBlocked,  // its group waits until unblock
+    kBusy,     // its row stays, and its lane waits until resume or another end
   };
   void ended(const Turn& turn, End end, Time until = {});
   void unblock(const LanePtr& lane, const std::string& group);
+  void resume(const LanePtr& lane);
 
   // What is to be read, since the last call.
   std::vector<Load> take_loads() { return std::exchange(loads_, {}); }

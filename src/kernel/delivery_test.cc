@@ -197,6 +197,60 @@ TEST(Deliveries, AGroupKeepsItsOrderThroughRetriesAndOthersDoNotWait) {
   });
 }
 
+TEST(Deliveries, ABusyTargetIsGivenWhatItTakes) {
+  with_world([](World& w) -> Task<void> {
+    int running = 0, attempts = 0;
+    w.deliveries->on("t", [&](Attempt a) -> Task<Verdict> {
+      ++attempts;
+      if (running >= 3) co_return Verdict::busy(seconds(10));
+      ++running;
+      co_await sleep_for(Millis(1));
+      --running;
+      w.note(a);
+      co_return Verdict::done();
+    });
+    co_await w.deliveries->start();
+    co_await w.db->transact([&](kv::Txn& tx) -> Task<void> {
+      for (int i = 0; i < 300; ++i) w.deliveries->enqueue(tx, {"t", "a", i % 2 ? "" : cat("g", i), cat(i), {}, ""});
+      co_return;
+    });
+    co_await w.settle(300);  // the clock stands: what ends makes room
+    EXPECT_EQ(w.seen.size(), 300u);
+    EXPECT_LT(attempts, 900);
+    co_await w.quiet();
+    EXPECT_EQ(co_await w.rows(), 0u);
+    co_await w.deliveries->stop();
+  });
+}
+
+TEST(Deliveries, ABusyTargetIsAskedAgainInTime) {
+  with_world([](World& w) -> Task<void> {
+    int attempts = 0;
+    w.deliveries->on("t", [&](Attempt a) -> Task<Verdict> {
+      EXPECT_EQ(a.attempts, 0);
+      if (++attempts < 7) co_return Verdict::busy(seconds(10));
+      w.note(a);
+      co_return Verdict::done();
+    });
+    co_await w.db->transact([&](kv::Txn& tx) -> Task<void> {
+      for (int i = 0; i < 5; ++i) w.deliveries->enqueue(tx, {"t", "a", "", cat(i), {}, ""});
+      co_return;
+    });
+    co_await w.deliveries->start();
+    co_await w.quiet();
+    EXPECT_EQ(attempts, 5);  // together, before the first was busy
+    w.advance(seconds(10));
+    co_await w.quiet();
+    EXPECT_EQ(attempts, 6);
+    EXPECT_EQ(co_await w.rows(), 5u);
+    w.advance(seconds(10));
+    co_await w.settle(5);
+    EXPECT_EQ(w.seen, (std::vector<std::string>{"a:0", "a:1", "a:2", "a:3", "a:4"}));
+    co_await w.quiet();
+    co_await w.deliveries->stop();
+  });
+}
+
 TEST(Deliveries, WritesOfAVerdictAreOneChangeWithIt) {
   with_world([](World& w) -> Task<void> {
     int tries = 0;

@@ -14,7 +14,7 @@ namespace virga::lambda {
 // An event that waits to run.
 struct AsyncEvent {
   std::string account, region, function, qualifier, payload, client_context, trace;
-  int64_t invokes = 0;  // attempts of every kind, throttled ones too
+  int64_t invokes = 0;  // attempts that were not throttled
   template <class A>
   void fields(A& a) {
     a(1, account), a(2, region), a(3, function), a(4, qualifier), a(5, payload), a(6, client_context), a(7, trace),

@@ -17,6 +17,7 @@ constexpr std::string_view kAsyncKind = "lambda.async";
 constexpr std::string_view kPrincipal = "lambda.amazonaws.com";
 constexpr int64_t kDestinationAge = 6 * 3600;  // seconds for which a record is tried to be delivered
 constexpr int64_t kDestinationRetries = 185;
+constexpr std::chrono::seconds kLongestPause{15};  // of a throttled function whose own events don't make room
 
 // What a role needs for a destination, and how AWS names the call in its refusals.
 struct Permission {
@@ -129,6 +130,10 @@ Task<kernel::Verdict> LambdaService::run_async(kernel::Attempt attempt) {
   }
 
   const Next next = next_step(attempted, attempt.attempts, ctx.now() - attempt.accepted, config);
+  // What is throttled costs no write: it goes on when another of the function's events has ended.
+  if (next.wait && attempted.how == How::kThrottled) {
+    co_return kernel::Verdict::busy(std::min<std::chrono::seconds>(*next.wait, kLongestPause));
+  }
   if (next.wait) {
     std::string payload = kv::encode(event);
     co_return (next.counted ? kernel::Verdict::again(*next.wait) : kernel::Verdict::later(*next.wait))
