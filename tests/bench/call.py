@@ -69,6 +69,10 @@ def warm(settings, table):
             table.most(f"a warm {language} call over the channel", added, 60, "us",
                        f"Invoke {statistics.median(by_http):.0f} us, HTTP in to HTTP out; channel alone "
                        f"{statistics.median(bare):.0f} us; one core, one call after the other")
+            if language == "python":
+                table.most("a warm python call, times the bare round trip",
+                           statistics.median(mine / channel for mine, channel in zip(by_http, bare)), 3, "",
+                           "the same calls")
 
 
 def http_round(connection, request, count, pause):
