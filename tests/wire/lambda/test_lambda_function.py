@@ -158,8 +158,8 @@ def test_container_images_are_not_served(functions, name):
 
 # A runtime AWS has and this machine has not: said when the function is made, not when it is called.
 def test_runtime_that_cannot_run_here(functions):
-    code, message = error_code(functions.make, HELLO, runtime="java21")
-    assert code == "InvalidParameterValueException" and "java21" in message
+    code, message = error_code(functions.make, HELLO, runtime="dotnet8")
+    assert code == "InvalidParameterValueException" and "dotnet8" in message
 
 
 # Constraints are checked before anything is stored, also those that AWS has and its public model has not.

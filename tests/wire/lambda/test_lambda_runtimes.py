@@ -1,0 +1,75 @@
+"""Runtimes beside Python and Node.js, as far as this machine has their programs, and what functions reach."""
+
+import pathlib
+import shutil
+import socket
+import subprocess
+import threading
+
+import pytest
+
+SOURCE = pathlib.Path(__file__).parents[3] / "src/sandbox/runtimes/java/source"
+
+
+@pytest.mark.skipif(not shutil.which("ruby"), reason="this machine has no Ruby")
+def test_ruby(functions):
+    name = functions.make({"app.rb": "def handler(event:, context:)\n  { n: event['n'] + 1, f: context.function_name }\nend\n"},
+                          runtime="ruby3.3", handler="app.handler")
+    assert functions.call(name, {"n": 1}) == {"n": 2, "f": name}
+
+
+@pytest.mark.skipif(not shutil.which("javac"), reason="this machine has no JDK")
+def test_java(functions, tmp_path):
+    (tmp_path / "App.java").write_text("""
+        package example;
+        import com.amazonaws.services.lambda.runtime.*;
+        import java.util.Map;
+        public class App implements RequestHandler<Map<String, Integer>, Map<String, Object>> {
+          public Map<String, Object> handleRequest(Map<String, Integer> in, Context context) {
+            return Map.of("n", in.get("n") + 1, "f", context.getFunctionName());
+          }
+        }""")
+    subprocess.run(["javac", "-d", ".", "-cp", str(SOURCE), "-implicit:none", "-proc:none", "App.java"], cwd=tmp_path, check=True)
+    classes = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.class")}
+    name = functions.make(classes, runtime="java17", handler="example.App", MemorySize=256, Timeout=20)
+    assert functions.call(name, {"n": 1}) == {"n": 2, "f": name}
+
+
+def own_address():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        try:
+            s.connect(("192.0.2.200", 9))
+        except OSError:
+            pytest.skip("this machine has no network")
+        return s.getsockname()[0]
+
+
+REACH = """
+import socket
+def handler(event, context):
+    try:
+        with socket.create_connection((event["host"], event["port"]), timeout=5) as s:
+            return s.recv(100).decode()
+    except OSError as e:
+        return type(e).__name__
+"""
+
+
+# A function reaches servers outside its sandbox unless it is cut off, and never Virga's own port from there.
+def test_network(functions, virga):
+    host = own_address()
+    with socket.create_server((host, 0)) as server:
+        event = {"host": host, "port": server.getsockname()[1]}
+        open_function = functions.make(REACH)
+        closed = functions.make(REACH, Environment={"Variables": {"VIRGA_NETWORK": "virga"}})
+        def serve():
+            peer, _ = server.accept()
+            with peer:
+                peer.sendall(b"hello from outside")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        assert functions.call(open_function, event) == "hello from outside"
+        thread.join()
+        assert functions.call(closed, event) == "OSError"
+    assert functions.call(open_function, {"host": "127.0.0.1", "port": event["port"]}) == "ConnectionRefusedError"
