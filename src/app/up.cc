@@ -144,8 +144,8 @@ int serve(const Arguments& arguments, SteadyClock::time_point began, int say_to)
   }
 
   const Settings settings = settings_of(arguments);
+  ::pthread_sigmask(SIG_BLOCK, &ending, nullptr);  // before the store's own threads; the launcher unblocks them
   Instance instance(settings);
-  ::pthread_sigmask(SIG_BLOCK, &ending, nullptr);
   const uint16_t port = instance.start();
   const double took = std::chrono::duration<double, std::milli>(SteadyClock::now() - began).count();
   const std::string host =

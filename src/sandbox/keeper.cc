@@ -42,6 +42,9 @@ Keeper::Keeper(const Options& options, const std::string& runtime_directory,
   char* environment[] = {nullptr};  // none of Virga's: it may hold secrets
   launcher_ = must(::fork(), "fork the launcher");
   if (launcher_ == 0) {
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);  // programs in sandboxes begin with what it has
     ::fcntl(theirs.get(), F_SETFD, 0);
     ::execve("/proc/self/exe", pointers.data(), environment);
     ::_exit(127);
