@@ -43,7 +43,9 @@ std::optional<Arn> parse_arn(std::string_view text) {
     part = rest.substr(0, colon);
     rest.remove_prefix(colon + 1);
   }
-  if (parts[1].empty() || parts[2].empty() || rest.empty()) return std::nullopt;
+  // Everything here is in one partition: were another taken for it, what a policy says of a thing's ARN could be
+  // evaded.
+  if (parts[1] != "aws" || parts[2].empty() || rest.empty()) return std::nullopt;
   return Arn{std::string(parts[1]), std::string(parts[2]), std::string(parts[3]), std::string(parts[4]),
              std::string(rest)};
 }

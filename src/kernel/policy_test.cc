@@ -333,6 +333,8 @@ TEST(Policy, Arns) {
   EXPECT_EQ(a->resource, "log-group:/a:*");
   EXPECT_FALSE(parse_arn("arn:aws:s3"));
   EXPECT_FALSE(parse_arn("urn:aws:s3:::b"));
+  // A second name of the same thing, which no policy knows.
+  EXPECT_FALSE(parse_arn("arn:zz:dynamodb:us-east-1:1:table/t"));
 }
 
 }  // namespace

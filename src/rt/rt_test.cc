@@ -121,6 +121,17 @@ TEST_F(RtTest, FailsToConnectWithASentence) {
   EXPECT_NE(result.value().find("Cannot connect to 127.0.0.1:1"), std::string::npos);
 }
 
+TEST_F(RtTest, ConnectsToNoMetadataService) {
+  for (const std::string host :
+       {"169.254.169.254", "[::ffff:169.254.169.254]", "[::169.254.169.254]", "[fe80::1]", "[fd00:ec2::254]"}) {
+    const auto result = run_on(reactors[0], [](std::string to) -> Task<std::string> {
+      auto stream = co_await as_result(connect_tcp(to, 80, Millis(1000)));
+      co_return stream ? "" : error_of(stream)->message;
+    }(host));
+    EXPECT_NE(result.value().find("link-local"), std::string::npos) << host;
+  }
+}
+
 TEST_F(RtTest, RunsProcesses) {
   const auto result = run_on(reactors[0], []() -> Task<std::string> {
     ProcessOptions options{.arguments = {"cat"}, .in = Channel::kPipe, .out = Channel::kPipe};

@@ -309,6 +309,22 @@ Task<std::vector<sockaddr_storage>> resolve(std::string host, uint16_t port) {
   co_return found;
 }
 
+// Link-local addresses: there clouds give a machine's own credentials to whoever asks from it, and what Virga connects
+// to is what its users name.
+bool is_link_local(const sockaddr_storage& address) {
+  static constexpr unsigned char kMetadata[16] = {0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54};
+  uint32_t four = 0;
+  if (address.ss_family == AF_INET) {
+    four = reinterpret_cast<const sockaddr_in&>(address).sin_addr.s_addr;
+  } else {
+    const in6_addr& six = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+    if (IN6_IS_ADDR_LINKLOCAL(&six) || memcmp(&six, kMetadata, sizeof kMetadata) == 0) return true;
+    if (!IN6_IS_ADDR_V4MAPPED(&six) && !IN6_IS_ADDR_V4COMPAT(&six)) return false;
+    memcpy(&four, six.s6_addr + 12, sizeof four);
+  }
+  return ntohl(four) >> 16 == 0xa9fe;
+}
+
 }  // namespace
 
 std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) {
@@ -338,6 +354,9 @@ Task<int> connect_socket(std::string host, uint16_t port, Millis timeout) {
   }
   std::optional<Failure> last;
   for (const sockaddr_storage& address : addresses) {
+    if (is_link_local(address)) {
+      co_return err::unreachable(cat("Cannot connect to ", name, ": link-local addresses are not connected to"));
+    }
     const socklen_t size = address.ss_family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
     auto fd = co_await as_result(connect_to(address, size, name, timeout));
     if (fd) co_return *fd;

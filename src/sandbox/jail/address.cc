@@ -7,6 +7,12 @@
 #include "sandbox/jail/fd.h"
 
 namespace virga::sandbox::jail {
+namespace {
+
+// Where EC2 has its metadata service beside the link-local address: fd00:ec2::254.
+constexpr unsigned char kMetadata[16] = {0xfd, 0x00, 0x0e, 0xc2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x54};
+
+}  // namespace
 
 Address Address::of(const sockaddr_in6& raw) {
   Address out;
@@ -56,7 +62,8 @@ bool Address::out_of_bounds() const {
   if (family() == AF_INET6) {
     const in6_addr& address = raw_.sin6_addr;
     // Those that carry an IPv4 address in another form would be a way around the rules for it.
-    return IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MULTICAST(&address) || IN6_IS_ADDR_V4COMPAT(&address);
+    return IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MULTICAST(&address) || IN6_IS_ADDR_V4COMPAT(&address) ||
+           std::memcmp(&address, kMetadata, sizeof kMetadata) == 0;
   }
   sockaddr_in in;
   std::memcpy(&in, &raw_, sizeof in);

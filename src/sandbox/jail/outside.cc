@@ -147,6 +147,8 @@ void Way::take_call() {
 void Way::begin(const seccomp_notif& call, Address to, bool names) {
   Attempt attempt{.call = call.id};
   attempt.inner = take_descriptor(static_cast<pid_t>(call.pid), static_cast<int>(call.data.args[0]));
+  // Had the caller ended meanwhile, its number could be another process's, and the descriptor one of that.
+  if (::ioctl(calls_.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &call.id) != 0) return;
   const int family = attempt.inner ? option(attempt.inner.get(), SO_DOMAIN) : -1;
   if (family != AF_INET && family != AF_INET6) return answer(call.id, 0, true);
   if (option(attempt.inner.get(), SO_TYPE) != SOCK_STREAM) {
@@ -337,13 +339,18 @@ class Process {
       sandboxes_.erase(found);
       return;
     }
-    std::thread([fds = std::move(found->second.fds), port = control_port_, allowed = found->second.allowed]() mutable {
-      try {
-        Way(std::move(fds[0]), std::move(fds[1]), std::move(fds[2]), port, allowed).run();
-      } catch (const std::exception&) {
-        // Out of descriptors or memory: this sandbox's connects fail from now on.
-      }
-    }).detach();
+    try {
+      std::thread([fds = std::move(found->second.fds), port = control_port_,
+                   allowed = found->second.allowed]() mutable {
+        try {
+          Way(std::move(fds[0]), std::move(fds[1]), std::move(fds[2]), port, allowed).run();
+        } catch (const std::exception&) {
+          // Out of descriptors or memory: this sandbox's connects fail from now on.
+        }
+      }).detach();
+    } catch (const std::exception&) {
+      // Out of threads or memory: likewise. The other sandboxes keep their way out.
+    }
     found->second.fds.clear();
     std::erase_if(sandboxes_, [](const auto& entry) {
       return entry.second.fds.empty() && entry.second.allowed.use_count() == 1;  // its thread has ended

@@ -182,7 +182,7 @@ TEST(OutsideAddress, KnowsWhatIsOutOfBounds) {
   for (const char* own : {"127.0.0.1", "127.9.9.9", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"})
     EXPECT_TRUE(address(own).own_loopback()) << own;
   for (const char* never : {"169.254.169.254", "224.0.0.1", "255.255.255.255", "fe80::1", "ff02::1",
-                            "::ffff:169.254.169.254", "::169.254.169.254"})
+                            "::ffff:169.254.169.254", "::169.254.169.254", "fd00:ec2::254"})
     EXPECT_TRUE(address(never).out_of_bounds()) << never;
   for (const char* fine : {"10.1.2.3", "93.184.216.34", "2606:4700::1111", "::ffff:10.0.0.1"})
     EXPECT_FALSE(address(fine).own_loopback() || address(fine).out_of_bounds()) << fine;

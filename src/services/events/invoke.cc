@@ -15,6 +15,7 @@ namespace virga::events {
 namespace {
 
 constexpr auto kTokenTime = std::chrono::minutes(50);  // of tokens that don't say how long they last
+constexpr double kLongestTokenLife = 86'400;           // seconds
 constexpr auto kTokenMargin = std::chrono::seconds(30);
 constexpr size_t kMostKept = 10'000;
 
@@ -134,7 +135,8 @@ Task<std::string> EventsService::access_token(const Home& home, const Connection
     const Json json = Json::parse(answer->body);
     token.text = json.string_or("access_token");
     if (const Json* seconds = json.find("expires_in"); seconds && seconds->is_number()) {
-      token.expires = now + std::chrono::seconds(static_cast<int64_t>(seconds->as_double())) - kTokenMargin;
+      const double life = std::clamp(seconds->as_double(), 0.0, kLongestTokenLife);  // the endpoint may say anything
+      token.expires = now + std::chrono::seconds(static_cast<int64_t>(life)) - kTokenMargin;
     }
   } catch (const JsonError&) {
   }
