@@ -86,6 +86,7 @@ Task<void> DynamoService::restore_backup(std::string key, Job job) {
   if (!record) co_return co_await finish_restore(key, job);
   const std::string from = backup_rows(kv::decode<Backup>(*record).number);
   while (!stopping_) {
+    Job next = job;  // becomes `job` once committed: after a conflict the same rows are to be copied again
     const bool more = co_await db_.transact([&](kv::Txn& tx) -> Task<bool> {
       Store store(tx, cache_);
       const TablePtr table = co_await job_table(store, job);
@@ -99,10 +100,11 @@ Task<void> DynamoService::restore_backup(std::string key, Job job) {
         store.replace(*table, to + row.key.substr(from.size()), nullptr, &item, nullptr);
       }
       if (rows.empty()) co_return false;
-      job.cursor = rows.back().key;
-      tx.put(key, kv::encode(job));
+      next.cursor = rows.back().key;
+      tx.put(key, kv::encode(next));
       co_return true;
     });
+    job = std::move(next);
     if (!more) co_return co_await finish_restore(key, job);
   }
 }

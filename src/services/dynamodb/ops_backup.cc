@@ -201,6 +201,12 @@ Task<DeleteBackupOutput> DynamoService::delete_backup(Ctx& ctx, const DeleteBack
     if (!record) co_await fail(no_backup(in.backup_arn));
     Backup backup = kv::decode<Backup>(*record);
     if (!backup.available) co_await fail(err::BackupInUseException(cat("Backup is being created: ", in.backup_arn)));
+    // Without its rows a restore under way would end early, with a table that looks whole.
+    for (const kv::Entry& row : co_await tx.scan(all_jobs())) {
+      const Job job = kv::decode<Job>(row.value);
+      if (job.kind == JobKind::kRestoreBackup && job.backup == key)
+        co_await fail(err::BackupInUseException(cat("Backup is being restored: ", in.backup_arn)));
+    }
     tx.erase(key);
     tx.erase_range(kv::prefix_range(backup_rows(backup.number)));
     co_return backup;

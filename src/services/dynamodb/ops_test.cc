@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 
+#include "kv/record.h"
 #include "services/dynamodb/ops_test_world.h"
+#include "services/dynamodb/recovery.h"
+#include "services/dynamodb/store.h"
 
 namespace virga::dynamodb {
 namespace {
@@ -415,6 +418,31 @@ TEST(Tags, AreKept) {
   EXPECT_EQ(w.text("TagResource", "{" + arn + ",'Tags':[{'Key':'a','Value':'1'},{'Key':'b','Value':'2'}]}"), "{}");
   EXPECT_EQ(w.text("UntagResource", "{" + arn + ",'TagKeys':['a']}"), "{}");
   EXPECT_EQ(w.text("ListTagsOfResource", "{" + arn + "}"), "{'Tags':[{'Key':'b','Value':'2'}]}");
+}
+
+TEST(Backups, AreRestoredWholeOrNotDeleted) {
+  World w;
+  w.call("CreateTable", kSimple);
+  w.call("PutItem", put("tab", "{'p':{'S':'a'}}"));
+  const std::string arn =
+      w.call("CreateBackup", "{'TableName':'tab','BackupName':'one'}").find("BackupDetails")->string_or("BackupArn");
+  const std::string backup = "{'BackupArn':'" + arn + "'}";
+  w.call("RestoreTableFromBackup", "{'TargetTableName':'made','BackupArn':'" + arn + "'}");
+  EXPECT_EQ(w.text("DeleteItem", "{'TableName':'made','Key':{'p':{'S':'a'}}}"), "{}");
+
+  // The restore again, as a process that ended early left it.
+  const std::string row = table_key({w.ctx.account, w.ctx.region, "made"});
+  ASSERT_TRUE(run(w.db->transact([&](kv::Txn& tx) -> Task<void> {
+    const Table made = kv::decode<Table>(*co_await tx.get(row));
+    const std::string from = backup_key(w.ctx.account, w.ctx.region, arn.substr(arn.rfind('/') + 1));
+    const Job job{JobKind::kRestoreBackup, {w.ctx.account, w.ctx.region, "made"}, made.number, from, {}, {}, {}};
+    tx.put(job_key("again"), kv::encode(job));
+  })));
+  EXPECT_EQ(w.call("DeleteBackup", backup).string_or("error"), "BackupInUseException");
+  kv::inject_conflicts(*w.db, 1);
+  ASSERT_TRUE(run(w.service.start()));
+  EXPECT_EQ(w.text("GetItem", "{'TableName':'made','Key':{'p':{'S':'a'}}}"), "{'Item':{'p':{'S':'a'}}}");
+  EXPECT_EQ(w.call("DeleteBackup", backup).string_or("error"), "");
 }
 
 TEST(Access, AsksPerTableWithKeys) {
