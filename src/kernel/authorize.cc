@@ -93,8 +93,11 @@ bool resource_must_allow(std::string_view action) {
   return action.starts_with("sts:AssumeRole") || action == "sts:TagSession" || action.starts_with("kms:");
 }
 
-// AWS's own things ("arn:aws:iam::aws:policy/…") are everyone's, and buckets' ARNs name no account.
+// AWS's own things ("arn:aws:iam::aws:policy/…") are everyone's, and buckets' ARNs name no account. What is in another
+// partition is nobody's here: whoever reads such an ARN by other means than parse_arn must not take it for the
+// caller's.
 std::string owner_of(const Ctx& ctx, const Access& access) {
+  if (access.resource.starts_with("arn:") && !access.resource.starts_with("arn:aws:")) return "nobody";
   const auto arn = parse_arn(access.resource);
   return arn && !arn->account.empty() && arn->account != "aws" ? arn->account : ctx.account;
 }

@@ -116,6 +116,17 @@ TEST(Authorize, RootAndResourcePolicies) {
   EXPECT_NE(w.ask(), "yes");
 }
 
+TEST(Authorize, OtherPartitionsAreNobodys) {
+  World w;
+  w.allow();
+  w.operation.access = [](const Ctx&, const void*) {
+    return std::vector<Access>{{"thing:Do", "arn:zz:thing:us-east-1:222222222222:x", {}}};
+  };
+  EXPECT_NE(w.ask(), "yes");
+  w.ctx.principal = root_of("111111111111");
+  EXPECT_NE(w.ask(), "yes");
+}
+
 TEST(Authorize, SessionPoliciesNarrow) {
   World w;
   w.allow();
