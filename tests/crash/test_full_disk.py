@@ -77,7 +77,7 @@ def test_full_disk(server, small_disk):
         for key in keys:
             assert len(objects.get_object(Bucket="bucket", Key=str(-key))["Body"].read()) == 200_000
 
-    # Given back at the end: deleted objects take their space until no reader can be on the way to them, a minute later.
+    # Deleted objects take their space until no reader can be on the way to them, a minute later: this gives some sooner.
     (small_disk / "margin").write_bytes(bytes(8 << 20))
     assert written(put, range(1, 20)) == 19 and written(store, range(1, 10)) == 9
     # Objects fill the disk up to what is kept for the store: so what fills it can be deleted.
@@ -86,6 +86,7 @@ def test_full_disk(server, small_disk):
     intact()
     for n in range(500):
         objects.delete_object(Bucket="bucket", Key=f"big-{n}")
+    os.remove(small_disk / "margin")
     assert eventually(lambda: written(store, [101]))
     # Somebody else fills it to the last byte.
     fill(small_disk / "filler")
@@ -93,7 +94,6 @@ def test_full_disk(server, small_disk):
         assert written(put, [1000]) == 0 and written(store, [1000]) == 0
     intact()
     os.remove(small_disk / "filler")
-    os.remove(small_disk / "margin")
 
     def writes_again():
         return written(put, [10_000]) and written(store, [10_000])
