@@ -1,6 +1,7 @@
 // Loads SQS over HTTP with signed requests: each connection sends, receives and deletes messages of 1 KB in turn.
-//   sqs_bench <port> <queue url> <connections> <batch: 1 or 10> <seconds>
-// prints {"cycles": …, "seconds": …, "p50_us": …, "p99_us": …}: messages that went the whole way.
+//   sqs_bench <port> <queue url> <connections> <batch: 1 or 10> <seconds> [fill <bytes>]
+// prints {"cycles": …, "seconds": …, "p50_us": …, "p99_us": …}: messages that went the whole way;
+// with `fill`, messages of so many bytes that were sent, and stay in the queue.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -108,8 +109,8 @@ struct Bodies {
   std::string send, receive;
 };
 
-Bodies bodies(const std::string& url, int batch) {
-  const std::string text(1024, 'x');
+Bodies bodies(const std::string& url, int batch, size_t bytes) {
+  const std::string text(bytes, 'x');
   const std::string queue = cat("{\"QueueUrl\":\"", url, "\",");
   Bodies out;
   out.receive = cat(queue, "\"MaxNumberOfMessages\":", batch, "}");
@@ -144,7 +145,8 @@ int main(int argc, char** argv) {
   const std::string url = argv[2];
   const int connections = std::stoi(argv[3]), batch = std::stoi(argv[4]);
   const double seconds = std::stod(argv[5]);
-  const Bodies body = bodies(url, batch);
+  const bool fill = argc > 7;
+  const Bodies body = bodies(url, batch, fill ? std::stoul(argv[7]) : 1024);
   const bool single = batch == 1;
   std::atomic<bool> counting = false, over = false;
   std::atomic<uint64_t> cycles = 0;
@@ -156,6 +158,10 @@ int main(int argc, char** argv) {
       while (!over) {
         const auto begun = steady_clock::now();
         client.call(single ? "SendMessage" : "SendMessageBatch", body.send);
+        if (fill) {
+          cycles += static_cast<uint64_t>(batch);
+          continue;
+        }
         const std::string received = client.call("ReceiveMessage", body.receive);
         const auto handles = handles_in(received);
         if (handles.empty()) continue;
@@ -171,10 +177,12 @@ int main(int argc, char** argv) {
   counting = true;
   const auto begun = steady_clock::now();
   std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  const uint64_t done = cycles;
+  const uint64_t measured = cycles;
   const double took = std::chrono::duration<double>(steady_clock::now() - begun).count();
   over = true;
   for (std::thread& thread : threads) thread.join();
+  // What is in the queue, the last that were under way included.
+  const uint64_t done = fill ? cycles.load() : measured;
   std::vector<double> all;
   for (const auto& part : times) all.insert(all.end(), part.begin(), part.end());
   std::ranges::sort(all);
