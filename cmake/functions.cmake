@@ -84,6 +84,15 @@ function(virga_app)
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_link_options(virga PRIVATE -Wl,--strip-all)
   endif()
+  # Tests of services together.
+  file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/app/*_test.cc)
+  if(tests)
+    add_executable(virga_app_test ${tests})
+    target_link_libraries(virga_app_test PRIVATE virga_settings virga_services virga_sandbox virga_kernel virga_blob
+      virga_kv virga_wire virga_rt virga_base GTest::gtest_main)
+    gtest_discover_tests(virga_app_test DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
+    set_property(GLOBAL APPEND PROPERTY VIRGA_TESTS virga_app_test)
+  endif()
 endfunction()
 
 # A lower library must link, whole, against only what it declares: an undeclared dependency fails here.

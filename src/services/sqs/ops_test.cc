@@ -1,6 +1,7 @@
 // SQS over the reference engine with a clock that the test moves, called by operation name with the JSON of the wire.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -18,7 +19,10 @@
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
 #include "kv/db.h"
+#include "kv/key.h"
+#include "services/sqs/limits.h"
 #include "services/sqs/service.h"
+#include "services/sqs/store.h"
 #include "wire/protocol.h"
 
 namespace virga::sqs {
@@ -115,6 +119,29 @@ struct World {
                found.string_or("ApproximateNumberOfMessagesNotVisible"), " ",
                found.string_or("ApproximateNumberOfMessagesDelayed"));
   }
+  // Messages "0", "1", … ten at a time; each of a group of its own where `fifo`.
+  void send_many(std::string queue, int count, bool fifo = false) {
+    for (int i = 0; i < count;) {
+      std::string entries;
+      for (int end = std::min(i + 10, count); i < end; ++i) {
+        append(entries, entries.empty() ? "" : ",", "{'Id':'", i, "','MessageBody':'", i, "'");
+        if (fifo) append(entries, ",'MessageGroupId':'", i, "'");
+        entries += "}";
+      }
+      const Json sent = call("SendMessageBatch", cat("{'QueueUrl':'", queue, "','Entries':[", entries, "]}"));
+      ASSERT_FALSE(sent.find("error")) << sent.string_or("message");
+    }
+  }
+  // Receives until nothing comes any more; how many came.
+  int receive_all(std::string queue) {
+    int count = 0;
+    while (true) {
+      const Json answer = call("ReceiveMessage", cat("{'QueueUrl':'", queue, "','MaxNumberOfMessages':10}"));
+      const Json* messages = answer.find("Messages");
+      if (!messages || messages->as_array().empty()) return count;
+      count += static_cast<int>(messages->as_array().size());
+    }
+  }
   std::vector<std::string> handles;
 };
 
@@ -174,6 +201,61 @@ TEST(SqsTime, RetentionEnds) {
   w.clock.advance(seconds(1));
   EXPECT_EQ(w.receive("q"), "new");
   EXPECT_EQ(w.count("q"), "0 1 0");
+}
+
+// Nobody receives: what is past its time goes from the store all the same, and what is not stays.
+TEST(SqsTime, WhatIsPastItsRetentionIsSwept) {
+  World w;
+  w.make("q", "{'MessageRetentionPeriod':'60'}");
+  w.send_many("q", static_cast<int>(2 * kSweep) + 1);
+  w.clock.advance(seconds(59));
+  w.send("q", "new");
+  w.clock.advance(seconds(1));
+  EXPECT_EQ(w.count("q"), cat(2 * kSweep + 2, " 0 0"));
+  const auto done = run([](World& w) -> Task<void> {
+    w.timers.start();
+    for (int i = 0; i < 500; ++i) {
+      co_await sleep_for(Millis(10));
+      const auto view = w.db->snapshot();
+      const auto queue = co_await find_queue(*view, QueueName{"000000000000", "us-east-1", "q"});
+      const auto rows =
+          co_await view->scan(kv::prefix_range(keys::message(queue->contents, {})), {.limit = 2 * kSweep + 2});
+      if (rows.size() == 1) break;
+    }
+    co_await w.timers.stop();
+  }(w));
+  EXPECT_TRUE(done);
+  EXPECT_EQ(w.count("q"), "1 0 0");
+  EXPECT_EQ(w.receive("q"), "new");
+}
+
+// Those deleted or visible again make room.
+TEST(SqsInFlight, AStandardQueueSaysThatItIsOverItsLimit) {
+  World w;
+  w.make("q");
+  w.send_many("q", kMaxInFlight + 5);
+  EXPECT_EQ(w.receive("q"), "0 1 2 3 4 5 6 7 8 9");
+  const std::string first = w.handles[0];
+  EXPECT_EQ(w.receive_all("q"), kMaxInFlight - 10);
+  EXPECT_EQ(w.receive("q"), "OverLimit");
+  EXPECT_EQ(w.count("q"), cat("5 ", kMaxInFlight, " 0"));
+  EXPECT_EQ(w.edit("DeleteMessage", "q", first), "");
+  EXPECT_EQ(w.receive("q"), cat(kMaxInFlight));
+  EXPECT_EQ(w.receive("q"), "OverLimit");
+  w.clock.advance(seconds(30));
+  EXPECT_EQ(w.receive("q"), "1 2 3 4 5 6 7 8 9 10");
+}
+
+TEST(SqsInFlight, AFifoQueueGivesNoMoreThanItsLimit) {
+  World w;
+  w.make("q.fifo", kFifo);
+  w.send_many("q.fifo", kMaxInFlightFifo + 5, true);
+  EXPECT_EQ(w.receive("q.fifo"), "0 1 2 3 4 5 6 7 8 9");
+  const std::string first = w.handles[0];
+  EXPECT_EQ(w.receive_all("q.fifo"), kMaxInFlightFifo - 10);
+  EXPECT_EQ(w.receive("q.fifo"), "");
+  EXPECT_EQ(w.edit("DeleteMessage", "q.fifo", first), "");
+  EXPECT_NE(w.receive("q.fifo"), "");
 }
 
 TEST(SqsFair, ANoisyGroupLetsOthersGoFirst) {
