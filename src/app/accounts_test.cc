@@ -130,17 +130,17 @@ TEST(Accounts, AQueueTakesMessagesOfTheAccountsInItsPolicy) {
     const sqs::SendMessageRequest message{.queue_url = url, .message_body = "m"};
     const auto trusted = co_await w.user(kFriend, "trusted", kEverything);
     const auto nobody = co_await w.user(kFriend, "nobody", "");
-    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(kFriend, message), "AccessDenied");
-    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(trusted, message), "AccessDenied");
+    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(kFriend, message), "AccessDeniedException");
+    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(trusted, message), "AccessDeniedException");
     co_await w.call<sqs::op::SetQueueAttributes>(
         kOwner, {.queue_url = url, .attributes = {{"Policy", statement(account(kFriend), "sqs:SendMessage", arn)}}});
     EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(kFriend, message), "yes");
     EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(trusted, message), "yes");
     // The other account hands on what it was given; its users have nothing of it by themselves.
-    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(nobody, message), "AccessDenied");
-    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(kStranger, message), "AccessDenied");
-    EXPECT_EQ(co_await w.may<sqs::op::ReceiveMessage>(kFriend, {.queue_url = url}), "AccessDenied");
-    EXPECT_EQ(co_await w.may<sqs::op::DeleteQueue>(kFriend, {.queue_url = url}), "AccessDenied");
+    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(nobody, message), "AccessDeniedException");
+    EXPECT_EQ(co_await w.may<sqs::op::SendMessage>(kStranger, message), "AccessDeniedException");
+    EXPECT_EQ(co_await w.may<sqs::op::ReceiveMessage>(kFriend, {.queue_url = url}), "AccessDeniedException");
+    EXPECT_EQ(co_await w.may<sqs::op::DeleteQueue>(kFriend, {.queue_url = url}), "AccessDeniedException");
     EXPECT_EQ(co_await w.next(kOwner, url), "m");
     // A queue of the same name is another's.
     const std::string own = co_await w.queue(kFriend, "q");

@@ -211,6 +211,32 @@ def test_no_more_calls_run_than_a_mapping_may_have(virga, functions):
     assert most == 2
 
 
+# Throttled calls are tried again when the function may run: nothing is lost.
+def test_a_throttled_function_is_called_when_it_may_be(virga, functions):
+    f = Fed(virga, functions, BatchSize=1)
+    f.state("Enabled")
+    functions.client.put_function_concurrency(FunctionName=f.function, ReservedConcurrentExecutions=0)
+    f.send_together("a", "b", "c")
+    time.sleep(1)
+    assert f.bodies() == []
+    functions.client.put_function_concurrency(FunctionName=f.function, ReservedConcurrentExecutions=1)
+    eventually(lambda: sorted(f.bodies()) == ["a", "b", "c"], 30)
+    f.empty()
+
+
+def test_a_function_that_may_run_once_at_a_time_gets_through_its_queue(virga, functions):
+    f = Fed(virga, functions, does="time.sleep(0.2)", Enabled=False, BatchSize=1)
+    f.state("Disabled")
+    functions.client.put_function_concurrency(FunctionName=f.function, ReservedConcurrentExecutions=1)
+    f.send_together(*map(str, range(8)))
+    f.client.update_event_source_mapping(UUID=f.uuid, Enabled=True)
+    eventually(lambda: len(f.bodies()) >= 8, 45)
+    f.empty()
+    assert sorted(f.bodies()) == sorted(map(str, range(8)))
+    times = sorted(int(i["at"]["N"]) for i in f.db.scan(TableName=f.kept)["Items"])
+    assert all(b - a >= 0.2e9 for a, b in zip(times, times[1:]))
+
+
 def test_a_mapping_has_tags(virga, functions):
     f = Fed(virga, functions, Enabled=False)
     arn = f"arn:aws:lambda:us-east-1:000000000000:event-source-mapping:{f.uuid}"
