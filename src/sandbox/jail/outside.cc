@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -31,7 +32,36 @@ namespace {
 
 using Steady = std::chrono::steady_clock;
 
-constexpr size_t kMostConnections = 512;  // of one sandbox
+constexpr size_t kMostConnections = 512;   // of one sandbox
+constexpr size_t kDescriptorsEach = 4;     // of a connection, name look-ups counted in
+constexpr size_t kDescriptorsKept = 4096;  // for sandboxes to come
+
+// Connections of all sandboxes: what the process's descriptors allow, so that none can take them all from the others.
+std::atomic<size_t> all_connections = 0;
+
+size_t most_connections_of_all() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return kMostConnections;
+  const size_t kept = std::min<size_t>(kDescriptorsKept, files.rlim_cur / 2);
+  return (files.rlim_cur - kept) / kDescriptorsEach;
+}
+
+// One of them, for as long as it lives.
+class Share {
+ public:
+  Share() { all_connections.fetch_add(1); }
+  Share(Share&& other) noexcept : held_(std::exchange(other.held_, false)) {}
+  Share& operator=(Share&& other) noexcept {
+    std::swap(held_, other.held_);
+    return *this;
+  }
+  ~Share() {
+    if (held_) all_connections.fetch_sub(1);
+  }
+
+ private:
+  bool held_ = true;
+};
 // How long a program that does not want to block waits for an answer, so that near peers' refusals are exact.
 constexpr auto kPatience = std::chrono::milliseconds(5);
 
@@ -62,11 +92,13 @@ class Way {
   // A program's connect() under way: `outer` is ours, `inner` the program's own socket.
   struct Attempt {
     uint64_t call = 0;
+    Share share;
     Fd inner, outer;
     Steady::time_point patience = Steady::time_point::max();
   };
   // What the relay joins, by the port of the program's end.
   struct Link {
+    Share share;
     Fd outer;
     bool connecting = false;
     bool failed = false;  // known before the relay had the program's end
@@ -156,7 +188,9 @@ void Way::begin(const seccomp_notif& call, Address to, bool names) {
     return answer(call.id, ENETUNREACH, names);
   }
   if (names && !allowed_->load()) return answer(call.id, ENETUNREACH);
-  if (attempts_.size() + links_.size() >= kMostConnections) return answer(call.id, EAGAIN);
+  static const size_t kMostOfAll = most_connections_of_all();
+  if (attempts_.size() + links_.size() >= kMostConnections || all_connections.load() > kMostOfAll)
+    return answer(call.id, EAGAIN);
   attempt.outer.reset(::socket(to.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!attempt.outer) return answer(call.id, errno);
   const int one = 1;
@@ -185,7 +219,8 @@ int Way::join(Attempt& attempt, bool connecting) {
   ::getsockname(inner, reinterpret_cast<sockaddr*>(&own), &size);
   const uint16_t port = Address::of(own).port();
   ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, attempt.outer.get(), nullptr);
-  Link& link = links_[port] = Link{.outer = std::move(attempt.outer), .connecting = connecting};
+  Link& link = links_[port] =
+      Link{.share = std::move(attempt.share), .outer = std::move(attempt.outer), .connecting = connecting};
   watch(link.outer.get(), EPOLLIN | EPOLLOUT | EPOLLET, {What::kLink, port});
   return error;
 }
