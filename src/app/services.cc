@@ -8,6 +8,7 @@
 #include <aws/iam/model.h>
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
+#include <aws/pipes/model.h>
 #include <aws/s3/model.h>
 #include <aws/scheduler/model.h>
 #include <aws/sns/model.h>
@@ -21,6 +22,7 @@
 #include "services/events/api.h"
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
+#include "services/pipes/api.h"
 #include "services/s3/api.h"
 #include "services/scheduler/api.h"
 #include "services/sns/api.h"
@@ -47,6 +49,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
   cloud.add(events::make_events(deps));
   cloud.add(scheduler::make_scheduler(deps));
+  cloud.add(pipes::make_pipes(deps));
   cloud.add(cloudformation::make_cloudformation(deps));
 }
 
@@ -55,9 +58,9 @@ std::vector<const wire::ServiceModel*> service_models() {
           &dynamodb::kModel,     &dynamodbstreams::kModel,
           &events::kModel,       &iam::kModel,
           &lambda::kModel,       &logs::kModel,
-          &s3::kModel,           &scheduler::kModel,
-          &sns::kModel,          &sqs::kModel,
-          &sts::kModel};
+          &pipes::kModel,        &s3::kModel,
+          &scheduler::kModel,    &sns::kModel,
+          &sqs::kModel,          &sts::kModel};
 }
 
 }  // namespace virga::app

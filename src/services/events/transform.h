@@ -8,13 +8,12 @@
 
 #include "base/json.h"
 #include "base/time.h"
+#include "kernel/event_template.h"
 
 namespace virga::events {
 
-// The value at a path as EventBridge writes them: $.detail.items[0].name, $.detail['a b'], [*] for all of an array.
-// Nothing when the event has none.
-std::optional<Json> at_path(const Json& event, std::string_view path);
-bool is_path(std::string_view text);
+using kernel::at_path;
+using kernel::is_path;
 
 // Values that templates may name without a path.
 struct Surroundings {

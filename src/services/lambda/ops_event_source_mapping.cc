@@ -7,6 +7,7 @@
 #include "kernel/event_source.h"
 #include "kernel/page.h"
 #include "kv/record.h"
+#include "services/lambda/esm/failure.h"
 #include "services/lambda/esm/queue.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/service.h"
@@ -54,21 +55,9 @@ Task<std::map<std::string, std::string>> LambdaService::check_source(Mapping map
                                                       ? cat("Stream not found: ", mapping.source)
                                                       : cat("Unrecognized event source: ", mapping.source));
   }
-  const std::string role = co_await role_for_mapping(mapping);
-  kernel::Principal principal =
-      co_await esm::session_of(deps_, role, mapping.account, mapping.region, mapping.function);
-  Ctx ctx = deps_.cloud.internal_context(std::move(principal), mapping.account, mapping.region);
-  const auto start = mapping.start == esm::Start::kLatest        ? kernel::StreamStart::kLatest
-                     : mapping.start == esm::Start::kAtTimestamp ? kernel::StreamStart::kAtTimestamp
-                                                                 : kernel::StreamStart::kTrimHorizon;
-  const auto looked = co_await as_result([&]() -> Task<void> {
-    for (const kernel::StreamShard& shard : co_await source->stream_shards(ctx, *arn)) {
-      std::string at = co_await source->stream_start(ctx, *arn, shard.id, start, mapping.start_at);
-      co_await source->read_stream(ctx, *arn, shard.id, at, 1, 1);
-      starts.emplace(shard.id, std::move(at));
-    }
-  }());
-  if (looked) co_return starts;
+  Ctx ctx = deps_.cloud.internal_context(co_await session_for_mapping(mapping), mapping.account, mapping.region);
+  auto looked = co_await as_result(esm::stream_starts(ctx, *source, mapping));
+  if (looked) co_return std::move(*looked);
   const Error* error = error_of(looked);
   if (error && error->shape->code.starts_with("AccessDenied")) {
     co_return err::InvalidParameterValueException(cat("Cannot access stream ", mapping.source,
@@ -226,6 +215,16 @@ Task<std::string> LambdaService::role_for_mapping(Mapping mapping) {
   co_return call.version->role;
 }
 
+Task<kernel::Principal> LambdaService::session_for_mapping(Mapping mapping) {
+  const std::string role = co_await role_for_mapping(mapping);
+  co_return co_await esm::session_of(deps_, role, mapping.account, mapping.region, mapping.function);
+}
+
+Task<kernel::TargetDelivery> LambdaService::letter_for_mapping(Mapping mapping, esm::Discarded discarded) {
+  const std::string role = co_await role_for_mapping(mapping);
+  co_return esm::letter_of(mapping, discarded, role, deps_.clock.now());
+}
+
 Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event, std::string trace) {
   Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", mapping.account),
                                          mapping.account, mapping.region);
@@ -260,10 +259,7 @@ Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event
 
 // What a queue must be to feed a function: there, readable by its role, and patient enough.
 Task<void> LambdaService::check_queue(Mapping mapping) {
-  const std::string role = co_await role_for_mapping(mapping);
-  Ctx ctx = deps_.cloud.internal_context(
-      co_await esm::session_of(deps_, role, mapping.account, mapping.region, mapping.function), mapping.account,
-      mapping.region);
+  Ctx ctx = deps_.cloud.internal_context(co_await session_for_mapping(mapping), mapping.account, mapping.region);
   kernel::Service* sqs = deps_.cloud.find_service("sqs");
   if (!sqs) co_await fail(err::InvalidParameterValueException("Amazon SQS is not served by Virga."));
   const auto policy = co_await sqs->resource_policy(ctx, mapping.source);

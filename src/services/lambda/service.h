@@ -134,6 +134,8 @@ class LambdaService final : public kernel::Service, private esm::Functions {
                                                                std::vector<std::string> removed);
   Task<esm::Ran> run_for_mapping(esm::Mapping mapping, std::string event, std::string trace) override;
   Task<std::string> role_for_mapping(esm::Mapping mapping) override;
+  Task<kernel::Principal> session_for_mapping(esm::Mapping mapping) override;
+  Task<kernel::TargetDelivery> letter_for_mapping(esm::Mapping mapping, esm::Discarded discarded) override;
   // ops_stream.cc
   Task<InvokeWithResponseStreamResponse> invoke_with_response_stream(Ctx& ctx,
                                                                      const InvokeWithResponseStreamRequest& in);

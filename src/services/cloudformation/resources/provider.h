@@ -89,6 +89,7 @@ std::span<const Provider> lambda_providers();
 std::span<const Provider> lambda_access_providers();
 std::span<const Provider> s3_providers();
 std::span<const Provider> logs_providers();
+std::span<const Provider> pipes_providers();
 std::span<const Provider> scheduler_providers();
 std::span<const Provider> apigatewayv2_providers();
 std::span<const Provider> sns_providers();

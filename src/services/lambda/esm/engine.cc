@@ -39,9 +39,7 @@ Task<kernel::Principal> session_of(kernel::Deps& deps, std::string role, std::st
 Task<Ctx> RoleSession::context() {
   const auto now = std::chrono::steady_clock::now();
   if (!principal_ || now > until_) {
-    const std::string role = co_await work_.functions.role_for_mapping(work_.mapping);
-    principal_ =
-        co_await session_of(work_.deps, role, work_.mapping.account, work_.mapping.region, work_.mapping.function);
+    principal_ = co_await work_.functions.session_for_mapping(work_.mapping);
     until_ = now + kSessionLife;
   }
   co_return work_.deps.cloud.internal_context(*principal_, work_.mapping.account, work_.mapping.region);
@@ -86,9 +84,9 @@ class Runner : public std::enable_shared_from_this<Runner> {
       case MappingState::kDeleting:
         co_await end();
         co_await engine_.deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-          tx.erase(mapping_key(mapping.account, mapping.region, mapping.uuid));
+          tx.erase(mapping_key(mapping));
           tx.erase_range(checkpoints_of(mapping.uuid));
-          co_return;
+          co_await engine_.functions_.mapping_gone(tx, mapping);
         });
         gone_ = true;
         co_return;
@@ -111,7 +109,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
 
   Task<void> become(Mapping mapping, MappingState state) {
     co_await engine_.deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-      const std::string key = mapping_key(mapping.account, mapping.region, mapping.uuid);
+      const std::string key = mapping_key(mapping);
       const auto row = co_await tx.get(key);
       if (!row) co_return;
       Mapping now = kv::decode<Mapping>(*row);
@@ -198,7 +196,7 @@ Task<void> Engine::watch() {
     const auto reader = deps_.db.snapshot();
     const uint64_t version = reader->version();
     std::map<std::string, Mapping> mappings;
-    for (const kv::Entry& row : co_await reader->scan(kv::prefix_range(mappings_prefix()))) {
+    for (const kv::Entry& row : co_await reader->scan(kv::prefix_range(mappings_prefix(owner_)))) {
       Mapping mapping = kv::decode<Mapping>(row.value);
       mappings.emplace(mapping.uuid, std::move(mapping));
     }
@@ -222,7 +220,7 @@ Task<void> Engine::watch() {
       }
     }
     if (stopping_) break;
-    co_await deps_.db.wait_change(mappings_prefix(), version, kWatch);
+    co_await deps_.db.wait_change(mappings_prefix(owner_), version, kWatch);
   }
   --watching_;
 }
@@ -232,7 +230,7 @@ Task<void> Engine::stop() {
   // What a long call leaves unfinished is given again after the next start.
   const auto until = std::chrono::steady_clock::now() + kStopPatience;
   while (std::chrono::steady_clock::now() < until) {
-    deps_.db.wake(mappings_prefix());
+    deps_.db.wake(mappings_prefix(owner_));
     bool busy = watching_ > 0;
     for (const auto& [uuid, runner] : runners_) {
       if (runner->ended()) continue;

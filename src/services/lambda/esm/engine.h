@@ -9,6 +9,8 @@
 
 #include "base/async.h"
 #include "kernel/deps.h"
+#include "kernel/event_source.h"
+#include "kernel/target_delivery.h"
 #include "kv/lease.h"
 #include "services/lambda/esm/mapping.h"
 #include "services/lambda/invoker.h"
@@ -23,7 +25,18 @@ struct Ran {
   std::string problem;  // why it did not run
 };
 
-// What the engine needs of Lambda.
+// Records of a stream that are given up.
+struct Discarded {
+  std::string condition;  // "RetryAttemptsExhausted", "RecordAgeExceeded"
+  int64_t attempts = 0;
+  std::string request_id, version, function_error;  // of the last call; empty: it was not called
+  std::string shard, first_sequence, last_sequence;
+  Time first_arrived, last_arrived;
+  size_t count = 0;
+  std::string payload;  // the event, for destinations that take it
+};
+
+// What the engine needs of its owner: Lambda, or a service that reads sources as Lambda does.
 class Functions {
  public:
   virtual ~Functions() = default;
@@ -31,6 +44,12 @@ class Functions {
   virtual Task<Ran> run_for_mapping(Mapping mapping, std::string event, std::string trace = {}) = 0;
   // The execution role of the mapping's function. Fails with ResourceNotFoundException.
   virtual Task<std::string> role_for_mapping(Mapping mapping) = 0;
+  // The role's session, as which the source is read. Fails when it can't be assumed.
+  virtual Task<kernel::Principal> session_for_mapping(Mapping mapping) = 0;
+  // Where the records go that a reader of a stream gives up, when the mapping has an on-failure destination.
+  virtual Task<kernel::TargetDelivery> letter_for_mapping(Mapping mapping, Discarded discarded) = 0;
+  // Part of the transaction that ends a deleted mapping.
+  virtual Task<void> mapping_gone(kv::Txn&, Mapping) { co_return; }
 };
 
 // Told to a poller's tasks: to end soon. Lives as long as the last of them.
@@ -83,6 +102,10 @@ class RoleSession {
 Task<kernel::Principal> session_of(kernel::Deps& deps, std::string role, std::string account, std::string region,
                                    std::string name);
 
+// Where each shard of the stream begins to be read, seen with ctx.principal's eyes: fails when it may not, or when the
+// stream is not there.
+Task<std::map<std::string, std::string>> stream_starts(Ctx& ctx, kernel::StreamSource& source, Mapping mapping);
+
 class Poller {
  public:
   virtual ~Poller() = default;
@@ -96,7 +119,9 @@ std::unique_ptr<Poller> make_queue_poller(Work& work);
 
 class Engine {
  public:
-  Engine(kernel::Deps& deps, Functions& functions) : deps_(deps), functions_(functions) {}
+  // Reads the mappings of `owner` (Mapping::owner).
+  Engine(kernel::Deps& deps, Functions& functions, std::string owner = {})
+      : deps_(deps), functions_(functions), owner_(std::move(owner)) {}
   ~Engine();
 
   Task<void> start();
@@ -112,6 +137,7 @@ class Engine {
 
   kernel::Deps& deps_;
   Functions& functions_;
+  const std::string owner_;
   std::map<std::string, std::shared_ptr<class Runner>> runners_;  // by uuid
   bool stopping_ = false;
   int watching_ = 0;

@@ -21,8 +21,13 @@ std::string failure_document(const Mapping& mapping, const Discarded& discarded,
   }
   out["version"] = "1.0";
   out["timestamp"] = iso8601_millis(now);
+  add_batch_info(out, mapping, discarded);
+  return out.dump();
+}
+
+void add_batch_info(Json& document, const Mapping& mapping, const Discarded& discarded) {
   const bool dynamo = mapping.source.find(":dynamodb:") != std::string::npos;
-  out[dynamo ? "DDBStreamBatchInfo" : "KinesisBatchInfo"] =
+  document[dynamo ? "DDBStreamBatchInfo" : "KinesisBatchInfo"] =
       Json::object({{"shardId", discarded.shard},
                     {"startSequenceNumber", discarded.first_sequence},
                     {"endSequenceNumber", discarded.last_sequence},
@@ -30,13 +35,10 @@ std::string failure_document(const Mapping& mapping, const Discarded& discarded,
                     {"approximateArrivalOfLastRecord", iso8601_millis(discarded.last_arrived)},
                     {"batchSize", static_cast<int64_t>(discarded.count)},
                     {"streamArn", mapping.source}});
-  return out.dump();
 }
 
-void tell_of(kv::Txn& tx, Work& work, const Discarded& discarded, const std::string& role) {
-  const Mapping& mapping = work.mapping;
-  if (mapping.on_failure.empty()) return;
-  const Time now = work.deps.clock.now();
+kernel::TargetDelivery letter_of(const Mapping& mapping, const Discarded& discarded, const std::string& role,
+                                 Time now) {
   std::string document = failure_document(mapping, discarded, now);
   kernel::TargetDelivery delivery;
   delivery.target = mapping.on_failure;
@@ -53,7 +55,7 @@ void tell_of(kv::Txn& tx, Work& work, const Discarded& discarded, const std::str
   delivery.service = "lambda.amazonaws.com";
   delivery.role = role;
   delivery.source_arn = mapping.function_arn();
-  work.deps.targets.enqueue(tx, std::move(delivery));
+  return delivery;
 }
 
 }  // namespace virga::lambda::esm

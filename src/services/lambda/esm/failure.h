@@ -3,25 +3,18 @@
 
 #include <string>
 
+#include "base/json.h"
 #include "base/time.h"
 #include "kv/db.h"
 #include "services/lambda/esm/engine.h"
 
 namespace virga::lambda::esm {
 
-struct Discarded {
-  std::string condition;  // "RetryAttemptsExhausted", "RecordAgeExceeded"
-  int64_t attempts = 0;
-  std::string request_id, version, function_error;  // of the last call; empty: it was not called
-  std::string shard, first_sequence, last_sequence;
-  Time first_arrived, last_arrived;
-  size_t count = 0;
-  std::string payload;  // the event, for destinations that take it
-};
-
 // The document that a destination gets.
 std::string failure_document(const Mapping& mapping, const Discarded& discarded, Time now);
-// Part of the transaction that goes on without the records.
-void tell_of(kv::Txn& tx, Work& work, const Discarded& discarded, const std::string& role);
+// The shard and the range of it: the member of failure documents for the source's kind.
+void add_batch_info(Json& document, const Mapping& mapping, const Discarded& discarded);
+// As Lambda tells it, as a session of `role`.
+kernel::TargetDelivery letter_of(const Mapping& mapping, const Discarded& discarded, const std::string& role, Time now);
 
 }  // namespace virga::lambda::esm

@@ -138,10 +138,17 @@ std::string Mapping::arn() const {
 bool is_mapping_arn(std::string_view text) {
   return text.starts_with("arn:") && text.find(":event-source-mapping:") != std::string_view::npos;
 }
-std::string mapping_key(const std::string& account, const std::string& region, const std::string& uuid) {
-  return key('m').text(account).text(region).text(uuid);
+std::string mapping_key(const std::string& account, const std::string& region, const std::string& uuid,
+                        const std::string& owner) {
+  if (owner.empty()) return key('m').text(account).text(region).text(uuid);
+  return key('o').text(owner).text(account).text(region).text(uuid);
 }
-std::string mappings_prefix() { return key('m'); }
+std::string mapping_key(const Mapping& mapping) {
+  return mapping_key(mapping.account, mapping.region, mapping.uuid, mapping.owner);
+}
+std::string mappings_prefix(const std::string& owner) {
+  return owner.empty() ? key('m').take() : key('o').text(owner).take();
+}
 kv::Range mappings_of(const std::string& account, const std::string& region) {
   return kv::prefix_range(key('m').text(account).text(region).view());
 }

@@ -1,7 +1,8 @@
 // Event source mappings as records, and the rules about them.
 //
 // Keys, under the tag "esm", then one byte:
-//   m  account, region, uuid          the Mapping
+//   m  account, region, uuid          the Mapping, of Lambda
+//   o  owner, account, region, uuid   the Mapping, of another service
 //   k  uuid, shard, slot u32          a Checkpoint: kShardSlot of the shard as a whole, else of one of its slots
 #pragma once
 
@@ -46,12 +47,13 @@ struct Mapping {
   std::string on_failure;  // ARN; empty: none
   std::optional<int32_t> concurrency;
   std::map<std::string, std::string> tags;
+  std::string owner;  // the service whose engine reads it: "pipes"; empty: Lambda
   template <class A>
   void fields(A& a) {
     a(1, uuid), a(2, account), a(3, region), a(4, function), a(5, qualifier), a(6, source), a(7, kind), a(8, state);
     a(9, enabled), a(10, revision), a(11, modified), a(12, batch_size), a(13, window), a(14, parallel), a(15, start);
     a(16, start_at), a(17, bisect), a(18, retries), a(19, record_age), a(20, tumbling), a(21, filters);
-    a(22, reports_failures), a(23, on_failure), a(24, concurrency), a(25, tags);
+    a(22, reports_failures), a(23, on_failure), a(24, concurrency), a(25, tags), a(26, owner);
   }
   FunctionId function_id() const { return {account, region, function, qualifier}; }
   std::string function_arn() const;  // with the qualifier, when there is one
@@ -76,8 +78,10 @@ struct Checkpoint {
 };
 
 bool is_mapping_arn(std::string_view text);
-std::string mapping_key(const std::string& account, const std::string& region, const std::string& uuid);
-std::string mappings_prefix();
+std::string mapping_key(const std::string& account, const std::string& region, const std::string& uuid,
+                        const std::string& owner = {});
+std::string mapping_key(const Mapping& mapping);
+std::string mappings_prefix(const std::string& owner = {});
 kv::Range mappings_of(const std::string& account, const std::string& region);
 std::string checkpoint_key(const std::string& uuid, const std::string& shard, uint32_t slot);
 kv::Range checkpoints_of(const std::string& uuid);

@@ -14,7 +14,6 @@
 #include "kv/record.h"
 #include "services/lambda/esm/batch.h"
 #include "services/lambda/esm/engine.h"
-#include "services/lambda/esm/failure.h"
 #include "services/lambda/esm/filter.h"
 
 namespace virga::lambda::esm {
@@ -348,12 +347,14 @@ class Reader {
   Task<void> save(std::string position, const Discarded* discarded = nullptr) {
     Checkpoint next = at_;
     next.position = position;
-    std::string role;
-    if (discarded && !mapping().on_failure.empty()) role = co_await work_.functions.role_for_mapping(mapping());
+    std::optional<kernel::TargetDelivery> letter;
+    if (discarded && !mapping().on_failure.empty()) {
+      letter = co_await work_.functions.letter_for_mapping(mapping(), *discarded);
+    }
     co_await work_.deps.db.transact([&](kv::Txn& tx) -> Task<void> {
       co_await kv::require_lease(tx, work_.lease);
       tx.put(checkpoint_key(mapping().uuid, shard_, slot_), kv::encode(next));
-      if (discarded) tell_of(tx, work_, *discarded, role);
+      if (letter) work_.deps.targets.enqueue(tx, *letter);
     });
     at_.position = std::move(position);
     unsaved_since_ = {};
@@ -375,6 +376,19 @@ class Reader {
   bool early_ = false;
   bool shard_ended_ = false, ended_ = false;
 };
+
+kernel::StreamStart start_of(const Mapping& mapping) {
+  switch (mapping.start) {
+    case Start::kLatest:
+      return kernel::StreamStart::kLatest;
+    case Start::kAtTimestamp:
+      return kernel::StreamStart::kAtTimestamp;
+    case Start::kNone:
+    case Start::kTrimHorizon:
+      break;
+  }
+  return kernel::StreamStart::kTrimHorizon;
+}
 
 class StreamPoller final : public Poller {
  public:
@@ -507,6 +521,17 @@ class StreamPoller final : public Poller {
 };
 
 }  // namespace
+
+Task<std::map<std::string, std::string>> stream_starts(Ctx& ctx, kernel::StreamSource& source, Mapping mapping) {
+  const kernel::Arn arn = *kernel::parse_arn(mapping.source);
+  std::map<std::string, std::string> starts;
+  for (const kernel::StreamShard& shard : co_await source.stream_shards(ctx, arn)) {
+    std::string at = co_await source.stream_start(ctx, arn, shard.id, start_of(mapping), mapping.start_at);
+    co_await source.read_stream(ctx, arn, shard.id, at, 1, 1);
+    starts.emplace(shard.id, std::move(at));
+  }
+  co_return starts;
+}
 
 std::unique_ptr<Poller> make_stream_poller(Work& work) { return std::make_unique<StreamPoller>(work); }
 

@@ -1,0 +1,31 @@
+// Parts of events by path, and templates filled with them: what input transformers of rules and input templates of
+// pipes have in common. Pure.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json.h"
+
+namespace virga::kernel {
+
+// The value at a path as EventBridge writes them: $.detail.items[0].name, $.detail['a b'], [*] for all of an array.
+// Nothing when the event has none.
+std::optional<Json> at_path(const Json& event, std::string_view path);
+bool is_path(std::string_view text);
+
+// What stands in a template for `<name>`.
+struct Filling {
+  Json value;
+  bool raw = false;  // value is text that is JSON already
+};
+// Nothing when the name is none of a value's: the text stays as it is.
+using FillingOf = std::function<std::optional<Filling>(std::string_view name)>;
+
+// `<name>` stands for a value: as JSON outside quotes, as its text inside them. Objects inside quotes lose their own
+// quotes, as on AWS.
+std::string fill_template(std::string_view text, const FillingOf& filling_of);
+
+}  // namespace virga::kernel

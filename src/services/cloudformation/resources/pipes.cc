@@ -1,0 +1,70 @@
+// AWS::Pipes::Pipe.
+#include "base/executor.h"
+#include "base/str.h"
+#include "services/cloudformation/resources/provider.h"
+
+namespace virga::cloudformation {
+
+namespace {
+
+constexpr std::string_view kBoth =
+    "Description DesiredState Enrichment EnrichmentParameters KmsKeyIdentifier LogConfiguration RoleArn "
+    "SourceParameters Target TargetParameters";
+
+Task<Made> made_of_pipe(Call& call) {
+  const Json pipe = co_await call.api("pipes", "DescribePipe", Json::object({{"Name", call.physical_id}}));
+  Json attributes = Json::object();
+  for (const char* name : {"Arn", "CreationTime", "CurrentState", "LastModifiedTime", "StateReason"}) {
+    if (const Json* value = pipe.find(name)) attributes[name] = *value;
+  }
+  co_return Made{call.physical_id, std::move(attributes)};
+}
+
+Task<Made> create_pipe(Call& call) {
+  Json input = only(call.properties, kBoth);
+  input["Name"] = call.physical_id;
+  input["Source"] = need(call.properties, "Source");
+  if (Json tags = call.tag_map(); !tags.as_object().empty()) input["Tags"] = std::move(tags);
+  co_await call.create("ConflictException", "pipes", "CreatePipe", std::move(input));
+  call.created = call.physical_id;
+  co_return co_await made_of_pipe(call);
+}
+
+Task<Made> update_pipe(Call& call) {
+  Json input = only(call.properties, kBoth);
+  input["Name"] = call.physical_id;
+  // Positions are of the creation: an update can't say them.
+  if (Json* source = input.find("SourceParameters")) {
+    for (const char* kind : {"DynamoDBStreamParameters", "KinesisStreamParameters"}) {
+      if (Json* of_kind = source->find(kind)) {
+        of_kind->erase("StartingPosition");
+        of_kind->erase("StartingPositionTimestamp");
+      }
+    }
+  }
+  co_await call.api("pipes", "UpdatePipe", std::move(input));
+  co_return co_await made_of_pipe(call);
+}
+
+Task<void> remove_pipe(Call& call) {
+  // Gone once its source is no longer read: soon.
+  for (int i = 0; i < 200; ++i) {
+    const auto found = co_await call.api_unless("NotFoundException", "pipes", i == 0 ? "DeletePipe" : "DescribePipe",
+                                                Json::object({{"Name", call.physical_id}}));
+    if (!found) co_return;
+    co_await sleep_for(std::chrono::milliseconds(20));
+  }
+}
+
+constexpr Provider kProviders[] = {{.type = "AWS::Pipes::Pipe",
+                                    .name_property = "Name",
+                                    .replace_on = "Name Source",
+                                    .create = create_pipe,
+                                    .update = update_pipe,
+                                    .remove = remove_pipe}};
+
+}  // namespace
+
+std::span<const Provider> pipes_providers() { return kProviders; }
+
+}  // namespace virga::cloudformation
