@@ -1,5 +1,5 @@
 // Queues, topics, buses and schedules with the AWS SDK for JavaScript, which checks SQS's MD5s itself. Prints what it
-// found as one JSON object; test_events.py judges it.
+// found as one JSON object; test_js_events.py judges it.
 import { createRequire } from 'node:module';
 
 const require = createRequire(process.env.SDK_ROOT + '/');
