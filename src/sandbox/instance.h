@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "sandbox/api_server.h"
 #include "sandbox/keeper.h"
 #include "sandbox/lines.h"
 #include "sandbox/loop.h"
@@ -17,8 +18,6 @@
 
 namespace virga::sandbox {
 
-inline constexpr size_t kMostPerTurn =
-    1024 * 1024;  // bytes read of a program before others on its executor get their turn
 inline constexpr size_t kMostResponse = 6 * 1024 * 1024 + 100;  // AWS's 6,291,556 bytes
 
 // What a Core needs of the pool, which outlives it.
@@ -29,12 +28,17 @@ struct Backstage {
   std::function<void(uint32_t id)> forget;  // the instance is over: its number may be counted down
 };
 
-class Core : public std::enable_shared_from_this<Core> {
+class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
  public:
   Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
-  virtual ~Core();
+  ~Core() override;
 
-  Executor& home() { return home_; }
+  Executor& home() override { return home_; }
+  std::shared_ptr<void> keep() override { return shared_from_this(); }
+  std::unique_ptr<Readiness> watch(int fd, std::function<void()> f) override;
+  // What only a runtime of its own asks for.
+  void prepare(ApiConnection& from) override {}
+  void serve(ApiConnection& from) override { from.not_found(); }
   uint32_t id() const { return slot_.id; }
   // At home, once: begins to hear the sandbox.
   void open();
@@ -76,7 +80,6 @@ class Core : public std::enable_shared_from_this<Core> {
   const std::string& request_id() const { return request_id_; }
   Slot& slot() { return slot_; }
   Backstage& backstage() { return backstage_; }
-  std::unique_ptr<Readiness> watch(int fd, std::function<void()> f);
 
  private:
   Task<Outcome> collect(Outcome begun);

@@ -1,6 +1,7 @@
 // Hearing that a descriptor may be read or written, on the executor where its owner lives.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 
@@ -9,6 +10,9 @@
 namespace virga::sandbox {
 
 class Loop;
+
+// Bytes read of a program before others on its executor get their turn.
+inline constexpr size_t kMostPerTurn = 1024 * 1024;
 
 // Calls `ready` on its executor whenever the descriptor may have become readable: read until EAGAIN. Destroy it on that
 // executor's thread; `ready` is not called afterwards. The descriptor outlives it.
