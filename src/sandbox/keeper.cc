@@ -130,6 +130,18 @@ void Keeper::hear() {
         event.stage = static_cast<jail::Stage>(message->number(0));
         event.error = static_cast<int>(message->number(1));
         event.text = message->string(0);
+        event.program = message->number(2);
+        break;
+      case Kind::kEnded:
+        event.kind = Event::Kind::kEnded;
+        event.program = message->number(jail::Ended::kProgram);
+        event.status = static_cast<int>(message->number(jail::Ended::kWaitStatus));
+        event.out_of_memory = message->number(jail::Ended::kOutOfMemory);
+        event.peak_bytes = message->number(jail::Ended::kPeakKb) << 10;
+        break;
+      case Kind::kSocket:
+        event.kind = Event::Kind::kSocket;
+        event.socket = std::make_shared<Fd>(message->fds.empty() ? Fd() : std::move(message->fds[0]));
         break;
       case Kind::kExited:
         event.kind = Event::Kind::kExited;

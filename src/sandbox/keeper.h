@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -30,13 +31,21 @@ struct Slot {
 
 // What happened to a sandbox.
 struct Event {
-  enum class Kind { kCreated, kFailed, kExited } kind;
+  enum class Kind {
+    kCreated,
+    kFailed,
+    kEnded,   // one of its programs: the sandbox goes on
+    kSocket,  // that was asked for
+    kExited,
+  } kind;
   jail::Stage stage{};        // kFailed
   int error = 0;              // kFailed: an errno, when there is one
   std::string text;           // kFailed
-  std::optional<int> status;  // kExited: its program's wait status, when it ended by itself
+  uint64_t program = 0;       // kFailed, kEnded
+  std::optional<int> status;  // kEnded, kExited: its program's wait status, when it ended by itself
   uint64_t out_of_memory = 0;
   uint64_t peak_bytes = 0;
+  std::shared_ptr<Fd> socket;  // kSocket
 };
 
 class Keeper {

@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <map>
 
 #include "sandbox/jail/error.h"
 #include "sandbox/jail/mounts.h"
@@ -121,6 +122,11 @@ void build(const InitOptions& options, int& control, Fd& calls) {
   }
   arguments.push_back(nullptr);
   environment.push_back(nullptr);
+  if (!order.fds.empty()) {
+    ::dup2(order.fds[0].get(), 1);
+    ::dup2(order.fds[0].get(), 2);
+  }
+  if (order.number(3) != kMainProgram) ::close(kChannelFd);
   if (order.number(1)) limit(RLIMIT_NOFILE, order.number(1));
   if (order.number(2)) limit(RLIMIT_DATA, order.number(2));
   sigset_t none;
@@ -148,7 +154,7 @@ pid_t launch(int control, const Message& order) {
   if (size != sizeof error) return child;
   send(control,
        {.kind = Kind::kFailed,
-        .numbers = {uint64_t(Stage::kExecute), uint64_t(error)},
+        .numbers = {uint64_t(Stage::kExecute), uint64_t(error), order.number(3)},
         .strings = {cat(order.string(0), ": ", lower(std::strerror(error)))}},
        true);
   return 0;
@@ -160,7 +166,8 @@ pid_t launch(int control, const Message& order) {
   ::sigaddset(&children, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &children, nullptr);
   const int signals = must(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
-  pid_t program = 0;
+  std::map<pid_t, uint64_t> programs;
+  bool several = false;  // at any time
   while (true) {
     pollfd ready[] = {{control, POLLIN, 0}, {signals, POLLIN, 0}};
     if (::poll(ready, 2, -1) < 0 && errno != EINTR) ::_exit(1);
@@ -172,16 +179,30 @@ pid_t launch(int control, const Message& order) {
       rusage usage;
       pid_t pid;
       while ((pid = ::wait4(-1, &status, WNOHANG, &usage)) > 0) {
-        if (pid != program) continue;
-        send(control, {.kind = Kind::kEnded, .numbers = {uint64_t(uint32_t(status)), uint64_t(usage.ru_maxrss)}}, true);
-        ::_exit(0);
+        const auto program = programs.find(pid);
+        if (program == programs.end()) continue;
+        Message ended{.kind = Kind::kEnded, .numbers = std::vector<uint64_t>(Ended::kNumbers)};
+        ended.numbers[Ended::kWaitStatus] = uint32_t(status);
+        ended.numbers[Ended::kPeakKb] = uint64_t(usage.ru_maxrss);
+        ended.numbers[Ended::kProgram] = program->second;
+        ended.numbers[Ended::kGoesOn] = several;
+        programs.erase(program);
+        send(control, ended, true);
+        if (!several) ::_exit(0);
       }
     }
     if (ready[0].revents) {
       bool closed = false;
       const auto order = receive(control, true, closed);
       if (closed || !order) ::_exit(0);
-      if (order->kind == Kind::kExecute && program == 0) program = launch(control, *order);
+      if (order->kind == Kind::kExecute) {
+        several = several || order->number(3) != kMainProgram;
+        if (const pid_t pid = launch(control, *order)) programs.emplace(pid, order->number(3));
+      } else if (order->kind == Kind::kSignal) {
+        for (const auto& [pid, program] : programs) {
+          if (program == order->number(0)) ::kill(pid, static_cast<int>(order->number(1)));
+        }
+      }
     }
   }
 }

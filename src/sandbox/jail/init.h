@@ -1,5 +1,6 @@
-// The first process of a sandbox: it finishes the jail from inside, then waits to be told which program to run,
-// reaps, and ends with the program, which takes every other process of the sandbox along.
+// The first process of a sandbox: it finishes the jail from inside, then waits to be told which programs to run and
+// reaps. Where there is one program it ends with it, which takes every other process of the sandbox along; where there
+// are several, whoever ordered them hears of each end and decides.
 #pragma once
 
 #include <linux/filter.h>

@@ -106,9 +106,10 @@ void Launcher::say_hello() {
   send(options_.socket, hello, true);
 }
 
-void Launcher::report_failure(uint32_t id, Stage stage, int error, const std::string& sentence) {
+void Launcher::report_failure(uint32_t id, Stage stage, int error, const std::string& sentence, uint64_t program) {
   send(options_.socket,
-       {.kind = Kind::kFailed, .id = id, .numbers = {uint64_t(stage), uint64_t(error)}, .strings = {sentence}}, true);
+       {.kind = Kind::kFailed, .id = id, .numbers = {uint64_t(stage), uint64_t(error), program}, .strings = {sentence}},
+       true);
 }
 
 void Launcher::handle(Message message) {
@@ -123,9 +124,20 @@ void Launcher::handle(Message message) {
     return;
   }
   Sandbox& sandbox = *found->second;
+  if (!sandbox.ready && (message.kind == Kind::kAssign || message.kind == Kind::kRun)) {
+    sandbox.waiting.push_back(std::move(message));
+    return;
+  }
   switch (message.kind) {
     case Kind::kAssign:
       return assign(sandbox, message);
+    case Kind::kRun:
+      return run(sandbox, std::move(message));
+    case Kind::kSignal:
+      send(sandbox.control.get(), message, true);
+      return;
+    case Kind::kSocket:
+      return give_socket(sandbox);
     case Kind::kThrottle:
       return cgroups_->set_processor(sandbox.id, message.number(0));
     case Kind::kKill:
@@ -147,19 +159,22 @@ void Launcher::hear(Sandbox& sandbox) {
         sandbox.relay.reset();
         sandbox.names.reset();
         if (sandbox.execute) send(sandbox.control.get(), *std::exchange(sandbox.execute, std::nullopt), true);
-        if (sandbox.waiting) {
-          const Message order = std::move(*sandbox.waiting);
-          sandbox.waiting.reset();
-          assign(sandbox, order);
-        }
+        for (Message& order : std::exchange(sandbox.waiting, {})) handle(std::move(order));
         break;
       case Kind::kEnded:
-        sandbox.status = message->number(0);
-        sandbox.peak_kb = message->number(1);
+        if (message->number(Ended::kProgram) == kMainProgram) {
+          sandbox.status = message->number(Ended::kWaitStatus);
+          sandbox.peak_kb = message->number(Ended::kPeakKb);
+        }
+        if (message->number(Ended::kGoesOn)) {
+          message->id = sandbox.id;
+          message->numbers[Ended::kOutOfMemory] = cgroups_->out_of_memory_kills(sandbox.id);
+          send(options_.socket, *message, true);
+        }
         break;
       case Kind::kFailed:
         report_failure(sandbox.id, static_cast<Stage>(message->number(0)), static_cast<int>(message->number(1)),
-                       message->string(0));
+                       message->string(0), message->number(2));
         // A sandbox that could not build its jail, or whose program does not run, is of no use.
         ::kill(sandbox.first, SIGKILL);
         break;

@@ -42,10 +42,11 @@ class Launcher {
     int slot = 0;     // decides its user on the host
     Fd control;
     Fd mounts;        // its mount namespace
+    Fd network;       // its network namespace
     Fd relay, names;  // of its network, until the way out has them
     Fd channel;       // Virga's end, kept until the assignment has written the first frame
     bool ready = false;
-    std::optional<Message> waiting;  // an assignment that came before it was ready
+    std::vector<Message> waiting;    // an assignment, and what follows it, that came before it was ready
     std::optional<Message> execute;  // what to run as soon as it is ready
     std::optional<uint64_t> status;  // of its program
     uint64_t peak_kb = 0;
@@ -57,15 +58,18 @@ class Launcher {
   void handle(Message message);
   void hear(Sandbox& sandbox);
   void reap();
-  void report_failure(uint32_t id, Stage stage, int error, const std::string& sentence);
+  void report_failure(uint32_t id, Stage stage, int error, const std::string& sentence,
+                      uint64_t program = kMainProgram);
   // spawn.cc
   void create(const Message& order);
   pid_t clone_first(uint32_t id, Fd& process, const struct InitOptions& init);
   void map_users(pid_t pid, int slot);
   int id_map(int slot);
   void assign(Sandbox& sandbox, const Message& order);
+  void run(Sandbox& sandbox, Message order);
+  void give_socket(const Sandbox& sandbox);
   int take_slot();
-  uint64_t data_limit(const Message& order) const;
+  uint64_t data_limit(uint64_t memory_mb) const;
   void limit_program(const Sandbox& sandbox, const Message& order);
 
   LauncherOptions options_;

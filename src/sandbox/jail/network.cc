@@ -1,6 +1,7 @@
 #include "sandbox/jail/network.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -58,6 +59,7 @@ Network enter_new_network(uint16_t api_port, uint16_t door_port) {
   request.ifr_flags = IFF_UP | IFF_RUNNING;
   must(::ioctl(any.get(), SIOCSIFFLAGS, &request), "bring up the loopback interface");
   Network network;
+  network.space.reset(must(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), "open a network namespace"));
   if (api_port) network.api_listener = listen_on(api_port);
   if (door_port) network.door_listener = listen_on(door_port);
   network.relay = listen_for_relay();

@@ -8,6 +8,7 @@
 namespace virga::sandbox::jail {
 
 struct Network {
+  Fd space;          // the namespace
   Fd api_listener;   // 127.0.0.1:<api port>, the Runtime API
   Fd door_listener;  // 127.0.0.1:<door port>, Virga's front door
   Fd relay;          // a port of the kernel's choice on 127.0.0.1 and ::1, for what goes out

@@ -18,18 +18,25 @@ enum class Kind : uint8_t {
   kThrottle,    // numbers: memory in MB that decides the share of the processor; 0 lifts the limit
   kFreeze,      // numbers: 1 freeze, 0 thaw
   kKill,
+  kRun,     // after kAssign: another program. numbers: see Run; strings: argv, then environment; fds: what it writes to
+  kSignal,  // numbers: a program, a signal; passed on to the first process
+  kSocket,  // asks for a TCP socket in the sandbox's network; answered in kind, with no descriptor when there is none
   // Launcher to Virga
   kHello,    // numbers: launcher's pid; strings: name, "1"/"0", how — for each capability
   kCreated,  // fds: see CreatedFd; numbers: one bit for each that is there
-  kFailed,   // numbers: a Stage, errno; strings: a sentence. After kCreate the sandbox does not exist
+  kFailed,   // numbers: a Stage, errno, a program; strings: a sentence. After kCreate the sandbox does not exist
   kExited,   // numbers: see Exited. Everything of the sandbox is gone
   // Launcher to the first process
   kGo,       // its ids are mapped; it may build the rest of its jail
-  kExecute,  // numbers: argc, open files, bytes of data (0: unchanged); strings: argv, then environment
+  kExecute,  // numbers: argc, open files, bytes of data (0: unchanged), program; strings: argv, then environment;
+             // fds: what it writes to, when that is not the sandbox's log
   // First process to launcher
   kReady,  // jailed and waiting for kExecute; fds: where its connects are told, when the kernel can
-  kEnded,  // numbers: wait status, peak resident KB of the program
+  kEnded,  // numbers: see Ended. To Virga as well, when the sandbox goes on without that program
 };
+
+// The program that the sandbox is for. While it is the only one, the sandbox ends with it; others have other numbers.
+inline constexpr uint64_t kMainProgram = 0;
 
 enum class Stage : uint64_t { kCreate, kAssign, kExecute };
 
@@ -38,6 +45,14 @@ enum CreatedFd : int { kProcess, kChannel, kOutput, kApiListener, kDoorListener,
 struct Assign {
   enum Number : int { kMemoryMb, kTmpMb, kProcesses, kOpenFiles, kLayers, kArguments, kOutside, kNumbers };
   enum String : int { kCode, kFirstFrame, kLanguage, kStrings };  // then the layers, the arguments and the environment
+};
+
+struct Run {
+  enum Number : int { kProgram, kArguments, kMemoryMb, kOpenFiles, kNumbers };
+};
+
+struct Ended {
+  enum Number : int { kWaitStatus, kPeakKb, kProgram, kGoesOn, kOutOfMemory, kNumbers };
 };
 
 struct Exited {

@@ -152,6 +152,7 @@ void Launcher::create(const Message& order) {
       must(::setns(sandbox->mounts.get(), CLONE_NEWNS), "enter a sandbox's mounts");
       attach_tree(tree.get(), "/var/lang");
     }
+    sandbox->network = std::move(network.space);
     sandbox->relay = std::move(network.relay);
     sandbox->names = std::move(network.names);
     send(sandbox->control.get(), {.kind = Kind::kGo}, true);
@@ -182,9 +183,9 @@ void Launcher::create(const Message& order) {
 }
 
 // Without a control group for memory each process is limited for itself. Node.js does not start with less than this.
-uint64_t Launcher::data_limit(const Message& order) const {
+uint64_t Launcher::data_limit(uint64_t memory_mb) const {
   if (cgroups_->limits_memory()) return 0;
-  return std::max<uint64_t>(order.number(Assign::kMemoryMb), 256) << 20;
+  return std::max<uint64_t>(memory_mb, 256) << 20;
 }
 
 // Limits of a program that runs already: its descriptors, and what control groups don't limit here.
@@ -202,14 +203,10 @@ void Launcher::limit_program(const Sandbox& sandbox, const Message& order) {
   if (open_files && open_files < 1024) limit(RLIMIT_NOFILE, open_files);
   if (!cgroups_->limits_processes())
     limit(RLIMIT_NPROC, std::min<uint64_t>(order.number(Assign::kProcesses), 1024) + 1);
-  if (const uint64_t bytes = data_limit(order)) limit(RLIMIT_DATA, bytes);
+  if (const uint64_t bytes = data_limit(order.number(Assign::kMemoryMb))) limit(RLIMIT_DATA, bytes);
 }
 
 void Launcher::assign(Sandbox& sandbox, const Message& order) {
-  if (!sandbox.ready) {
-    sandbox.waiting = Message{.kind = order.kind, .id = order.id, .numbers = order.numbers, .strings = order.strings};
-    return;
-  }
   try {
     const size_t layers = order.number(Assign::kLayers);
     std::vector<std::string> layer_directories(order.strings.begin() + Assign::kStrings,
@@ -235,7 +232,8 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     const uint64_t open_files = order.number(Assign::kOpenFiles);
     const size_t argc = order.number(Assign::kArguments);
     if (argc) {
-      Message execute{.kind = Kind::kExecute, .numbers = {argc, open_files, data_limit(order)}};
+      Message execute{.kind = Kind::kExecute,
+                      .numbers = {argc, open_files, data_limit(order.number(Assign::kMemoryMb)), kMainProgram}};
       execute.strings.assign(order.strings.begin() + Assign::kStrings + static_cast<long>(layers), order.strings.end());
       send(sandbox.control.get(), execute, true);
     } else {
@@ -251,6 +249,25 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     const auto* system = dynamic_cast<const SystemError*>(&e);
     report_failure(sandbox.id, Stage::kAssign, system ? system->code : 0, e.what());
   }
+}
+
+void Launcher::run(Sandbox& sandbox, Message order) {
+  order.kind = Kind::kExecute;
+  order.numbers = {order.number(Run::kArguments), order.number(Run::kOpenFiles),
+                   data_limit(order.number(Run::kMemoryMb)), order.number(Run::kProgram)};
+  send(sandbox.control.get(), order, true);
+}
+
+void Launcher::give_socket(const Sandbox& sandbox) {
+  Message answer{.kind = Kind::kSocket, .id = sandbox.id};
+  {
+    const Return back(host_mounts_, host_network_);
+    if (::setns(sandbox.network.get(), CLONE_NEWNET) == 0) {
+      Fd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+      if (socket) answer.fds.push_back(std::move(socket));
+    }
+  }
+  send(options_.socket, answer, true);
 }
 
 }  // namespace virga::sandbox::jail
