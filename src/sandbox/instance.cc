@@ -157,7 +157,7 @@ Task<Outcome> Core::invoke(Invocation invocation) {
     if (!streaming_) running_ = false;
     if (out.stream && !as_it_comes) out = co_await collect(std::move(out));
   }
-  if (out.status == Status::kInitError || out.status == Status::kExited) {
+  if (out.status == Status::kInitError || out.status == Status::kExited || out.status == Status::kLost) {
     // The document was made before the invocation was known.
     constexpr std::string_view kUnknown = "\"requestId\": \"\"";
     if (const auto at = out.payload.find(kUnknown); at != std::string::npos) {
@@ -340,7 +340,7 @@ std::string Core::exit_text(const Event& event) const {
 }
 
 void Core::on_event(const Event& event) {
-  if (event.kind == Event::Kind::kExited) {
+  if (event.kind == Event::Kind::kExited || event.kind == Event::Kind::kLost) {
     drain_channels();
     return ended(event);
   }
@@ -365,7 +365,11 @@ void Core::ended(const Event& event) {
   out.exit = exit_text(event);
   out.max_memory_mb = static_cast<uint32_t>((event.peak_bytes + (1 << 20) - 1) >> 20);
   const bool killed = !event.status || (WIFSIGNALED(*event.status) && WTERMSIG(*event.status) == SIGKILL);
-  if (event.out_of_memory && killed) {
+  if (event.kind == Event::Kind::kLost) {
+    out.status = Status::kLost;
+    out.payload = error_document("Sandbox.Failure",
+                                 cat("RequestId: ", request_id_, " Error: the execution environment was lost"));
+  } else if (event.out_of_memory && killed) {
     out.status = Status::kOutOfMemory;
     out.exit = "signal: killed";
     out.payload = error_document("Runtime.OutOfMemory",

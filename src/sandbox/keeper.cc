@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,36 +20,64 @@ using jail::Kind;
 using jail::Message;
 using jail::must;
 
+namespace {
+
+constexpr auto kLasted = std::chrono::seconds(10);  // a launcher that lived so long is replaced at once
+constexpr Micros kFirstPause = std::chrono::milliseconds(50);
+constexpr Micros kLongestPause = std::chrono::seconds(5);
+
+}  // namespace
+
 Keeper::Keeper(const Options& options, const std::string& runtime_directory,
-               const std::vector<std::pair<std::string, std::string>>& extra) {
+               const std::vector<std::pair<std::string, std::string>>& extra)
+    : arguments_{"virga",
+                 "launcher",
+                 options.state_directory,
+                 runtime_directory,
+                 options.outside ? "1" : "0",
+                 std::to_string(options.control_port)} {
+  for (const auto& [from, to] : extra) {
+    arguments_.push_back(from);
+    arguments_.push_back(to);
+  }
+  connect();
+  if (const int error = spawn()) throw jail::SystemError("start the launcher", error);
+}
+
+// The socket of a launcher to come: what is ordered meanwhile waits in it.
+void Keeper::connect() {
   int pair[2];
   must(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
+  theirs_.reset(pair[1]);
+  std::lock_guard lock(mutex_);
   socket_.reset(pair[0]);
-  Fd theirs(pair[1]);
-  std::vector<std::string> arguments = {"virga",
-                                        "launcher",
-                                        std::to_string(theirs.get()),
-                                        options.state_directory,
-                                        runtime_directory,
-                                        options.outside ? "1" : "0",
-                                        std::to_string(options.control_port)};
-  for (const auto& [from, to] : extra) {
-    arguments.push_back(from);
-    arguments.push_back(to);
-  }
+  heard_hello_ = false;
+  failure_.clear();
+}
+
+// Runs this binary as the launcher, without a copy of this process in between: from any thread. Gives 0 or an errno.
+int Keeper::spawn() {
   std::vector<char*> pointers;
-  for (std::string& a : arguments) pointers.push_back(a.data());
+  for (std::string& a : arguments_) pointers.push_back(a.data());
   pointers.push_back(nullptr);
   char* environment[] = {nullptr};  // none of Virga's: it may hold secrets
-  launcher_ = must(::fork(), "fork the launcher");
-  if (launcher_ == 0) {
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);  // programs in sandboxes begin with what it has
-    ::fcntl(theirs.get(), F_SETFD, 0);
-    ::execve("/proc/self/exe", pointers.data(), environment);
-    ::_exit(127);
-  }
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, theirs_.get(), jail::kLauncherSocket);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  ::sigemptyset(&none);
+  posix_spawnattr_setsigmask(&attributes, &none);  // programs in sandboxes begin with what it has
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  const int error =
+      ::posix_spawn(&launcher_, "/proc/self/exe", &actions, &attributes, pointers.data(), environment);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) launcher_ = 0;
+  theirs_.reset();
+  launched_ = std::chrono::steady_clock::now();
+  return error;
 }
 
 Keeper::~Keeper() { stop(); }
@@ -66,10 +95,12 @@ void Keeper::listen(Loop& loop, Listener listener) {
 void Keeper::take_hello(const Message& message) {
   std::lock_guard lock(mutex_);
   heard_hello_ = true;
+  capabilities_.clear();
   if (message.kind == Kind::kFailed) {
     failure_ = message.string(0);
     return;
   }
+  ever_ready_ = true;
   for (size_t i = 0; i + 2 < message.strings.size(); i += 3) {
     capabilities_.push_back({message.strings[i], message.strings[i + 1] == "1", message.strings[i + 2]});
   }
@@ -99,17 +130,17 @@ std::vector<Capability> Keeper::capabilities() {
 }
 
 void Keeper::order(const Message& message) {
-  const int error = jail::send(socket_.get(), message, false);
-  if (error == 0) return;
+  int error;
   std::string why;
   {
     std::lock_guard lock(mutex_);
+    error = jail::send(socket_.get(), message, false);
     why = failure_;
   }
+  if (error == 0) return;
   if (!why.empty()) throw std::runtime_error(cat("sandboxes cannot be made on this machine: ", why));
   if (error == EMSGSIZE) throw std::runtime_error("the function's environment is too large");
   if (error == EAGAIN) throw std::runtime_error("the launcher has too many orders waiting");
-  throw jail::SystemError("the launcher is gone", error);
 }
 
 void Keeper::hear() {
@@ -168,25 +199,73 @@ void Keeper::hear() {
     }
     listener_(message->id, std::move(event), std::move(slot));
   }
-  if (closed) {
-    readiness_.reset();
-    Event event{.kind = Event::Kind::kFailed, .text = "the launcher is gone"};
-    listener_(0, std::move(event), {});
+  if (closed) lose();
+}
+
+// The launcher has ended, or says what makes no sense. On the loop's thread.
+void Keeper::lose() {
+  readiness_.reset();
+  if (launcher_ != 0) {
+    ::kill(launcher_, SIGKILL);
+    ::waitpid(launcher_, nullptr, 0);  // so that the next one sees that it is gone, and clears what it left
+    launcher_ = 0;
+  }
+  Event event{.kind = Event::Kind::kLost};
+  {
+    std::lock_guard lock(mutex_);
+    if (stopped_) return;
+    if (!heard_hello_ || !failure_.empty()) event.text = failure_.empty() ? "the launcher does not start" : failure_;
+    if (!failure_.empty() && !ever_ready_) event.kind = Event::Kind::kFailed;
+  }
+  if (event.kind == Event::Kind::kLost) {
+    const bool lasted = std::chrono::steady_clock::now() - launched_ > kLasted;
+    pause_ = lasted ? Micros(0) : std::clamp(pause_ * 2, kFirstPause, kLongestPause);
+    log_warning("sandbox", "the launcher has ended; another is started", {{"why", event.text}});
+    try {
+      connect();
+    } catch (const std::exception&) {
+      theirs_.reset();  // tried again then
+    }
+    loop_.load()->post_after(pause_, [this] { start_another(); });
+  }
+  listener_(0, std::move(event), {});
+}
+
+void Keeper::start_another() {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopped_) return;
+  }
+  try {
+    if (!theirs_) connect();
+    readiness_ = loop_.load()->watch(socket_.get(), nullptr, [this] { hear(); });
+    if (const int error = spawn()) throw jail::SystemError("start the launcher", error);
+  } catch (const std::exception& e) {
+    log_error("sandbox", "no launcher can be started", {{"why", e.what()}});
+    lose();
   }
 }
 
 void Keeper::stop() {
-  if (launcher_ == 0) return;
-  if (loop_) {
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(stopped_, true)) return;
+  }
+  if (loop_ && Executor::current() != loop_) {
     std::promise<void> done;
     loop_.load()->post([&] {
       readiness_.reset();
       done.set_value();
     });
-    if (Executor::current() != loop_) done.get_future().wait();
+    done.get_future().wait();
   }
-  socket_.reset();
-  ::waitpid(launcher_, nullptr, 0);
+  readiness_.reset();
+  theirs_.reset();
+  {
+    std::lock_guard lock(mutex_);
+    socket_.reset();
+  }
+  if (launcher_ != 0) ::waitpid(launcher_, nullptr, 0);
   launcher_ = 0;
 }
 

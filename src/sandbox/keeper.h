@@ -33,10 +33,12 @@ struct Slot {
 struct Event {
   enum class Kind {
     kCreated,
-    kFailed,
+    kFailed,  // of no sandbox (0): the launcher is gone, and there will be no other
     kEnded,   // one of its programs: the sandbox goes on
     kSocket,  // that was asked for
     kExited,
+    kLost,  // of all sandboxes: their launcher is gone; orders are kept for the next one. `text` says why the launcher
+            // that is gone never made any, when it didn't
   } kind;
   jail::Stage stage{};        // kFailed
   int error = 0;              // kFailed: an errno, when there is one
@@ -52,7 +54,7 @@ class Keeper {
  public:
   using Listener = std::function<void(uint32_t id, Event event, Slot slot)>;
 
-  // Forks the launcher.
+  // Starts the launcher. When it ends by itself another is started, later each time while they don't last.
   Keeper(const Options& options, const std::string& runtime_directory,
          const std::vector<std::pair<std::string, std::string>>& extra);
   ~Keeper();
@@ -61,20 +63,31 @@ class Keeper {
   void listen(Loop& loop, Listener listener);
   // What the launcher enforces. Waits for its first word.
   std::vector<Capability> capabilities();
-  // Sends an order; throws, in a sentence, when it cannot be sent.
+  // Sends an order; throws, in a sentence, when it cannot be sent. One to a launcher that has just ended goes nowhere:
+  // the news of that follows.
   void order(const jail::Message& message);
   uint32_t next_id() { return next_id_++; }
   // Ends the launcher and with it every sandbox; waits for it. No listener call afterwards.
   void stop();
 
  private:
+  void connect();
+  int spawn();
+  void start_another();
   void hear();
+  void lose();
   void take_hello(const jail::Message& message);
 
+  std::vector<std::string> arguments_;  // the launcher's
   pid_t launcher_ = 0;
-  Fd socket_;
+  std::chrono::steady_clock::time_point launched_;
+  Micros pause_{0};  // before the next one
+  Fd theirs_;        // the launcher's end of the socket, until it has it
   std::atomic<uint32_t> next_id_ = 1;
   std::mutex mutex_;
+  Fd socket_;
+  bool stopped_ = false;
+  bool ever_ready_ = false;  // so this machine can make sandboxes
   bool heard_hello_ = false;
   std::string failure_;
   std::vector<Capability> capabilities_;

@@ -24,6 +24,7 @@ constexpr Micros kFillDelay = std::chrono::milliseconds(40);
 // Calls that follow one another within this time are a burst: the next sandboxes are made meanwhile, not afterwards.
 constexpr auto kBurst = std::chrono::milliseconds(100);
 constexpr auto kUnusedFor = std::chrono::minutes(15);
+constexpr int kMostLaunchers = 4;  // that somebody waits for
 constexpr Micros kSweepEvery = std::chrono::minutes(1);
 
 std::string runtime_directory(const Options& options) { return cat(options.state_directory, "/runtime"); }
@@ -77,6 +78,7 @@ Options prepared(Options options) {
 struct Pool::Waiter {
   std::optional<Slot> slot;
   std::string failure;
+  int launchers = 1;  // that it was ordered of, one after the other's end
   std::optional<Resume> resume;
 };
 
@@ -93,7 +95,7 @@ Pool::Pool(Options options)
 
 Pool::~Pool() {
   keeper_.stop();
-  lose_all("Virga is stopping");
+  lose_all({.kind = Event::Kind::kExited, .text = "Virga is stopping"}, false);
 }
 
 void Pool::begin() {
@@ -286,7 +288,11 @@ void Pool::on_created(uint32_t id, Slot slot) {
 
 void Pool::on_event(uint32_t id, Event event, Slot slot) {
   if (event.kind == Event::Kind::kCreated) return on_created(id, std::move(slot));
-  if (id == 0) return lose_all(event.text);
+  if (id == 0) {
+    const bool another = event.kind == Event::Kind::kLost;
+    event.kind = Event::Kind::kLost;
+    return lose_all(std::move(event), another);
+  }
   std::shared_ptr<Core> core;
   std::optional<Resume> resume;
   {
@@ -323,32 +329,45 @@ void Pool::on_event(uint32_t id, Event event, Slot slot) {
   }
 }
 
-void Pool::lose_all(const std::string& why) {
+// Every sandbox is gone. `another`: sandboxes can be ordered again, and those who wait for one are given one.
+void Pool::lose_all(Event event, bool another) {
   std::vector<Resume> resumes;
   std::vector<std::shared_ptr<Core>> cores;
   {
     std::lock_guard lock(mutex_);
-    stopped_ = true;
+    stopped_ = stopped_ || !another;
     ordered_.clear();
     for (auto& [key, s] : shelves_) {
       for (Slot& slot : s.ready) discard(slot);
       s.ready.clear();
       s.coming = 0;
-      for (Waiter* waiter : s.waiters) {
+      for (Waiter* waiter : std::exchange(s.waiters, {})) {
+        std::string why = event.text;
+        if (why.empty() && ++waiter->launchers > kMostLaunchers) why = "the launcher keeps ending";
+        try {
+          if (why.empty()) order_one(s);
+        } catch (const std::exception& e) {
+          why = e.what();
+        }
+        if (why.empty()) {
+          s.waiters.push_back(waiter);
+          continue;
+        }
         waiter->failure = cat("no sandbox could be made: ", why);
         if (waiter->resume) resumes.push_back(*waiter->resume);
       }
-      s.waiters.clear();
+      if (s.kept) plan_fill(s, kFillDelay);
     }
     for (auto& [id, weak] : cores_) {
       if (auto core = weak.lock()) cores.push_back(std::move(core));
     }
+    live_ -= std::min(live_, cores_.size());
     cores_.clear();  // they hear no more: their executors may end before this pool does
   }
   for (const Resume& resume : resumes) resume();
   for (const auto& core : cores) {
     Executor& home = core->home();
-    home.post([core] { core->on_event({.kind = Event::Kind::kExited}); });
+    home.post([core, event] { core->on_event(event); });
   }
 }
 
@@ -433,7 +452,7 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
 }
 
 Task<void> Pool::stop() {
-  lose_all("Virga is stopping");
+  lose_all({.kind = Event::Kind::kExited, .text = "Virga is stopping"}, false);
   co_return;
 }
 

@@ -63,7 +63,7 @@ class Pool final : public Sandboxes {
   void sweep();
   void on_event(uint32_t id, Event event, Slot slot);
   void on_created(uint32_t id, Slot slot);
-  void lose_all(const std::string& why);
+  void lose_all(Event event, bool another);
   void assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, bool own_start);
 
   Options options_;

@@ -56,6 +56,7 @@ enum class Status : uint8_t {
   kOutOfMemory,  // killed for memory; the instance is gone
   kExited,       // the runtime process ended by itself; the instance is gone; exit says how
   kInitError,    // it never became ready: bad handler, import error; payload is the error document
+  kLost,         // what ran it is gone, through no fault of its own; so is the instance
 };
 
 struct Outcome {
@@ -136,7 +137,7 @@ class Sandboxes {
   virtual Task<void> stop() = 0;
 };
 
-// Starts the launcher process. Call before any thread exists: it forks.
+// Starts the launcher process.
 std::unique_ptr<Sandboxes> open(Options options);
 // The launcher's own entry: app/main.cc calls it for `virga launcher`, before anything else.
 int launcher_main(int argc, char** argv);

@@ -81,7 +81,8 @@ std::vector<std::string> folders(const std::string& path) {
 }
 
 void kill_and_remove(const std::string& group) {
-  for (int i = 0; i < 50 && ::rmdir(group.c_str()) != 0 && errno == EBUSY; ++i) {
+  // A process that was killed takes a moment to give its memory back.
+  for (int i = 0; i < 500 && ::rmdir(group.c_str()) != 0 && errno == EBUSY; ++i) {
     const std::string members = read_text(cat(group, "/cgroup.procs"));
     for (std::string_view line : split(trim(members), '\n')) {
       if (const auto pid = parse_int(line); pid && *pid > 1) ::kill(static_cast<pid_t>(*pid), SIGKILL);

@@ -24,6 +24,7 @@ namespace {
 
 constexpr uint64_t kFromVirga = 0;  // sandboxes' ids start at 1
 constexpr uint64_t kSignals = UINT64_MAX;
+constexpr uint64_t kOutsideEnded = UINT64_MAX - 1;
 
 void watch(int poll, int fd, uint64_t data) {
   epoll_event event{.events = EPOLLIN, .data = {.u64 = data}};
@@ -45,7 +46,8 @@ Launcher::Launcher(LauncherOptions options) : options_(std::move(options)) {
   ::sigaddset(&children, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &children, nullptr);
   signals_.reset(must(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd"));
-  watch(poll_.get(), options_.socket, kFromVirga);
+  watch(poll_.get(), kLauncherSocket, kFromVirga);
+  if (outside_) watch(poll_.get(), outside_->leash(), kOutsideEnded);
   watch(poll_.get(), signals_.get(), kSignals);
   prepare_namespaces();
   filter_ = compile_filter();
@@ -103,11 +105,11 @@ void Launcher::say_hello() {
   add("network", true,
       cat("a loopback of its own with the Runtime API and Virga's door; ",
           outside_ ? "TCP and name look-ups lead out through a relay" : "no way out"));
-  send(options_.socket, hello, true);
+  send(kLauncherSocket, hello, true);
 }
 
 void Launcher::report_failure(uint32_t id, Stage stage, int error, const std::string& sentence, uint64_t program) {
-  send(options_.socket,
+  send(kLauncherSocket,
        {.kind = Kind::kFailed, .id = id, .numbers = {uint64_t(stage), uint64_t(error), program}, .strings = {sentence}},
        true);
 }
@@ -118,7 +120,7 @@ void Launcher::handle(Message message) {
   if (found == sandboxes_.end()) {
     // Gone meanwhile. Whoever has just been given it may have missed the news.
     if (message.kind == Kind::kAssign) {
-      send(options_.socket,
+      send(kLauncherSocket,
            {.kind = Kind::kExited, .id = message.id, .numbers = std::vector<uint64_t>(Exited::kNumbers)}, true);
     }
     return;
@@ -169,7 +171,7 @@ void Launcher::hear(Sandbox& sandbox) {
         if (message->number(Ended::kGoesOn)) {
           message->id = sandbox.id;
           message->numbers[Ended::kOutOfMemory] = cgroups_->out_of_memory_kills(sandbox.id);
-          send(options_.socket, *message, true);
+          send(kLauncherSocket, *message, true);
         }
         break;
       case Kind::kFailed:
@@ -208,7 +210,7 @@ void Launcher::reap() {
     cgroups_->remove(sandbox.id);
     slots_[static_cast<size_t>(sandbox.slot)] = false;
     it = sandboxes_.erase(it);
-    send(options_.socket, exited, true);
+    send(kLauncherSocket, exited, true);
   }
 }
 
@@ -221,7 +223,7 @@ void Launcher::run() {
       const uint64_t from = events[i].data.u64;
       if (from == kFromVirga) {
         bool closed = false;
-        while (auto message = receive(options_.socket, false, closed)) {
+        while (auto message = receive(kLauncherSocket, false, closed)) {
           if (message->kind == Kind::kCreate) {
             creations.push_back(std::move(*message));
           } else {
@@ -231,6 +233,8 @@ void Launcher::run() {
         if (closed) return;
       } else if (from == kSignals) {
         reap();
+      } else if (from == kOutsideEnded) {
+        return;  // no sandbox has a way out any more: they go, and Virga starts another launcher
       } else if (const auto found = sandboxes_.find(static_cast<uint32_t>(from)); found != sandboxes_.end()) {
         hear(*found->second);
       }
@@ -246,23 +250,20 @@ void Launcher::run() {
 
 namespace virga::sandbox {
 
-// virga launcher <socket> <state directory> <runtime directory> <outside 0/1> <control port> [<host directory> <where
-// it appears>]…
+// virga launcher <state directory> <runtime directory> <outside 0/1> <control port> [<host directory> <where it
+// appears>]…, with descriptor kLauncherSocket.
 int launcher_main(int argc, char** argv) {
-  if (argc < 7) return 2;
-  const int socket = std::atoi(argv[2]);
+  if (argc < 6) return 2;
   jail::LauncherOptions options;
-  options.socket = 3;
   options.owner = ::getppid();
-  options.state_directory = argv[3];
+  options.state_directory = argv[2];
   options.root.root = cat(options.state_directory, "/root");
-  options.root.runtime_directory = argv[4];
-  options.outside = argv[5][0] == '1';
-  options.control_port = static_cast<uint16_t>(std::atoi(argv[6]));
-  for (int i = 7; i + 1 < argc; i += 2) options.root.extra.emplace_back(argv[i], argv[i + 1]);
-  if (socket != 3 && ::dup2(socket, 3) < 0) return 2;
-  ::fcntl(3, F_SETFD, FD_CLOEXEC);
-  ::close_range(4, ~0u, 0);
+  options.root.runtime_directory = argv[3];
+  options.outside = argv[4][0] == '1';
+  options.control_port = static_cast<uint16_t>(std::atoi(argv[5]));
+  for (int i = 6; i + 1 < argc; i += 2) options.root.extra.emplace_back(argv[i], argv[i + 1]);
+  ::fcntl(jail::kLauncherSocket, F_SETFD, FD_CLOEXEC);
+  ::close_range(jail::kLauncherSocket + 1, ~0u, 0);
   ::prctl(PR_SET_NAME, "virga-launcher", 0, 0, 0);
   // A terminal's interrupt is Virga's to handle; the launcher ends when Virga's end of the socket does.
   ::signal(SIGINT, SIG_IGN);
@@ -275,7 +276,7 @@ int launcher_main(int argc, char** argv) {
     launcher.run();
     return 0;
   } catch (const std::exception& e) {
-    jail::send(3, {.kind = jail::Kind::kFailed, .strings = {e.what()}}, false);
+    jail::send(jail::kLauncherSocket, {.kind = jail::Kind::kFailed, .strings = {e.what()}}, false);
     return 1;
   }
 }

@@ -18,7 +18,6 @@
 namespace virga::sandbox::jail {
 
 struct LauncherOptions {
-  int socket = -1;            // to Virga
   pid_t owner = 0;            // Virga
   bool outside = true;        // functions may connect to the outside
   uint16_t control_port = 0;  // Virga's own, which they may not

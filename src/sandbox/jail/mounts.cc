@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -175,6 +176,7 @@ Fd build_template(const TemplateOptions& options) {
   const auto pid = static_cast<pid_t>(
       must(::syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0), "clone for the template"));
   if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // had the launcher ended before, nobody would read what it says
     std::string said = "ok";
     try {
       build_root(options);

@@ -27,6 +27,8 @@ class Outside {
   // out of it until allow.
   void add(uint32_t id, Fd calls, Fd relay, Fd names);
   void allow(uint32_t id);
+  // Readable once the process has ended.
+  int leash() const { return socket_.get(); }
 
  private:
   Fd socket_;

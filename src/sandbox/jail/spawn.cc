@@ -3,6 +3,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -75,10 +76,12 @@ int Launcher::id_map(int slot) {
   if (!root_) return -1;
   Fd& kept = id_maps_[static_cast<size_t>(slot)];
   if (kept) return kept.get();
+  const pid_t launcher = ::getpid();
   const auto pid =
       static_cast<pid_t>(must(::syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0), "clone for a map of users"));
   if (pid == 0) {
-    ::pause();
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (::getppid() == launcher) ::pause();
     ::_exit(0);
   }
   const std::string map = cat("0 ", kFirstHostUser + slot, " 1");
@@ -179,7 +182,7 @@ void Launcher::create(const Message& order) {
     return;
   }
   sandboxes_.emplace(order.id, std::move(sandbox));
-  send(options_.socket, created, true);
+  send(kLauncherSocket, created, true);
 }
 
 // Without a control group for memory each process is limited for itself. Node.js does not start with less than this.
@@ -267,7 +270,7 @@ void Launcher::give_socket(const Sandbox& sandbox) {
       if (socket) answer.fds.push_back(std::move(socket));
     }
   }
-  send(options_.socket, answer, true);
+  send(kLauncherSocket, answer, true);
 }
 
 }  // namespace virga::sandbox::jail

@@ -190,9 +190,12 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
     start_background("lambda stream",
                      finish_stream(std::move(call), std::move(warm), std::move(*ticket), std::move(*ran), answer.end));
   } else {
-    const bool reusable = ran->reusable;
+    const bool reusable = ran->reusable, lost = ran->status == sandbox::Status::kLost;
     answer = conclude(call, *warm, std::move(*ran), meter);
     give_back(std::move(warm), reusable);
+    if (caller && caller != Executor::current()) co_await move_to(*caller);
+    // Not the function's failure: callers and events try again, as with any internal error.
+    if (lost) co_return err::ServiceException("The function's execution environment was lost. Try again.");
   }
   if (caller && caller != Executor::current()) co_await move_to(*caller);
   co_return answer;
@@ -224,6 +227,7 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
     case sandbox::Status::kOk:
     case sandbox::Status::kError:
     case sandbox::Status::kInitError:
+    case sandbox::Status::kLost:
       break;
     case sandbox::Status::kTimedOut: {
       const std::string text = cat("Task timed out after ", call.version->timeout, ".00 seconds");

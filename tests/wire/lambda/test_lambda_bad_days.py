@@ -7,6 +7,7 @@ import statistics
 import threading
 import time
 
+import botocore.exceptions
 import pytest
 
 from support import eventually
@@ -189,13 +190,25 @@ def alive(pid):
         return False
 
 
-def finish_ignoring(server):
-    server.process.terminate()
-    server.process.wait(20)
-    server.process.stdout.close()
+def named(pids, name):
+    """The one of these processes with this name; None when there is none."""
+    for pid in pids:
+        try:
+            if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                return pid
+        except OSError:
+            continue
 
 
-@pytest.mark.parametrize("victim", ["virga", "launcher", "runtime"])
+def answers(functions, name):
+    """Whether a call is answered; one whose instance is lost under it is told to try again."""
+    try:
+        return functions.call(name) == 1
+    except functions.client.exceptions.ServiceException:
+        return False
+
+
+@pytest.mark.parametrize("victim", ["virga", "virga-launcher", "virga-outside", "runtime"])
 def test_killing_leaves_no_orphans(own_virga, victim):
     from support import Functions
     functions = Functions(own_virga)
@@ -210,13 +223,10 @@ def test_killing_leaves_no_orphans(own_virga, victim):
         own_virga.kill()
         eventually(lambda: not any(alive(p) for p in everyone), 20)
         own_virga.start()  # clears what a kill could not
-    elif victim == "launcher":
-        launcher = next(p for p in everyone if b"launcher" in command_of(p))
-        os.kill(launcher, 9)
+    elif victim.startswith("virga-"):
+        os.kill(named(everyone, victim), 9)
         eventually(lambda: not any(alive(p) for p in everyone), 20)
-        # Without its launcher this Virga runs no function any more; the next start clears its control groups.
-        finish_ignoring(own_virga)
-        own_virga.start()
+        eventually(lambda: answers(functions, name), 20)
     else:
         parent = int(pathlib.Path(f"/proc/{sleepers[0]}/stat").read_text().rsplit(")", 1)[1].split()[1])
         os.kill(parent, 9)
@@ -227,3 +237,50 @@ def test_killing_leaves_no_orphans(own_virga, victim):
         assert functions.call(name) == 1
     eventually(lambda: not any(os.path.isdir(group) for group in groups), 20)
     assert pathlib.Path("/proc/self/mounts").read_text().count(own_virga.data) <= mounts
+
+
+# Events go on with the next launcher, each of them; calls are answered, or told that their instance was lost.
+@pytest.mark.parametrize("victim", ["virga-launcher", "virga-outside"])
+def test_killed_under_load(own_virga, victim):
+    from support import Functions
+    functions = Functions(own_virga)
+    sqs = own_virga.client("sqs")
+    queue = sqs.create_queue(QueueName="done")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    role = functions.make_role([{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}])
+    name = functions.make("import time\ndef handler(event, context):\n    time.sleep(0.2); return 1", Role=role)
+    functions.client.put_function_event_invoke_config(
+        FunctionName=name, DestinationConfig={"OnSuccess": {"Destination": arn}})
+    assert functions.call(name) == 1
+    refused = []
+
+    def call():
+        client = own_virga.client("lambda")
+        for _ in range(10):
+            try:
+                assert client.invoke(FunctionName=name)["Payload"].read() == b"1"
+            except botocore.exceptions.ClientError as error:
+                refused.append(error.response["ResponseMetadata"]["HTTPStatusCode"])
+
+    callers = [threading.Thread(target=call) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    accepted = set()
+    for number in range(30):
+        accepted.add(number)
+        functions.client.invoke(FunctionName=name, InvocationType="Event", Payload=str(number))
+        if number in (10, 20):
+            os.kill(eventually(lambda: named(descendants(own_virga.process.pid), victim)), 9)
+    for caller in callers:
+        caller.join()
+    assert set(refused) <= {500}
+    ran = set()
+
+    def all_ran():
+        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+            ran.add(json.loads(message["Body"])["requestPayload"])
+            sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return ran == accepted
+
+    eventually(all_ran, 60)
+    eventually(lambda: answers(functions, name), 20)
