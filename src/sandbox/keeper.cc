@@ -70,8 +70,7 @@ int Keeper::spawn() {
   ::sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);  // programs in sandboxes begin with what it has
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  const int error =
-      ::posix_spawn(&launcher_, "/proc/self/exe", &actions, &attributes, pointers.data(), environment);
+  const int error = ::posix_spawn(&launcher_, "/proc/self/exe", &actions, &attributes, pointers.data(), environment);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   if (error != 0) launcher_ = 0;

@@ -70,7 +70,7 @@ struct Message {
   std::string string(size_t i) const { return i < strings.size() ? strings[i] : std::string(); }
 };
 
-inline constexpr int kLauncherSocket = 3;             // to Virga, in the launcher
+inline constexpr int kLauncherSocket = 3;           // to Virga, in the launcher
 inline constexpr size_t kMostMessage = 192 * 1024;  // below the kernel's default send buffer
 inline constexpr size_t kMostFds = 16;
 
