@@ -178,7 +178,9 @@ void Pool::order_one(Shelf& s) {
   Message order{.kind = Kind::kCreate, .id = keeper_.next_id()};
   const uint16_t door = options_.adopt_listener ? options_.api_port : 0;
   const bool custom = s.toolchain->family == Family::kCustom;
-  order.numbers = {door, custom ? kRuntimeApiPort : uint16_t{0}, 0};
+  // A Python below /usr can be a zygote: the launcher's template shows it.
+  const bool zygote = s.toolchain->family == Family::kPython && s.toolchain->prefix.empty();
+  order.numbers = {door, custom ? kRuntimeApiPort : uint16_t{0}, 0, zygote};
   order.strings = {s.toolchain->prefix};
   if (!custom) {
     const auto arguments = bootstrap_arguments(*s.toolchain, s.memory_mb);

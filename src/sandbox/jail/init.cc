@@ -3,9 +3,12 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -15,13 +18,13 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstddef>
 #include <map>
 
+#include "base/str.h"
 #include "sandbox/jail/error.h"
 #include "sandbox/jail/mounts.h"
-#include "sandbox/jail/outside.h"
 #include "sandbox/jail/protocol.h"
-#include "sandbox/jail/seccomp.h"
 
 namespace virga::sandbox::jail {
 namespace {
@@ -29,6 +32,7 @@ namespace {
 constexpr int kChannelFd = 3;
 constexpr int kControlFd = 4;
 constexpr uint32_t kPreparedTmpMb = 512;
+constexpr uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
 
 void limit(int resource, rlim_t value) {
   const rlimit both{value, value};
@@ -45,6 +49,16 @@ void become_user(const InitOptions& options) {
   must(::setresuid(kInsideUid, kInsideUid, kInsideUid), "change user");
 }
 
+// /proc and /tmp.
+void mount_private() {
+  must(::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr), "mount /proc");
+  must(::mount("tmp", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV,
+               cat("mode=0700,uid=", kInsideUid, ",gid=", kInsideGid, ",size=", kPreparedTmpMb,
+                   "m,nr_inodes=", kPreparedTmpMb * 256)
+                   .c_str()),
+       "mount /tmp");
+}
+
 void arrange_descriptors(const InitOptions& options, int& control) {
   // Above everything that is to be placed, so that placing one does not close another.
   const int high_control = must(::fcntl(options.control, F_DUPFD_CLOEXEC, 64), "dup");
@@ -59,6 +73,30 @@ void arrange_descriptors(const InitOptions& options, int& control) {
   must(::dup3(high_control, kControlFd, O_CLOEXEC), "dup3");
   must(::close_range(kControlFd + 1, ~0u, 0), "close what was inherited");
   control = kControlFd;
+}
+
+// From now on connect() asks the way out (outside.h) first: gives where it is told of calls; nothing where the kernel
+// can't do that.
+Fd ask_before_connect() {
+  sock_filter filter[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_connect, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog program{sizeof filter / sizeof filter[0], filter};
+  // A signal must not make a connect that is under way begin again, where the kernel can tell.
+  constexpr unsigned long kListener = SECCOMP_FILTER_FLAG_NEW_LISTENER, kWaitKillable = 1UL << 5;
+  for (const unsigned long flags : {kListener | kWaitKillable, kListener}) {
+    Fd calls(static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program)));
+    if (calls) return calls;
+  }
+  return {};
+}
+
+void load_filter(const std::vector<sock_filter>& filter) {
+  sock_fprog program{static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};
+  must(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "load the system call filter");
 }
 
 void drop_privileges(const std::vector<sock_filter>& filter) {
@@ -101,7 +139,7 @@ void build(const InitOptions& options, int& control, Fd& calls) {
   }
   must(::unshare(CLONE_NEWCGROUP), "hide the control groups");
   become_user(options);
-  mount_private(kPreparedTmpMb);
+  mount_private();
   must(::sethostname("sandbox", 7), "set the host name");
   arrange_descriptors(options, control);
   must(::setsid(), "start a session");
@@ -114,7 +152,20 @@ void build(const InitOptions& options, int& control, Fd& calls) {
   drop_privileges(*options.filter);
 }
 
+// What a program begins with, whether it is executed or goes on as a copy of this process.
+void settle(const Message& order) {
+  if (order.number(1)) limit(RLIMIT_NOFILE, order.number(1));
+  if (order.number(2)) limit(RLIMIT_DATA, order.number(2));
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  // A program of one's own runs where its files are; a prepared interpreter goes there once they are.
+  if (::chdir("/var/task") != 0) ::_exit(127);
+}
+
 [[noreturn]] void execute(const Message& order, int failure) {
+  settle(order);
+  for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_DFL);  // by the launcher
   std::vector<char*> arguments, environment;
   const size_t argc = order.number(0);
   for (size_t i = 0; i < order.strings.size(); ++i) {
@@ -127,22 +178,24 @@ void build(const InitOptions& options, int& control, Fd& calls) {
     ::dup2(order.fds[0].get(), 2);
   }
   if (order.number(3) != kMainProgram) ::close(kChannelFd);
-  if (order.number(1)) limit(RLIMIT_NOFILE, order.number(1));
-  if (order.number(2)) limit(RLIMIT_DATA, order.number(2));
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  // A program of one's own runs where its files are; a prepared interpreter goes there once they are.
-  if (::chdir("/var/task") != 0) ::_exit(127);
-  if (!arguments[0]) ::_exit(127);
   ::execve(arguments[0], arguments.data(), environment.data());
   const int error = errno;
   if (::write(failure, &error, sizeof error) < 0) ::_exit(126);
   ::_exit(127);
 }
 
-// Runs the program of `order`; gives its pid, or 0 after telling the launcher why it cannot run.
+// Runs the program of `order`; gives its pid, or -1 after telling the launcher why it cannot run. Without arguments the
+// program is a copy of this process: there it gives 0.
 pid_t launch(int control, const Message& order) {
+  if (order.number(0) == 0) {
+    const pid_t child = must(::fork(), "fork");
+    if (child != 0) return child;
+    settle(order);
+    // As executing a program would: nothing of ours stays open, and its /proc files are its own.
+    ::close_range(kControlFd, ~0u, 0);
+    must(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "show the program to itself");
+    return 0;
+  }
   int failure[2];
   must(::pipe2(failure, O_CLOEXEC), "pipe");
   const pid_t child = must(::fork(), "fork");
@@ -157,10 +210,11 @@ pid_t launch(int control, const Message& order) {
         .numbers = {uint64_t(Stage::kExecute), uint64_t(error), order.number(3)},
         .strings = {cat(order.string(0), ": ", lower(std::strerror(error)))}},
        true);
-  return 0;
+  return -1;
 }
 
-[[noreturn]] void serve(int control) {
+// Returns only in a program that is a copy of this process.
+void serve(int control) {
   sigset_t children;
   ::sigemptyset(&children);
   ::sigaddset(&children, SIGCHLD);
@@ -197,7 +251,9 @@ pid_t launch(int control, const Message& order) {
       if (closed || !order) ::_exit(0);
       if (order->kind == Kind::kExecute) {
         several = several || order->number(3) != kMainProgram;
-        if (const pid_t pid = launch(control, *order)) programs.emplace(pid, order->number(3));
+        const pid_t pid = launch(control, *order);
+        if (pid == 0) return;
+        if (pid > 0) programs.emplace(pid, order->number(3));
       } else if (order->kind == Kind::kSignal) {
         for (const auto& [pid, program] : programs) {
           if (program == order->number(0)) ::kill(pid, static_cast<int>(order->number(1)));
@@ -207,8 +263,7 @@ pid_t launch(int control, const Message& order) {
   }
 }
 
-}  // namespace
-
+// Returns only in a program that is a copy of this process.
 void run_init(const InitOptions& options) {
   int control = options.control;
   try {
@@ -223,11 +278,28 @@ void run_init(const InitOptions& options) {
     if (calls) ready.fds.push_back(std::move(calls));
     send(control, ready, true);
     ready.fds.clear();
-    serve(control);
+    return serve(control);
   } catch (const std::exception& e) {
     send(control, {.kind = Kind::kFailed, .numbers = {uint64_t(Stage::kCreate), 0}, .strings = {e.what()}}, true);
   }
   ::_exit(1);
+}
+
+}  // namespace
+
+pid_t clone_first(const InitOptions& options, int group, Parent parent) {
+  clone_args arguments{};
+  arguments.flags = kNamespaces;
+  // A sibling's ending is told to the parent as this process's own is, which the kernel wants left open here.
+  if (parent == Parent::kCallers) arguments.flags |= CLONE_PARENT;
+  if (parent == Parent::kCaller) arguments.exit_signal = SIGCHLD;
+  if (group >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(group);
+  }
+  const auto pid = static_cast<pid_t>(must(::syscall(SYS_clone3, &arguments, sizeof arguments), "clone a sandbox"));
+  if (pid == 0) run_init(options);
+  return pid;
 }
 
 }  // namespace virga::sandbox::jail

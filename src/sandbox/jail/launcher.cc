@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 
@@ -194,12 +195,14 @@ void Launcher::reap() {
   signalfd_siginfo info;
   while (::read(signals_.get(), &info, sizeof info) > 0) {
   }
-  for (auto it = sandboxes_.begin(); it != sandboxes_.end();) {
+  siginfo_t child{};
+  while (::waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0 && child.si_pid != 0) {
+    const pid_t pid = std::exchange(child.si_pid, 0);
+    if (zygotes_.ended(pid)) continue;
+    ::waitpid(pid, nullptr, 0);
+    const auto it = std::ranges::find_if(sandboxes_, [&](const auto& entry) { return entry.second->first == pid; });
+    if (it == sandboxes_.end()) continue;
     Sandbox& sandbox = *it->second;
-    if (::waitpid(sandbox.first, nullptr, WNOHANG) != sandbox.first) {
-      ++it;
-      continue;
-    }
     hear(sandbox);  // what it said before it ended
     Message exited{.kind = Kind::kExited, .id = sandbox.id, .numbers = std::vector<uint64_t>(Exited::kNumbers)};
     exited.numbers[Exited::kWaitStatus] = sandbox.status.value_or(0);
@@ -209,7 +212,7 @@ void Launcher::reap() {
     exited.numbers[Exited::kPeakBytes] = peak ? peak : sandbox.peak_kb << 10;
     cgroups_->remove(sandbox.id);
     slots_[static_cast<size_t>(sandbox.slot)] = false;
-    it = sandboxes_.erase(it);
+    sandboxes_.erase(it);
     send(kLauncherSocket, exited, true);
   }
 }
@@ -218,7 +221,9 @@ void Launcher::run() {
   std::vector<Message> creations;  // done after everything that somebody waits for
   while (true) {
     epoll_event events[64];
-    const int count = ::epoll_wait(poll_.get(), events, 64, creations.empty() ? -1 : 0);
+    const int wait = !creations.empty() ? 0 : zygotes_.empty() ? -1 : 60'000;
+    const int count = ::epoll_wait(poll_.get(), events, 64, wait);
+    if (count == 0 && creations.empty()) zygotes_.expire();
     for (int i = 0; i < count; ++i) {
       const uint64_t from = events[i].data.u64;
       if (from == kFromVirga) {

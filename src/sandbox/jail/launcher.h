@@ -12,8 +12,10 @@
 #include "sandbox/jail/cgroup.h"
 #include "sandbox/jail/fd.h"
 #include "sandbox/jail/mounts.h"
+#include "sandbox/jail/network.h"
 #include "sandbox/jail/outside.h"
 #include "sandbox/jail/protocol.h"
+#include "sandbox/jail/zygote.h"
 
 namespace virga::sandbox::jail {
 
@@ -61,7 +63,7 @@ class Launcher {
                       uint64_t program = kMainProgram);
   // spawn.cc
   void create(const Message& order);
-  pid_t clone_first(uint32_t id, Fd& process, const struct InitOptions& init);
+  pid_t first_process(const Message& order, const InitOptions& init, Network& network, bool& copy);
   void map_users(pid_t pid, int slot);
   int id_map(int slot);
   void assign(Sandbox& sandbox, const Message& order);
@@ -78,6 +80,7 @@ class Launcher {
   Fd host_mounts_, host_network_, template_;
   Fd signals_, poll_;
   std::vector<sock_filter> filter_;
+  Zygotes zygotes_{template_};
   std::map<uint32_t, std::unique_ptr<Sandbox>> sandboxes_;
   std::vector<bool> slots_;
   std::vector<Fd> id_maps_;  // by slot

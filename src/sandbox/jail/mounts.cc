@@ -200,14 +200,6 @@ Fd build_template(const TemplateOptions& options) {
   return result;
 }
 
-void mount_private(uint32_t tmp_mb) {
-  must(::mount("proc", "/proc", "proc", kPlain | MS_NOEXEC, nullptr), "mount /proc");
-  must(::mount("tmp", "/tmp", "tmpfs", kPlain,
-               cat("mode=0700,uid=", kInsideUid, ",gid=", kInsideGid, ",size=", tmp_mb, "m,nr_inodes=", tmp_mb * 256)
-                   .c_str()),
-       "mount /tmp");
-}
-
 Fd detached_tree(const std::string& directory, int id_map) {
   Fd tree = clone_tree(directory, 0);
   mount_attr attributes{};

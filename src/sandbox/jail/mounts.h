@@ -23,9 +23,6 @@ void follow_host_mounts();
 // Builds the root in a mount namespace of its own and gives that namespace. Runs in a child of the caller.
 Fd build_template(const TemplateOptions& options);
 
-// In a new sandbox, before it drops its capabilities: /proc and /tmp.
-void mount_private(uint32_t tmp_mb);
-
 // A detached read-only mount of a host directory, its owner shown as the sandbox's user when `id_map` (a user
 // namespace) is given and the file system can do that. To be called in the host's mount namespace.
 Fd detached_tree(const std::string& directory, int id_map);

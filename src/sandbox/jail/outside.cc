@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -443,22 +442,5 @@ void Outside::add(uint32_t id, Fd calls, Fd relay, Fd names) {
 }
 
 void Outside::allow(uint32_t id) { send(socket_.get(), {.kind = Kind::kAssign, .id = id}, true); }
-
-Fd ask_before_connect() {
-  sock_filter filter[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_connect, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  sock_fprog program{sizeof filter / sizeof filter[0], filter};
-  // A signal must not make a connect that is under way begin again, where the kernel can tell.
-  constexpr unsigned long kListener = SECCOMP_FILTER_FLAG_NEW_LISTENER, kWaitKillable = 1UL << 5;
-  for (const unsigned long flags : {kListener | kWaitKillable, kListener}) {
-    Fd calls(static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program)));
-    if (calls) return calls;
-  }
-  return {};
-}
 
 }  // namespace virga::sandbox::jail

@@ -23,8 +23,8 @@ class Outside {
   explicit Outside(uint16_t control_port);
   Outside(const Outside&) = delete;
 
-  // A sandbox: where its connects are told, the listener of its relay, the socket of its name server. Nothing leads
-  // out of it until allow.
+  // A sandbox: where its connects are told (init.cc asks the kernel for that), the listener of its relay, the socket of
+  // its name server. Nothing leads out of it until allow.
   void add(uint32_t id, Fd calls, Fd relay, Fd names);
   void allow(uint32_t id);
   // Readable once the process has ended.
@@ -33,9 +33,5 @@ class Outside {
  private:
   Fd socket_;
 };
-
-// In a sandbox's first process, before its own filter: from now on connect() asks. Gives what add takes as `calls`;
-// nothing where the kernel can't do that.
-Fd ask_before_connect();
 
 }  // namespace virga::sandbox::jail

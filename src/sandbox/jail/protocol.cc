@@ -89,7 +89,7 @@ int send(int socket, const Message& message, bool wait) {
 }
 
 std::optional<Message> receive(int socket, bool wait, bool& closed) {
-  static thread_local std::unique_ptr<char[]> buffer = std::make_unique<char[]>(kMostMessage);
+  static thread_local std::unique_ptr<char[]> buffer = std::make_unique_for_overwrite<char[]>(kMostMessage);
   iovec part{buffer.get(), kMostMessage};
   msghdr header{};
   header.msg_iov = &part;

@@ -12,8 +12,8 @@ namespace virga::sandbox::jail {
 
 enum class Kind : uint8_t {
   // Virga to launcher
-  kCreate = 1,  // numbers: door port or 0, API port or 0, argc; strings: what to show at /var/lang or empty,
-                // argv, environment. argc 0: stays empty
+  kCreate = 1,  // numbers: door port or 0, API port or 0, argc, 1 when the program can be a zygote (zygote.h);
+                // strings: what to show at /var/lang or empty, argv, environment. argc 0: stays empty
   kAssign,      // see Assign
   kThrottle,    // numbers: memory in MB that decides the share of the processor; 0 lifts the limit
   kFreeze,      // numbers: 1 freeze, 0 thaw
@@ -26,10 +26,15 @@ enum class Kind : uint8_t {
   kCreated,  // fds: see CreatedFd; numbers: one bit for each that is there
   kFailed,   // numbers: a Stage, errno, a program; strings: a sentence. After kCreate the sandbox does not exist
   kExited,   // numbers: see Exited. Everything of the sandbox is gone
+  // Launcher to a zygote
+  kFork,  // numbers: 1 when the launcher is root, most processes or 0, 1 when there is a control group's folder;
+          // strings: the filter; fds: control, channel, output, network, then the folder, then groups to join
+  // A zygote to the launcher, besides kReady and kFailed
+  kForked,  // numbers: the process
   // Launcher to the first process
   kGo,       // its ids are mapped; it may build the rest of its jail
   kExecute,  // numbers: argc, open files, bytes of data (0: unchanged), program; strings: argv, then environment;
-             // fds: what it writes to, when that is not the sandbox's log
+             // fds: what it writes to, when that is not the sandbox's log. argc 0: a copy of the first process
   // First process to launcher
   kReady,  // jailed and waiting for kExecute; fds: where its connects are told, when the kernel can
   kEnded,  // numbers: see Ended. To Virga as well, when the sandbox goes on without that program

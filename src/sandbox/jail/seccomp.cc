@@ -6,7 +6,6 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -106,11 +105,6 @@ std::vector<sock_filter> compile_filter() {
     throw SystemError("read the filter", errno);
   }
   return out;
-}
-
-void load_filter(const std::vector<sock_filter>& filter) {
-  sock_fprog program{static_cast<unsigned short>(filter.size()), const_cast<sock_filter*>(filter.data())};
-  must(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "load the system call filter");
 }
 
 }  // namespace virga::sandbox::jail

@@ -1,4 +1,4 @@
-// The filter of system calls: compiled once in the launcher, loaded by each sandbox.
+// The filter of system calls: compiled once in the launcher, loaded by each sandbox's first process.
 #pragma once
 
 #include <linux/filter.h>
@@ -8,7 +8,5 @@
 namespace virga::sandbox::jail {
 
 std::vector<sock_filter> compile_filter();
-// Needs no_new_privs. Throws when the kernel refuses.
-void load_filter(const std::vector<sock_filter>& filter);
 
 }  // namespace virga::sandbox::jail

@@ -1,6 +1,5 @@
 // Making a sandbox, and giving one away.
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -18,13 +17,11 @@
 #include "sandbox/jail/files.h"
 #include "sandbox/jail/init.h"
 #include "sandbox/jail/launcher.h"
-#include "sandbox/jail/network.h"
 
 namespace virga::sandbox::jail {
 namespace {
 
 constexpr uint64_t kFirstHostUser = 1'879'048'192;  // far above people, services and container engines' ranges
-constexpr uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
 
 // Back in the launcher's own namespaces, however the scope ends.
 class Return {
@@ -94,21 +91,25 @@ int Launcher::id_map(int slot) {
   return kept.get();
 }
 
-pid_t Launcher::clone_first(uint32_t id, Fd& process, const InitOptions& init) {
-  int pidfd = -1;
-  clone_args arguments{};
-  arguments.flags = kNamespaces | CLONE_PIDFD;
-  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  arguments.exit_signal = SIGCHLD;
-  const Fd group = cgroups_->directory(id);
-  if (group) {
-    arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<uint64_t>(group.get());
+// In a new network and the template's view of files; of a zygote when there is one for the program (`copy`).
+pid_t Launcher::first_process(const Message& order, const InitOptions& init, Network& network, bool& copy) {
+  const std::vector<std::string> program(order.strings.begin() + 1, order.strings.end());
+  const size_t arguments = order.number(2);
+  Zygote* const zygote = order.number(3) ? zygotes_.find(program, arguments) : nullptr;
+  const Fd group = cgroups_->directory(order.id);
+  const Return back(host_mounts_, host_network_);
+  network = enter_new_network(static_cast<uint16_t>(order.number(1)), static_cast<uint16_t>(order.number(0)));
+  if (zygote) {
+    try {
+      const pid_t pid = zygote->fork(init, network.space, group);
+      copy = true;
+      return pid;
+    } catch (const std::exception&) {
+      zygotes_.lose(*zygote);
+    }
   }
-  const auto pid = static_cast<pid_t>(must(::syscall(SYS_clone3, &arguments, sizeof arguments), "clone a sandbox"));
-  if (pid == 0) run_init(init);
-  process.reset(pidfd);
-  return pid;
+  must(::setns(template_.get(), CLONE_NEWNS), "enter the template");
+  return clone_first(init, group.get(), Parent::kCaller);
 }
 
 void Launcher::create(const Message& order) {
@@ -134,14 +135,10 @@ void Launcher::create(const Message& order) {
     init.filter = &filter_;
     init.many_users = root_;
     init.processes = cgroups_->limits_processes() ? 0 : 1025;  // one is the sandbox's first
-    Fd process;
     Network network;
-    {
-      const Return back(host_mounts_, host_network_);
-      network = enter_new_network(static_cast<uint16_t>(order.number(1)), static_cast<uint16_t>(order.number(0)));
-      must(::setns(template_.get(), CLONE_NEWNS), "enter the template");
-      pid = clone_first(order.id, process, init);
-    }
+    bool copy = false;
+    pid = first_process(order, init, network, copy);
+    Fd process(static_cast<int>(must(::syscall(SYS_pidfd_open, pid, 0), "open a sandbox's process")));
     map_users(pid, sandbox->slot);
     sandbox->first = pid;
     sandbox->control = std::move(control);
@@ -165,7 +162,9 @@ void Launcher::create(const Message& order) {
       created.numbers[i] = *given[i] ? 1 : 0;
       if (*given[i]) created.fds.push_back(std::move(*given[i]));
     }
-    if (const size_t argc = order.number(2)) {
+    if (copy) {
+      sandbox->execute = Message{.kind = Kind::kExecute};
+    } else if (const size_t argc = order.number(2)) {
       sandbox->execute = Message{
           .kind = Kind::kExecute, .numbers = {argc, 0}, .strings = {order.strings.begin() + 1, order.strings.end()}};
     }
@@ -183,6 +182,7 @@ void Launcher::create(const Message& order) {
   }
   sandboxes_.emplace(order.id, std::move(sandbox));
   send(kLauncherSocket, created, true);
+  if (order.number(3)) zygotes_.want({order.strings.begin() + 1, order.strings.end()}, order.number(2));
 }
 
 // Without a control group for memory each process is limited for itself. Node.js does not start with less than this.
