@@ -328,7 +328,7 @@ std::vector<std::string> bootstrap_arguments(const Toolchain& toolchain, uint32_
 
 std::vector<std::string> bootstrap_environment() {
   return {"PATH=/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG=C.UTF-8", "LAMBDA_TASK_ROOT=/var/task",
-          "LAMBDA_RUNTIME_DIR=/var/runtime"};
+          "LAMBDA_RUNTIME_DIR=/var/runtime", "TZ=:UTC"};
 }
 
 Environment complete_environment(const Spec& spec, Family family, const std::string& door_url) {

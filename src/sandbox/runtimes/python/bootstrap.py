@@ -24,6 +24,7 @@ READY, INIT_ERROR, RESPONSE, ERROR = 1, 2, 3, 4
 LOG_RECORD = b"\x1eVLR"  # then a little-endian length: a record of several lines, on the output pipe
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
 OWN_FILE = __file__
+OWN_FOLDER = os.path.dirname(OWN_FILE)
 
 
 class Channel:
@@ -174,13 +175,17 @@ class RequestIdFilter(logging.Filter):
         return True
 
 
+LOG_HANDLER = RecordHandler()
+LOG_HANDLER.setFormatter(TextFormatter())
+LOG_HANDLER.addFilter(RequestIdFilter())
+
+
 def set_up_logging():
     as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").lower() == "json"
-    handler = RecordHandler()
-    handler.setFormatter(JsonFormatter() if as_json else TextFormatter())
-    handler.addFilter(RequestIdFilter())
+    if as_json:
+        LOG_HANDLER.setFormatter(JsonFormatter())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [LOG_HANDLER]
     level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
     names = {"TRACE": logging.DEBUG, "DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING,
              "ERROR": logging.ERROR, "FATAL": logging.CRITICAL}
@@ -228,6 +233,8 @@ def load(handler):
     module_name, function_name = parts
     if module_name.split(".")[0] in sys.builtin_module_names:
         raise Fault("Runtime.BuiltInModuleConflict", f"Cannot use built-in module {module_name} as a handler module")
+    # The function's files are read-only: no attempt to keep what was compiled of them.
+    keeps, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         module = importlib.import_module(module_name.replace("/", "."))
     except ImportError as e:
@@ -235,51 +242,51 @@ def load(handler):
     except SyntaxError as e:
         raise Fault("Runtime.UserCodeSyntaxError", f"Syntax error in module '{module_name}': {e}",
                     [f'  File "{e.filename}" Line {e.lineno}\n    {e.text}']) from e
+    finally:
+        sys.dont_write_bytecode = keeps
     try:
         return getattr(module, function_name)
     except AttributeError:
         raise Fault("Runtime.HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'") from None
 
 
-def prefer_endpoint_variable():
+class EndpointFinder:
     """Older SDKs don't know AWS_ENDPOINT_URL. Without it a client would look for a host that isn't there."""
 
-    class Finder:
-        def find_spec(self, name, path=None, target=None):
-            if name != "botocore.session":
-                return None
-            sys.meta_path.remove(self)
-            spec = importlib.util.find_spec(name)
-            execute = spec.loader.exec_module
+    def find_spec(self, name, path=None, target=None):
+        if name != "botocore.session":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
 
-            def exec_module(module):
-                execute(module)
-                import botocore
-                version = tuple(int(n) for n in botocore.__version__.split(".")[:2])
-                if version >= (1, 31):
-                    return
-                create = module.Session.create_client
+        def exec_module(module):
+            execute(module)
+            import botocore
+            version = tuple(int(n) for n in botocore.__version__.split(".")[:2])
+            if version >= (1, 31):
+                return
+            create = module.Session.create_client
 
-                def create_client(self, service_name, *args, **kwargs):
-                    if kwargs.get("endpoint_url") is None and len(args) < 5:
-                        own = "AWS_ENDPOINT_URL_" + service_name.upper().replace("-", "_")
-                        url = os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL")
-                        if url:
-                            kwargs["endpoint_url"] = url
-                    return create(self, service_name, *args, **kwargs)
+            def create_client(self, service_name, *args, **kwargs):
+                if kwargs.get("endpoint_url") is None and len(args) < 5:
+                    own = "AWS_ENDPOINT_URL_" + service_name.upper().replace("-", "_")
+                    url = os.environ.get(own) or os.environ.get("AWS_ENDPOINT_URL")
+                    if url:
+                        kwargs["endpoint_url"] = url
+                return create(self, service_name, *args, **kwargs)
 
-                module.Session.create_client = create_client
+            module.Session.create_client = create_client
 
-            spec.loader.exec_module = exec_module
-            return spec
-
-    if any(name.startswith("AWS_ENDPOINT_URL") for name in os.environ):
-        sys.meta_path.insert(0, Finder())
+        spec.loader.exec_module = exec_module
+        return spec
 
 
 def initialise(channel, order):
-    os.environ.clear()
-    os.environ.update(order["env"])
+    environment = order["env"]
+    for name in [name for name in os.environ if name not in environment]:
+        del os.environ[name]
+    os.environ.update(environment)
     os.chdir(TASK)
     if "TZ" in os.environ:
         time.tzset()
@@ -287,10 +294,11 @@ def initialise(channel, order):
     paths = [TASK, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
     paths += [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and p not in paths]
     sys.path[:] = paths + [p for p in sys.path if p not in paths]
-    importlib.invalidate_caches()
-    sys.path_importer_cache.clear()
+    for path in paths:
+        sys.path_importer_cache.pop(path, None)
     set_up_logging()
-    prefer_endpoint_variable()
+    if any(name.startswith("AWS_ENDPOINT_URL") for name in environment):
+        sys.meta_path.insert(0, EndpointFinder())
     try:
         handler = load(order["handler"])
     except Exception as e:
@@ -333,10 +341,16 @@ def invoke(handler, body, escape):
 
 def warm_up():
     """Once through what a first call needs, so that the first call finds it warm."""
+    global request_id
+    sys.path.insert(0, OWN_FOLDER)
+    handler = load("warm.handler")
+    header = json.dumps({"id": "", "deadline": 0}).encode()
+    invoke(handler, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}', True)
+    request_id = ""
+    del sys.path[0], sys.modules["warm"], sys.path_importer_cache[OWN_FOLDER]
     logging.getLogger("warm").isEnabledFor(logging.INFO)
-    json.loads(json.dumps({"warm": [1, 2.5, None, "é"]}))
     traceback.format_list(traceback.extract_stack())
-    LambdaContext({"id": "", "deadline": 0}).get_remaining_time_in_millis()
+    time.tzset()
 
 
 def serve_forks():
@@ -347,10 +361,12 @@ def serve_forks():
     """
     import ctypes
     import gc
-    jail = ctypes.PyDLL(os.path.join(os.path.dirname(OWN_FILE), "jail.so"))
+    jail = ctypes.PyDLL(os.path.join(OWN_FOLDER, "jail.so"))
     before, after = ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child
     before.restype = after.restype = jail.virga_serve_forks.restype = None
     del sys.argv[1:], getattr(sys, "orig_argv", [])[-1:]
+    for _ in range(10):
+        warm_up()  # until the interpreter has made its code fast, which every sandbox then has
     gc.collect()
     gc.freeze()  # a collection would copy every page that is shared
     before()
@@ -359,14 +375,14 @@ def serve_forks():
 
 
 def main():
-    sys.path[:] = [p for p in sys.path if p != os.path.dirname(OWN_FILE)]
+    sys.path[:] = [p for p in sys.path if p != OWN_FOLDER]
     sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     sys.stderr.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
     importlib.import_module("datetime")
     warm_up()
     if sys.argv[1:] == ["zygote"]:
         serve_forks()
-        warm_up()
+        warm_up()  # here the pages that it writes become this process's own
 
     channel = Channel(3)
     kind, body = channel.receive()
