@@ -193,6 +193,10 @@ void Pool::order_one(Shelf& s) {
   ++s.coming;
 }
 
+void Pool::order_ahead(Shelf& s) {
+  if (s.ready.size() + s.coming < s.waiters.size() + options_.warm_pool) order_one(s);
+}
+
 void Pool::plan_fill(Shelf& s, Micros delay) {
   if (s.fill_planned || stopped_ || s.ready.size() + s.coming >= kept_ready(s)) return;
   s.fill_planned = true;
@@ -236,19 +240,17 @@ Task<Slot> Pool::take(std::shared_ptr<const Toolchain> toolchain, uint32_t memor
     Shelf& s = shelf(toolchain, memory_mb);
     s.kept = true;
     const auto now = std::chrono::steady_clock::now();
-    const bool burst = now - s.used < kBurst;
+    s.burst = now - s.used < kBurst;
     s.used = now;
     if (!s.ready.empty()) {
       waiter.slot = std::move(s.ready.front());
       s.ready.pop_front();
-      if (!burst) plan_fill(s, kFillDelay);
       taken = true;
     } else {
       if (s.coming <= s.waiters.size()) order_one(s);
       s.waiters.push_back(&waiter);
+      if (s.burst) order_ahead(s);
     }
-    const size_t ahead = s.ready.size() + s.coming;
-    if (burst && ahead < s.waiters.size() + options_.warm_pool) order_one(s);
   }
   if (!taken) {
     // Once it is queued, the waiter is looked at only with the lock held: it may be served at any time.
@@ -261,6 +263,18 @@ Task<Slot> Pool::take(std::shared_ptr<const Toolchain> toolchain, uint32_t memor
   }
   if (!waiter.slot) throw std::runtime_error(waiter.failure);
   co_return std::move(*waiter.slot);
+}
+
+// A prepared one was taken and its function is on its way: time to think of the next.
+void Pool::replace(const std::shared_ptr<const Toolchain>& toolchain, uint32_t memory_mb) {
+  std::lock_guard lock(mutex_);
+  if (stopped_) return;
+  Shelf& s = shelf(toolchain, memory_mb);
+  try {
+    s.burst ? order_ahead(s) : plan_fill(s, kFillDelay);
+  } catch (const std::exception& e) {
+    log_warning("sandbox", "a sandbox could not be prepared", {{"why", e.what()}});
+  }
 }
 
 void Pool::on_created(uint32_t id, Slot slot) {
@@ -449,6 +463,7 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
   co_await move_to(core->home());
   core->open();
   assign(id, spec, *toolchain, own_start);
+  replace(own_start ? nothing_ : toolchain, spec.limits.memory_mb);
   if (caller && caller != &core->home()) co_await move_to(*caller);
   co_return std::move(instance);
 }

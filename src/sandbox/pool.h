@@ -39,7 +39,8 @@ class Pool final : public Sandboxes {
     std::deque<Slot> ready;
     size_t coming = 0;  // ordered of the launcher
     bool fill_planned = false;
-    bool kept = false;  // lately in use: keep some ready
+    bool kept = false;   // lately in use: keep some ready
+    bool burst = false;  // the last uses followed one another
     Steady used{};
     std::deque<Waiter*> waiters;
   };
@@ -52,10 +53,12 @@ class Pool final : public Sandboxes {
   };
   std::shared_ptr<Preparation> preparation(const std::shared_ptr<const Toolchain>& toolchain);
   Task<Slot> take(std::shared_ptr<const Toolchain> toolchain, uint32_t memory_mb);
+  void replace(const std::shared_ptr<const Toolchain>& toolchain, uint32_t memory_mb);
   // With the lock held:
   Shelf& shelf(const std::shared_ptr<const Toolchain>& toolchain, uint32_t memory_mb);
   size_t kept_ready(const Shelf& shelf) const;
   void order_one(Shelf& shelf);
+  void order_ahead(Shelf& shelf);
   void plan_fill(Shelf& shelf, Micros delay);
   void begin();
 
