@@ -194,23 +194,23 @@ void Core::became_ready() {
   settled_.set();
   init_duration_ = since(begun_);
   drain_output();
-  if (backstage_.processor_share && alive_) {
-    try {
-      backstage_.keeper.order({.kind = jail::Kind::kThrottle, .id = slot_.id, .numbers = {memory_mb_}});
-    } catch (const std::exception& e) {
-      log_warning("sandbox", "the processor share could not be set", {{"why", e.what()}});
-    }
+  if (running_ && waiting_) {
+    Invocation invocation = std::move(*waiting_);
+    waiting_.reset();
+    // The time spent starting is not the invocation's.
+    const auto now = Clock::now();
+    invocation.deadline = invocation.deadline + std::chrono::duration_cast<std::chrono::microseconds>(now - started_);
+    started_ = now;
+    arm(now + invocation.timeout);
+    delivered_ = true;
+    deliver(invocation);
   }
-  if (!running_ || !waiting_) return;
-  Invocation invocation = std::move(*waiting_);
-  waiting_.reset();
-  // The time spent starting is not the invocation's.
-  const auto now = Clock::now();
-  invocation.deadline = invocation.deadline + std::chrono::duration_cast<std::chrono::microseconds>(now - started_);
-  started_ = now;
-  arm(now + invocation.timeout);
-  delivered_ = true;
-  deliver(invocation);
+  if (!backstage_.processor_share || !alive_) return;
+  try {
+    backstage_.keeper.order({.kind = jail::Kind::kThrottle, .id = slot_.id, .numbers = {memory_mb_}});
+  } catch (const std::exception& e) {
+    log_warning("sandbox", "the processor share could not be set", {{"why", e.what()}});
+  }
 }
 
 void Core::init_failed(std::string document) {

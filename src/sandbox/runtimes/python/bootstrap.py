@@ -282,16 +282,16 @@ class EndpointFinder:
         return spec
 
 
-def initialise(channel, order):
+def initialise(channel, order, folder):
     environment = order["env"]
     for name in [name for name in os.environ if name not in environment]:
         del os.environ[name]
     os.environ.update(environment)
-    os.chdir(TASK)
+    os.chdir(folder)
     if "TZ" in os.environ:
         time.tzset()
     version = order["runtime"].removeprefix("python")
-    paths = [TASK, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
+    paths = [folder, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
     paths += [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and p not in paths]
     sys.path[:] = paths + [p for p in sys.path if p not in paths]
     for path in paths:
@@ -340,17 +340,26 @@ def invoke(handler, body, escape):
 
 
 def warm_up():
-    """Once through what a first call needs, so that the first call finds it warm."""
+    """A function of ours is initialised and called, so that a first call finds everything warm."""
     global request_id
-    sys.path.insert(0, OWN_FOLDER)
-    handler = load("warm.handler")
+    path, finders, kept, folder = sys.path[:], sys.meta_path[:], dict(os.environ), os.getcwd()
+    environment = {**kept, "AWS_ENDPOINT_URL": "", **{f"WARM_UP_{i}": "x" * 40 for i in range(20)}}
     header = json.dumps({"id": "", "deadline": 0}).encode()
-    invoke(handler, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}', True)
-    request_id = ""
-    del sys.path[0], sys.modules["warm"], sys.path_importer_cache[OWN_FOLDER]
-    logging.getLogger("warm").isEnabledFor(logging.INFO)
+    here, there = socket.socketpair()
+    channel, other = Channel(here.detach()), Channel(there.detach())
+    other.send(INIT, json.dumps({"handler": "warm.handler", "runtime": "python3", "env": environment}).encode())
+    handler = initialise(channel, json.loads(channel.receive()[1]), OWN_FOLDER)
+    other.send(INVOKE, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}')
+    channel.send(*invoke(handler, channel.receive()[1], True))
+    channel.socket.close()
+    other.socket.close()
     traceback.format_list(traceback.extract_stack())
-    time.tzset()
+    request_id = ""
+    os.chdir(folder)
+    for name in environment.keys() - kept.keys():
+        del os.environ[name]
+    sys.path[:], sys.meta_path[:] = path, finders
+    del sys.modules["warm"], sys.path_importer_cache[OWN_FOLDER]
 
 
 def serve_forks():
@@ -389,7 +398,7 @@ def main():
     if kind != INIT:
         os._exit(1)
     order = json.loads(body)
-    handler = initialise(channel, order)
+    handler = initialise(channel, order, TASK)
     # Since 3.12 AWS's runtime leaves other scripts than Latin unescaped.
     escape = order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11")
     while True:
