@@ -15,6 +15,7 @@
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/str.h"
+#include "base/tar.h"
 #include "base/time.h"
 #include "base/zip.h"
 #include "services/cloudformation/template.h"
@@ -69,6 +70,27 @@ std::string pack(const fs::path& path) {
   return zip.finish();
 }
 
+// An image: an archive as it is, or the folder of an OCI layout as one.
+std::string pack_image(const fs::path& path) {
+  if (fs::is_regular_file(path)) return read_file(path);
+  if (!fs::exists(path / "index.json")) {
+    throw CommandError(cat("the template names the image ", path.string(),
+                           ", which is neither an archive (docker save -o) nor the folder of an OCI layout"));
+  }
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(path)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  std::string archive;
+  for (const fs::path& file : files) {
+    const std::string content = read_file(file);
+    append(archive, tar_header(file.lexically_relative(path).generic_string(), content.size()), content,
+           tar_padding(content.size()));
+  }
+  return archive + tar_end();
+}
+
 bool is_local(const Json* value) {
   return value && value->is_string() && !value->as_string().starts_with("s3://") &&
          !value->as_string().starts_with("http");
@@ -94,12 +116,17 @@ class Packager {
       Json* properties = resource.find("Properties");
       if (!properties) continue;
       if (type == "AWS::Serverless::Function" && !properties->find("CodeUri") && !properties->find("InlineCode") &&
-          global_code) {
+          !properties->find("ImageUri") && global_code) {
         (*properties)["CodeUri"] = *global_code;
       }
       if (type == "AWS::Serverless::Function") replace_uri(name, *properties, "CodeUri");
+      if (type == "AWS::Serverless::Function") replace_image(name, *properties);
       if (type == "AWS::Serverless::LayerVersion") replace_uri(name, *properties, "ContentUri");
-      if (type == "AWS::Lambda::Function") replace_object(name, *properties, "Code");
+      if (type == "AWS::Lambda::Function") {
+        Json* code = properties->find("Code");
+        if (code && code->is_object()) replace_image(name, *code);
+        replace_object(name, *properties, "Code");
+      }
       if (type == "AWS::Lambda::LayerVersion") replace_object(name, *properties, "Content");
     }
   }
@@ -119,6 +146,15 @@ class Packager {
     if (!is_local(properties.find(key))) return;
     const std::string object = upload_code(name, properties.find(key)->as_string());
     properties[key] = Json::object({{"S3Bucket", bucket_}, {"S3Key", object}});
+  }
+  // A path, not a name in a registry: those stay, for Lambda to say what it makes of them.
+  void replace_image(const std::string& name, Json& holder) {
+    const Json* uri = holder.find("ImageUri");
+    if (!is_local(uri) || !fs::exists(folder_ / uri->as_string())) return;
+    const std::string path = uri->as_string();
+    const std::string archive = pack_image(folder_ / path);
+    holder["ImageUri"] = cat("s3://", bucket_, "/", upload(archive, ".tar"));
+    say(arguments_, cat("  packaged  ", name, "  (", path, ", ", (archive.size() + 1023) / 1024, " KB)"));
   }
   std::string upload_code(const std::string& name, const std::string& path) {
     const std::string archive = pack(folder_ / path);

@@ -33,25 +33,52 @@ std::string gzip(std::string_view bytes) {
   return out;
 }
 
-std::string gunzip(std::string_view bytes, uint64_t most) {
+struct Gunzip::State {
   z_stream stream{};
-  if (inflateInit2(&stream, kGzip) != Z_OK) throw std::runtime_error("zlib could not start");
-  stream.next_in = input_of(bytes);
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  std::string out;
+  bool ended = false;  // between streams: several one after the other are one file
   std::array<char, kPiece> piece;
-  int state = Z_OK;
-  while (state == Z_OK && out.size() <= most) {
-    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-    stream.avail_out = kPiece;
-    state = inflate(&stream, Z_NO_FLUSH);
-    out.append(piece.data(), kPiece - stream.avail_out);
-    // Several streams one after the other are one file.
-    if (state == Z_STREAM_END && stream.avail_in > 0) state = inflateReset(&stream);
+};
+
+Gunzip::Gunzip() : state_(std::make_unique<State>()) {
+  if (inflateInit2(&state_->stream, kGzip) != Z_OK) throw std::runtime_error("zlib could not start");
+}
+
+Gunzip::~Gunzip() { inflateEnd(&state_->stream); }
+
+void Gunzip::feed(std::string_view bytes, const std::function<void(std::string_view)>& sink) {
+  z_stream& z = state_->stream;
+  z.next_in = input_of(bytes);
+  z.avail_in = static_cast<uInt>(bytes.size());
+  bool full = true;  // what did not fit the last time waits inside
+  while (z.avail_in > 0 || (full && !state_->ended)) {
+    if (state_->ended) {
+      inflateReset(&z);
+      state_->ended = false;
+    }
+    z.next_out = reinterpret_cast<Bytef*>(state_->piece.data());
+    z.avail_out = kPiece;
+    const int result = inflate(&z, Z_NO_FLUSH);
+    if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
+      throw GzipError("the content is no valid gzip");
+    full = z.avail_out == 0;
+    state_->ended = result == Z_STREAM_END;
+    if (z.avail_out < kPiece) sink({state_->piece.data(), kPiece - z.avail_out});
+    if (result == Z_BUF_ERROR) break;
   }
-  inflateEnd(&stream);
-  if (out.size() > most) throw std::runtime_error("the uncompressed content is too large");
-  if (state != Z_STREAM_END) throw std::runtime_error("the content is no valid gzip");
+}
+
+void Gunzip::finish() const {
+  if (!state_->ended) throw GzipError("the content is no valid gzip");
+}
+
+std::string gunzip(std::string_view bytes, uint64_t most) {
+  std::string out;
+  Gunzip stream;
+  stream.feed(bytes, [&](std::string_view piece) {
+    out += piece;
+    if (out.size() > most) throw GzipError("the uncompressed content is too large");
+  });
+  stream.finish();
   return out;
 }
 

@@ -1,14 +1,36 @@
-// Gzip streams in memory.
+// Gzip streams, in memory and piece by piece.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
 namespace virga {
 
+struct GzipError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 std::string gzip(std::string_view bytes);
-// Throws std::runtime_error when it is damaged or more than `most` bytes come out.
+// Throws GzipError when it is damaged or more than `most` bytes come out.
 std::string gunzip(std::string_view bytes, uint64_t most);
+
+// The same in pieces; the limit is the sink's business.
+class Gunzip {
+ public:
+  Gunzip();
+  ~Gunzip();
+  // Throws GzipError when it is damaged.
+  void feed(std::string_view bytes, const std::function<void(std::string_view)>& sink);
+  // All has been fed: throws when it stopped in the middle.
+  void finish() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace virga

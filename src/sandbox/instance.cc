@@ -43,6 +43,7 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
       slot_(std::move(slot)),
       log_(std::move(log)),
       memory_mb_(spec.limits.memory_mb),
+      image_(spec.image.has_value()),
       init_timeout_(spec.init_timeout),
       begun_(Clock::now()) {}
 
@@ -346,8 +347,12 @@ void Core::on_event(const Event& event) {
   }
   if (event.kind != Event::Kind::kFailed) return;
   log_warning("sandbox", "a sandbox failed", {{"why", event.text}});
+  if (event.stage == jail::Stage::kEnter) {
+    return init_failed(
+        error_document("Runtime.InvalidWorkingDir", cat("RequestId: ", request_id_, " Error: ", event.text)));
+  }
   if (event.stage == jail::Stage::kExecute) {
-    const std::string why = event.error == ENOENT
+    const std::string why = event.error == ENOENT && !image_
                                 ? std::string("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
                                 : cat("fork/exec ", event.text);
     return init_failed(error_document("Runtime.InvalidEntrypoint", cat("RequestId: ", request_id_, " Error: ", why)));

@@ -95,6 +95,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   Slot slot_;
   LogSink log_;
   const uint32_t memory_mb_;
+  const bool image_;
   const Millis init_timeout_;
   Lines lines_;
   std::unique_ptr<Readiness> output_;

@@ -399,11 +399,13 @@ void Pool::assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, boo
   order.numbers[Assign::kOutside] = options_.outside && reach_of(spec).outside;
   order.numbers[Assign::kLayers] = spec.layer_directories.size();
   order.strings = {spec.code_directory, family == Family::kCustom ? std::string() : init_frame(spec, environment),
-                   own_start ? toolchain.prefix : std::string()};
+                   own_start ? toolchain.prefix : std::string(), spec.image ? spec.image->root : std::string()};
   for (const std::string& layer : spec.layer_directories) order.strings.push_back(layer);
   if (own_start) {
     std::vector<std::string> arguments;
-    if (family == Family::kCustom) {
+    if (spec.image) {
+      arguments = spec.image->arguments;
+    } else if (family == Family::kCustom) {
       arguments = {is_directory(spec.code_directory) &&
                            ::access(cat(spec.code_directory, "/bootstrap").c_str(), F_OK) == 0
                        ? "/var/task/bootstrap"
@@ -412,17 +414,22 @@ void Pool::assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, boo
       arguments = bootstrap_arguments(toolchain, spec.limits.memory_mb);
     }
     for (const auto& [name, value] : environment) {
-      if (name == "AWS_LAMBDA_EXEC_WRAPPER" && !value.empty()) arguments.insert(arguments.begin(), value);
+      if (name == "AWS_LAMBDA_EXEC_WRAPPER" && !value.empty() && !spec.image)
+        arguments.insert(arguments.begin(), value);
     }
     order.numbers[Assign::kArguments] = arguments.size();
     for (std::string& argument : arguments) order.strings.push_back(std::move(argument));
     for (const auto& [name, value] : environment) order.strings.push_back(cat(name, "=", value));
+    if (spec.image) {
+      order.numbers[Assign::kDirectories] = 1;
+      order.strings.push_back(spec.image->working_directory);
+    }
   }
   keeper_.order(order);
 }
 
 Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
-  const auto toolchain = toolchains_.find(spec.runtime);
+  const auto toolchain = spec.image ? nothing_ : toolchains_.find(spec.runtime);
   const bool custom = toolchain->family == Family::kCustom;
   if (toolchain->family == Family::kJava) {
     const auto preparing = preparation(toolchain);

@@ -336,14 +336,15 @@ Environment complete_environment(const Spec& spec, Family family, const std::str
   const auto add = [&](std::string_view name, std::string value) {
     if (!value_of(out, name)) out.emplace_back(name, std::move(value));
   };
-  add("_HANDLER", spec.handler);
+  if (!spec.image) add("_HANDLER", spec.handler);
   add("LAMBDA_TASK_ROOT", "/var/task");
   add("LAMBDA_RUNTIME_DIR", "/var/runtime");
   add("TZ", ":UTC");
-  add("LANG", "en_US.UTF-8");
+  if (!spec.image) add("LANG", "en_US.UTF-8");
   add("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin");
-  add("LD_LIBRARY_PATH",
-      "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
+  if (!spec.image)
+    add("LD_LIBRARY_PATH",
+        "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
   add("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
   if (family != Family::kCustom) add("AWS_EXECUTION_ENV", cat("AWS_Lambda_", spec.runtime));
   if (family == Family::kCustom) add("AWS_LAMBDA_RUNTIME_API", cat("127.0.0.1:", kRuntimeApiPort));

@@ -26,12 +26,20 @@ struct Limits {
   uint32_t open_files = 1024;
 };
 
+// An unpacked container image: the program runs in its file system, which is read-only but for /tmp.
+struct Image {
+  std::string root;                    // on the host; its /proc, /dev, /tmp and /etc/hosts are plain and are covered
+  std::vector<std::string> arguments;  // the program, looked for in PATH, and what it is started with
+  std::string working_directory;       // in the image
+};
+
 // What an instance is made of. Everything here is fixed for its life.
 struct Spec {
   std::string runtime;  // "python3.12", "nodejs22.x", "provided.al2023"
   std::string handler;
   std::string code_directory;                  // on the host; appears read-only at /var/task
   std::vector<std::string> layer_directories;  // on the host, first to last; appear merged, read-only, at /opt
+  std::optional<Image> image;  // instead of code and layers; speaks the Runtime API, and `runtime` says nothing
   std::vector<std::pair<std::string, std::string>> environment;  // all of it: reserved variables too
   Limits limits;
   Millis init_timeout{10'000};

@@ -152,23 +152,48 @@ void build(const InitOptions& options, int& control, Fd& calls) {
   drop_privileges(*options.filter);
 }
 
-// What a program begins with, whether it is executed or goes on as a copy of this process.
-void settle(const Message& order) {
+// Whether the directory that the program runs in is told.
+bool elsewhere(const Message& order) { return order.number(4) == 1 && !order.strings.empty(); }
+
+// What a program begins with, whether it is executed or goes on as a copy of this process. Gives 0 or the errno of
+// going where it runs.
+int settle(const Message& order) {
   if (order.number(1)) limit(RLIMIT_NOFILE, order.number(1));
   if (order.number(2)) limit(RLIMIT_DATA, order.number(2));
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  // A program of one's own runs where its files are; a prepared interpreter goes there once they are.
-  if (::chdir("/var/task") != 0) ::_exit(127);
+  if (elsewhere(order)) return ::chdir(order.strings.back().c_str()) == 0 ? 0 : errno;
+  // A program of one's own runs where its files are; a prepared interpreter goes there once they are. An image may have
+  // no such place.
+  return ::chdir("/var/task") == 0 || ::chdir("/") == 0 ? 0 : errno;
+}
+
+// Why a program does not run, as its process tells the first.
+struct Failure {
+  Stage stage;
+  int error;
+};
+
+// Where a program may lie: a name alone is looked for in the PATH that it will have.
+std::vector<std::string> places_of(const std::string& program, const std::vector<char*>& environment) {
+  if (program.find('/') != program.npos) return {program};
+  std::vector<std::string> out;
+  for (const char* entry : environment) {
+    if (!entry || !std::string_view(entry).starts_with("PATH=")) continue;
+    for (const std::string_view folder : split(std::string_view(entry).substr(5), ':'))
+      out.push_back(cat(folder.empty() ? "." : folder, "/", program));
+    break;
+  }
+  return out;
 }
 
 [[noreturn]] void execute(const Message& order, int failure) {
-  settle(order);
+  const int lost = settle(order);
   for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_DFL);  // by the launcher
   std::vector<char*> arguments, environment;
   const size_t argc = order.number(0);
-  for (size_t i = 0; i < order.strings.size(); ++i) {
+  for (size_t i = 0; i < order.strings.size() - elsewhere(order); ++i) {
     (i < argc ? arguments : environment).push_back(const_cast<char*>(order.strings[i].c_str()));
   }
   arguments.push_back(nullptr);
@@ -178,9 +203,15 @@ void settle(const Message& order) {
     ::dup2(order.fds[0].get(), 2);
   }
   if (order.number(3) != kMainProgram) ::close(kChannelFd);
-  ::execve(arguments[0], arguments.data(), environment.data());
-  const int error = errno;
-  if (::write(failure, &error, sizeof error) < 0) ::_exit(126);
+  Failure failed{Stage::kEnter, lost};
+  if (lost == 0) {
+    failed = {Stage::kExecute, ENOENT};
+    for (const std::string& program : places_of(arguments[0], environment)) {
+      ::execve(program.c_str(), arguments.data(), environment.data());
+      if (errno != ENOENT && errno != ENOTDIR) failed.error = errno;
+    }
+  }
+  if (::write(failure, &failed, sizeof failed) < 0) ::_exit(126);
   ::_exit(127);
 }
 
@@ -190,7 +221,7 @@ pid_t launch(int control, const Message& order) {
   if (order.number(0) == 0) {
     const pid_t child = must(::fork(), "fork");
     if (child != 0) return child;
-    settle(order);
+    if (settle(order) != 0) ::_exit(127);
     // As executing a program would: nothing of ours stays open, and its /proc files are its own.
     ::close_range(kControlFd, ~0u, 0);
     must(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "show the program to itself");
@@ -201,14 +232,15 @@ pid_t launch(int control, const Message& order) {
   const pid_t child = must(::fork(), "fork");
   if (child == 0) execute(order, failure[1]);
   ::close(failure[1]);
-  int error = 0;
-  const ssize_t size = ::read(failure[0], &error, sizeof error);
+  Failure failed{};
+  const ssize_t size = ::read(failure[0], &failed, sizeof failed);
   ::close(failure[0]);
-  if (size != sizeof error) return child;
+  if (size != sizeof failed) return child;
+  const std::string what = failed.stage == Stage::kEnter ? cat("chdir ", order.strings.back()) : order.string(0);
   send(control,
        {.kind = Kind::kFailed,
-        .numbers = {uint64_t(Stage::kExecute), uint64_t(error), order.number(3)},
-        .strings = {cat(order.string(0), ": ", lower(std::strerror(error)))}},
+        .numbers = {uint64_t(failed.stage), uint64_t(failed.error), order.number(3)},
+        .strings = {cat(what, ": ", lower(std::strerror(failed.error)))}},
        true);
   return -1;
 }

@@ -1,6 +1,7 @@
 #include "sandbox/jail/mounts.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -247,6 +248,26 @@ Fd detached_layers(const std::vector<std::string>& directories, int id_map, cons
 }
 
 void attach_tree(int tree, const char* target) { move_to(tree, target); }
+
+void become_root(int tree) {
+  constexpr const char* kTurn = "/var/task";  // where the tree is on its way
+  attach_tree(tree, kTurn);
+  const Fd root(must(::open(kTurn, O_PATH | O_DIRECTORY | O_CLOEXEC), "open the image"));
+  for (const char* path : {"proc", "dev", "tmp", "etc/hosts", "etc/resolv.conf"}) {
+    const Fd ours = clone_tree(cat("/", path), AT_RECURSIVE);
+    // Not through a link, which would be the image's choice of another place.
+    open_how how{};
+    how.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
+    const Fd theirs(static_cast<int>(
+        must(::syscall(SYS_openat2, root.get(), path, &how, sizeof how), cat("open the image's ", path))));
+    must(::move_mount(ours.get(), "", theirs.get(), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH),
+         cat("mount over the image's ", path));
+  }
+  must(::fchdir(root.get()), "enter the image");
+  must(::syscall(SYS_pivot_root, ".", "."), "make the image the root");
+  must(::umount2(".", MNT_DETACH), "leave the former root");
+}
 
 void resize_tmp(uint32_t tmp_mb) {
   must(::mount("tmp", "/tmp", "tmpfs", MS_REMOUNT | kPlain, cat("size=", tmp_mb, "m,nr_inodes=", tmp_mb * 256).c_str()),

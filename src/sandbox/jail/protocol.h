@@ -33,8 +33,9 @@ enum class Kind : uint8_t {
   kForked,  // numbers: the process
   // Launcher to the first process
   kGo,       // its ids are mapped; it may build the rest of its jail
-  kExecute,  // numbers: argc, open files, bytes of data (0: unchanged), program; strings: argv, then environment;
-             // fds: what it writes to, when that is not the sandbox's log. argc 0: a copy of the first process
+  kExecute,  // numbers: argc, open files, bytes of data (0: unchanged), program, directories (0 or 1); strings: argv,
+  // environment, then the directory it runs in, when that is not /var/task; fds: what it writes to, when that
+  // is not the sandbox's log. argc 0: a copy of the first process
   // First process to launcher
   kReady,  // jailed and waiting for kExecute; fds: where its connects are told, when the kernel can
   kEnded,  // numbers: see Ended. To Virga as well, when the sandbox goes on without that program
@@ -43,13 +44,24 @@ enum class Kind : uint8_t {
 // The program that the sandbox is for. While it is the only one, the sandbox ends with it; others have other numbers.
 inline constexpr uint64_t kMainProgram = 0;
 
-enum class Stage : uint64_t { kCreate, kAssign, kExecute };
+enum class Stage : uint64_t { kCreate, kAssign, kExecute, kEnter };  // kEnter: the directory it runs in
 
 enum CreatedFd : int { kProcess, kChannel, kOutput, kApiListener, kDoorListener, kMemory, kCreatedFds };
 
 struct Assign {
-  enum Number : int { kMemoryMb, kTmpMb, kProcesses, kOpenFiles, kLayers, kArguments, kOutside, kNumbers };
-  enum String : int { kCode, kFirstFrame, kLanguage, kStrings };  // then the layers, the arguments and the environment
+  enum Number : int {
+    kMemoryMb,
+    kTmpMb,
+    kProcesses,
+    kOpenFiles,
+    kLayers,
+    kArguments,
+    kOutside,
+    kDirectories,
+    kNumbers
+  };
+  // kRoot: a directory that becomes its root. Then the layers, and what kExecute has.
+  enum String : int { kCode, kFirstFrame, kLanguage, kRoot, kStrings };
 };
 
 struct Run {

@@ -216,11 +216,12 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     std::vector<std::string> layer_directories(order.strings.begin() + Assign::kStrings,
                                                order.strings.begin() + Assign::kStrings + static_cast<long>(layers));
     const int map = id_map(sandbox.slot);
-    Fd code, merged, language;
+    Fd code, merged, language, root;
     const std::string directory = order.string(Assign::kCode);
     if (!directory.empty()) code = detached_tree(directory, map);
     if (const std::string prefix = order.string(Assign::kLanguage); !prefix.empty())
       language = detached_tree(prefix, -1);
+    if (const std::string image = order.string(Assign::kRoot); !image.empty()) root = detached_tree(image, map);
     if (layers) merged = detached_layers(layer_directories, map, cat(options_.state_directory, "/scratch"));
     const auto tmp_mb = static_cast<uint32_t>(order.number(Assign::kTmpMb));
     {
@@ -230,6 +231,7 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
       if (merged) attach_tree(merged.get(), "/opt");
       if (language) attach_tree(language.get(), "/var/lang");
       if (tmp_mb != 512) resize_tmp(tmp_mb);
+      if (root) become_root(root.get());
     }
     cgroups_->set_limits(sandbox.id, order.number(Assign::kMemoryMb), order.number(Assign::kProcesses));
     if (outside_ && order.number(Assign::kOutside)) outside_->allow(sandbox.id);
@@ -237,7 +239,8 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     const size_t argc = order.number(Assign::kArguments);
     if (argc) {
       Message execute{.kind = Kind::kExecute,
-                      .numbers = {argc, open_files, data_limit(order.number(Assign::kMemoryMb)), kMainProgram}};
+                      .numbers = {argc, open_files, data_limit(order.number(Assign::kMemoryMb)), kMainProgram,
+                                  order.number(Assign::kDirectories)}};
       execute.strings.assign(order.strings.begin() + Assign::kStrings + static_cast<long>(layers), order.strings.end());
       send(sandbox.control.get(), execute, true);
     } else {

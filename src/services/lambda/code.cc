@@ -32,6 +32,59 @@ struct DownloadToken {
 
 }  // namespace
 
+void LambdaService::Code::put_into(VersionRecord& record) const {
+  record.code = ref;
+  record.code_sha256 = sha256;
+  record.code_size = size;
+  record.image = image;
+}
+
+// As the caller, who may read no more by Lambda than otherwise.
+Task<Body> LambdaService::open_object(Ctx& ctx, std::string bucket, std::string key) {
+  s3::GetObjectRequest request;
+  request.bucket = std::move(bucket);
+  request.key = std::move(key);
+  Result<s3::GetObjectOutput> object = co_await as_result(deps_.cloud.call<s3::op::GetObject>(ctx, std::move(request)));
+  if (!object) {
+    const Error* error = error_of(object);
+    if (!error) co_await fail_with(std::move(object.error()));
+    co_return err::InvalidParameterValueException(cat(
+        "Error occurred while GetObject. S3 Error Code: ", error->shape->code, ". S3 Error Message: ", error->message));
+  }
+  co_return object->body;
+}
+
+Task<LambdaService::Code> LambdaService::take_image(Ctx& ctx, std::string uri) {
+  constexpr std::string_view kS3 = "s3://";
+  const auto [bucket, key] =
+      split_once(std::string_view(uri).substr(uri.starts_with(kS3) ? kS3.size() : uri.size()), '/');
+  if (bucket.empty() || key.empty()) {
+    co_return err::InvalidParameterValueException(
+        cat("Source image ", uri,
+            " is not valid. Provide a valid source image. Virga has no registry of images: put an OCI layout or what "
+            "docker save writes into a bucket, as a tar archive, and name it s3://bucket/key."));
+  }
+  const Body object = co_await open_object(ctx, std::string(bucket), std::string(key));
+  const auto copy = deps_.blobs.create();
+  Result<image::Manifest> manifest = co_await as_result(code_.unpack_image(object, copy.get()));
+  if (!manifest) {
+    try {
+      if (const auto* exception = std::get_if<std::exception_ptr>(&manifest.error()))
+        std::rethrow_exception(*exception);
+    } catch (const image::ImageError& error) {
+      throw err::InvalidParameterValueException(
+          cat("Source image ", uri, " is not valid. Provide a valid source image. (", error.what(), ")"));
+    }
+    co_await fail_with(std::move(manifest.error()));
+  }
+  Code code;
+  code.sha256 = manifest->digest;
+  code.ref = co_await copy->finish();
+  code.size = code.ref.size;
+  code.image = ImageRecord{std::move(uri), std::move(manifest->settings)};
+  co_return code;
+}
+
 Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes> zip,
                                                    std::optional<std::string> bucket, std::optional<std::string> key) {
   auto archive = std::make_shared<std::string>();
@@ -45,19 +98,9 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
     }
     *archive = std::move(*zip);
   } else if (bucket && key) {
-    s3::GetObjectRequest request;
-    request.bucket = *bucket;
-    request.key = *key;
-    Result<s3::GetObjectOutput> object =
-        co_await as_result(deps_.cloud.call<s3::op::GetObject>(ctx, std::move(request)));
-    if (!object) {
-      const Error* error = error_of(object);
-      if (!error) co_await fail_with(std::move(object.error()));
-      co_return err::InvalidParameterValueException(cat("Error occurred while GetObject. S3 Error Code: ",
-                                                        error->shape->code, ". S3 Error Message: ", error->message));
-    }
+    const Body object = co_await open_object(ctx, *bucket, *key);
     *archive =
-        co_await read_all(*object->body, kMaxUnzippedBytes,
+        co_await read_all(*object, kMaxUnzippedBytes,
                           err::InvalidParameterValueException("Unzipped size must be smaller than 262144000 bytes"));
   } else {
     co_return err::InvalidParameterValueException("Please provide a source for function code.");

@@ -1,5 +1,6 @@
 #include "services/lambda/code_cache.h"
 
+#include <aws/lambda/errors.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,6 +121,47 @@ Task<std::string> CodeCache::unpack(std::string sha256, std::shared_ptr<const st
     }
   });
   co_return path;
+}
+
+Task<std::string> CodeCache::ensure_image(std::string digest, blob::Ref code) {
+  std::string path = path_of(digest);
+  touch(digest);
+  struct stat found;
+  if (::stat(path.c_str(), &found) == 0) co_return path;
+  const auto turn = co_await images_.acquire(err::TooManyRequestsException("Rate Exceeded."));
+  if (::stat(path.c_str(), &found) != 0) co_await unpack_image_alone(blobs_.read(code), nullptr);
+  co_return path;
+}
+
+Task<image::Manifest> CodeCache::unpack_image(Body archive, blob::Writer* copy) {
+  const auto turn = co_await images_.acquire(err::TooManyRequestsException("Rate Exceeded."));
+  co_return co_await unpack_image_alone(std::move(archive), copy);
+}
+
+Task<image::Manifest> CodeCache::unpack_image_alone(Body body, blob::Writer* copy) {
+  const std::string making = cat(directory_, "/image.", random_lower_alnum(8));
+  auto archive = std::make_unique<image::Archive>(cat(making, ".files"), image::Limits{});
+  while (auto piece = co_await body->next()) {
+    co_await pool_.run([&] { archive->feed(*piece); });
+    if (copy) co_await copy->write(*piece);
+  }
+  image::Manifest manifest;
+  co_await pool_.run([&] {
+    const auto files = std::move(archive);  // its files go here too
+    manifest = files->check();
+    const std::string path = path_of(manifest.digest);
+    touch(manifest.digest);
+    if (fs::exists(path)) return;
+    std::error_code ignored;
+    try {
+      files->unpack(making);
+      fs::rename(making, path);
+    } catch (...) {
+      fs::remove_all(making, ignored);
+      throw;
+    }
+  });
+  co_return manifest;
 }
 
 void CodeCache::touch(const std::string& sha256) {

@@ -312,7 +312,16 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, bool provisioned) {
   spec.limits.memory_mb = static_cast<uint32_t>(version.memory);
   spec.limits.tmp_mb = static_cast<uint32_t>(version.tmp);
   auto& env = spec.environment;
-  env.assign(version.environment.begin(), version.environment.end());
+  if (version.image) {
+    image::Settings settings = image_settings(version);
+    env.assign(settings.environment.begin(), settings.environment.end());
+    std::vector<std::string> arguments = std::move(settings.entry_point);
+    arguments.insert(arguments.end(), settings.command.begin(), settings.command.end());
+    spec.image = sandbox::Image{{}, std::move(arguments), std::move(settings.working_directory)};
+  } else {
+    env.assign(version.environment.begin(), version.environment.end());
+    env.emplace_back("_HANDLER", version.handler);
+  }
   const kernel::Principal role = co_await assume_role(call, env);
   const std::string group = version.log_group.empty() ? cat("/aws/lambda/", call.id.name) : version.log_group;
   warm->log = std::make_shared<LogWriter>(deps_.cloud, role, call.id.account, call.id.region, group,
@@ -327,13 +336,16 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, bool provisioned) {
            {"AWS_LAMBDA_LOG_GROUP_NAME", group},
            {"AWS_LAMBDA_LOG_STREAM_NAME", warm->log->stream()},
            {"AWS_ENDPOINT_URL", cat("http://127.0.0.1:", options_.api_port)},
-           {"_HANDLER", version.handler},
            {"TZ", ":UTC"}}) {
     const bool user_set = std::ranges::any_of(env, [&](const auto& pair) { return pair.first == name; });
     if (!user_set) env.emplace_back(name, value);
   }
 
-  spec.code_directory = co_await code_.ensure(version.code_sha256, version.code);
+  if (spec.image) {
+    spec.image->root = co_await code_.ensure_image(version.code_sha256, version.code);
+  } else {
+    spec.code_directory = co_await code_.ensure(version.code_sha256, version.code);
+  }
   for (const LayerUse& layer : version.layers)
     spec.layer_directories.push_back(co_await code_.ensure(layer.sha256, layer.code));
 

@@ -156,6 +156,25 @@ std::string runtime_name(const std::optional<Runtime>& runtime) {
   return std::string(to_string(*runtime));
 }
 
+std::string prepared_runtime(const VersionRecord& record) { return record.image ? "provided.al2023" : record.runtime; }
+
+image::Settings image_settings(const VersionRecord& record) {
+  image::Settings out = record.image->settings;
+  if (const auto& own = record.image_config) {
+    if (own->entry_point) out.entry_point = *own->entry_point;
+    if (own->command) out.command = *own->command;
+    if (own->working_directory) out.working_directory = *own->working_directory;
+  }
+  if (out.working_directory.empty()) out.working_directory = "/";
+  if (out.entry_point.empty() && out.command.empty()) {
+    throw err::InvalidParameterValueException(
+        "The image names no program: set EntryPoint or Command in ImageConfig or in the image.");
+  }
+  std::erase_if(out.environment, [](const auto& variable) { return kReserved.contains(variable.first); });
+  for (const auto& [name, value] : record.environment) out.environment[name] = value;
+  return out;
+}
+
 FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
                                bool qualified_in_arn) {
   FunctionConfiguration out;
@@ -164,13 +183,13 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   Runtime runtime;
   if (from_string(record.runtime, runtime)) out.runtime = runtime;
   out.role = record.role;
-  out.handler = record.handler;
-  out.code_size = static_cast<int64_t>(record.code_size);
+  if (!record.image) out.handler = record.handler;
+  out.code_size = record.image ? 0 : static_cast<int64_t>(record.code_size);
   out.description = record.description;
   out.timeout = record.timeout;
   out.memory_size = record.memory;
   out.last_modified = iso8601_lambda(record.modified);
-  out.code_sha256 = base64_of_hex(record.code_sha256);
+  out.code_sha256 = record.image ? record.code_sha256 : base64_of_hex(record.code_sha256);
   out.version = version_name(record.version);
   if (!record.environment.empty()) out.environment = EnvironmentResponse{record.environment, {}};
   if (!record.dead_letter.empty()) out.dead_letter_config = DeadLetterConfig{record.dead_letter};
@@ -188,7 +207,11 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   }
   out.state = State::Active;
   out.last_update_status = LastUpdateStatus::Successful;
-  out.package_type = PackageType::Zip;
+  out.package_type = record.image ? PackageType::Image : PackageType::Zip;
+  if (const auto& own = record.image_config) {
+    out.image_config_response =
+        ImageConfigResponse{ImageConfig{own->entry_point, own->command, own->working_directory}};
+  }
   Architecture architecture;
   if (from_string(record.architecture, architecture)) out.architectures = std::vector{architecture};
   out.ephemeral_storage = EphemeralStorage{record.tmp};

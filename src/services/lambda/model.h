@@ -51,6 +51,11 @@ void check_json(const std::string& payload);
 void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);
 std::string runtime_name(const std::optional<Runtime>& runtime);
+// The runtime whose sandboxes are kept ready for a version.
+std::string prepared_runtime(const VersionRecord& record);
+// How a version's image is run: what the function says, else what the image says. Throws InvalidParameterValueException
+// when neither names a program.
+image::Settings image_settings(const VersionRecord& record);
 
 FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
                                bool qualified_in_arn);

@@ -19,7 +19,6 @@ template <class In>
 void check_served(const In& in) {
   if (in.vpc_config && in.vpc_config->subnet_ids && !in.vpc_config->subnet_ids->empty()) not_served("VpcConfig");
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
-  if (in.image_config) not_served("ImageConfig");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
   if (in.snap_start && in.snap_start->apply_on == SnapStartApplyOn::PublishedVersions) not_served("SnapStart");
   if (in.capacity_provider_config) not_served("CapacityProviderConfig");
@@ -48,25 +47,50 @@ void apply(VersionRecord& record, const In& in) {
   if (in.tracing_config && in.tracing_config->mode) record.tracing = to_string(*in.tracing_config->mode);
   if (in.dead_letter_config) record.dead_letter = in.dead_letter_config->target_arn.value_or("");
   if (in.logging_config && in.logging_config->log_group) record.log_group = *in.logging_config->log_group;
+  if (in.image_config) {
+    const ImageConfig& own = *in.image_config;
+    record.image_config.reset();
+    if (own.entry_point || own.command || own.working_directory)
+      record.image_config = ImageConfigRecord{own.entry_point, own.command, own.working_directory};
+  }
+}
+
+// A version is an image with what goes with one, or an archive with what goes with that.
+template <class In>
+void check_package(const In& in, bool image) {
+  if (!image && in.image_config)
+    throw err::InvalidParameterValueException("ImageConfig is for functions whose PackageType is Image.");
+  if (image && (in.handler || in.runtime || (in.layers && !in.layers->empty()))) {
+    throw err::InvalidParameterValueException(
+        "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.");
+  }
 }
 
 }  // namespace
 
 Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const CreateFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  if (in.package_type == PackageType::Image || in.code.image_uri) not_served("PackageType Image");
+  const bool image = in.package_type == PackageType::Image;
+  if (image != in.code.image_uri.has_value()) {
+    co_return err::InvalidParameterValueException(
+        image ? "Please provide ImageUri when the intended function PackageType is Image."
+              : "Please don't provide ImageUri when the intended function PackageType is Zip.");
+  }
+  check_package(in, image);
   if (in.tenancy_config) not_served("TenancyConfig");
   check_served(in);
   VersionRecord record;
-  record.runtime = runtime_name(in.runtime);
   record.role = in.role;
   if (in.architectures) record.architecture = x86_only(*in.architectures);
   apply(record, in);
-  check_handler(record);
-  const auto runtime = sandboxes_.runtime(record.runtime);
-  if (!runtime.available)
-    co_return err::InvalidParameterValueException(
-        cat("The runtime ", record.runtime, " can't run here: ", runtime.text));
+  if (!image) {
+    record.runtime = runtime_name(in.runtime);
+    check_handler(record);
+    const auto runtime = sandboxes_.runtime(record.runtime);
+    if (!runtime.available)
+      co_return err::InvalidParameterValueException(
+          cat("The runtime ", record.runtime, " can't run here: ", runtime.text));
+  }
   {
     const auto snapshot = deps_.db.snapshot();
     if (co_await Store(*snapshot, id.home()).find_function(id.name)) {
@@ -76,10 +100,10 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   co_await check_role(ctx, record.role);
   if (!record.dead_letter.empty()) co_await check_destination(ctx, record.role, record.dead_letter, true);
   if (in.layers) record.layers = co_await find_layers(ctx, *in.layers);
-  const Code code = co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
-  record.code = code.ref;
-  record.code_sha256 = code.sha256;
-  record.code_size = code.size;
+  const Code code = image ? co_await take_image(ctx, *in.code.image_uri)
+                          : co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
+  code.put_into(record);
+  if (image) image_settings(record);
   record.modified = ctx.now();
   record.revision = uuid();
   const std::string published_revision = uuid();
@@ -112,7 +136,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     store.put_function(function);
     co_return latest;
   });
-  sandboxes_.expect(record.runtime, record.memory);
+  sandboxes_.expect(prepared_runtime(record), record.memory);
   co_return describe(ctx, id, answer, false);
 }
 
@@ -122,8 +146,14 @@ Task<GetFunctionResponse> LambdaService::get_function(Ctx& ctx, const GetFunctio
   GetFunctionResponse out;
   out.configuration = describe(ctx, id, *call.version, !id.qualifier.empty());
   out.code = FunctionCodeLocation{};
-  out.code->repository_type = "S3";
-  out.code->location = download_url(ctx, call.version->code);
+  if (const auto& image = call.version->image) {
+    out.code->repository_type = "ECR";
+    out.code->image_uri = image->uri;
+    out.code->resolved_image_uri = cat(image->uri, "@sha256:", call.version->code_sha256);
+  } else {
+    out.code->repository_type = "S3";
+    out.code->location = download_url(ctx, call.version->code);
+  }
   const auto snapshot = deps_.db.snapshot();
   const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);
   if (function && !function->tags.empty()) out.tags = function->tags;
@@ -162,13 +192,21 @@ Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFu
 
 Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const UpdateFunctionCodeRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  if (in.image_uri) not_served("PackageType Image");
   if (in.architectures) x86_only(*in.architectures);
+  bool image = false;
   {
     const auto snapshot = deps_.db.snapshot();
-    if (!co_await Store(*snapshot, id.home()).find_function(id.name)) co_return function_not_found(ctx, id);
+    const auto latest = co_await Store(*snapshot, id.home()).find_version(id.name, 0);
+    if (!latest) co_return function_not_found(ctx, id);
+    image = latest->image.has_value();
   }
-  const Code code = co_await take_code(ctx, in.zip_file, in.s3_bucket, in.s3_key);
+  if (image != in.image_uri.has_value()) {
+    co_return err::InvalidParameterValueException(
+        image ? "Please provide ImageUri when updating a function with packageType Image."
+              : "Please don't provide ImageUri when updating a function with packageType Zip.");
+  }
+  const Code code =
+      image ? co_await take_image(ctx, *in.image_uri) : co_await take_code(ctx, in.zip_file, in.s3_bucket, in.s3_key);
   const std::string revision = uuid(), published_revision = uuid();
   const Time now = ctx.now();
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
@@ -178,9 +216,8 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     if (!function || !latest) co_return function_not_found(ctx, id);
     if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
     const blob::Ref former = latest->code;
-    latest->code = code.ref;
-    latest->code_sha256 = code.sha256;
-    latest->code_size = code.size;
+    code.put_into(*latest);
+    if (image) image_settings(*latest);
     latest->modified = now;
     latest->revision = revision;
     if (in.dry_run.value_or(false)) co_return *latest;
@@ -225,7 +262,9 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     auto latest = co_await store.find_version(id.name, 0);
     if (!latest) co_return function_not_found(ctx, id);
     if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
+    check_package(in, latest->image.has_value());
     apply(*latest, in);
+    if (latest->image) image_settings(*latest);
     if (in.role) latest->role = *in.role;
     if (in.runtime) latest->runtime = to_string(*in.runtime);
     if (in.layers) {

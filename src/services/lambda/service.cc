@@ -152,7 +152,7 @@ Task<void> LambdaService::start() {
   const kv::Range versions = kv::prefix_range(kv::KeyWriter("lambda").raw("v").take());
   for (const kv::Entry& entry : co_await snapshot->scan(versions)) {
     const auto record = kv::decode<VersionRecord>(entry.value);
-    runtimes.emplace(record.runtime, static_cast<uint32_t>(record.memory));
+    runtimes.emplace(prepared_runtime(record), static_cast<uint32_t>(record.memory));
     used.insert(record.code_sha256);
     for (const LayerUse& layer : record.layers) used.insert(layer.sha256);
   }

@@ -195,10 +195,15 @@ class LambdaService final : public kernel::Service, private esm::Functions {
     blob::Ref ref;
     std::string sha256;  // hex
     uint64_t size = 0;
+    std::optional<ImageRecord> image;
+    void put_into(VersionRecord& record) const;
   };
   // The archive a request gives, checked, unpacked and stored; visible once a transaction keeps its blob.
   Task<Code> take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<std::string> bucket,
                        std::optional<std::string> key);
+  // The same of a container image: s3://bucket/key, which the caller may read.
+  Task<Code> take_image(Ctx& ctx, std::string uri);
+  Task<Body> open_object(Ctx& ctx, std::string bucket, std::string key);
   // A version's hold on its code and its layers' code.
   Task<void> keep(kv::Txn& tx, const VersionRecord& version);
   Task<void> drop(kv::Txn& tx, const VersionRecord& version);

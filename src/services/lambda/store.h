@@ -9,6 +9,7 @@
 #include "base/time.h"
 #include "blob/blob.h"
 #include "kv/db.h"
+#include "services/lambda/image/manifest.h"
 
 namespace virga::lambda {
 
@@ -39,6 +40,26 @@ struct LayerUse {
   }
 };
 
+// A container image that is a version's code: its archive is the blob, its digest the hash.
+struct ImageRecord {
+  std::string uri;  // as it was given
+  image::Settings settings;
+  template <class A>
+  void fields(A& a) {
+    a(1, uri), a(2, settings);
+  }
+};
+
+// What a function says instead of its image.
+struct ImageConfigRecord {
+  std::optional<std::vector<std::string>> entry_point, command;
+  std::optional<std::string> working_directory;
+  template <class A>
+  void fields(A& a) {
+    a(1, entry_point), a(2, command), a(3, working_directory);
+  }
+};
+
 // The configuration of $LATEST or of a published version.
 struct VersionRecord {
   uint64_t version = 0;  // 0: $LATEST
@@ -55,13 +76,16 @@ struct VersionRecord {
   std::string tracing = "PassThrough";
   std::string log_group;  // empty: /aws/lambda/<name>
   std::string log_format = "Text";
-  std::string dead_letter;  // ARN of a queue or topic for events that failed; empty: none
+  std::string dead_letter;           // ARN of a queue or topic for events that failed; empty: none
+  std::optional<ImageRecord> image;  // then there is no runtime, no handler and no layer
+  std::optional<ImageConfigRecord> image_config;
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
     a(9, environment), a(10, layers), a(11, code), a(12, code_sha256), a(13, code_size), a(14, modified),
         a(15, revision);
     a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format), a(20, dead_letter);
+    a(35, image), a(36, image_config);
   }
 };
 

@@ -150,12 +150,6 @@ def test_options_that_are_not_served(functions, option, named):
     assert code == "InvalidParameterValueException" and named in message and "not served" in message
 
 
-def test_container_images_are_not_served(functions, name):
-    code, message = error_code(functions.client.create_function, FunctionName=name, Role=functions.role, PackageType="Image",
-                               Code={"ImageUri": "000000000000.dkr.ecr.us-east-1.amazonaws.com/x:1"})
-    assert code == "InvalidParameterValueException" and "Image" in message
-
-
 # A runtime AWS has and this machine has not: said when the function is made, not when it is called.
 def test_runtime_that_cannot_run_here(functions):
     code, message = error_code(functions.make, HELLO, runtime="dotnet8")

@@ -94,6 +94,7 @@ const Json* default_of(std::string_view property) {
       {"DeadLetterConfig", Json::object({{"TargetArn", ""}})},
       {"EphemeralStorage", Json::object({{"Size", 512}})},
       {"KmsKeyArn", ""},
+      {"ImageConfig", Json::object()},
   };
   for (const auto& [name, value] : kDefaults) {
     if (name == property) return &value;
