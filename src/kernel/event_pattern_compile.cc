@@ -70,17 +70,11 @@ void Compiled::Edge::add(const Test& test, uint32_t target) {
       return;
     case Test::Kind::kWildcard: {
       const std::vector<std::string>& pieces = test.wildcards[0].pieces;
-      const auto position = static_cast<uint32_t>(wildcards.size());
       if (pieces.size() == 1) {
         strings.add(pieces[0], target);
-      } else if (!pieces.front().empty()) {
-        wildcard_prefixes.add(pieces.front(), position);
-        wildcards.emplace_back(&test, target);
-      } else if (!pieces.back().empty()) {
-        wildcard_suffixes.add(pieces.back(), position);
-        wildcards.emplace_back(&test, target);
       } else {
-        others.emplace_back(&test, target);
+        const bool literal = std::ranges::any_of(pieces, [](const std::string& piece) { return !piece.empty(); });
+        (literal ? wildcards : others).emplace_back(&test, target);
       }
       return;
     }
@@ -106,8 +100,20 @@ void Compiled::Edge::freeze() {
   suffixes.freeze();
   folded_prefixes.freeze();
   folded_suffixes.freeze();
-  wildcard_prefixes.freeze();
-  wildcard_suffixes.freeze();
+  std::map<std::string_view, size_t> common;
+  for (const auto& [test, target] : wildcards) {
+    for (const std::string& piece : test->wildcards[0].pieces) ++common[piece];
+  }
+  for (uint32_t i = 0; i < wildcards.size(); ++i) {
+    const std::string* best = nullptr;
+    for (const std::string& piece : wildcards[i].first->wildcards[0].pieces) {
+      if (piece.empty()) continue;
+      const auto rank = [&](const std::string& p) { return std::pair(common[p], SIZE_MAX - p.size()); };
+      if (!best || rank(piece) < rank(*best)) best = &piece;
+    }
+    wildcard_pieces.add(*best, i);
+  }
+  wildcard_pieces.freeze();
   ranges.freeze();
   networks4.freeze();
   networks6.freeze();
@@ -129,8 +135,7 @@ void Compiled::probe(const Edge& edge, const Value& value, const F& hit) {
           const auto& [test, target] = edge.wildcards[position];
           if (passes(*test, value)) hit(target);
         };
-        edge.wildcard_prefixes.find(value.text, try_it);
-        edge.wildcard_suffixes.find(value.text, try_it);
+        edge.wildcard_pieces.find(value.text, try_it);
       }
       if (edge.folds) {
         const std::string folded = fold_case(value.text);

@@ -27,8 +27,8 @@ class Compiled {
     std::vector<uint32_t> literals[3];  // null, true, false
     AffixIndex prefixes{false}, suffixes{true}, folded_prefixes{false}, folded_suffixes{true};
     RangeIndex ranges, networks4, networks6;
-    // Wildcards by the text that they begin with, or else end with; positions in `wildcards`.
-    AffixIndex wildcard_prefixes{false}, wildcard_suffixes{true};
+    // Wildcards by that piece of theirs which fewest others have; positions in `wildcards`.
+    WithinIndex wildcard_pieces;
     std::vector<std::pair<const Test*, uint32_t>> wildcards;
     std::vector<std::pair<const Test*, uint32_t>> others;  // tried one by one
     std::vector<uint32_t> any;                             // exists

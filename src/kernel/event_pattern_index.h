@@ -96,6 +96,54 @@ class AffixIndex {
   }
 };
 
+// Texts that occur anywhere in one: all are looked for at once, in one walk over it (Aho and Corasick's automaton).
+// Each target is reported once.
+class WithinIndex {
+ public:
+  void add(std::string text, uint32_t target) { entries_.emplace_back(std::move(text), target); }
+  void freeze();
+  bool empty() const { return entries_.empty(); }
+  template <class F>
+  void find(std::string_view text, const F& hit) const {
+    std::vector<bool> reported;
+    uint32_t node = 0;
+    for (const char c : text) {
+      node = step(node, c);
+      // Of what was reported, all shorter ones were too.
+      for (uint32_t n = nodes_[node].ends; n != kNone && (reported.empty() || !reported[n]); n = nodes_[n].shorter) {
+        if (reported.empty()) reported.resize(nodes_.size());
+        reported[n] = true;
+        for (uint32_t i = nodes_[n].first_entry; i < nodes_[n].last_entry; ++i) hit(entries_[i].second);
+      }
+    }
+  }
+
+ private:
+  // The beginning of an entry. Its children stand together.
+  struct Node {
+    uint32_t first_child = 0, children = 0;
+    uint32_t back = 0;                         // the longest other node that ends this one's text
+    uint32_t ends = kNone, shorter = kNone;    // the longest entry that ends it, and the longest other one
+    uint32_t first_entry = 0, last_entry = 0;  // those equal to it
+  };
+  std::vector<std::pair<std::string, uint32_t>> entries_;
+  std::vector<Node> nodes_;
+  std::string bytes_;            // of each node: the last of its text
+  std::vector<uint32_t> roots_;  // the root's children, by byte; 0: none
+
+  uint32_t child(uint32_t node, char c) const {
+    if (node == 0) return roots_[static_cast<unsigned char>(c)];
+    const Node& at = nodes_[node];
+    const size_t found = std::string_view(bytes_).substr(at.first_child, at.children).find(c);
+    return found == std::string_view::npos ? 0 : at.first_child + static_cast<uint32_t>(found);
+  }
+  uint32_t step(uint32_t node, char c) const {
+    uint32_t next = child(node, c);
+    while (next == 0 && node != 0) next = child(node = nodes_[node].back, c);
+    return next;
+  }
+};
+
 // Closed intervals that hold a key: in the order of their beginnings, as a balanced tree of the highest ends.
 class RangeIndex {
  public:
