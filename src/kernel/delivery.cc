@@ -62,6 +62,8 @@ std::string key_of(const Turn& turn) {
   return with_sequence(strand_prefix(turn.lane->kind->name, turn.lane->name, turn.strand->name), turn.sequence);
 }
 
+Task<Row> row_of(std::string bytes) { co_return kv::decode<Row>(bytes); }
+
 // The store's count of starts, one further: sequence numbers grow over restarts, whatever the clock does.
 uint64_t next_start(kv::Db& db) {
   auto start = run(db.transact([&](kv::Txn& tx) -> Task<uint64_t> {
@@ -401,8 +403,13 @@ Task<void> Deliveries::State::attempt(Turn turn) {
     if (!*read) co_return ended(turn, End::kGone);
     bytes = std::move(**read);
   }
-  Row row = kv::decode<Row>(bytes);
-  bytes = {};
+  auto decoded = co_await as_result(row_of(std::move(bytes)));
+  if (!decoded) {
+    log_error("deliveries", "a delivery is damaged and is dropped",
+              {{"kind", kind.name}, {"lane", turn.lane->name}, {"why", describe(decoded.error())}});
+    co_return co_await settle(std::move(turn), Verdict::give_up());
+  }
+  Row row = std::move(*decoded);
   if (turn.strand->ordered && row.not_before > clock.now()) co_return ended(turn, End::kBlocked, row.not_before);
 
   Attempt now{std::move(row.id),      turn.lane->name, turn.strand->name,

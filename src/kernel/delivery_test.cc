@@ -90,6 +90,31 @@ TEST(Deliveries, ArriveAfterTheCommitAndAreForgotten) {
   });
 }
 
+// Of a row that can't be read nobody can make a delivery: it goes, and the next of its group has its turn.
+TEST(Deliveries, ADamagedOneHoldsUpNothing) {
+  with_world([](World& w) -> Task<void> {
+    w.deliveries->on("t", [&](Attempt a) -> Task<Verdict> {
+      w.note(a);
+      co_return Verdict::done();
+    });
+    co_await w.send("a", "1", "g");
+    co_await w.send("a", "2", "g");
+    co_await w.send("b", "3");
+    co_await w.db->transact([&](kv::Txn& tx) -> Task<void> {
+      const auto rows = co_await tx.scan(kv::prefix_range("dlv"));  // both of the group, the other, the count of starts
+      EXPECT_EQ(rows.size(), 4u);
+      for (const size_t damaged : {0, 2}) tx.put(rows[damaged].key, "\x01\xff");
+    });
+    co_await w.deliveries->start();
+    co_await w.settle(1);
+    co_await w.quiet();
+    EXPECT_EQ(w.seen, (std::vector<std::string>{"a:2"}));
+    EXPECT_EQ(co_await w.rows(), 0u);
+    EXPECT_EQ(w.deliveries->running(), 0u);
+    co_await w.deliveries->stop();
+  });
+}
+
 TEST(Deliveries, AreTriedAgainLaterEachTime) {
   with_world([](World& w) -> Task<void> {
     int64_t tries = 0;
