@@ -6,13 +6,8 @@
 #include <aws/sqs/ops.h>
 #include <gtest/gtest.h>
 
-#include "base/executor.h"
 #include "base/str.h"
-#include "blob/blob.h"
-#include "kernel/audit.h"
-#include "kernel/target_delivery.h"
-#include "kernel/timers.h"
-#include "kernel/tokens.h"
+#include "kernel/test_world.h"
 #include "services/events/api.h"
 #include "services/iam/api.h"
 #include "services/sns/api.h"
@@ -30,19 +25,7 @@ std::string statement(std::string_view principal, std::string_view action, std::
 std::string account(std::string_view id) { return cat(R"({"AWS":"arn:aws:iam::)", id, R"(:root"})"); }
 std::string service(std::string_view name) { return cat(R"({"Service":")", name, R"(.amazonaws.com"})"); }
 
-struct World {
-  ManualClock clock;
-  std::unique_ptr<kv::Db> db = kv::open_mem();
-  std::unique_ptr<blob::Store> blobs = blob::open_files(testing::TempDir() + "accounts_blobs", *db);
-  kernel::Timers timers{*db, clock};
-  kernel::Tokens tokens{std::string(32, 'k')};
-  kernel::Authorizer authorizer{kernel::IamMode::kEnforce};
-  kernel::Audit audit{*db, clock};
-  MetricRegistry metrics;
-  kernel::Cloud cloud{clock, authorizer, audit, metrics};
-  kernel::Deliveries deliveries{*db, clock, metrics};
-  kernel::Targets targets{cloud, deliveries};
-  kernel::Deps deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, testing::TempDir()};
+struct World : kernel::TestWorld {
   kernel::IdentitySource* identities = nullptr;
 
   World() {
@@ -57,12 +40,6 @@ struct World {
     cloud.add(events::make_events(deps));
   }
 
-  kernel::Ctx as(kernel::Principal principal) {
-    const std::string id = principal.account;
-    kernel::Ctx ctx = cloud.internal_context(std::move(principal), id, "us-east-1");
-    ctx.base_url = "http://localhost:4566";
-    return ctx;
-  }
   // The result of a call as the account's root.
   template <class Op>
   Task<typename Op::Output> call(std::string id, typename Op::Input in) {

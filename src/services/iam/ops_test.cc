@@ -3,16 +3,9 @@
 #include <aws/iam/ops.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "base/encoding.h"
 #include "base/str.h"
-#include "blob/blob.h"
-#include "kernel/audit.h"
-#include "kernel/cloud.h"
-#include "kernel/target_delivery.h"
-#include "kernel/timers.h"
-#include "kernel/tokens.h"
+#include "kernel/test_world.h"
 #include "services/iam/api.h"
 
 namespace virga::iam {
@@ -27,26 +20,9 @@ std::string allow(std::string_view action, std::string_view resource = "*") {
              resource, R"("}]})");
 }
 
-struct NoBlobs {
-  std::string folder = (std::filesystem::temp_directory_path() / cat("virga-iam-test-", ::getpid())).string();
-};
-
 // A cloud of IAM alone, asked through its front: authorisation included.
-class IamTest : public ::testing::Test {
+class IamTest : public ::testing::Test, protected kernel::TestWorld {
  protected:
-  ManualClock clock;
-  std::unique_ptr<kv::Db> db = kv::open_mem();
-  MetricRegistry metrics;
-  kernel::Authorizer authorizer{kernel::IamMode::kEnforce};
-  kernel::Audit audit{*db, clock};
-  kernel::Cloud cloud{clock, authorizer, audit, metrics};
-  kernel::Timers timers{*db, clock};
-  kernel::Deliveries deliveries{*db, clock, metrics};
-  kernel::Targets targets{cloud, deliveries};
-  kernel::Tokens tokens{std::string(32, 'k')};
-  NoBlobs blobs;
-  std::unique_ptr<blob::Store> store = blob::open_files(blobs.folder, *db);
-  kernel::Deps deps{*db, *store, clock, cloud, timers, deliveries, targets, tokens, ""};
   Directory* directory = nullptr;
 
   void SetUp() override {
@@ -55,9 +31,8 @@ class IamTest : public ::testing::Test {
     authorizer.set_identity_source(directory);
     cloud.add(std::move(made.service));
   }
-  void TearDown() override { std::filesystem::remove_all(blobs.folder); }
 
-  kernel::Ctx root() { return cloud.internal_context(kernel::root_of(kAccount), std::string(kAccount), "us-east-1"); }
+  kernel::Ctx root() { return as(kernel::root_of(kAccount)); }
 
   template <class Op>
   Result<typename Op::Output> call(kernel::Ctx ctx, typename Op::Input in) {

@@ -8,12 +8,7 @@
 
 #include "base/async.h"
 #include "base/encoding.h"
-#include "kernel/audit.h"
-#include "kernel/cloud.h"
-#include "kernel/target_delivery.h"
-#include "kernel/timers.h"
-#include "kernel/tokens.h"
-#include "kv/test_store.h"
+#include "kernel/test_world.h"
 #include "services/s3/api.h"
 #include "services/s3/limits.h"
 #include "services/s3/service.h"
@@ -21,14 +16,10 @@
 namespace virga::s3 {
 namespace {
 
-class S3 : public testing::Test {
+class S3 : public testing::Test, protected kernel::TestWorld {
  protected:
-  S3() { cloud.add(make_s3(deps)); }
+  S3() : TestWorld({.unkept_grace = Micros(0), .dropped_grace = Micros(0)}) { cloud.add(make_s3(deps)); }
 
-  Ctx as(kernel::Principal principal, std::string region = "us-east-1") {
-    std::string account = principal.account;
-    return cloud.internal_context(std::move(principal), std::move(account), std::move(region));
-  }
   Ctx root(std::string account = "000000000000", std::string region = "us-east-1") {
     return as(kernel::root_of(account), std::move(region));
   }
@@ -114,27 +105,12 @@ class S3 : public testing::Test {
   size_t blob_files() {
     kv::get(blobs->sweep());
     size_t count = 0;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(dir / "blobs")) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "blobs")) {
       count += entry.is_regular_file() && entry.path().extension() != ".crc" &&
                entry.path().filename().string().size() >= 32;
     }
     return count;
   }
-
-  kv::TempDir dir;
-  std::unique_ptr<kv::Db> db = kv::open_mem();
-  std::unique_ptr<blob::Store> blobs =
-      blob::open_files(dir / "blobs", *db, {.unkept_grace = Micros(0), .dropped_grace = Micros(0)});
-  ManualClock clock;
-  kernel::Authorizer authorizer{kernel::IamMode::kEnforce};
-  kernel::Audit audit{*db, clock};
-  MetricRegistry metrics;
-  kernel::Cloud cloud{clock, authorizer, audit, metrics};
-  kernel::Timers timers{*db, clock};
-  kernel::Deliveries deliveries{*db, clock, metrics};
-  kernel::Targets targets{cloud, deliveries};
-  kernel::Tokens tokens{std::string(32, 'k')};
-  kernel::Deps deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, dir.path()};
 };
 
 TEST_F(S3, ServesWhatItSays) {

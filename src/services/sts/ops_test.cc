@@ -2,17 +2,9 @@
 #include <aws/sts/model.h>
 #include <aws/sts/ops.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "base/str.h"
-#include "blob/blob.h"
-#include "kernel/audit.h"
-#include "kernel/cloud.h"
-#include "kernel/target_delivery.h"
-#include "kernel/timers.h"
-#include "kernel/tokens.h"
+#include "kernel/test_world.h"
 #include "services/iam/api.h"
 #include "services/sts/api.h"
 
@@ -30,21 +22,8 @@ std::string allow(std::string_view action, std::string_view resource = "*") {
              resource, R"("}]})");
 }
 
-class StsTest : public ::testing::Test {
+class StsTest : public ::testing::Test, protected kernel::TestWorld {
  protected:
-  ManualClock clock;
-  std::unique_ptr<kv::Db> db = kv::open_mem();
-  MetricRegistry metrics;
-  kernel::Authorizer authorizer{kernel::IamMode::kEnforce};
-  kernel::Audit audit{*db, clock};
-  kernel::Cloud cloud{clock, authorizer, audit, metrics};
-  kernel::Timers timers{*db, clock};
-  kernel::Deliveries deliveries{*db, clock, metrics};
-  kernel::Targets targets{cloud, deliveries};
-  kernel::Tokens tokens{std::string(32, 'k')};
-  std::string folder = (std::filesystem::temp_directory_path() / cat("virga-sts-test-", ::getpid())).string();
-  std::unique_ptr<blob::Store> store = blob::open_files(folder, *db);
-  kernel::Deps deps{*db, *store, clock, cloud, timers, deliveries, targets, tokens, ""};
   iam::Directory* directory = nullptr;
 
   void SetUp() override {
@@ -54,12 +33,7 @@ class StsTest : public ::testing::Test {
     cloud.add(std::move(made.service));
     cloud.add(make_sts(deps, *directory));
   }
-  void TearDown() override { std::filesystem::remove_all(folder); }
 
-  kernel::Ctx as(kernel::Principal p) {
-    std::string account = p.account;
-    return cloud.internal_context(std::move(p), account, "us-east-1");
-  }
   kernel::Ctx root(std::string_view account = kAccount) { return as(kernel::root_of(account)); }
   template <class Op>
   Result<typename Op::Output> call(kernel::Ctx ctx, typename Op::Input in) {
