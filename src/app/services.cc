@@ -8,6 +8,7 @@
 #include <aws/iam/model.h>
 #include <aws/lambda/model.h>
 #include <aws/logs/model.h>
+#include <aws/organizations/model.h>
 #include <aws/pipes/model.h>
 #include <aws/s3/model.h>
 #include <aws/scheduler/model.h>
@@ -22,6 +23,7 @@
 #include "services/events/api.h"
 #include "services/lambda/api.h"
 #include "services/logs/api.h"
+#include "services/organizations/api.h"
 #include "services/pipes/api.h"
 #include "services/s3/api.h"
 #include "services/scheduler/api.h"
@@ -37,6 +39,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.authorizer().set_identity_source(&identity.directory);
   cloud.add(std::move(identity.service));
   cloud.add(sts::make_sts(deps, identity.directory));
+  cloud.add(organizations::make_organizations(deps));
   cloud.add(logs::make_logs(deps));
   cloud.add(lambda::make_lambda(deps, sandboxes,
                                 {.idle_life = options.function_idle, .api_port = options.function_api_port}));
@@ -54,13 +57,21 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
 }
 
 std::vector<const wire::ServiceModel*> service_models() {
-  return {&apigatewayv2::kModel, &cloudformation::kModel,
-          &dynamodb::kModel,     &dynamodbstreams::kModel,
-          &events::kModel,       &iam::kModel,
-          &lambda::kModel,       &logs::kModel,
-          &pipes::kModel,        &s3::kModel,
-          &scheduler::kModel,    &sns::kModel,
-          &sqs::kModel,          &sts::kModel};
+  return {&apigatewayv2::kModel,
+          &cloudformation::kModel,
+          &dynamodb::kModel,
+          &dynamodbstreams::kModel,
+          &events::kModel,
+          &iam::kModel,
+          &lambda::kModel,
+          &logs::kModel,
+          &organizations::kModel,
+          &pipes::kModel,
+          &s3::kModel,
+          &scheduler::kModel,
+          &sns::kModel,
+          &sqs::kModel,
+          &sts::kModel};
 }
 
 }  // namespace virga::app
