@@ -29,6 +29,7 @@
 #include "rt/reactor.h"
 #include "rt/tls.h"
 #include "sandbox/sandbox.h"
+#include "services/events/api.h"
 #include "services/sqs/api.h"
 
 namespace virga::app {
@@ -130,6 +131,7 @@ struct Instance::Parts {
       options.iam.root_keys.push_back({settings.root_access_key, settings.root_secret_key, kRootAccount});
     }
     add_services(deps, *sandboxes, options);
+    audit.set_listener(&events::trail_of(*cloud.find_service("events")));
     front::ServeLimits limits;
     limits.body = settings.body_limit;
     door.emplace(cloud, clock, limits);

@@ -21,6 +21,7 @@ namespace {
 constexpr std::string_view kLog = "audit";
 constexpr size_t kBatch = 2048;     // records of one commit
 constexpr size_t kChunk = 64;       // records of one entry of the log: it is entries that cost
+constexpr size_t kTold = 4 << 20;   // bytes of told calls of one commit
 constexpr size_t kTrimStep = 1000;  // records
 constexpr size_t kTrimEntries = 64;
 constexpr Micros kGather{100'000};       // calls within this time share a commit
@@ -74,7 +75,7 @@ AuditRecord audit_record(const Ctx& ctx) {
   r.account = ctx.account;
   r.region = ctx.region;
   r.request_id = ctx.request_id;
-  r.source_ip = ctx.source_ip;
+  r.source_ip = ctx.source_ip.empty() ? ctx.via : ctx.source_ip;
   r.user_agent = ctx.user_agent;
   return r;
 }
@@ -92,9 +93,12 @@ struct Audit::State {
   kv::Db& db;
   const Clock& clock;
   const AuditLimits limits;
+  AuditListener* listener = nullptr;
 
   std::mutex mutex;
   std::deque<std::string> waiting;  // encoded: a tenth of the memory
+  std::deque<std::string> told;     // ToldCalls, encoded; their records are not in `waiting`
+  size_t told_bytes = 0;
   std::unordered_map<size_t, AuditRecord>
       reads;  // successful ones, by who did what from where; they join `waiting` next
   std::atomic<uint64_t> dropped = 0;
@@ -102,24 +106,38 @@ struct Audit::State {
   std::atomic<bool> looping = false;
   Event something, ended;
 
-  std::vector<std::string> take();
-  Task<void> write(std::vector<std::string> records);
+  struct Batch {
+    std::vector<std::string> records;
+    std::vector<ToldCall> told;  // their records are the last ones
+    bool empty() const { return records.empty(); }
+  };
+  Batch take();
+  Task<void> write(Batch batch);
   Task<void> loop();
 };
 
-std::vector<std::string> Audit::State::take() {
+Audit::State::Batch Audit::State::take() {
   std::lock_guard lock(mutex);
   for (const auto& [caller, record] : reads) waiting.push_back(kv::encode(record));
   reads.clear();
+  Batch out;
   const auto end = waiting.begin() + static_cast<long>(std::min(kBatch, waiting.size()));
-  std::vector<std::string> out(std::make_move_iterator(waiting.begin()), std::make_move_iterator(end));
+  out.records.assign(std::make_move_iterator(waiting.begin()), std::make_move_iterator(end));
   waiting.erase(waiting.begin(), end);
+  for (size_t bytes = 0; !told.empty() && bytes < kTold; told.pop_front()) {
+    bytes += told.front().size();
+    told_bytes -= told.front().size();
+    out.told.push_back(kv::decode<ToldCall>(told.front()));
+    out.records.push_back(kv::encode(out.told.back().record));
+  }
   return out;
 }
 
 // An entry of the log is a vector of records, oldest first.
-Task<void> Audit::State::write(std::vector<std::string> records) {
+Task<void> Audit::State::write(Batch batch) {
+  const std::vector<std::string>& records = batch.records;
   co_await db.transact([&](kv::Txn& tx) -> Task<void> {
+    if (!batch.told.empty()) co_await listener->tell(tx, batch.told);
     const auto counted = co_await tx.get(count_key());
     uint64_t count = (counted ? kv::decode<uint64_t>(*counted) : 0) + records.size();
     for (size_t from = 0; from < records.size(); from += kChunk) {
@@ -202,6 +220,26 @@ void Audit::record(AuditRecord record) {
   }
   if (!state_->something.is_set()) state_->something.set();
 }
+
+void Audit::record_and_tell(ToldCall call) {
+  if (call.record.id.empty()) call.record.id = uuid();
+  std::string encoded = kv::encode(call);
+  {
+    std::lock_guard lock(state_->mutex);
+    if (state_->told_bytes + encoded.size() <= state_->limits.most_told) {
+      state_->told_bytes += encoded.size();
+      state_->told.push_back(std::move(encoded));
+    }
+  }
+  if (!encoded.empty()) return record(std::move(call.record));  // there is no room to tell of it
+  if (!state_->something.is_set()) state_->something.set();
+}
+
+bool Audit::is_wanted(const Ctx& ctx, bool read_only) const {
+  return state_->listener && state_->listener->wants(ctx, read_only);
+}
+
+void Audit::set_listener(AuditListener* listener) { state_->listener = listener; }
 
 uint64_t Audit::dropped() const { return state_->dropped.load(std::memory_order_relaxed); }
 

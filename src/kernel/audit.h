@@ -41,10 +41,31 @@ AuditRecord audit_record(const Ctx& ctx);
 // Whether an operation of this name only reads: Get…, List…, Describe… and kin.
 bool is_read_only(std::string_view operation);
 
+// A call as somebody is told of it: its record, and its input and output as JSON in the style of CloudTrail.
+struct ToldCall {
+  AuditRecord record;
+  std::string input, output;  // "null": none, or too large to tell
+  template <class A>
+  void fields(A& a) {
+    a(1, record), a(2, input), a(3, output);
+  }
+};
+
+// Who is told of management calls: EventBridge, when somebody's rule could want them.
+class AuditListener {
+ public:
+  virtual ~AuditListener() = default;
+  // Whether to be told of such a call. Asked for every call, from any thread.
+  virtual bool wants(const Ctx& ctx, bool read_only) const = 0;
+  // Part of the transaction that writes their records; runs again when that conflicts.
+  virtual Task<void> tell(kv::Txn& tx, const std::vector<ToldCall>& calls) = 0;
+};
+
 struct AuditLimits {
   uint64_t most = 200'000;  // records kept; the oldest go first
   std::chrono::hours oldest{24 * 90};
   size_t most_waiting = 20'000;  // not yet written; more are dropped and counted
+  size_t most_told = 32 << 20;   // bytes of calls that somebody is to be told of and is not yet
 };
 
 class Audit {
@@ -54,6 +75,11 @@ class Audit {
 
   // Takes note, from any thread, without waiting: written with others within a moment, and before stop() completes.
   void record(AuditRecord record);
+  // The same, of a call that the listener wants.
+  void record_and_tell(ToldCall call);
+  bool is_wanted(const Ctx& ctx, bool read_only) const;
+  // Before the first record. It is told until stop() completes.
+  void set_listener(AuditListener* listener);
   // Counts a successful read onto the record of the same one by the same caller, if that is not yet written. False:
   // it is to be recorded.
   bool repeat(const Ctx& ctx, std::string_view service, std::string_view operation);

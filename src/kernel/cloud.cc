@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kernel/audit.h"
+#include "kernel/typed_json.h"
 #include "wire/protocol.h"
 
 namespace virga::kernel {
@@ -51,6 +52,20 @@ AuditRecord audit_of(const Ctx& ctx, std::string_view service, std::string_view 
     record.error_code = "InternalFailure";
   }
   return record;
+}
+
+constexpr size_t kMostTold =
+    100 << 10;  // bytes of a call's input, and of its output: CloudTrail leaves out larger ones
+
+std::string told(const wire::Shape* shape, const void* value) {
+  if (!shape || !value || shape->structure->members.empty()) return "null";
+  std::string text = read(*shape, value, Style::kTrail).dump();
+  return text.size() > kMostTold ? "null" : text;
+}
+
+// `out`: null when the call changed nothing.
+ToldCall told_call(AuditRecord record, const Operation& operation, const void* in, const void* out) {
+  return {std::move(record), told(operation.model->input, in), told(operation.model->output, out)};
 }
 
 // What a model says is served is what the service's table has, or `virga services` and the documents would lie.
@@ -148,8 +163,14 @@ Task<void> Cloud::dispatch(Ctx& ctx, const Operation& operation, const void* in,
   const Error* error = error_of(result);
   if (!result) (error && error->shape->status < 500 ? registered.refused : registered.failed)->add();
   const std::string_view service = registered.audit_service, name = operation.model->name;
-  if (!operation.data_plane && !(result && registered.read_only && audit_.repeat(ctx, service, name)))
-    audit_.record(audit_of(ctx, service, name, registered.read_only, result));
+  if (!operation.data_plane) {
+    if (audit_.is_wanted(ctx, registered.read_only)) {
+      audit_.record_and_tell(told_call(audit_of(ctx, service, name, registered.read_only, result), operation, in,
+                                       result && !registered.read_only ? out : nullptr));
+    } else if (!(result && registered.read_only && audit_.repeat(ctx, service, name))) {
+      audit_.record(audit_of(ctx, service, name, registered.read_only, result));
+    }
+  }
   if (result) co_return;
   if (!error) {
     log_error("kernel", "an operation failed unexpectedly",

@@ -92,11 +92,14 @@ void fill_struct(const wire::StructInfo& info, const Json& value, void* out, con
 struct MapReader {
   const wire::MapInfo* info;
   Json* out;
+  Style style;
 };
 
-std::string capital(std::string_view name) {
+std::string written(std::string_view name, Style style) {
   std::string out(name);
-  if (!out.empty()) out[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(out[0])));
+  if (out.empty()) return out;
+  const auto first = static_cast<unsigned char>(out[0]);
+  out[0] = static_cast<char>(style == Style::kTrail ? std::tolower(first) : std::toupper(first));
   return out;
 }
 
@@ -182,7 +185,7 @@ void fill(const wire::Shape& shape, const Json& value, void* out, const std::str
   }
 }
 
-Json read(const wire::Shape& shape, const void* value) {
+Json read(const wire::Shape& shape, const void* value, Style style) {
   switch (shape.kind) {
     case Kind::kBoolean:
       return *static_cast<const bool*>(value);
@@ -208,23 +211,27 @@ Json read(const wire::Shape& shape, const void* value) {
       for (const wire::Member& member : shape.structure->members) {
         const void* field = static_cast<const char*>(value) + member.offset;
         if (member.shape->kind == Kind::kStreamingBlob || member.shape->kind == Kind::kEventStream) continue;
-        if (member.access->has(field))
-          out.as_object().emplace_back(capital(member.name), read(*member.shape, member.access->get(field)));
+        if (member.shape->kind == Kind::kBlob && style == Style::kTrail) continue;
+        if (!member.access->has(field)) continue;
+        const bool hidden = member.sensitive && style == Style::kTrail;
+        out.as_object().emplace_back(
+            written(member.name, style),
+            hidden ? Json("HIDDEN_DUE_TO_SECURITY_REASONS") : read(*member.shape, member.access->get(field), style));
       }
       return out;
     }
     case Kind::kList: {
       Json out = Json::array();
       for (size_t i = 0; i < shape.list->size(value); ++i)
-        out.push_back(read(*shape.list->element, shape.list->at(value, i)));
+        out.push_back(read(*shape.list->element, shape.list->at(value, i), style));
       return out;
     }
     case Kind::kMap: {
       Json out = Json::object();
-      MapReader reader{shape.map, &out};
+      MapReader reader{shape.map, &out, style};
       shape.map->each(value, &reader, [](void* context, const std::string& key, const void* element) {
         auto* r = static_cast<MapReader*>(context);
-        r->out->as_object().emplace_back(key, read(*r->info->value, element));
+        r->out->as_object().emplace_back(key, read(*r->info->value, element, r->style));
       });
       return out;
     }

@@ -23,9 +23,11 @@ enum class Blobs : uint8_t { kBase64, kText };
 // Fills the default-constructed `out` (of `shape`). Throws TypedJsonError.
 void fill(const wire::Shape& shape, const Json& value, void* out, const std::string& path = "#",
           Blobs blobs = Blobs::kBase64);
-// The value as JSON, by the model's names with a capital first letter. Absent members are absent; blobs are base64;
-// streams are left out.
-Json read(const wire::Shape& shape, const void* value);
+// How values are written: by the model's names with a capital first letter and blobs as base64; or as CloudTrail shows
+// calls, by those names with a small first letter, without blobs, and with what is sensitive hidden.
+enum class Style : uint8_t { kModel, kTrail };
+// The value as JSON. Absent members are absent; streams are left out.
+Json read(const wire::Shape& shape, const void* value, Style style = Style::kModel);
 
 // An owned value of a structure shape.
 class TypedValue {

@@ -44,7 +44,7 @@ Task<CreateArchiveResponse> EventsService::create_archive(Ctx& ctx, const Create
     archive.retention_days = in.retention_days.value_or(0);
     archive.created = ctx.now();
     store.put(archive);
-    store.change(bus.name);
+    change(tx, home, bus.name);
     co_await deps_.timers.set(tx, {"events.expire", archive_arn(home, archive.name), ctx.now() + kExpiry, ""});
     CreateArchiveResponse out;
     out.archive_arn = archive_arn(home, archive.name);
@@ -62,7 +62,7 @@ Task<DeleteArchiveResponse> EventsService::delete_archive(Ctx& ctx, const Delete
     if (!archive) co_return no_archive(in.archive_name);
     store.erase<ArchiveRecord>(in.archive_name);
     store.erase_archive(in.archive_name);
-    store.change(archive->bus);
+    change(tx, home, archive->bus);
     co_await deps_.timers.clear(tx, "events.expire", archive_arn(home, in.archive_name));
     co_return DeleteArchiveResponse{};
   });
@@ -129,7 +129,7 @@ Task<UpdateArchiveResponse> EventsService::update_archive(Ctx& ctx, const Update
     if (in.event_pattern) archive->pattern = *in.event_pattern;
     if (in.retention_days) archive->retention_days = *in.retention_days;
     store.put(*archive);
-    store.change(archive->bus);
+    change(tx, home, archive->bus);
     UpdateArchiveResponse out;
     out.archive_arn = archive_arn(home, archive->name);
     out.state = ArchiveState::ENABLED;

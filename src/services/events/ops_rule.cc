@@ -127,7 +127,7 @@ Task<PutRuleResponse> EventsService::put_rule(Ctx& ctx, const PutRuleRequest& in
     rule->enabled = in.state != RuleState::DISABLED;
     rule->management_events = in.state == RuleState::ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS;
     store.put(*rule, bus.name);
-    store.change(bus.name);
+    change(tx, bus.home, bus.name);
     co_await arm(tx, bus.home, *rule, ctx.now());
     PutRuleResponse out;
     out.rule_arn = rule_arn(bus.home, bus.name, in.name);
@@ -144,7 +144,7 @@ Task<op::DeleteRule::Output> EventsService::delete_rule(Ctx& ctx, const DeleteRu
     if (!rule) co_return op::DeleteRule::Output{};
     if (!rule->targets.empty()) co_return err::ValidationException("Rule can't be deleted since it has targets.");
     store.erase<RuleRecord>(in.name, bus.name);
-    store.change(bus.name);
+    change(tx, bus.home, bus.name);
     co_await deps_.timers.clear(tx, "events.rule", timer_id(bus.home, *rule));
     co_return op::DeleteRule::Output{};
   });
@@ -201,7 +201,7 @@ Task<void> EventsService::switch_rule(Ctx& ctx, std::string name, std::optional<
     if (rule->enabled == enabled) co_return;
     rule->enabled = enabled;
     store.put(*rule, bus.name);
-    store.change(bus.name);
+    change(tx, bus.home, bus.name);
     co_await arm(tx, bus.home, *rule, ctx.now());
   });
 }

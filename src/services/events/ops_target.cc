@@ -178,7 +178,7 @@ Task<PutTargetsResponse> EventsService::put_targets(Ctx& ctx, const PutTargetsRe
       co_return err::LimitExceededException("The requested resource exceeds the maximum number allowed.");
     }
     store.put(*rule, bus.name);
-    store.change(bus.name);
+    change(tx, bus.home, bus.name);
     PutTargetsResponse out;
     out.failed_entry_count = 0;
     out.failed_entries.emplace();
@@ -203,7 +203,7 @@ Task<RemoveTargetsResponse> EventsService::remove_targets(Ctx& ctx, const Remove
     }
     out.failed_entry_count = static_cast<int32_t>(out.failed_entries->size());
     store.put(*rule, bus.name);
-    store.change(bus.name);
+    change(tx, bus.home, bus.name);
     co_return out;
   });
 }

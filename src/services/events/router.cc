@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "kernel/cloud.h"
 #include "kernel/context.h"
 #include "kernel/target_delivery.h"
 #include "services/events/limits.h"
@@ -64,10 +65,15 @@ Task<std::shared_ptr<const Router::View>> Router::view(kv::Txn& tx, const Home& 
   for (RuleRecord& rule : co_await store.list<RuleRecord>("", "", SIZE_MAX, bus)) {
     if (!rule.enabled || rule.pattern.empty() || rule.targets.empty()) continue;
     patterns.push_back(kernel::EventPattern::parse(rule.pattern));
+    if (may_want_calls(rule.pattern)) {
+      made->calls.changes = true;
+      made->calls.reads |= rule.management_events;
+    }
     made->rules.push_back(std::move(rule));
   }
   for (ArchiveRecord& archive : co_await store.list<ArchiveRecord>("", "", SIZE_MAX)) {
     if (archive.bus != bus) continue;
+    made->calls.changes |= archive.pattern.empty() || may_want_calls(archive.pattern);
     if (!archive.pattern.empty()) {
       patterns.push_back(kernel::EventPattern::parse(archive.pattern));
       made->patterned.push_back(made->archives.size());
@@ -79,6 +85,27 @@ Task<std::shared_ptr<const Router::View>> Router::view(kv::Txn& tx, const Home& 
   if (views_.size() >= kKeptBuses) views_.clear();
   views_[name] = made;
   co_return made;
+}
+
+// Source and detail type decide, for those that name one.
+bool Router::may_want_calls(const std::string& pattern) const {
+  const Json whole = Json::parse(pattern);
+  Json part = Json::object();
+  for (const char* name : {"source", "detail-type"}) {
+    if (const Json* tests = whole.find(name)) part[name] = *tests;
+  }
+  if (part.as_object().empty()) return true;
+  const kernel::EventPattern wanted = kernel::EventPattern::parse(part.dump());
+  for (const auto& service : deps_.cloud.services()) {
+    const Json call =
+        Json::object({{"source", cat("aws.", service->model().signing_name)}, {"detail-type", kCallDetailType}});
+    if (wanted.matches_value(call)) return true;
+  }
+  return false;
+}
+
+Task<Router::Interest> Router::interest(kv::Txn& tx, Home home) {
+  co_return (co_await view(tx, home, "default"))->calls;
 }
 
 Task<bool> Router::route(kv::Txn& tx, Home home, std::string bus, Event event) {
@@ -97,12 +124,13 @@ Task<bool> Router::route(kv::Txn& tx, Home home, std::string bus, Event event) {
           std::find(event.only.begin(), event.only.end(), rule_arn(home, bus, rule.name)) == event.only.end()) {
         continue;
       }
+      if (event.read_only && !rule.management_events) continue;
       give(tx, home, rule, event);
-    } else if (event.replay.empty()) {
+    } else if (event.replay.empty() && !event.read_only) {
       store.archive(here->archives[here->patterned[index - here->rules.size()]].name, event.ingested, event.text);
     }
   }
-  if (event.replay.empty()) {
+  if (event.replay.empty() && !event.read_only) {
     for (const ArchiveRecord& archive : here->archives) {
       if (archive.pattern.empty()) store.archive(archive.name, event.ingested, event.text);
     }

@@ -24,7 +24,10 @@ struct Event {
   int hops = 0;                   // buses it came through
   std::string replay;             // the name of the replay that brings it back
   std::vector<std::string> only;  // ARNs of the rules that may take it; empty: all
+  bool read_only = false;         // a call that only reads: for the rules that ask for such
 };
+
+inline constexpr std::string_view kCallDetailType = "AWS API Call via CloudTrail";
 
 // {"version":"0","id":…}; `detail` and `resources` are JSON. Seconds are the finest that `time` shows.
 struct Envelope {
@@ -42,6 +45,11 @@ class Router {
 
   // False when there is no such bus: nothing happens then.
   Task<bool> route(kv::Txn& tx, Home home, std::string bus, Event event);
+  // Whether something on the default bus could want the management calls that change something, and those that read.
+  struct Interest {
+    bool changes = false, reads = false;
+  };
+  Task<Interest> interest(kv::Txn& tx, Home home);
   // To the targets of one rule, whatever its pattern.
   void give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const Event& event);
 
@@ -54,8 +62,10 @@ class Router {
     std::vector<ArchiveRecord> archives;  // patterns follow the rules'; archives without one take everything
     std::vector<size_t> patterned;        // archives with a pattern
     kernel::PatternMachine machine;
+    Interest calls;
   };
   Task<std::shared_ptr<const View>> view(kv::Txn& tx, const Home& home, const std::string& bus);
+  bool may_want_calls(const std::string& pattern) const;
 
   kernel::Deps& deps_;
   std::mutex mutex_;

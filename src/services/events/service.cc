@@ -118,13 +118,18 @@ std::vector<kernel::Access> by_entries(const Ctx& ctx, const PutEventsRequest& i
 
 }  // namespace
 
-EventsService::EventsService(kernel::Deps& deps) : deps_(deps), router_(deps) {
+EventsService::EventsService(kernel::Deps& deps) : deps_(deps), router_(deps), trail_(deps, router_) {
   deps_.cloud.accept("events", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) {
     return take(ctx, target, std::move(input));
   });
   deps_.timers.on("events.rule", [this](kernel::Timer timer) { return fire_rule(std::move(timer)); });
   deps_.timers.on("events.expire", [this](kernel::Timer timer) { return expire(std::move(timer)); });
   deps_.deliveries.on("events.replay", [this](kernel::Attempt attempt) { return replay(std::move(attempt)); });
+}
+
+void EventsService::change(kv::Txn& tx, const Home& home, const std::string& bus) {
+  WriteStore(tx, home).change(bus);
+  if (bus == "default") tx.on_commit([this, home] { trail_.look_again(home); });
 }
 
 const wire::ServiceModel& EventsService::model() const { return kModel; }
@@ -192,6 +197,8 @@ Task<std::optional<std::string>> EventsService::resource_policy(Ctx&, std::strin
   if (!bus || bus->policy.empty()) co_return std::nullopt;
   co_return bus->policy;
 }
+
+kernel::AuditListener& trail_of(kernel::Service& events) { return static_cast<EventsService&>(events).trail(); }
 
 std::unique_ptr<kernel::Service> make_events(kernel::Deps& deps) { return std::make_unique<EventsService>(deps); }
 

@@ -17,6 +17,7 @@
 #include "kernel/timers.h"
 #include "services/events/router.h"
 #include "services/events/store.h"
+#include "services/events/trail.h"
 
 namespace virga::events {
 
@@ -27,8 +28,10 @@ class EventsService final : public kernel::Service {
   explicit EventsService(kernel::Deps& deps);
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
+  Task<void> start() override { co_await trail_.start(); }
   Task<void> stop() override { co_await outbound_.stop(); }
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+  kernel::AuditListener& trail() { return trail_; }
 
  private:
   // ops_bus.cc
@@ -105,8 +108,12 @@ class EventsService final : public kernel::Service {
   Task<std::string> access_token(const Home& home, const ConnectionRecord& connection, bool fresh);
   Task<void> wait_for_turn(std::string destination, int32_t rate);
 
+  // What was compiled of the bus's rules and archives is out of date.
+  void change(kv::Txn& tx, const Home& home, const std::string& bus);
+
   kernel::Deps& deps_;
   Router router_;
+  Trail trail_;
   kernel::Outbound outbound_;
   struct Token {
     std::string text;

@@ -39,6 +39,22 @@ Task<std::string> Store::generation(std::string bus) const {
   co_return (co_await reader_.get(prefix_of("g", "") + part(bus))).value_or("");
 }
 
+Task<std::vector<Home>> homes_with_rules(kv::Reader& reader) {
+  const std::string all = kv::KeyWriter("evt").raw("g").take();
+  kv::Range range = kv::prefix_range(all);
+  std::vector<Home> out;
+  while (true) {
+    const auto next = co_await reader.scan(range, {.limit = 1});
+    if (next.empty()) co_return std::move(out);
+    kv::KeyReader key(std::string_view(next.front().key).substr(all.size()));
+    Home home;
+    home.account = key.text();
+    home.region = key.text();
+    if (!(co_await Store(reader, home).generation("default")).empty()) out.push_back(home);
+    range.begin = kv::prefix_end(kv::KeyWriter("evt").raw("g").text(home.account).text(home.region).take());
+  }
+}
+
 Task<std::vector<Archived>> Store::read_archive(std::string archive, std::string after, Time from, Time to,
                                                 size_t limit) const {
   const std::string prefix = archive_prefix(archive);

@@ -147,6 +147,9 @@ struct Archived {
   std::string event;
 };
 
+// Where the default bus has, or once had, rules or archives.
+Task<std::vector<Home>> homes_with_rules(kv::Reader& reader);
+
 class Store {
  public:
   Store(kv::Reader& reader, Home home) : reader_(reader), home_(std::move(home)) {}

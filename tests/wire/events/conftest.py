@@ -1,8 +1,6 @@
-"""A bus, queues that may be sent events, and a place that records requests."""
+"""A bus, and queues that may be sent events."""
 
-import http.server
 import json
-import threading
 
 import pytest
 
@@ -56,6 +54,12 @@ def bus(events, name):
 
 
 @pytest.fixture
+def queues():
+    """Makes queues that EventBridge may send to, of any Virga."""
+    return Queue
+
+
+@pytest.fixture
 def queue(virga, name):
     return Queue(virga, name)
 
@@ -84,30 +88,3 @@ def put(events, bus):
         return answer["Entries"][0]["EventId"]
 
     return one
-
-
-@pytest.fixture
-def endpoint():
-    """An HTTP server of this test: `requests` it got, `answers` it gives next (200 when there is none left)."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def handle_any(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            server.requests.append({"method": self.command, "path": self.path, "headers": dict(self.headers), "body": body})
-            status, text = server.answers.pop(0) if server.answers else (200, "{}")
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        do_POST = do_GET = do_PUT = handle_any
-
-        def log_message(self, *arguments):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.requests, server.answers = [], []
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
