@@ -229,24 +229,36 @@ Call Engine::call_for(Work& work, kernel::Ctx& ctx, const std::string& logical_i
 void Engine::set_status(Store& store, StackRecord& stack, std::string status, std::string reason) const {
   stack.status = std::move(status);
   stack.reason = std::move(reason);
-  store.add_event(stack, {.event_id = uuid(),
-                          .logical_id = stack.name,
-                          .physical_id = stack.id,
-                          .type = "AWS::CloudFormation::Stack",
-                          .status = stack.status,
-                          .reason = stack.reason,
-                          .token = stack.token,
-                          .operation = stack.operation,
-                          .at = clock_.now()});
+  add_event(store, stack,
+            {.event_id = uuid(),
+             .logical_id = stack.name,
+             .physical_id = stack.id,
+             .type = "AWS::CloudFormation::Stack",
+             .status = stack.status,
+             .reason = stack.reason,
+             .token = stack.token,
+             .operation = stack.operation,
+             .at = clock_.now()});
+}
+
+// What becomes of a stack and its resources is shown, and told to the account's rules.
+void Engine::add_event(Store& store, StackRecord& stack, EventRecord event) const {
+  const bool of_resource = event.physical_id != stack.id;
   kernel::TargetDelivery news;
   news.target = cat("arn:aws:events:", stack.region, ":", stack.account, ":event-bus/default");
-  if (!cloud_.accepts(news.target)) return;
   Json detail = Json::object({{"stack-id", stack.id}});
-  detail["status-details"] = Json::object({{"status", stack.status}, {"status-reason", stack.reason}});
-  detail["client-request-token"] = stack.token;
+  if (of_resource) {
+    detail["logical-resource-id"] = event.logical_id;
+    detail["physical-resource-id"] = event.physical_id;
+    detail["resource-type"] = event.type;
+  }
+  detail["status-details"] = Json::object({{"status", event.status}, {"status-reason", event.reason}});
+  detail["client-request-token"] = event.token;
+  store.add_event(stack, std::move(event));
+  if (!cloud_.accepts(news.target)) return;
   news.input.body = detail.dump();
   news.input.parameters = {{"Source", "aws.cloudformation"},
-                           {"DetailType", "CloudFormation Stack Status Change"},
+                           {"DetailType", cat("CloudFormation ", of_resource ? "Resource" : "Stack", " Status Change")},
                            {"Resources", Json(Json::Array{Json(stack.id)}).dump()}};
   news.account = stack.account;
   news.region = stack.region;
@@ -265,17 +277,17 @@ Task<void> Engine::record(Work& work, ResourceRecord resource, std::string statu
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
     store.put_resource(stack->id, resource);
-    store.add_event(*stack,
-                    {.event_id = cat(resource.logical_id, "-", resource.status, "-", iso8601_millis(resource.updated)),
-                     .logical_id = resource.logical_id,
-                     .physical_id = physical_id,
-                     .type = resource.made.type,
-                     .status = resource.status,
-                     .reason = resource.reason,
-                     .properties = shown_properties(resource.made.properties, stack->now),
-                     .token = stack->token,
-                     .operation = stack->operation,
-                     .at = resource.updated});
+    add_event(store, *stack,
+              {.event_id = cat(resource.logical_id, "-", resource.status, "-", iso8601_millis(resource.updated)),
+               .logical_id = resource.logical_id,
+               .physical_id = physical_id,
+               .type = resource.made.type,
+               .status = resource.status,
+               .reason = resource.reason,
+               .properties = shown_properties(resource.made.properties, stack->now),
+               .token = stack->token,
+               .operation = stack->operation,
+               .at = resource.updated});
     store.put_stack(*stack);
     co_return std::move(*stack);
   });

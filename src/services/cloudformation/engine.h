@@ -36,6 +36,7 @@ class Engine {
   // The stack's status as of now, with its event, of which the account's default event bus is told. Call within the
   // transaction that puts the stack.
   void set_status(Store& store, StackRecord& stack, std::string status, std::string reason) const;
+  void add_event(Store& store, StackRecord& stack, EventRecord event) const;
 
  private:
   // What one run through the resources works with.

@@ -186,15 +186,16 @@ Task<void> Engine::clean_up(Work& work) {
         Store store(tx);
         auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
         const Time now = clock_.now();
-        store.add_event(*stack, {.event_id = cat(trash.logical_id, "-", what, "-", iso8601_millis(now)),
-                                 .logical_id = trash.logical_id,
-                                 .physical_id = trash.made.physical_id,
-                                 .type = trash.made.type,
-                                 .status = what,
-                                 .reason = why,
-                                 .token = stack->token,
-                                 .operation = stack->operation,
-                                 .at = now});
+        add_event(store, *stack,
+                  {.event_id = cat(trash.logical_id, "-", what, "-", iso8601_millis(now)),
+                   .logical_id = trash.logical_id,
+                   .physical_id = trash.made.physical_id,
+                   .type = trash.made.type,
+                   .status = what,
+                   .reason = why,
+                   .token = stack->token,
+                   .operation = stack->operation,
+                   .at = now});
         if (done) store.drop_trash(stack->id, order);
         store.put_stack(*stack);
       });

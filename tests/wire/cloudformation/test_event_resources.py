@@ -1,7 +1,7 @@
 """EventBridge's and Scheduler's resources in templates, and functions that events of a template call."""
 
+import datetime
 import json
-
 
 from stacks import outputs, physical
 from support import error_code, eventually
@@ -83,10 +83,14 @@ def test_stack_status_events(virga, name):
     def complete():
         for m in sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1, MaxNumberOfMessages=10).get("Messages", []):
             seen.append(json.loads(m["Body"]))
-        return {"CREATE_IN_PROGRESS", "CREATE_COMPLETE"} <= {e["detail"]["status-details"]["status"] for e in seen}
+        return {(kind, status) for kind in ("Stack", "Resource") for status in ("CREATE_IN_PROGRESS", "CREATE_COMPLETE")} <= {
+            (e["detail-type"].split()[1], e["detail"]["status-details"]["status"]) for e in seen}
 
     eventually(complete)
-    assert {e["detail-type"] for e in seen} == {"CloudFormation Stack Status Change"}
+    made = [e["detail"] for e in seen if e["detail-type"] == "CloudFormation Resource Status Change"
+            and e["detail"]["status-details"]["status"] == "CREATE_COMPLETE"]
+    assert {(d["logical-resource-id"], d["resource-type"]) for d in made} == {("G", "AWS::Logs::LogGroup")}
+    assert made[0]["physical-resource-id"].startswith(name)
     events.remove_targets(Rule=name, Ids=["q"])
     events.delete_rule(Name=name)
 
@@ -181,5 +185,58 @@ def test_bucket_events(virga, name):
 
     eventually(seen)
     s3.delete_object(Bucket=name, Key="hello")
+    cfn.delete_stack(StackName=name)
+    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+LETTERS = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Function:
+    Type: AWS::Serverless::Function
+    Properties:
+      Runtime: python3.11
+      Handler: index.handler
+      InlineCode: "def handler(event, context): pass"
+      Events:
+        OnOrder:
+          Type: EventBridgeRule
+          Properties:
+            Pattern: {source: [!Ref AWS::StackName]}
+            DeadLetterConfig: {Type: SQS, QueueLogicalId: Lost}
+            RetryPolicy: {MaximumRetryAttempts: 0}
+        Later:
+          Type: ScheduleV2
+          Properties:
+            ScheduleExpression: rate(1 day)
+            State: DISABLED
+            Input: late
+            DeadLetterConfig: {Type: SQS}
+            RetryPolicy: {MaximumRetryAttempts: 0}
+Outputs:
+  Function: {Value: !Ref Function}
+  Lost: {Value: !Ref Lost}
+  Late: {Value: !Ref FunctionLaterQueue}
+"""
+
+
+# Queues for what could not be delivered are made with the events that ask for them, and may be sent to.
+def test_dead_letters_of_events(virga, name):
+    cfn, sqs, schedules = virga.client("cloudformation"), virga.client("sqs"), virga.client("scheduler")
+    cfn.create_stack(StackName=name, TemplateBody=LETTERS, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    said = outputs(cfn, name)
+    virga.client("lambda").delete_function(FunctionName=said["Function"])
+    virga.client("events").put_events(Entries=[{"Source": name, "DetailType": "d", "Detail": '{"n": 1}'}])
+    schedule = schedules.get_schedule(Name=physical(cfn, name)["FunctionLater"])
+    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+    schedules.update_schedule(State="ENABLED", ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})", **{
+        key: schedule[key] for key in ("Name", "FlexibleTimeWindow", "Target")})
+
+    def letter(queue):
+        return eventually(lambda: sqs.receive_message(QueueUrl=said[queue], WaitTimeSeconds=1).get("Messages"), 20)[0]["Body"]
+
+    assert json.loads(letter("Lost"))["detail"] == {"n": 1}
+    assert letter("Late") == "late"
     cfn.delete_stack(StackName=name)
     cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})

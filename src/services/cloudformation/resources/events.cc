@@ -199,63 +199,49 @@ Task<void> remove_archive(Call& call) {
   co_await call.api_unless("ResourceNotFoundException", "events", "DeleteArchive", named(call, "ArchiveName"));
 }
 
-Task<Made> made_of_connection(Call& call) {
-  const Json found = co_await call.api("events", "DescribeConnection", named(call));
-  co_return Made{call.physical_id, Json::object({{"Arn", *found.find("ConnectionArn")}})};
-}
+// What connections and API destinations have in common: how their operations and ARNs are named, and what the two that
+// make and change them take.
+struct Named {
+  std::string_view operation, arn, takes;
+};
+constexpr Named kConnection{
+    "Connection", "connection",
+    "AuthorizationType AuthParameters Description KmsKeyIdentifier InvocationConnectivityParameters"};
+constexpr Named kDestination{"ApiDestination", "api-destination",
+                             "ConnectionArn Description HttpMethod InvocationEndpoint InvocationRateLimitPerSecond"};
 
-Json connection_input(const Call& call) {
-  Json input = only(call.properties,
-                    "AuthorizationType AuthParameters Description KmsKeyIdentifier InvocationConnectivityParameters");
-  // Templates say OAuthParameters.ClientParameters.ClientID and so on, as the service does.
+Json input_of(const Call& call, const Named& kind) {
+  Json input = only(call.properties, kind.takes);
   input["Name"] = call.physical_id;
   return input;
 }
 
-Task<Made> create_connection(Call& call) {
-  co_await call.create("ResourceAlreadyExistsException", "events", "CreateConnection", connection_input(call));
-  call.created = call.physical_id;
-  co_return co_await made_of_connection(call);
-}
-
-Task<Made> update_connection(Call& call) {
-  co_await call.api("events", "UpdateConnection", connection_input(call));
-  co_return co_await made_of_connection(call);
-}
-
-Task<void> remove_connection(Call& call) {
-  co_await call.api_unless("ResourceNotFoundException", "events", "DeleteConnection", named(call));
-}
-
-Task<Made> made_of_destination(Call& call) {
-  const Json found = co_await call.api("events", "DescribeApiDestination", named(call));
-  const Json& arn = *found.find("ApiDestinationArn");
+template <const Named& kKind>
+Task<Made> made_of_named(Call& call) {
+  const Json found = co_await call.api("events", cat("Describe", kKind.operation), named(call));
   co_return Made{
       call.physical_id,
-      Json::object({{"Arn", arn},
-                    {"ArnForPolicy", kernel::arn(call.ctx, "events", cat("api-destination/", call.physical_id))}})};
+      Json::object({{"Arn", *found.find(cat(kKind.operation, "Arn"))},
+                    {"ArnForPolicy", kernel::arn(call.ctx, "events", cat(kKind.arn, "/", call.physical_id))}})};
 }
 
-Json destination_input(const Call& call) {
-  Json input =
-      only(call.properties, "ConnectionArn Description HttpMethod InvocationEndpoint InvocationRateLimitPerSecond");
-  input["Name"] = call.physical_id;
-  return input;
-}
-
-Task<Made> create_destination(Call& call) {
-  co_await call.create("ResourceAlreadyExistsException", "events", "CreateApiDestination", destination_input(call));
+template <const Named& kKind>
+Task<Made> create_named(Call& call) {
+  co_await call.create("ResourceAlreadyExistsException", "events", cat("Create", kKind.operation),
+                       input_of(call, kKind));
   call.created = call.physical_id;
-  co_return co_await made_of_destination(call);
+  co_return co_await made_of_named<kKind>(call);
 }
 
-Task<Made> update_destination(Call& call) {
-  co_await call.api("events", "UpdateApiDestination", destination_input(call));
-  co_return co_await made_of_destination(call);
+template <const Named& kKind>
+Task<Made> update_named(Call& call) {
+  co_await call.api("events", cat("Update", kKind.operation), input_of(call, kKind));
+  co_return co_await made_of_named<kKind>(call);
 }
 
-Task<void> remove_destination(Call& call) {
-  co_await call.api_unless("ResourceNotFoundException", "events", "DeleteApiDestination", named(call));
+template <const Named& kKind>
+Task<void> remove_named(Call& call) {
+  co_await call.api_unless("ResourceNotFoundException", "events", cat("Delete", kKind.operation), named(call));
 }
 
 constexpr Provider kProviders[] = {
@@ -287,15 +273,15 @@ constexpr Provider kProviders[] = {
     {.type = "AWS::Events::Connection",
      .name_property = "Name",
      .replace_on = "Name",
-     .create = create_connection,
-     .update = update_connection,
-     .remove = remove_connection},
+     .create = create_named<kConnection>,
+     .update = update_named<kConnection>,
+     .remove = remove_named<kConnection>},
     {.type = "AWS::Events::ApiDestination",
      .name_property = "Name",
      .replace_on = "Name",
-     .create = create_destination,
-     .update = update_destination,
-     .remove = remove_destination},
+     .create = create_named<kDestination>,
+     .update = update_named<kDestination>,
+     .remove = remove_named<kDestination>},
 };
 
 }  // namespace

@@ -68,6 +68,37 @@ void Transform::permission(const Source& source, const FunctionTarget& target, c
   add(source, id, "AWS::Lambda::Permission", std::move(p));
 }
 
+// Lets a service send what comes from one source to a queue.
+void Transform::queue_policy(const Source& source, const std::string& id, const Json& queue_arn, const Json& queue_url,
+                             const char* service, const Json& from) {
+  Json statement =
+      Json::object({{"Action", "sqs:SendMessage"},
+                    {"Effect", "Allow"},
+                    {"Principal", Json::object({{"Service", service}})},
+                    {"Resource", queue_arn},
+                    {"Condition", Json::object({{"ArnEquals", Json::object({{"aws:SourceArn", from}})}})}});
+  add(source, id, "AWS::SQS::QueuePolicy",
+      Json::object({{"PolicyDocument",
+                     Json::object({{"Version", "2012-10-17"}, {"Statement", Json(Json::Array{std::move(statement)})}})},
+                    {"Queues", Json(Json::Array{queue_url})}}));
+}
+
+std::string Transform::letters_queue_id(const std::string& id, const Json& letters) {
+  return letters.string_or("QueueLogicalId", id + "Queue");
+}
+
+// The ARN of the dead-letter queue that a rule's or schedule's event names, or has made for it.
+Json Transform::letters_queue(const Source& source, const std::string& id, const Json& letters) {
+  const Json *arn = letters.find("Arn"), *type = letters.find("Type");
+  if (arn && type) refuse(source.id, "You can either define 'Arn' or 'Type' property of DeadLetterConfig");
+  if (arn) return *arn;
+  if (!type) refuse(source.id, "'Arn' or 'Type' property required for DeadLetterConfig");
+  if (*type != Json("SQS")) refuse(source.id, "The only valid value for 'Type' property of DeadLetterConfig is 'SQS'");
+  const std::string queue = letters_queue_id(id, letters);
+  add(source, queue, "AWS::SQS::Queue", Json::object());
+  return get_att(queue, "Arn");
+}
+
 void Transform::rule_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p,
                            bool schedule) {
   Json rule = Json::object();
@@ -88,9 +119,12 @@ void Transform::rule_event(const Source& source, const FunctionTarget& target, c
   if (const Json* own = p.find("Target")) copy(*own, one, {"Id"});
   copy(p, one, {"Input", "InputPath", "InputTransformer", "RetryPolicy"});
   if (const Json* letters = p.find("DeadLetterConfig")) {
-    const Json* arn = letters->find("Arn");
-    if (!arn) refuse_unserved(source.id, "DeadLetterConfig without Arn");
-    one["DeadLetterConfig"] = Json::object({{"Arn", *arn}});
+    const Json arn = letters_queue(source, id, *letters);
+    if (!letters->find("Arn")) {
+      const std::string queue = letters_queue_id(id, *letters);
+      queue_policy(source, id + "QueuePolicy", arn, refer_to(queue), "events.amazonaws.com", get_att(id, "Arn"));
+    }
+    one["DeadLetterConfig"] = Json::object({{"Arn", arn}});
   }
   rule["Targets"] = Json(Json::Array{one});
   add(source, id, "AWS::Events::Rule", std::move(rule));
@@ -112,9 +146,10 @@ void Transform::scheduler_event(const Source& source, const FunctionTarget& targ
   }
   Json to = Json::object({{"Arn", target.arn()}});
   copy(p, to, {"Input", "RetryPolicy"});
+  Json letters_arn;
   if (const Json* letters = p.find("DeadLetterConfig")) {
-    if (!letters->find("Arn")) refuse_unserved(source.id, "DeadLetterConfig without Arn");
-    to["DeadLetterConfig"] = Json::object({{"Arn", *letters->find("Arn")}});
+    letters_arn = letters_queue(source, id, *letters);
+    to["DeadLetterConfig"] = Json::object({{"Arn", letters_arn}});
   }
   if (const Json* role = p.find("RoleArn")) {
     to["RoleArn"] = *role;
@@ -122,11 +157,14 @@ void Transform::scheduler_event(const Source& source, const FunctionTarget& targ
     Json r = Json::object();
     r["AssumeRolePolicyDocument"] = Json::parse(
         R"({"Version":"2012-10-17","Statement":[{"Action":["sts:AssumeRole"],"Effect":"Allow","Principal":{"Service":["scheduler.amazonaws.com"]}}]})");
-    Json statement =
-        Json::object({{"Action", "lambda:InvokeFunction"}, {"Effect", "Allow"}, {"Resource", target.arn()}});
-    r["Policies"] = Json(
-        Json::Array{Json::object({{"PolicyName", id + "LambdaPolicy"},
-                                  {"PolicyDocument", Json::object({{"Statement", Json(Json::Array{statement})}})}})});
+    r["Policies"] = Json::array();
+    const auto allow = [&](const char* name, const char* action, const Json& resource) {
+      Json statement = Json::object({{"Action", action}, {"Effect", "Allow"}, {"Resource", resource}});
+      Json document = Json::object({{"Statement", Json(Json::Array{std::move(statement)})}});
+      r["Policies"].push_back(Json::object({{"PolicyName", id + name}, {"PolicyDocument", std::move(document)}}));
+    };
+    allow("LambdaPolicy", "lambda:InvokeFunction", target.arn());
+    if (!letters_arn.is_null()) allow("SQSPolicy", "sqs:SendMessage", letters_arn);
     copy(p, r, {"PermissionsBoundary"});
     add(source, id + "Role", "AWS::IAM::Role", std::move(r));
     to["RoleArn"] = get_att(id + "Role", "Arn");
@@ -220,16 +258,7 @@ void Transform::queued_topic_event(const Source& source, const FunctionTarget& t
     queue_url = refer_to(id + "Queue");
     policy_id = id + "QueuePolicy";
   }
-  Json statement =
-      Json::object({{"Action", "sqs:SendMessage"},
-                    {"Effect", "Allow"},
-                    {"Principal", Json::object({{"Service", "sns.amazonaws.com"}})},
-                    {"Resource", queue_arn},
-                    {"Condition", Json::object({{"ArnEquals", Json::object({{"aws:SourceArn", *p.find("Topic")}})}})}});
-  add(source, policy_id.as_string(), "AWS::SQS::QueuePolicy",
-      Json::object({{"PolicyDocument",
-                     Json::object({{"Version", "2012-10-17"}, {"Statement", Json(Json::Array{std::move(statement)})}})},
-                    {"Queues", Json(Json::Array{queue_url})}}));
+  queue_policy(source, policy_id.as_string(), queue_arn, queue_url, "sns.amazonaws.com", *p.find("Topic"));
   Json subscription = Json::object({{"Protocol", "sqs"}, {"Endpoint", queue_arn}, {"TopicArn", *p.find("Topic")}});
   copy(p, subscription, {"Region", "FilterPolicy", "FilterPolicyScope", "RedrivePolicy"});
   add(source, id, "AWS::SNS::Subscription", std::move(subscription));

@@ -90,6 +90,10 @@ class Transform {
                      const Json& p);
   void bucket_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
   void topic_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
+  void queue_policy(const Source& source, const std::string& id, const Json& queue_arn, const Json& queue_url,
+                    const char* service, const Json& from);
+  static std::string letters_queue_id(const std::string& id, const Json& letters);
+  Json letters_queue(const Source& source, const std::string& id, const Json& letters);
   void queued_topic_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p,
                           const Json& given);
   void logs_event(const Source& source, const FunctionTarget& target, const std::string& id, const Json& p);
