@@ -75,8 +75,9 @@ void check_enrichment(const CreatePipeRequest& in) {
   if (arn->service != "lambda" && !destination) {
     refuse(cat("Enrichment by the service ", arn->service, " is not served by Virga: ", *in.enrichment));
   }
-  unserved(in.enrichment_parameters && in.enrichment_parameters->http_parameters,
-           "EnrichmentParameters.HttpParameters");
+  if (in.enrichment_parameters && in.enrichment_parameters->http_parameters && !destination) {
+    refuse(cat("HttpParameters is not for the enrichment ", *in.enrichment, "."));
+  }
 }
 
 void check_target(const CreatePipeRequest& in, const kernel::Cloud& cloud) {
@@ -94,13 +95,15 @@ void check_target(const CreatePipeRequest& in, const kernel::Cloud& cloud) {
   unserved(p.redshift_data_parameters.has_value(), "TargetParameters.RedshiftDataParameters");
   unserved(p.sage_maker_pipeline_parameters.has_value(), "TargetParameters.SageMakerPipelineParameters");
   unserved(p.timestream_parameters.has_value(), "TargetParameters.TimestreamParameters");
-  unserved(p.http_parameters.has_value(), "TargetParameters.HttpParameters");
   const auto only_for = [&](bool given, std::string_view service, std::string_view name) {
     if (given && s != service) refuse(cat(name, " is not for the target ", in.target, "."));
   };
+  const bool destination = arn->resource.starts_with("api-destination/");
+  only_for(p.http_parameters.has_value(), destination ? "events" : "none", "HttpParameters");
   only_for(p.lambda_function_parameters.has_value(), "lambda", "LambdaFunctionParameters");
   only_for(p.sqs_queue_parameters.has_value(), "sqs", "SqsQueueParameters");
-  only_for(p.event_bridge_event_bus_parameters.has_value(), "events", "EventBridgeEventBusParameters");
+  only_for(p.event_bridge_event_bus_parameters.has_value(), destination ? "none" : "events",
+           "EventBridgeEventBusParameters");
   only_for(p.cloud_watch_logs_parameters.has_value(), "logs", "CloudWatchLogsParameters");
   if (p.event_bridge_event_bus_parameters) {
     unserved(p.event_bridge_event_bus_parameters->endpoint_id.has_value(), "EventBridgeEventBusParameters.EndpointId");

@@ -3,6 +3,8 @@
 #include <aws/logs/ops.h>
 #include <aws/pipes/errors.h>
 
+#include <utility>
+
 #include "base/str.h"
 #include "kernel/event_template.h"
 #include "services/pipes/definition.h"
@@ -88,6 +90,22 @@ namespace {
 
 std::string array_text(const std::vector<Json>& events) { return Json(Json::Array(events)).dump(); }
 
+// What an API destination adds to its request for one event: `given` may name parts of the event by path.
+template <class P>
+std::string http_of(const P& given, const Json& view) {
+  Json out = Json::object();
+  if (given.path_parameter_values) {
+    for (const std::string& value : *given.path_parameter_values) out["Path"].push_back(value_of(view, value));
+  }
+  const auto add = [&](const char* where, const auto& all) {
+    if (!all) return;
+    for (const auto& [key, value] : *all) out[where][value_of(view, key)] = value_of(view, value);
+  };
+  add("Headers", given.header_parameters);
+  add("Query", given.query_string_parameters);
+  return out.dump();
+}
+
 // The target's input for one event.
 kernel::TargetInput input_of(const Flow& flow, size_t i) {
   kernel::TargetInput input;
@@ -100,6 +118,7 @@ kernel::TargetInput input_of(const Flow& flow, size_t i) {
     input.group = value_of(view, p.sqs_queue_parameters->message_group_id.value_or(""));
     input.deduplication = value_of(view, p.sqs_queue_parameters->message_deduplication_id.value_or(""));
   }
+  if (p.http_parameters) input.parameters["Http"] = http_of(*p.http_parameters, view);
   if (flow.definition.target.find(":event-bus/") != std::string::npos) {
     const auto bus = p.event_bridge_event_bus_parameters.value_or(PipeTargetEventBridgeEventBusParameters{});
     const auto source = kernel::parse_arn(flow.definition.source);
@@ -279,7 +298,7 @@ Task<std::string> PipesService::flow_through(Mapping mapping, std::string event,
     const std::string filled = d.enrichment_parameters ? d.enrichment_parameters->input_template.value_or("") : "";
     std::vector<Json> inputs;
     for (const Json& one : flow.originals) inputs.push_back(transformed(one, filled, flow.around));
-    flow.originals.clear();
+    const std::vector<Json> sources = std::exchange(flow.originals, {});
     size_t bytes = 0;
     const bool together = enrichment.find(":lambda:") != std::string::npos;
     for (size_t i = 0; i < (together ? 1 : inputs.size()); ++i) {
@@ -287,6 +306,8 @@ Task<std::string> PipesService::flow_through(Mapping mapping, std::string event,
       input.body = together ? array_text(inputs) : text_of(inputs[i]);
       input.trace = trace;
       input.wait = true;
+      if (d.enrichment_parameters && d.enrichment_parameters->http_parameters)
+        input.parameters["Http"] = http_of(*d.enrichment_parameters->http_parameters, view_of(sources[i]));
       const std::string answer = co_await deps_.cloud.deliver(ctx, enrichment, std::move(input));
       bytes += answer.size();
       if (bytes > kMaxEnriched) co_return err::ValidationException("The enrichment's answer is larger than 6 MB.");

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from support import error_code, eventually
 
 
@@ -86,6 +88,65 @@ def test_enrichment_and_function(pipe, functions, source, target):
     source.send({"n": 21})
     assert json.loads(target.message()) == {"double": 42}
     eventually(source.empty)
+
+
+@pytest.mark.parametrize("invocation", ["REQUEST_RESPONSE", "FIRE_AND_FORGET"])
+def test_to_a_function(pipe, functions, source, target, invocation):
+    """A function gets batches as lists; what it reports as failed comes again, and no more."""
+    functions.role = functions.make_role([{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": target.arn}])
+    made = functions.make(f"""
+import boto3, json
+sqs = boto3.client("sqs")
+def handler(event, context):
+    sqs.send_message(QueueUrl="{target.url}", MessageBody=json.dumps(event))
+    return {{"batchItemFailures": [{{"itemIdentifier": e["id"]}} for e in event if e["n"] == 1 and e["count"] == "1"]}}
+""", Timeout=30)
+    arn = functions.client.get_function(FunctionName=made)["Configuration"]["FunctionArn"]
+    source.sqs.set_queue_attributes(QueueUrl=source.url, Attributes={"VisibilityTimeout": "1"})
+    pipe(source.arn, arn, TargetParameters={
+        "LambdaFunctionParameters": {"InvocationType": invocation},
+        "InputTemplate": '{"n": <$.body.n>, "id": <$.messageId>, "count": <$.attributes.ApproximateReceiveCount>}'})
+    source.send({"n": 1})
+    first = json.loads(target.message(30))
+    assert isinstance(first, list) and [e["n"] for e in first] == [1]
+    if invocation == "REQUEST_RESPONSE":
+        assert json.loads(target.message(30))[0]["count"] == "2"
+    eventually(source.empty)
+    assert target.empty()
+
+
+def destination_of(virga, name, method, url):
+    events = virga.client("events")
+    connection = events.create_connection(Name=name, AuthorizationType="API_KEY", AuthParameters={
+        "ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "k"}})["ConnectionArn"]
+    return events.create_api_destination(Name=name, ConnectionArn=connection, HttpMethod=method,
+                                         InvocationEndpoint=url)["ApiDestinationArn"]
+
+
+def test_to_an_api_destination(virga, pipe, endpoint, source, name):
+    destination = destination_of(virga, name, "POST", endpoint.url + "/orders/*")
+    endpoint.answers.append((500, "not now"))
+    source.sqs.set_queue_attributes(QueueUrl=source.url, Attributes={"VisibilityTimeout": "1"})
+    pipe(source.arn, destination, TargetParameters={
+        "InputTemplate": '{"order": <$.body.id>}',
+        "HttpParameters": {"PathParameterValues": ["$.body.id"], "HeaderParameters": {"X-From": "pipe"},
+                           "QueryStringParameters": {"kind": "$.body.kind"}}})
+    source.send({"id": "a/1", "kind": "new"})
+    eventually(lambda: len(endpoint.requests) >= 2)
+    for request in endpoint.requests:
+        assert request["path"] == "/orders/a%2F1?kind=new" and json.loads(request["body"]) == {"order": "a/1"}
+        assert request["headers"]["X-Key"] == "k" and request["headers"]["X-From"] == "pipe"
+    eventually(source.empty)
+
+
+def test_enrichment_by_an_api_destination(virga, pipe, endpoint, source, target, name):
+    destination = destination_of(virga, name, "GET", endpoint.url + "/price/*")
+    endpoint.answers.append((200, '{"price": 7}'))
+    pipe(source.arn, target.arn, Enrichment=destination, EnrichmentParameters={
+        "HttpParameters": {"PathParameterValues": ["$.body.item"]}})
+    source.send({"item": "tea"})
+    assert json.loads(target.message()) == {"price": 7}
+    assert endpoint.requests[0]["path"] == "/price/tea" and endpoint.requests[0]["method"] == "GET"
 
 
 def test_bus_topic_and_logs(virga, pipes, source, target, name, role):
