@@ -32,6 +32,7 @@ inline constexpr auto kNameRest = std::chrono::seconds(60);  // after DeleteQueu
 
 // Ours.
 inline constexpr size_t kMostJobs = 20'000;        // waiting on one queue for their turn; more are throttled
+inline constexpr size_t kMostKnown = 10'000;       // queues whose settings are kept in memory
 inline constexpr size_t kMostPolls = 200'000;      // long polls waiting on one queue
 inline constexpr size_t kLaneJobs = 128;           // worked on in one transaction
 inline constexpr size_t kLaneBytes = 4 << 20;      // written by one transaction

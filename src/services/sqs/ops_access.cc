@@ -85,7 +85,7 @@ Task<TagQueueOutput> SqsService::tag_queue(Ctx& ctx, const TagQueueRequest& in) 
     if (queue->tags.size() > kMaxTags) {
       co_return err::InvalidParameterValueException(cat("Too many tags added for queue ", name.name, "."));
     }
-    tx.put(keys::queue(name), kv::encode(*queue));
+    put(tx, name, queue);
     co_return TagQueueOutput{};
   });
 }
@@ -97,7 +97,7 @@ Task<UntagQueueOutput> SqsService::untag_queue(Ctx& ctx, const UntagQueueRequest
     auto queue = co_await find_queue(tx, name);
     if (!queue) co_return no_queue();
     for (const std::string& key : in.tag_keys) queue->tags.erase(key);
-    tx.put(keys::queue(name), kv::encode(*queue));
+    put(tx, name, queue);
     co_return UntagQueueOutput{};
   });
 }
@@ -105,9 +105,9 @@ Task<UntagQueueOutput> SqsService::untag_queue(Ctx& ctx, const UntagQueueRequest
 Task<ListQueueTagsResult> SqsService::list_queue_tags(Ctx& ctx, const ListQueueTagsRequest& in) {
   const QueueName name = queue_of_url(ctx, in.queue_url);
   require_own(ctx, name, "listqueuetags");
-  QueueRecord queue = co_await load(name);
+  const QueuePtr queue = co_await load(name);
   ListQueueTagsResult out;
-  if (!queue.tags.empty()) out.tags = std::move(queue.tags);
+  if (!queue->tags.empty()) out.tags = queue->tags;
   co_return out;
 }
 
@@ -135,7 +135,7 @@ Task<AddPermissionOutput> SqsService::add_permission(Ctx& ctx, const AddPermissi
     }
     statements->push_back(statement_of(in, name));
     queue->policy = policy.dump();
-    tx.put(keys::queue(name), kv::encode(*queue));
+    put(tx, name, queue);
     co_return AddPermissionOutput{};
   });
 }
@@ -157,7 +157,7 @@ Task<RemovePermissionOutput> SqsService::remove_permission(Ctx& ctx, const Remov
           cat("Value ", in.label, " for parameter Label is invalid. Reason: ", "can't find label on existing policy."));
     }
     queue->policy = statements->as_array().empty() ? std::string() : policy.dump();
-    tx.put(keys::queue(name), kv::encode(*queue));
+    put(tx, name, queue);
     co_return RemovePermissionOutput{};
   });
 }

@@ -267,12 +267,39 @@ std::optional<Error> refusal(const QueueName& name, const EditJob::Edit& edit, c
   return std::nullopt;
 }
 
+// The edits that `edit_of` makes of the entries, each of which may fail alone.
+template <class Out, class In, class F>
+Task<Out> edit_all(Desks& desks, const QueueName& name, const In& in, F edit_of) {
+  Out out;
+  EditJob job;
+  std::vector<size_t> entries;  // by edit
+  for (size_t i = 0; i < in.entries.size(); ++i) {
+    auto edit = attempt([&] { return edit_of(in.entries[i]); });
+    if (!edit) {
+      out.failed.push_back(failed_entry(in.entries[i].id, edit.error()));
+      continue;
+    }
+    job.edits.push_back(std::move(*edit));
+    entries.push_back(i);
+  }
+  if (!entries.empty()) co_await desks.at(name)->run(job);
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const auto& entry = in.entries[entries[i]];
+    if (const auto error = refusal(name, job.edits[i], entry.receipt_handle)) {
+      out.failed.push_back(failed_entry(entry.id, *error));
+    } else {
+      out.successful.push_back({entry.id});
+    }
+  }
+  co_return std::move(out);
+}
+
 }  // namespace
 
 Task<SendMessageResult> SqsService::send_message(Ctx& ctx, const SendMessageRequest& in) {
   const QueueName name = queue_of_url(ctx, in.queue_url);
-  const QueueRecord queue = co_await load(name);
-  Draft draft = draft_of(ctx, name, queue, in);
+  const QueuePtr queue = co_await load(name);
+  Draft draft = draft_of(ctx, name, *queue, in);
   SendJob job;
   job.bytes = draft.entry.bytes.size();
   job.entries.push_back(std::move(draft.entry));
@@ -285,13 +312,13 @@ Task<SendMessageResult> SqsService::send_message(Ctx& ctx, const SendMessageRequ
 Task<SendMessageBatchResult> SqsService::send_message_batch(Ctx& ctx, const SendMessageBatchRequest& in) {
   check_batch(in.entries, "SendMessageBatchRequestEntry");
   const QueueName name = queue_of_url(ctx, in.queue_url);
-  const QueueRecord queue = co_await load(name);
+  const QueuePtr queue = co_await load(name);
   SendMessageBatchResult out;
   SendJob job;
   std::vector<std::pair<const SendMessageBatchRequestEntry*, Draft>> drafts;
   size_t size = 0;
   for (const SendMessageBatchRequestEntry& entry : in.entries) {
-    auto draft = attempt([&] { return draft_of(ctx, name, queue, entry); });
+    auto draft = attempt([&] { return draft_of(ctx, name, *queue, entry); });
     if (!draft) {
       size += entry.message_body.size();
       out.failed.push_back(failed_entry(entry.id, draft.error()));
@@ -332,8 +359,8 @@ Task<ReceiveMessageResult> SqsService::receive_message(Ctx& ctx, const ReceiveMe
     }
     check_id("ReceiveRequestAttemptId", *in.receive_request_attempt_id);
   }
-  const QueueRecord queue = co_await load(name);
-  const int32_t wait = in.wait_time_seconds.value_or(queue.wait);
+  const QueuePtr queue = co_await load(name);
+  const int32_t wait = in.wait_time_seconds.value_or(queue->wait);
   ReceiveJob job;
   job.most = static_cast<size_t>(in.max_number_of_messages.value_or(1));
   job.visibility = in.visibility_timeout;
@@ -354,9 +381,9 @@ Task<ReceiveMessageResult> SqsService::receive_message(Ctx& ctx, const ReceiveMe
 
 Task<DeleteMessageOutput> SqsService::delete_message(Ctx& ctx, const DeleteMessageRequest& in) {
   const QueueName name = queue_of_url(ctx, in.queue_url);
-  const QueueRecord queue = co_await load(name);
+  const QueuePtr queue = co_await load(name);
   EditJob job;
-  job.edits.push_back({handle_of(queue, in.receipt_handle), std::nullopt});
+  job.edits.push_back({handle_of(*queue, in.receipt_handle), std::nullopt});
   co_await desks_.at(name)->run(job);
   if (auto error = refusal(name, job.edits.front(), in.receipt_handle)) co_return std::move(*error);
   co_return DeleteMessageOutput{};
@@ -365,37 +392,19 @@ Task<DeleteMessageOutput> SqsService::delete_message(Ctx& ctx, const DeleteMessa
 Task<DeleteMessageBatchResult> SqsService::delete_message_batch(Ctx& ctx, const DeleteMessageBatchRequest& in) {
   check_batch(in.entries, "DeleteMessageBatchRequestEntry");
   const QueueName name = queue_of_url(ctx, in.queue_url);
-  const QueueRecord queue = co_await load(name);
-  DeleteMessageBatchResult out;
-  EditJob job;
-  std::vector<const DeleteMessageBatchRequestEntry*> entries;
-  for (const auto& entry : in.entries) {
-    auto handle = attempt([&] { return handle_of(queue, entry.receipt_handle); });
-    if (!handle) {
-      out.failed.push_back(failed_entry(entry.id, handle.error()));
-      continue;
-    }
-    job.edits.push_back({std::move(*handle), std::nullopt});
-    entries.push_back(&entry);
-  }
-  if (!entries.empty()) co_await desks_.at(name)->run(job);
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (const auto error = refusal(name, job.edits[i], entries[i]->receipt_handle)) {
-      out.failed.push_back(failed_entry(entries[i]->id, *error));
-    } else {
-      out.successful.push_back({entries[i]->id});
-    }
-  }
-  co_return out;
+  const QueuePtr queue = co_await load(name);
+  co_return co_await edit_all<DeleteMessageBatchResult>(desks_, name, in, [&](const auto& entry) {
+    return EditJob::Edit{handle_of(*queue, entry.receipt_handle), std::nullopt};
+  });
 }
 
 Task<ChangeMessageVisibilityOutput> SqsService::change_message_visibility(Ctx& ctx,
                                                                           const ChangeMessageVisibilityRequest& in) {
   const QueueName name = queue_of_url(ctx, in.queue_url);
   check_range("VisibilityTimeout", in.visibility_timeout, 0, kMaxVisibility);
-  const QueueRecord queue = co_await load(name);
+  const QueuePtr queue = co_await load(name);
   EditJob job;
-  job.edits.push_back({handle_of(queue, in.receipt_handle), in.visibility_timeout});
+  job.edits.push_back({handle_of(*queue, in.receipt_handle), in.visibility_timeout});
   co_await desks_.at(name)->run(job);
   if (auto error = refusal(name, job.edits.front(), in.receipt_handle)) co_return std::move(*error);
   co_return ChangeMessageVisibilityOutput{};
@@ -405,34 +414,14 @@ Task<ChangeMessageVisibilityBatchResult> SqsService::change_message_visibility_b
     Ctx& ctx, const ChangeMessageVisibilityBatchRequest& in) {
   check_batch(in.entries, "ChangeMessageVisibilityBatchRequestEntry");
   const QueueName name = queue_of_url(ctx, in.queue_url);
-  const QueueRecord queue = co_await load(name);
-  ChangeMessageVisibilityBatchResult out;
-  EditJob job;
-  std::vector<const ChangeMessageVisibilityBatchRequestEntry*> entries;
-  for (const auto& entry : in.entries) {
-    auto edit = attempt([&] {
-      if (!entry.visibility_timeout) {
-        throw err::MissingRequiredParameterException("The request must contain the parameter VisibilityTimeout.");
-      }
-      check_range("VisibilityTimeout", *entry.visibility_timeout, 0, kMaxVisibility);
-      return EditJob::Edit{handle_of(queue, entry.receipt_handle), *entry.visibility_timeout};
-    });
-    if (!edit) {
-      out.failed.push_back(failed_entry(entry.id, edit.error()));
-      continue;
+  const QueuePtr queue = co_await load(name);
+  co_return co_await edit_all<ChangeMessageVisibilityBatchResult>(desks_, name, in, [&](const auto& entry) {
+    if (!entry.visibility_timeout) {
+      throw err::MissingRequiredParameterException("The request must contain the parameter VisibilityTimeout.");
     }
-    job.edits.push_back(std::move(*edit));
-    entries.push_back(&entry);
-  }
-  if (!entries.empty()) co_await desks_.at(name)->run(job);
-  for (size_t i = 0; i < entries.size(); ++i) {
-    if (const auto error = refusal(name, job.edits[i], entries[i]->receipt_handle)) {
-      out.failed.push_back(failed_entry(entries[i]->id, *error));
-    } else {
-      out.successful.push_back({entries[i]->id});
-    }
-  }
-  co_return out;
+    check_range("VisibilityTimeout", *entry.visibility_timeout, 0, kMaxVisibility);
+    return EditJob::Edit{handle_of(*queue, entry.receipt_handle), *entry.visibility_timeout};
+  });
 }
 
 // Beside the desk, whose own sends count in another row, so that neither waits for the other.

@@ -95,7 +95,7 @@ Task<void> SqsService::put_queue(kv::Txn& tx, QueueName name, std::optional<Queu
       tx.put(keys::dead_letter_source(*target, name), "");
     }
   }
-  tx.put(keys::queue(name), kv::encode(after));
+  put(tx, name, after);
 }
 
 Task<CreateQueueResult> SqsService::create_queue(Ctx& ctx, const CreateQueueRequest& in) {
@@ -141,7 +141,7 @@ Task<DeleteQueueOutput> SqsService::delete_queue(Ctx& ctx, const DeleteQueueRequ
     const auto queue = co_await find_queue(tx, name);
     if (!queue) co_return no_queue();
     if (const auto target = queue_of_arn(queue->dead_letter_arn)) tx.erase(keys::dead_letter_source(*target, name));
-    tx.erase(keys::queue(name));
+    put(tx, name, std::nullopt);
     tx.put(keys::deleted(name), kv::encode(ctx.now()));
     tx.erase_range(kv::prefix_range(keys::buckets(queue->id)));
     tx.erase_range(kv::prefix_range(keys::move_tasks(name)));
@@ -248,7 +248,7 @@ Task<PurgeQueueOutput> SqsService::purge_queue(Ctx& ctx, const PurgeQueueRequest
     queue->contents = random_u64();
     queue->purges += 1;
     queue->purged = now;
-    tx.put(keys::queue(name), kv::encode(*queue));
+    put(tx, name, queue);
     co_return PurgeQueueOutput{};
   });
 }

@@ -4,7 +4,9 @@
 #include <aws/sqs/model.h>
 
 #include "base/str.h"
+#include "kv/record.h"
 #include "services/sqs/api.h"
+#include "services/sqs/limits.h"
 #include "services/sqs/settings.h"
 #include "wire/protocol.h"
 
@@ -151,17 +153,43 @@ Task<void> SqsService::stop() {
 Task<std::optional<std::string>> SqsService::resource_policy(Ctx&, std::string resource) {
   const auto name = queue_of_arn(resource);
   if (!name) co_return std::nullopt;
-  const auto snapshot = deps_.db.snapshot();
-  const auto queue = co_await find_queue(*snapshot, *name);
+  const QueuePtr queue = co_await find(*name);
   if (!queue || queue->policy.empty()) co_return std::nullopt;
   co_return queue->policy;
 }
 
-Task<QueueRecord> SqsService::load(QueueName name) {
+Task<SqsService::QueuePtr> SqsService::find(QueueName name) {
+  const std::string key = keys::queue(name);
+  uint64_t generation = 0;
+  {
+    std::lock_guard lock(mutex_);
+    if (const auto known = known_.find(key); known != known_.end()) co_return known->second;
+    generation = generation_;
+  }
   const auto snapshot = deps_.db.snapshot();
   auto queue = co_await find_queue(*snapshot, std::move(name));
+  if (!queue) co_return nullptr;
+  auto found = std::make_shared<const QueueRecord>(std::move(*queue));
+  std::lock_guard lock(mutex_);
+  if (known_.size() >= kMostKnown) known_.clear();
+  if (generation == generation_) known_[key] = found;
+  co_return found;
+}
+
+Task<SqsService::QueuePtr> SqsService::load(QueueName name) {
+  QueuePtr queue = co_await find(std::move(name));
   if (!queue) co_return no_queue();
-  co_return std::move(*queue);
+  co_return queue;
+}
+
+void SqsService::put(kv::Txn& tx, const QueueName& name, const std::optional<QueueRecord>& queue) {
+  std::string key = keys::queue(name);
+  queue ? tx.put(key, kv::encode(*queue)) : tx.erase(key);
+  tx.on_commit([this, key = std::move(key)] {
+    std::lock_guard lock(mutex_);
+    ++generation_;
+    known_.erase(key);
+  });
 }
 
 void end_waiting(kernel::Service& sqs) { static_cast<SqsService&>(sqs).end_waiting(); }

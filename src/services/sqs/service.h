@@ -3,7 +3,9 @@
 #include <aws/sqs/ops.h>
 #include <aws/sqs/types.h>
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -71,11 +73,20 @@ class SqsService final : public kernel::Service, public Post {
   // loops.cc
   Task<void> sweep(kernel::Timer timer);
 
-  // The queue as it now is; fails with QueueDoesNotExist.
-  Task<QueueRecord> load(QueueName name);
+  // The queue as it now is: kept in memory until a commit changes it, since every call about its messages asks. Null:
+  // there is none.
+  using QueuePtr = std::shared_ptr<const QueueRecord>;
+  Task<QueuePtr> find(QueueName name);
+  // The same; fails with QueueDoesNotExist.
+  Task<QueuePtr> load(QueueName name);
+  // Writes or, without a record, erases the queue's row.
+  void put(kv::Txn& tx, const QueueName& name, const std::optional<QueueRecord>& queue);
 
   kernel::Deps& deps_;
   Desks desks_;
+  std::mutex mutex_;
+  std::map<std::string, QueuePtr, std::less<>> known_;  // by key
+  uint64_t generation_ = 0;                             // of the last change to any queue
 };
 
 // The source queue's ARN that a move task's handle names; "*" when it is no handle.
