@@ -37,6 +37,20 @@ std::map<std::string, kernel::TargetInput::Attribute> queue_attributes(const Mes
   return out;
 }
 
+bool is_raw(const Message& message, const SubscriptionRecord& subscription) {
+  return message.type == "Notification" && subscription.is("RawMessageDelivery");
+}
+
+// A message as it is, for a queue.
+kernel::TargetInput raw_input(const Message& message, const std::string& body) {
+  kernel::TargetInput input;
+  input.trace = message.trace;
+  input.body = body;
+  input.attributes = queue_attributes(message);
+  if (message.replayed) input.attributes["Replayed"] = {"true", "String"};
+  return input;
+}
+
 std::string email_subject(const Message& message) {
   if (message.type == "SubscriptionConfirmation") return "AWS Notification - Subscription Confirmation";
   if (message.type == "UnsubscribeConfirmation") return "AWS Notification - Unsubscribe Confirmation";
@@ -92,38 +106,45 @@ Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
 // The queues' writes and the end of the delivery are one commit: each gets the message exactly once.
 Task<kernel::Verdict> SnsService::to_queues(kernel::Attempt attempt) {
   const Job job = kv::decode<Job>(attempt.payload);
-  const TopicId topic = *topic_of(job.message.topic_arn);
-  std::vector<Target> targets;
+  const Message& message = job.message;
+  const TopicId topic = *topic_of(message.topic_arn);
+  const std::string body = message.for_protocol("sqs");
+  struct Receiver {
+    SubscriptionRecord subscription;
+    kernel::TargetInput input;
+  };
+  std::vector<Receiver> receivers;
   {
+    std::map<std::string, Envelope> envelopes;  // by the address that their URLs begin with
     const auto snapshot = deps_.db.snapshot();
     const Store store(*snapshot);
     for (const std::string& id : job.subscriptions) {
       auto subscription = co_await store.find_subscription(topic, id);
       if (!subscription) continue;
-      Target target;
-      target.message = job.message;
-      target.topic = topic;
-      target.arn = subscription_arn(topic, id);
-      target.body = job.message.for_protocol("sqs");
-      target.subscription = std::move(*subscription);
-      targets.push_back(std::move(target));
+      const std::string& address = subscription->base_url;
+      kernel::TargetInput input = raw_input(message, body);
+      if (!is_raw(message, *subscription)) {
+        auto made = envelopes.find(address);
+        if (made == envelopes.end())
+          made =
+              envelopes.emplace(address, Envelope(message, body, co_await signer_.sign(message, body, address))).first;
+        input.body = made->second.with(unsubscribe_url(address, subscription_arn(topic, id)));
+        input.attributes.clear();
+      }
+      set_group(input, message, subscription->endpoint);
+      receivers.push_back({std::move(*subscription), std::move(input)});
     }
   }
-  std::vector<kernel::TargetInput> inputs;
-  for (Target& target : targets) {
-    inputs.push_back(co_await input_for(target, true));
-    set_group(inputs.back(), target.message, target.subscription.endpoint);
-  }
-  co_return kernel::Verdict::done().with([this, topic, targets = std::move(targets),
-                                          inputs = std::move(inputs)](kv::Txn& tx) -> Task<void> {
+  co_return kernel::Verdict::done().with([this, topic, message = job.message,
+                                          receivers = std::move(receivers)](kv::Txn& tx) -> Task<void> {
     Ctx ctx =
         deps_.cloud.internal_context(kernel::service_principal(kService, topic.account), topic.account, topic.region);
     ctx.source_arn = topic.arn();
     ctx.source_account = topic.account;
-    for (size_t i = 0; i < targets.size(); ++i) {
+    for (const auto& [subscription, input] : receivers) {
       KILL_POINT("sns.to_queues");
-      const auto sent = co_await as_result(post_.post(ctx, tx, targets[i].subscription.endpoint, inputs[i]));
-      if (!sent) enqueue(tx, topic, targets[i].subscription, targets[i].message, false);
+      const auto sent = co_await as_result(post_.post(ctx, tx, subscription.endpoint, input));
+      if (!sent) enqueue(tx, topic, subscription, message, false);
     }
   });
 }
@@ -191,25 +212,20 @@ Task<void> SnsService::hand_over(Target& target, std::string attempt_id) {
 
 // What the target, or the queue for dead letters, is given.
 Task<kernel::TargetInput> SnsService::input_for(Target& target, bool to_queue) {
-  kernel::TargetInput input;
   const Message& message = target.message;
+  if (to_queue && is_raw(message, target.subscription)) co_return raw_input(message, target.body);
+  const Signed signed_by = co_await signer_.sign(message, target.body, target.subscription.base_url);
+  const std::string unsubscribe = unsubscribe_url(target.subscription.base_url, target.arn);
+  kernel::TargetInput input;
   input.trace = message.trace;
-  if (to_queue && target.subscription.is("RawMessageDelivery") && message.type == "Notification") {
-    input.body = target.body;
-    input.attributes = queue_attributes(message);
-    if (message.replayed) input.attributes["Replayed"] = {"true", "String"};
-  } else {
-    const Signed signed_by = co_await signer_.sign(message, target.body, target.subscription.base_url);
-    const std::string unsubscribe = unsubscribe_url(target.subscription.base_url, target.arn);
-    input.body = to_queue ? envelope(message, target.body, signed_by, unsubscribe)
-                          : lambda_event(message, target.body, signed_by, unsubscribe, target.arn);
-  }
+  input.body = to_queue ? envelope(message, target.body, signed_by, unsubscribe)
+                        : lambda_event(message, target.body, signed_by, unsubscribe, target.arn);
   co_return input;
 }
 
 Task<void> SnsService::post(Target& target) {
   const Message& message = target.message;
-  const bool raw = target.subscription.is("RawMessageDelivery") && message.type == "Notification";
+  const bool raw = is_raw(message, target.subscription);
   kernel::OutboundRequest request;
   request.url = target.subscription.endpoint;
   request.headers = {{"x-amz-sns-message-type", message.type},

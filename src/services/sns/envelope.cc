@@ -1,5 +1,7 @@
 #include "services/sns/envelope.h"
 
+#include <utility>
+
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -23,10 +25,6 @@ class Lines {
   }
   void begin(std::string_view name) { append(out_, out_.empty() ? "{\n  \"" : ",\n  \"", name, "\" : "); }
   std::string& out() { return out_; }
-  std::string finish() {
-    out_ += "\n}";
-    return std::move(out_);
-  }
 
  private:
   std::string out_;
@@ -53,6 +51,20 @@ std::string string_to_sign(const Message& message, std::string_view body) {
 
 std::string envelope(const Message& message, std::string_view body, const Signed& signed_by,
                      std::string_view unsubscribe_url) {
+  return Envelope(message, body, signed_by).with(unsubscribe_url);
+}
+
+std::string Envelope::with(std::string_view unsubscribe_url) const {
+  std::string out;
+  out.reserve(before_.size() + after_.size() + unsubscribe_url.size() + 2);
+  out += before_;
+  if (!confirms_) append_json_string(out, unsubscribe_url);
+  out += after_;
+  return out;
+}
+
+Envelope::Envelope(const Message& message, std::string_view body, const Signed& signed_by)
+    : confirms_(is_confirmation(message)) {
   Lines lines;
   lines.text("Type", message.type);
   lines.text("MessageId", message.id);
@@ -68,10 +80,11 @@ std::string envelope(const Message& message, std::string_view body, const Signed
     lines.text("Signature", signed_by.signature);
     lines.text("SigningCertURL", signed_by.certificate);
   }
-  if (!is_confirmation(message)) lines.text("UnsubscribeURL", unsubscribe_url);
+  if (!confirms_) lines.begin("UnsubscribeURL");
+  before_ = std::exchange(lines.out(), {});
+  std::string& out = after_;
   if (!message.attributes.empty()) {
-    lines.begin("MessageAttributes");
-    std::string& out = lines.out();
+    out += ",\n  \"MessageAttributes\" : ";
     bool first = true;
     for (const auto& [name, attribute] : message.attributes) {
       out += first ? "{\n    " : ",\n    ";
@@ -85,8 +98,8 @@ std::string envelope(const Message& message, std::string_view body, const Signed
     }
     out += "\n  }";
   }
-  if (message.replayed) lines.text("Replayed", "true");
-  return lines.finish();
+  if (message.replayed) out += ",\n  \"Replayed\" : \"true\"";
+  out += "\n}";
 }
 
 std::string lambda_event(const Message& message, std::string_view body, const Signed& signed_by,

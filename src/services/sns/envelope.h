@@ -17,7 +17,16 @@ struct Signed {
   std::string certificate;  // URL
 };
 
-// The JSON document that SQS, HTTP and email-json subscriptions get.
+// The JSON document that SQS, HTTP and email-json subscriptions get: of one message the same for all but for one URL.
+class Envelope {
+ public:
+  Envelope(const Message& message, std::string_view body, const Signed& signed_by);
+  std::string with(std::string_view unsubscribe_url) const;
+
+ private:
+  std::string before_, after_;
+  bool confirms_;  // then it has no such URL
+};
 std::string envelope(const Message& message, std::string_view body, const Signed& signed_by,
                      std::string_view unsubscribe_url);
 
