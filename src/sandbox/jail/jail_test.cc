@@ -56,6 +56,39 @@ class Escape {
   Spec spec_;
 };
 
+// The same as a container image: a file system of its own with the machine's Python in it.
+class ImageEscape {
+ public:
+  explicit ImageEscape(const std::string& name) {
+    const std::string libraries =
+        "$(ldd /usr/bin/python3.11 /usr/lib/python3.11/lib-dynload/_ctypes*.so /bin/sh /usr/bin/id | "
+        "grep -o '/[^ ]*' | grep -v ':$' | sort -u)";
+    // Links where the machine lets us: copies take a while.
+    const std::string made =
+        cat("set -e; cd ", folder_.path(), "; mkdir -p usr/bin usr/lib usr/lib64 proc dev tmp etc var/task; ",
+            "ln -s usr/bin usr/lib usr/lib64 .; touch etc/hosts etc/resolv.conf; cp /usr/bin/python3.11 /bin/sh "
+            "/usr/bin/id usr/bin; ",
+            "for f in ", libraries, "; do mkdir -p .$(dirname $f); cp -L $f .$f; done; ",
+            "cp -al /usr/lib/python3.11 usr/lib 2>/dev/null || cp -a /usr/lib/python3.11 usr/lib");
+    EXPECT_EQ(std::system(made.c_str()), 0);
+    for (const std::string& file : {cat(name, ".py"), std::string("attempts.py"), std::string("image_runtime.py")})
+      folder_.write(cat("var/task/", file), program(file));
+    spec_.image = Image{folder_.path(), {"python3.11", "image_runtime.py", name}, "/var/task"};
+    spec_.environment = {{"PATH", "/usr/bin"}};
+    spec_.limits.memory_mb = 256;
+  }
+  Outcome run(const std::string& event) {
+    std::vector<Invocation> calls;
+    calls.push_back(call(event, Millis{30'000}));
+    return invoke(spec_, log, std::move(calls));
+  }
+  Log log;
+
+ private:
+  Folder folder_;
+  Spec spec_;
+};
+
 void expect_refused(const std::string& payload, size_t least) {
   const Json results = Json::parse(payload.empty() ? "{}" : payload);
   ASSERT_TRUE(results.is_object());
@@ -95,6 +128,19 @@ TEST(Jail, RefusesSystemCalls) {
   const Outcome out = escape.run("{}");
   EXPECT_EQ(out.status, Status::kOk) << out.payload << out.exit;
   expect_refused(out.payload, 50);
+}
+
+TEST(Jail, HoldsForAnImageToo) {
+  Folder secret;
+  secret.write("secret.txt", "secret", 0644);
+  const std::string event = cat("{\"secret\":\"", secret.path(), "/secret.txt\",\"state\":\"/tmp/virga-sandbox-test-",
+                                ::getpid(), "\",\"host_pid\":", ::getppid(), "}");
+  for (const auto& [name, least] : {std::pair("files", 45), std::pair("processes", 13), std::pair("kernel", 50)}) {
+    ImageEscape escape(name);
+    const Outcome out = escape.run(event);
+    EXPECT_EQ(out.status, Status::kOk) << name << out.payload << out.exit << escape.log.text();
+    expect_refused(out.payload, static_cast<size_t>(least));
+  }
 }
 
 TEST(Jail, HasNoWayOutByTheNetwork) {
