@@ -44,6 +44,8 @@ class Custom final : public Core {
     const std::string_view path = request.path;
     const bool get = request.method == "GET";
     if (path == cat(kPrefix, "invocation/next") && get) return serve_next(from);
+    if (is_snapshot() && path == cat(kPrefix, "restore/next") && get) return serve_restore_next(from);
+    if (is_snapshot() && path == cat(kPrefix, "restore/error") && !get) return serve_restore_error(from);
     if (path == cat(kPrefix, "init/error") && !get) {
       if (ready()) return refuse_answered(from, "InitError");
       std::string document = error_body(from);
@@ -70,6 +72,15 @@ class Custom final : public Core {
     pending_ = invocation;
     give();
   }
+  // A program that waits for its invocation already has nothing to do after a restore.
+  void begin_restore() override {
+    if (const auto connection = at_snapshot_.lock(); connection && !connection->closed()) {
+      at_snapshot_.reset();
+      connection->answer(200, "application/json", {}, "");
+    } else if (const auto asking = parked_.lock(); asking && !asking->closed()) {
+      restored();
+    }
+  }
 
  private:
   enum class Phase { kIdle, kRunning, kAnswered };
@@ -83,7 +94,22 @@ class Custom final : public Core {
     phase_ = Phase::kIdle;
     parked_ = from.shared_from_this();
     if (!ready()) became_ready();  // which may deliver at once
+    restored();
     give();
+  }
+
+  // Initialised; goes on once it is restored.
+  void serve_restore_next(ApiConnection& from) {
+    if (ready()) return refuse_answered(from, "RestoreNext");
+    at_snapshot_ = from.shared_from_this();
+    became_ready();
+  }
+
+  void serve_restore_error(ApiConnection& from) {
+    if (!restoring()) return refuse_answered(from, "RestoreError");
+    std::string document = error_body(from);
+    accepted(from);
+    init_failed(std::move(document));
   }
 
   // Hands the invocation to the program, once both are here.
@@ -168,8 +194,9 @@ class Custom final : public Core {
   void accepted(ApiConnection& from) { from.answer(202, "application/json", {}, "{\"status\":\"OK\"}\n"); }
 
   ApiServer api_{*this};
-  std::weak_ptr<ApiConnection> parked_;  // waits for the next invocation
-  std::optional<Invocation> pending_;    // waits for the program to ask
+  std::weak_ptr<ApiConnection> parked_;       // waits for the next invocation
+  std::weak_ptr<ApiConnection> at_snapshot_;  // waits to be restored
+  std::optional<Invocation> pending_;         // waits for the program to ask
   Phase phase_ = Phase::kIdle;
 };
 

@@ -9,7 +9,7 @@
 
 namespace virga::sandbox {
 
-enum class ToRuntime : uint8_t { kInit = 1, kInvoke = 2 };
+enum class ToRuntime : uint8_t { kInit = 1, kInvoke = 2, kRestore = 20 };
 enum class FromRuntime : uint8_t {
   kReady = 1,
   kInitError,    // an error document
@@ -20,6 +20,8 @@ enum class FromRuntime : uint8_t {
   kStreamEnd,
   kStreamError,  // an error document
   kFatal,        // an error document, the runtime's last word: the instance takes no other invocation
+  kRestored = 20,
+  kRestoreError,  // an error document
 };
 
 std::string frame(ToRuntime type, std::string_view body);

@@ -15,6 +15,7 @@ namespace virga::sandbox {
 namespace {
 
 constexpr size_t kMostOutputPerTurn = 256 * 1024;  // then others on this executor get their turn
+constexpr auto kRestoreWithin = std::chrono::seconds(10);
 constexpr auto kExitNewsWait = std::chrono::seconds(2);
 
 using Clock = std::chrono::steady_clock;
@@ -45,6 +46,7 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
       memory_mb_(spec.limits.memory_mb),
       image_(spec.image.has_value()),
       init_timeout_(spec.init_timeout),
+      snapshot_(spec.snapshot),
       begun_(Clock::now()) {}
 
 Core::~Core() = default;
@@ -173,20 +175,59 @@ Task<Outcome> Core::invoke(Invocation invocation) {
     init_told_ = true;
     out.init_duration = init_duration_.count() ? init_duration_ : since(begun_);
   }
+  out.restore_duration = std::exchange(restore_duration_, std::nullopt);
   out.reusable = alive_ && out.status != Status::kInitError;
   if (caller && caller != &home_) co_await move_to(*caller);
   co_return out;
 }
 
-Task<bool> Core::initialised() {
+Task<Outcome> Core::initialised() {
   const std::shared_ptr<Core> self = shared_from_this();
   Executor* const caller = Executor::current();
   co_await move_to(home_);
   if (!ready_ && alive_) co_await settled_.wait_for(init_timeout_);
   init_told_ = true;
-  const bool good = ready_ && alive_;
+  Outcome out;
+  if (fate_) {
+    out = *fate_;
+  } else if (!ready_ || !alive_) {
+    out.status = alive_ ? Status::kTimedOut : Status::kExited;
+    die();
+  }
+  out.init_duration = ready_ ? init_duration_ : since(begun_);
+  out.max_memory_mb = max_memory_mb();
   if (caller && caller != &home_) co_await move_to(*caller);
-  co_return good;
+  co_return out;
+}
+
+Task<Outcome> Core::restore() {
+  const std::shared_ptr<Core> self = shared_from_this();
+  Executor* const caller = Executor::current();
+  co_await move_to(home_);
+  Outcome out;
+  if (fate_ || !alive_ || !ready_ || running_) {
+    out.status = fate_ ? fate_->status : Status::kExited;
+    die();
+  } else {
+    running_ = restoring_ = delivered_ = true;
+    request_id_.clear();
+    started_ = Clock::now();
+    arm(started_ + kRestoreWithin);
+    begin_restore();
+    if (!result_) {
+      co_await suspend_until([&](Resume resume) { resume_.emplace(resume); });
+    }
+    out = std::move(*result_);
+    result_.reset();
+    running_ = restoring_ = false;
+    restore_duration_ = out.duration;
+  }
+  if (caller && caller != &home_) co_await move_to(*caller);
+  co_return out;
+}
+
+void Core::restored() {
+  if (restoring_) complete({});
 }
 
 void Core::became_ready() {
@@ -410,7 +451,8 @@ class Handle final : public Instance {
     }
   }
   Task<Outcome> invoke(Invocation invocation) override { return core_->invoke(std::move(invocation)); }
-  Task<bool> initialised() override { return core_->initialised(); }
+  Task<Outcome> initialised() override { return core_->initialised(); }
+  Task<Outcome> restore() override { return core_->restore(); }
   bool alive() const override { return core_->alive(); }
 
  private:

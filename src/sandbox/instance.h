@@ -43,7 +43,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   // At home, once: begins to hear the sandbox.
   void open();
   Task<Outcome> invoke(Invocation invocation);
-  Task<bool> initialised();
+  Task<Outcome> initialised();
+  Task<Outcome> restore();
   bool alive() const { return alive_; }
   // The keeper's news, at home.
   void on_event(const Event& event);
@@ -57,6 +58,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
 
   // The invocation is to be given to the program, which is ready for it.
   virtual void deliver(const Invocation& invocation) = 0;
+  // An initialised snapshot is to go on.
+  virtual void begin_restore() = 0;
   // The program's descriptors may have something to say.
   virtual void open_channels() = 0;
   virtual void close_channels() = 0;
@@ -67,6 +70,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
 
   void became_ready();
   void init_failed(std::string document);
+  void restored();
   void complete(Outcome outcome);
   // The answer of the invocation begins; it ends later with end_stream.
   void complete_streaming(Body body, std::string content_type);
@@ -77,6 +81,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void die();
   bool running() const { return running_; }
   bool ready() const { return ready_; }
+  bool is_snapshot() const { return snapshot_; }
+  bool restoring() const { return restoring_; }
   const std::string& request_id() const { return request_id_; }
   Slot& slot() { return slot_; }
   Backstage& backstage() { return backstage_; }
@@ -97,6 +103,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   const uint32_t memory_mb_;
   const bool image_;
   const Millis init_timeout_;
+  const bool snapshot_;
   Lines lines_;
   std::unique_ptr<Readiness> output_;
   std::atomic<bool> alive_ = true;  // written at home, read anywhere
@@ -105,6 +112,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   bool running_ = false;    // an invocation is under way, from its call to its answer's end
   bool delivered_ = false;  // the program has it
   bool streaming_ = false;
+  bool restoring_ = false;
   std::string request_id_;
   std::optional<Invocation> waiting_;
   std::optional<Outcome> result_;
@@ -116,6 +124,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   Steady begun_, started_, deadline_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
   bool init_told_ = false;
+  std::optional<std::chrono::microseconds> restore_duration_;  // until it is told
 };
 
 std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core);

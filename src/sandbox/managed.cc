@@ -41,6 +41,8 @@ class Managed final : public Core {
     if (const auto stream = std::exchange(stream_, nullptr)) stream->end(why);
   }
 
+  void begin_restore() override { say(frame(ToRuntime::kRestore, {})); }
+
   void deliver(const Invocation& in) override {
     std::string header;
     JsonWriter w(header);
@@ -73,12 +75,16 @@ class Managed final : public Core {
     for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(header_length >> shift);
     bytes += header;
     bytes += in.payload;
+    say(std::move(bytes));
+  }
+
+ private:
+  void say(std::string bytes) {
     unsent_ = std::move(bytes);
     sent_ = 0;
     flush();
   }
 
- private:
   void flush() {
     while (sent_ < unsent_.size()) {
       const ssize_t n =
@@ -139,6 +145,11 @@ class Managed final : public Core {
         return became_ready();
       case FromRuntime::kInitError:
         return init_failed(std::move(frame.body));
+      case FromRuntime::kRestored:
+        return restored();
+      case FromRuntime::kRestoreError:
+        if (restoring()) init_failed(std::move(frame.body));
+        return;
       case FromRuntime::kResponse:
         if (frame.too_large || frame.body.size() > kMostResponse) {
           out.status = Status::kError;
@@ -214,6 +225,10 @@ std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string
   w.string(spec.handler);
   w.key("runtime");
   w.string(spec.runtime);
+  if (spec.snapshot) {
+    w.key("snapshot");
+    w.boolean(true);
+  }
   w.key("env");
   w.begin_object();
   for (const auto& [name, value] : environment) {

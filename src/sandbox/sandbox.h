@@ -43,6 +43,7 @@ struct Spec {
   std::vector<std::pair<std::string, std::string>> environment;  // all of it: reserved variables too
   Limits limits;
   Millis init_timeout{10'000};
+  bool snapshot = false;  // initialised ahead and kept: runs its hooks before a snapshot; restore comes before invoke
 };
 
 struct Invocation {
@@ -78,6 +79,7 @@ struct Outcome {
   std::string exit;                     // kExited: "exit status 1", "signal: killed"
   std::chrono::microseconds duration{0};
   std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
+  std::optional<std::chrono::microseconds> restore_duration;  // of the restore that came before it
   uint32_t max_memory_mb = 0;
   bool reusable = false;  // the instance can take another invocation
 };
@@ -91,9 +93,12 @@ class Instance {
   virtual ~Instance() = default;  // kills every process of it; returns its resources to the pool's keeper
   // One at a time. The time spent starting counts as the outcome's init_duration on the first call.
   virtual Task<Outcome> invoke(Invocation invocation) = 0;
-  // Waits until it is initialised, before its first invocation. False when that failed or took longer than allowed:
-  // then the first invoke tells how. Its time is no invocation's init_duration.
-  virtual Task<bool> initialised() = 0;
+  // Waits until it is initialised, before its first invocation; how long that took is the outcome's init_duration, and
+  // no invocation's. Anything but kOk: it failed, or took longer than allowed, and the instance is of no use.
+  virtual Task<Outcome> initialised() = 0;
+  // Of an initialised snapshot, once: runs its hooks after a restore, so that it takes invocations. Anything but kOk:
+  // the instance is of no use.
+  virtual Task<Outcome> restore() = 0;
   virtual bool alive() const = 0;
 };
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -16,6 +17,8 @@ CORE = 0
 def measure(settings, table):
     with cloud.Virga(settings) as virga:
         cold(settings, table, virga)
+    with cloud.Virga(settings) as virga:
+        snapshots(settings, table, virga)
     warm(settings, table)
 
 
@@ -44,6 +47,61 @@ def cold(settings, table, virga):
                        f"median of {count} functions, best {times[0]:.2f}, p90 {times[int(count * 0.9)]:.2f}")
         for name in by_invoke + by_api:
             connection.ask(virga.request("DELETE", f"/2015-03-31/functions/{name}", "lambda"))
+
+
+BOTO3 = """
+import boto3
+client = boto3.client("s3")
+def handler(event, context): return event
+"""
+
+
+JAVA = """
+package example;
+import java.time.ZonedDateTime;
+import java.util.regex.Pattern;
+public class App {
+  private static final java.net.http.HttpClient CLIENT = java.net.http.HttpClient.newHttpClient();
+  private static final Pattern PATTERN = Pattern.compile("(?<year>[0-9]{4})-.*");
+  public String handle(Object event) { return PATTERN.matcher(ZonedDateTime.now().toString()).matches() ? "yes" : "no"; }
+}
+"""
+
+
+def snapshots(settings, table, virga):
+    """First calls of versions with SnapStart, each of a function of its own: nothing runs, a snapshot waits."""
+    connection = virga.connect()
+    cloud.make_role(virga, connection)
+    first, without = first_calls(settings, virga, connection, 15, "python3.12", "app.handler", cloud.zipped("app.py", BOTO3))
+    table.most("first call of a python function with boto3, SnapStart", statistics.median(first), 4, "ms",
+               f"median of {len(first)} versions, best {first[0]:.2f}, p90 {first[int(len(first) * 0.9)]:.2f}; without "
+               f"{statistics.median(without):.0f} ms")
+    if not shutil.which("javac"):
+        return
+    with tempfile.TemporaryDirectory(dir=settings.folder) as folder:
+        pathlib.Path(folder, "App.java").write_text(JAVA)
+        subprocess.run(["javac", "--release", "17", "-d", folder, "App.java"], cwd=folder, check=True)
+        code = cloud.zipped("example/App.class", pathlib.Path(folder, "example/App.class").read_bytes())
+    first, without = first_calls(settings, virga, connection, 7, "java17", "example.App::handle", code)
+    table.most("first call of a Java function with SnapStart, times one without",
+               statistics.median(first) / statistics.median(without), 0.1, "",
+               f"{statistics.median(first):.1f} ms and {statistics.median(without):.0f} ms, medians of {len(first)}")
+
+
+def first_calls(settings, virga, connection, count, runtime, handler, code):
+    """Milliseconds of the first calls of versions with SnapStart, and of their functions' $LATEST; each sorted."""
+    names = [f"snap-{runtime[:4]}-{i}" for i in range(3 if settings.quick else count)]
+    for name in names:
+        cloud.create_function(virga, connection, name, runtime, code, memory=512, Handler=handler,
+                              SnapStart={"ApplyOn": "PublishedVersions"})
+        cloud.publish(virga, connection, name)
+    time.sleep(2)
+    took = {"1": [], None: []}
+    for name in names:
+        for qualifier in took:
+            time.sleep(REFILL * 3)
+            took[qualifier].append(connection.timed(cloud.invocation(virga, name, qualifier=qualifier)) / 1000)
+    return sorted(took["1"]), sorted(took[None])
 
 
 def warm(settings, table):

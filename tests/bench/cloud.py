@@ -123,7 +123,8 @@ def signed(port, method, path, service, body=b"", headers=()):
         body = body.encode()
     all_headers = {"host": host, "x-amz-date": now, **{name.lower(): value for name, value in headers}}
     names = ";".join(sorted(all_headers))
-    canonical = "\n".join([method, path, "", *(f"{n}:{all_headers[n]}" for n in sorted(all_headers)), "", names,
+    resource, _, query = path.partition("?")
+    canonical = "\n".join([method, resource, query, *(f"{n}:{all_headers[n]}" for n in sorted(all_headers)), "", names,
                            hashlib.sha256(body).hexdigest()])
     to_sign = "\n".join(["AWS4-HMAC-SHA256", now, scope, hashlib.sha256(canonical.encode()).hexdigest()])
     key = b"AWS4test"
@@ -168,13 +169,24 @@ def make_role(virga, connection):
         connection.ask(virga.request("POST", "/", "iam", body, [("content-type", "application/x-www-form-urlencoded")]))
 
 
-def create_function(virga, connection, name, runtime, code, memory=128):
-    body = json.dumps({"FunctionName": name, "Runtime": runtime, "Role": ROLE, "Handler": "app.handler", "MemorySize": memory, "Code": {"ZipFile": code}})
+def create_function(virga, connection, name, runtime, code, memory=128, **options):
+    body = json.dumps({"FunctionName": name, "Runtime": runtime, "Role": ROLE, "Handler": "app.handler", "MemorySize": memory,
+                       "Code": {"ZipFile": code}, **options})
     connection.ask(virga.request("POST", "/2015-03-31/functions", "lambda", body, [("content-type", "application/json")]))
 
 
-def invocation(virga, name, payload="{}"):
-    return virga.request("POST", f"/2015-03-31/functions/{name}/invocations", "lambda", payload)
+def publish(virga, connection, name):
+    """Publishes the first version of a function with SnapStart and waits until it is initialised."""
+    path = f"/2015-03-31/functions/{name}/versions"
+    connection.ask(virga.request("POST", path, "lambda", "{}", [("content-type", "application/json")]))
+    path = f"/2015-03-31/functions/{name}/configuration?Qualifier=1"
+    while json.loads(connection.ask(virga.request("GET", path, "lambda")))["State"] != "Active":
+        time.sleep(0.05)
+
+
+def invocation(virga, name, payload="{}", qualifier=None):
+    query = f"?Qualifier={qualifier}" if qualifier else ""
+    return virga.request("POST", f"/2015-03-31/functions/{name}/invocations{query}", "lambda", payload)
 
 
 def create_api(virga, connection, name):

@@ -34,12 +34,20 @@ std::string milliseconds(std::chrono::microseconds time) {
   return cat(hundredths / 100, ".", rest < 10 ? "0" : "", rest, " ms");
 }
 
+int64_t whole_milliseconds(std::chrono::microseconds time) {
+  return std::chrono::ceil<std::chrono::milliseconds>(time).count();
+}
+
 std::string report_line(const std::string& request_id, const VersionRecord& version, const sandbox::Outcome& outcome) {
-  const int64_t billed =
-      static_cast<int64_t>(std::ceil(static_cast<double>((outcome.duration + outcome.init_duration).count()) / 1000.0));
+  int64_t billed = whole_milliseconds(outcome.duration + outcome.init_duration);
+  if (outcome.restore_duration) billed += whole_milliseconds(*outcome.restore_duration);
   std::string line = cat("REPORT RequestId: ", request_id, "\tDuration: ", milliseconds(outcome.duration),
                          "\tBilled Duration: ", billed, " ms\tMemory Size: ", version.memory,
                          " MB\tMax Memory Used: ", outcome.max_memory_mb, " MB\t");
+  if (outcome.restore_duration) {
+    append(line, "Restore Duration: ", milliseconds(*outcome.restore_duration),
+           "\tBilled Restore Duration: ", whole_milliseconds(*outcome.restore_duration), " ms\t");
+  }
   if (outcome.init_duration.count() > 0) append(line, "Init Duration: ", milliseconds(outcome.init_duration), "\t");
   if (outcome.status == sandbox::Status::kTimedOut) line += "Status: timeout";
   if (outcome.status == sandbox::Status::kOutOfMemory || outcome.status == sandbox::Status::kExited) {
@@ -111,7 +119,9 @@ struct Invoker::Provisioning {
 };
 
 Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& code, Options options)
-    : deps_(deps), sandboxes_(sandboxes), code_(code), options_(options) {}
+    : deps_(deps), sandboxes_(sandboxes), code_(code), options_(options), snapshots_([this](Snapshots::Of of) {
+        return make_snapshot(std::move(of));
+      }) {}
 
 Invoker::~Invoker() = default;
 
@@ -131,6 +141,7 @@ Invoker::Meter& Invoker::meter_of(const FunctionId& id, const std::string& arn) 
 
 Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   if (stopped_) co_return err::ServiceException("Virga is stopping.");
+  if (auto refusal = refusal_by_state(*call.version)) co_return std::move(*refusal);
   const std::string function = unqualified_arn(call.id);
   const std::string key = instance_key(function, *call.version);
   Meter& meter = meter_of(call.id, function);
@@ -156,6 +167,15 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   WarmPtr warm = co_await obtain(ctx, call, key, ticket->provisioned());
   if (warm->home != caller) co_await move_to(*warm->home);
   if (warm->used != std::chrono::steady_clock::time_point{}) warm->current->clear();  // at home, where lines are added
+  if (warm->snapshot) {
+    Result<void> restored = co_await as_result(restore(*warm, *call.version));
+    if (!restored) {
+      meter.errors.add();
+      warm.reset();
+      if (caller && caller != Executor::current()) co_await move_to(*caller);
+      co_await fail_with(std::move(restored.error()));
+    }
+  }
   sandbox::Invocation invocation;
   invocation.request_id = call.request_id;
   invocation.payload = std::move(call.payload);
@@ -208,6 +228,7 @@ Task<void> Invoker::finish_stream(Call call, WarmPtr warm, Admission::Ticket tic
   if (alive.expired()) co_return;
   sandbox::Outcome outcome = std::move(*begun.ending);
   outcome.init_duration = begun.init_duration;
+  outcome.restore_duration = begun.restore_duration;
   const bool reusable = outcome.reusable;
   end->answer = conclude(call, *warm, std::move(outcome), meter_of(call.id, warm->function));
   give_back(std::move(warm), reusable);
@@ -267,7 +288,83 @@ Task<WarmPtr> Invoker::obtain(Ctx& ctx, const Call& call, const std::string& key
     if (auto warm = provisioned_.take(key, here)) co_return std::move(warm);
   }
   if (auto warm = idle_.take(key, here)) co_return std::move(warm);
-  co_return co_await start(ctx, call, false);
+  if (!is_snapshot(*call.version)) co_return co_await start(ctx, call, Kind::kOnDemand);
+  const Snapshots::Of of{call.id, call.version, key};
+  if (auto warm = snapshots_.take(of, here)) co_return std::move(warm);
+  auto [warm, outcome] = co_await initialise(of);
+  if (outcome.status != sandbox::Status::kOk) warm->snapshot = false;  // the invocation tells why
+  co_return std::move(warm);
+}
+
+// An instance of a version with SnapStart, not yet restored, and how its initialisation went.
+Task<std::pair<WarmPtr, sandbox::Outcome>> Invoker::initialise(Snapshots::Of of) {
+  Call call;
+  call.id = std::move(of.id);
+  call.version = std::move(of.version);
+  Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
+                                         call.id.account, call.id.region);
+  WarmPtr warm = co_await start(ctx, call, Kind::kSnapshot);
+  sandbox::Outcome outcome = co_await warm->instance->initialised();
+  warm->used = std::chrono::steady_clock::now();
+  warm->memory_mb = outcome.max_memory_mb;
+  std::string report = cat("INIT_REPORT Init Duration: ", milliseconds(outcome.init_duration), "\tPhase: init");
+  if (outcome.status != sandbox::Status::kOk) {
+    append(report, "\tStatus: ", outcome.status == sandbox::Status::kTimedOut ? "timeout" : "error");
+    warm->log->add(report);
+    co_await warm->log->flush();
+  } else {
+    warm->log->add(report);
+  }
+  co_return std::pair(std::move(warm), std::move(outcome));
+}
+
+Task<WarmPtr> Invoker::make_snapshot(Snapshots::Of of) {
+  auto [warm, outcome] = co_await initialise(std::move(of));
+  if (outcome.status != sandbox::Status::kOk)
+    throw std::runtime_error(cat("its initialisation failed: ", outcome.payload));
+  co_return std::move(warm);
+}
+
+Task<sandbox::Outcome> Invoker::publish(Snapshots::Of of) {
+  constexpr int kTries = 4;  // when what runs it is lost
+  of.key = instance_key(unqualified_arn(of.id), *of.version);
+  auto [warm, outcome] = co_await initialise(of);
+  for (int i = 1; outcome.status == sandbox::Status::kLost && i < kTries; ++i)
+    std::tie(warm, outcome) = co_await initialise(of);
+  if (outcome.status == sandbox::Status::kOk) snapshots_.put(of, std::move(warm));
+  schedule_reaper();
+  co_return std::move(outcome);
+}
+
+void Invoker::expect(Snapshots::Of of) {
+  of.key = instance_key(unqualified_arn(of.id), *of.version);
+  snapshots_.expect(of);
+  schedule_reaper();
+}
+
+void Invoker::forget_snapshots(const FunctionId& id, uint64_t version) {
+  const std::string function = cat(unqualified_arn(id), ":");
+  snapshots_.forget(version ? cat(function, version, ":") : function);
+}
+
+// At the instance's home.
+Task<void> Invoker::restore(Warm& warm, const VersionRecord& version) {
+  warm.snapshot = false;
+  warm.log->add(version.runtime.empty() ? "RESTORE_START" : cat("RESTORE_START Runtime Version: ", version.runtime));
+  const sandbox::Outcome outcome = co_await warm.instance->restore();
+  std::string report = cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration));
+  if (outcome.status == sandbox::Status::kOk) {
+    warm.log->add(report);
+    co_return;
+  }
+  const bool late = outcome.status == sandbox::Status::kTimedOut;
+  warm.log->add(cat(report, "\tStatus: ", late ? "timeout" : "error"));
+  co_await warm.log->flush();
+  if (outcome.status == sandbox::Status::kLost)
+    co_await fail(err::ServiceException("The function's execution environment was lost. Try again."));
+  co_await fail(late ? err::SnapStartTimeoutException("Lambda couldn't restore the snapshot within the timeout limit.")
+                     : err::SnapStartException("The afterRestore() runtime hook encountered an error. For more "
+                                               "information, check the Amazon CloudWatch logs."));
 }
 
 // An instance of our limit may be idle for another function: the one unused for longest makes room.
@@ -287,7 +384,7 @@ Task<std::unique_ptr<sandbox::Instance>> Invoker::start_instance(sandbox::Spec s
     }
     if (!full) co_await fail_with(std::move(made.error()));
     WarmPtr oldest = idle_.take_oldest();
-    if ((!oldest && i == 0) || i == kTries) {
+    if ((!oldest && !snapshots_.give_way() && i == 0) || i == kTries) {
       co_return err::TooManyRequestsException(
           "Rate Exceeded.", Json::object({{"Reason", "ConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
     }
@@ -296,11 +393,12 @@ Task<std::unique_ptr<sandbox::Instance>> Invoker::start_instance(sandbox::Spec s
   }
 }
 
-Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, bool provisioned) {
+Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   const VersionRecord& version = *call.version;
   auto warm = std::make_unique<Warm>();
   warm->function = unqualified_arn(call.id);
-  warm->provisioned = provisioned;
+  warm->provisioned = kind == Kind::kProvisioned;
+  warm->snapshot = kind == Kind::kSnapshot;
   warm->key = instance_key(warm->function, version);
   warm->home = Executor::current();
   warm->started = std::chrono::steady_clock::now();
@@ -311,6 +409,8 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, bool provisioned) {
   spec.handler = version.handler;
   spec.limits.memory_mb = static_cast<uint32_t>(version.memory);
   spec.limits.tmp_mb = static_cast<uint32_t>(version.tmp);
+  spec.snapshot = warm->snapshot;
+  if (warm->snapshot) spec.init_timeout = std::chrono::seconds(std::max(kSnapshotInit, version.timeout));
   auto& env = spec.environment;
   if (version.image) {
     image::Settings settings = image_settings(version);
@@ -332,7 +432,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, bool provisioned) {
            {"AWS_LAMBDA_FUNCTION_NAME", call.id.name},
            {"AWS_LAMBDA_FUNCTION_VERSION", version_name(version.version)},
            {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", cat(version.memory)},
-           {"AWS_LAMBDA_INITIALIZATION_TYPE", provisioned ? "provisioned-concurrency" : "on-demand"},
+           {"AWS_LAMBDA_INITIALIZATION_TYPE", initialization_type(kind)},
            {"AWS_LAMBDA_LOG_GROUP_NAME", group},
            {"AWS_LAMBDA_LOG_STREAM_NAME", warm->log->stream()},
            {"AWS_ENDPOINT_URL", cat("http://127.0.0.1:", options_.api_port)},
@@ -417,6 +517,17 @@ void Invoker::give_back(WarmPtr warm, bool reusable) {
   schedule_reaper();
 }
 
+const char* Invoker::initialization_type(Kind kind) {
+  switch (kind) {
+    case Kind::kProvisioned:
+      return "provisioned-concurrency";
+    case Kind::kSnapshot:
+      return "snap-start";
+    case Kind::kOnDemand:
+      return "on-demand";
+  }
+}
+
 void Invoker::retire(const FunctionId& id) { idle_.take_function(unqualified_arn(id)); }
 
 Provision Invoker::provision_of(const FunctionId& id, const VersionRecord& version) const {
@@ -483,8 +594,8 @@ Task<void> Invoker::fill(std::shared_ptr<Provisioning> of) {
     }
     Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
                                            call.id.account, call.id.region);
-    Result<WarmPtr> warm = co_await as_result(start(ctx, call, true));
-    const bool good = warm && co_await (*warm)->instance->initialised();
+    Result<WarmPtr> warm = co_await as_result(start(ctx, call, Kind::kProvisioned));
+    const bool good = warm && (co_await (*warm)->instance->initialised()).status == sandbox::Status::kOk;
     if (alive.expired()) co_return;
     std::lock_guard lock(mutex_);
     if (!good) {
@@ -525,7 +636,7 @@ void Invoker::lose_provisioned(const std::string& key) {
 void Invoker::schedule_reaper() {
   {
     std::lock_guard lock(mutex_);
-    if (reaping_ || stopped_ || (idle_.size() == 0 && provisions_.empty())) return;
+    if (reaping_ || stopped_ || (idle_.size() == 0 && provisions_.empty() && snapshots_.empty())) return;
     reaping_ = true;
   }
   const auto pause = std::min<Micros>(std::chrono::seconds(15), std::max<Micros>(options_.idle_life / 2, Millis(100)));
@@ -549,6 +660,7 @@ void Invoker::reap() {
   }
   for (auto& each : to_fill) start_background("provisioned concurrency", fill(std::move(each)));
   idle_.take_stale(now - options_.idle_life);
+  snapshots_.sweep(now - kSnapshotLife);
   // A provisioned one is idle as long as it likes; but it may have died, or outlived its credentials.
   for (WarmPtr& warm : provisioned_.take_stale(now)) {
     if (warm->instance->alive() && now - warm->started < kInstanceLife) {
@@ -564,6 +676,7 @@ void Invoker::reap() {
 
 Task<void> Invoker::stop() {
   stopped_ = true;
+  snapshots_.stop();
   for (WarmSet* set : {&idle_, &provisioned_}) {
     for (const WarmPtr& warm : set->take_all()) co_await warm->log->flush();
   }

@@ -19,6 +19,7 @@
 #include "services/lambda/code_cache.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/model.h"
+#include "services/lambda/snapshots.h"
 #include "services/lambda/warm.h"
 
 namespace virga::lambda {
@@ -75,16 +76,29 @@ class Invoker {
   void provision(const FunctionId& id, std::vector<std::pair<Call, int32_t>> wanted);
   Provision provision_of(const FunctionId& id, const VersionRecord& version) const;
 
+  // Makes the snapshot of a version that is being published, and keeps it; how its initialisation went.
+  Task<sandbox::Outcome> publish(Snapshots::Of of);
+  // Prepares a snapshot of a version that was published before.
+  void expect(Snapshots::Of of);
+  // Ends the snapshots of a version that is no more; of all of a function's (0).
+  void forget_snapshots(const FunctionId& id, uint64_t version);
+
   // Drops the idle instances of a function whose code, configuration or existence changed.
   void retire(const FunctionId& id);
+  bool stopped() const { return stopped_; }
   // Ends idle instances; what is idle later ends by itself.
   Task<void> stop();
 
  private:
   struct Provisioning;
   struct Meter;
+  enum class Kind : uint8_t { kOnDemand, kProvisioned, kSnapshot };
   Task<WarmPtr> obtain(Ctx& ctx, const Call& call, const std::string& key, bool provisioned);
-  Task<WarmPtr> start(Ctx& ctx, const Call& call, bool provisioned);
+  Task<WarmPtr> start(Ctx& ctx, const Call& call, Kind kind);
+  static const char* initialization_type(Kind kind);
+  Task<std::pair<WarmPtr, sandbox::Outcome>> initialise(Snapshots::Of of);
+  Task<WarmPtr> make_snapshot(Snapshots::Of of);
+  Task<void> restore(Warm& warm, const VersionRecord& version);
   Task<std::unique_ptr<sandbox::Instance>> start_instance(sandbox::Spec spec, sandbox::LogSink log);
   Answer conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter);
   Task<void> finish_stream(Call call, WarmPtr warm, Admission::Ticket ticket, sandbox::Outcome begun,
@@ -106,6 +120,7 @@ class Invoker {
   Admission admission_;
   WarmSet idle_;
   WarmSet provisioned_;
+  Snapshots snapshots_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Provisioning>, std::less<>> provisions_;  // by instance key
   std::unordered_map<std::string, std::unique_ptr<Meter>> meters_;                // by unqualified ARN

@@ -150,6 +150,33 @@ void check_handler(const VersionRecord& record) {
   }
 }
 
+void check_snap_start(const VersionRecord& record) {
+  if (record.snap_start && record.tmp > 512) {
+    throw err::InvalidParameterValueException(
+        "Ephemeral storage greater than 512 MB is not supported for SnapStart enabled functions.");
+  }
+}
+
+bool is_snapshot(const VersionRecord& record) { return record.snap_start && record.version != 0; }
+
+void await_initialisation(VersionRecord& published) {
+  if (!is_snapshot(published)) return;
+  published.state = to_string(State::Pending);
+  published.state_reason = "The function is being created.";
+  published.state_reason_code = to_string(StateReasonCode::Creating);
+}
+
+std::optional<Error> refusal_by_state(const VersionRecord& record) {
+  if (record.state.empty()) return std::nullopt;
+  if (record.state == to_string(State::Pending)) {
+    return err::SnapStartNotReadyException(
+        "Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE.");
+  }
+  return err::ResourceConflictException(
+      cat("The operation cannot be performed at this time. The function is currently in the following state: ",
+          record.state));
+}
+
 std::string runtime_name(const std::optional<Runtime>& runtime) {
   if (!runtime)
     throw err::InvalidParameterValueException("Runtime is mandatory for functions created with deployment packages.");
@@ -205,7 +232,13 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
       out.layers->push_back(std::move(layer));
     }
   }
-  out.state = State::Active;
+  State state = State::Active;
+  if (from_string(record.state, state)) {
+    out.state_reason = record.state_reason;
+    StateReasonCode code;
+    if (from_string(record.state_reason_code, code)) out.state_reason_code = code;
+  }
+  out.state = state;
   out.last_update_status = LastUpdateStatus::Successful;
   out.package_type = record.image ? PackageType::Image : PackageType::Zip;
   if (const auto& own = record.image_config) {
@@ -215,7 +248,9 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   Architecture architecture;
   if (from_string(record.architecture, architecture)) out.architectures = std::vector{architecture};
   out.ephemeral_storage = EphemeralStorage{record.tmp};
-  out.snap_start = SnapStartResponse{SnapStartApplyOn::None, SnapStartOptimizationStatus::Off};
+  out.snap_start = SnapStartResponse{record.snap_start ? SnapStartApplyOn::PublishedVersions : SnapStartApplyOn::None,
+                                     is_snapshot(record) && state == State::Active ? SnapStartOptimizationStatus::On
+                                                                                   : SnapStartOptimizationStatus::Off};
   LoggingConfig logging;
   LogFormat format;
   if (from_string(record.log_format, format)) logging.log_format = format;

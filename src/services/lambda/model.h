@@ -50,12 +50,20 @@ void check_json(const std::string& payload);
 // Throws InvalidParameterValueException for what AWS refuses beyond the model's constraints.
 void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);
+void check_snap_start(const VersionRecord& record);
 std::string runtime_name(const std::optional<Runtime>& runtime);
 // The runtime whose sandboxes are kept ready for a version.
 std::string prepared_runtime(const VersionRecord& record);
 // How a version's image is run: what the function says, else what the image says. Throws InvalidParameterValueException
 // when neither names a program.
 image::Settings image_settings(const VersionRecord& record);
+
+// Whether its instances are restored from snapshots: a published version with SnapStart.
+bool is_snapshot(const VersionRecord& record);
+// A version that is about to be published: it waits for its snapshot, when it has one.
+void await_initialisation(VersionRecord& published);
+// Why a version can't be invoked as it is; nothing when it can.
+std::optional<Error> refusal_by_state(const VersionRecord& record);
 
 FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
                                bool qualified_in_arn);

@@ -20,7 +20,6 @@ void check_served(const In& in) {
   if (in.vpc_config && in.vpc_config->subnet_ids && !in.vpc_config->subnet_ids->empty()) not_served("VpcConfig");
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
-  if (in.snap_start && in.snap_start->apply_on == SnapStartApplyOn::PublishedVersions) not_served("SnapStart");
   if (in.capacity_provider_config) not_served("CapacityProviderConfig");
   if (in.durable_config) not_served("DurableConfig");
   if (in.logging_config && in.logging_config->log_format == LogFormat::JSON) not_served("LoggingConfig.LogFormat JSON");
@@ -40,6 +39,9 @@ void apply(VersionRecord& record, const In& in) {
   if (in.timeout) record.timeout = *in.timeout;
   if (in.memory_size) record.memory = *in.memory_size;
   if (in.ephemeral_storage) record.tmp = in.ephemeral_storage->size;
+  if (in.snap_start && in.snap_start->apply_on)
+    record.snap_start = *in.snap_start->apply_on == SnapStartApplyOn::PublishedVersions;
+  check_snap_start(record);
   if (in.environment) {
     record.environment = in.environment->variables.value_or(std::map<std::string, std::string>());
     check_environment(record.environment);
@@ -130,7 +132,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     if (in.publish.value_or(false)) {
       latest.version = function.last_version = 1;
       latest.revision = published_revision;
-      store.put_version(id.name, latest);
+      publish(tx, store, id, latest);
       co_await keep(tx, latest);
     }
     store.put_function(function);
@@ -227,7 +229,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     if (in.publish.value_or(false)) {
       latest->version = ++function->last_version;
       latest->revision = published_revision;
-      store.put_version(id.name, *latest);
+      publish(tx, store, id, *latest);
       store.put_function(*function);
       co_await keep(tx, *latest);
     }
@@ -303,11 +305,13 @@ Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const 
       if (record) co_await drop(tx, *record);
       store.erase_version(id.name, *version);
       store.erase_provisioned(id.name, id.qualifier);
+      tx.on_commit([this, id, version] { invoker_.forget_snapshots(id, *version); });
     } else {
       for (const VersionRecord& version : co_await store.list_versions(id.name, 0, SIZE_MAX))
         co_await drop(tx, version);
       for (const UrlRecord& url : co_await store.list_urls(id.name)) store.erase_url(url);
       store.erase_function(id.name);
+      tx.on_commit([this, id] { invoker_.forget_snapshots(id, 0); });
     }
     tx.on_commit([this, id] { invoker_.retire(id); });
   });

@@ -68,6 +68,7 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   std::string client_context;
   if (in.client_context) client_context = base64_decode(*in.client_context).value_or("");
   if (type == InvocationType::Event) {
+    if (auto refusal = refusal_by_state(*call.version)) co_return std::move(*refusal);
     co_await enqueue_async(ctx, id, std::move(payload), std::move(client_context));
     out.status_code = 202;
     out.executed_version.reset();

@@ -79,6 +79,10 @@ Task<PutProvisionedConcurrencyConfigResponse> LambdaService::put_provisioned_con
     const auto function = co_await store.find_function(id.name);
     const auto version = co_await version_of(store, id.name, id.qualifier);
     if (!function || !version) co_await fail(function_not_found(ctx, id));
+    if (const auto of = co_await store.find_version(id.name, *version); of && of->snap_start) {
+      co_await fail(err::InvalidParameterValueException(
+          "Provisioned Concurrency is not supported for SnapStart enabled functions."));
+    }
     int32_t others = 0;
     for (const ProvisionedRecord& other : co_await store.list_provisioned(id.name)) {
       if (other.qualifier == id.qualifier) continue;

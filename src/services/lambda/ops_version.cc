@@ -72,7 +72,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     published.version = ++function->last_version;
     published.revision = revision;
     if (in.description) published.description = *in.description;
-    store.put_version(id.name, published);
+    publish(tx, store, id, published);
     store.put_function(*function);
     co_await keep(tx, published);
     co_return published;

@@ -149,16 +149,20 @@ Task<void> LambdaService::start() {
   const auto snapshot = deps_.db.snapshot();
   std::set<std::string> used;
   std::set<std::pair<std::string, uint32_t>> runtimes;
+  std::vector<Snapshots::Of> snapshots;
   const kv::Range versions = kv::prefix_range(kv::KeyWriter("lambda").raw("v").take());
   for (const kv::Entry& entry : co_await snapshot->scan(versions)) {
     const auto record = kv::decode<VersionRecord>(entry.value);
     runtimes.emplace(prepared_runtime(record), static_cast<uint32_t>(record.memory));
     used.insert(record.code_sha256);
     for (const LayerUse& layer : record.layers) used.insert(layer.sha256);
+    if (is_snapshot(record))
+      snapshots.push_back({owner_of(entry.key), std::make_shared<const VersionRecord>(record), ""});
   }
   for (const auto& [runtime, memory] : runtimes) sandboxes_.expect(runtime, memory);
   co_await code_.keep_only(std::move(used), std::chrono::seconds(0));
   co_await restore_provisioned();
+  restore_snapshots(std::move(snapshots));
   schedule_sweep();
   co_await mappings_.start();
 }

@@ -167,6 +167,13 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   Task<void> apply_provisioned(FunctionId id);
   Task<void> restore_provisioned();
 
+  // ops_snapshot.cc
+  // Writes a version that is published; one with SnapStart is initialised once that is committed.
+  void publish(kv::Txn& tx, WriteStore& store, const FunctionId& id, VersionRecord& version);
+  Task<void> initialise(Snapshots::Of of);
+  void restore_snapshots(std::vector<Snapshots::Of> all);
+  static FunctionId owner_of(std::string_view version_key);
+
   // ops_management.cc
   void management_operations(kernel::OpTable& table);
   Task<CreateCodeSigningConfigResponse> create_code_signing_config(Ctx& ctx, const CreateCodeSigningConfigRequest& in);

@@ -79,12 +79,16 @@ struct VersionRecord {
   std::string dead_letter;           // ARN of a queue or topic for events that failed; empty: none
   std::optional<ImageRecord> image;  // then there is no runtime, no handler and no layer
   std::optional<ImageConfigRecord> image_config;
+  bool snap_start = false;  // versions published of it are initialised ahead
+  std::string state;        // empty: Active; else Pending or Failed, with why in words and as a StateReasonCode
+  std::string state_reason, state_reason_code;
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
     a(9, environment), a(10, layers), a(11, code), a(12, code_sha256), a(13, code_size), a(14, modified),
         a(15, revision);
     a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format), a(20, dead_letter);
+    a(21, snap_start), a(22, state), a(23, state_reason), a(24, state_reason_code);
     a(35, image), a(36, image_config);
   }
 };

@@ -80,6 +80,13 @@ size_t WarmSet::size() const {
   return order_.size();
 }
 
+uint64_t WarmSet::memory_mb() const {
+  std::lock_guard lock(mutex_);
+  uint64_t sum = 0;
+  for (const WarmPtr& warm : order_) sum += warm->memory_mb;
+  return sum;
+}
+
 size_t WarmSet::count(const std::string& key) const {
   std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);

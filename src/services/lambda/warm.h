@@ -25,6 +25,8 @@ struct Warm {
   Executor* home = nullptr;              // where its channel lives
   std::chrono::steady_clock::time_point started, used{};
   bool provisioned = false;
+  bool snapshot = false;   // not yet restored
+  uint32_t memory_mb = 0;  // of a snapshot
   ~Warm();
 };
 using WarmPtr = std::unique_ptr<Warm>;
@@ -43,6 +45,7 @@ class WarmSet {
   std::vector<WarmPtr> take_all();
   size_t size() const;
   size_t count(const std::string& key) const;
+  uint64_t memory_mb() const;
 
  private:
   using Order = std::list<WarmPtr>;  // longest unused first

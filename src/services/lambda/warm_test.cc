@@ -11,7 +11,8 @@ class Fake final : public sandbox::Instance {
  public:
   explicit Fake(bool alive) : alive_(alive) {}
   Task<sandbox::Outcome> invoke(sandbox::Invocation) override { co_return sandbox::Outcome{}; }
-  Task<bool> initialised() override { co_return true; }
+  Task<sandbox::Outcome> initialised() override { co_return sandbox::Outcome{}; }
+  Task<sandbox::Outcome> restore() override { co_return sandbox::Outcome{}; }
   bool alive() const override { return alive_; }
 
  private:

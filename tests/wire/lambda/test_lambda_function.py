@@ -141,7 +141,6 @@ def test_environment_has_a_limit(functions):
     ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "VpcConfig"),
     ({"Architectures": ["arm64"]}, "arm64"),
     ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}, "KMSKeyArn"),
-    ({"SnapStart": {"ApplyOn": "PublishedVersions"}}, "SnapStart"),
     ({"FileSystemConfigs": [{"Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000", "LocalMountPath": "/mnt/x"}]},
      "FileSystemConfigs"),
 ])

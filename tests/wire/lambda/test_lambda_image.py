@@ -87,6 +87,13 @@ def test_life(images, program):
     assert images.call(name, "cat /note", Qualifier=version) == "refused: ENOENT"
 
 
+# A version of an image is initialised when it is published, and restored by a call.
+def test_snapshot(images, program):
+    name = images.image(oci([tar(entry("probe", program, 0o755))], Cmd=["/probe"]), SnapStart={"ApplyOn": "PublishedVersions"}, Publish=True)
+    images.client.get_waiter("published_version_active").wait(FunctionName=name, Qualifier="1", WaiterConfig={"Delay": 1})
+    assert images.call(name, "env AWS_LAMBDA_INITIALIZATION_TYPE", Qualifier="1") == "snap-start"
+
+
 # Both kinds of archive, plain and gzipped.
 @pytest.mark.parametrize("kind", ["oci", "oci plain", "oci gzipped whole", "saved", "saved gzipped"])
 def test_archives(images, program, kind):

@@ -12,9 +12,9 @@ const { pathToFileURL } = require('url');
 const { Writable } = require('stream');
 const Module = require('module');
 
-const INIT = 1, INVOKE = 2;
+const INIT = 1, INVOKE = 2, RESTORE = 20;
 const READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, STREAM_BEGIN = 5, STREAM_CHUNK = 6, STREAM_END = 7, STREAM_ERROR = 8,
-  FATAL = 9;
+  FATAL = 9, RESTORED = 20;
 
 const TASK = '/var/task';
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
@@ -474,6 +474,8 @@ function receive(kind, body) {
     if (header.trace) process.env._X_AMZN_TRACE_ID = header.trace;
     else delete process.env._X_AMZN_TRACE_ID;
     call(header, body.toString('utf8', 4 + size));
+  } else if (kind === RESTORE) {
+    send(RESTORED);
   } else {
     process.exit(1);
   }

@@ -17,9 +17,9 @@ import time
 import traceback
 
 # To us.
-INIT, INVOKE = 1, 2
+INIT, INVOKE, RESTORE = 1, 2, 20
 # From us.
-READY, INIT_ERROR, RESPONSE, ERROR = 1, 2, 3, 4
+READY, INIT_ERROR, RESPONSE, ERROR, RESTORED, RESTORE_ERROR = 1, 2, 3, 4, 20, 21
 
 LOG_RECORD = b"\x1eVLR"  # then a little-endian length: a record of several lines, on the output pipe
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
@@ -282,6 +282,34 @@ class EndpointFinder:
         return spec
 
 
+def run_hooks(kind, registered, backwards):
+    """What the function registered for before a snapshot or after a restore."""
+    hooks = sys.modules.get("snapshot_restore_py")
+    hooks = list(getattr(hooks, registered)()) if hooks else []
+    try:
+        for function, arguments, named in reversed(hooks) if backwards else hooks:
+            function(*arguments, **named)
+    except Exception as e:
+        raise Fault(kind, f"{type(e).__name__}: {e}", describe(e)["stackTrace"]) from e
+
+
+def restore(channel):
+    try:
+        run_hooks("Runtime.AfterRestoreError", "get_after_restore", False)
+    except Exception as e:
+        give_up(channel, RESTORE_ERROR, e)
+    sys.stdout.flush()
+    channel.send(RESTORED)
+
+
+def give_up(channel, kind, error):
+    document = describe(error)
+    log_error(document)
+    sys.stdout.flush()
+    channel.send(kind, json.dumps(document).encode())
+    os._exit(0)  # Virga ends the instance on this frame; nothing of it runs on
+
+
 def initialise(channel, order, folder):
     environment = order["env"]
     for name in [name for name in os.environ if name not in environment]:
@@ -293,7 +321,7 @@ def initialise(channel, order, folder):
     version = order["runtime"].removeprefix("python")
     paths = [folder, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
     paths += [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and p not in paths]
-    sys.path[:] = paths + [p for p in sys.path if p not in paths]
+    sys.path[:] = paths + [p for p in sys.path if p not in paths] + [OWN_FOLDER + "/lib"]
     for path in paths:
         sys.path_importer_cache.pop(path, None)
     set_up_logging()
@@ -301,12 +329,10 @@ def initialise(channel, order, folder):
         sys.meta_path.insert(0, EndpointFinder())
     try:
         handler = load(order["handler"])
+        if order.get("snapshot"):
+            run_hooks("Runtime.BeforeSnapshotError", "get_before_snapshot", True)
     except Exception as e:
-        document = describe(e)
-        log_error(document)
-        sys.stdout.flush()
-        channel.send(INIT_ERROR, json.dumps(document).encode())
-        os._exit(0)  # Virga ends the instance on this frame; nothing of it runs on
+        give_up(channel, INIT_ERROR, e)
     sys.stdout.flush()
     channel.send(READY)
     return handler
@@ -403,6 +429,9 @@ def main():
     escape = order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11")
     while True:
         kind, body = channel.receive()
+        if kind == RESTORE:
+            restore(channel)
+            continue
         if kind != INVOKE:
             os._exit(1)
         answer = invoke(handler, body, escape)

@@ -11,6 +11,8 @@ require 'time'
 module Virga
   INIT = 1
   INVOKE = 2
+  RESTORE = 20
+  RESTORED = 20
   READY = 1
   INIT_ERROR = 2
   RESPONSE = 3
@@ -126,6 +128,7 @@ module Virga
     handler = initialise(channel, JSON.parse(body))
     loop do
       kind, body = channel.receive
+      next channel.send(RESTORED) if kind == RESTORE
       exit!(1) unless kind == INVOKE
       answer = invoke(handler, body)
       $stdout.flush

@@ -32,19 +32,19 @@ Json code_of(const Call& call) {
   return code;
 }
 
-Task<Json> settled(Call& call) {
+// Of a function by its name, or of a version by its ARN.
+Task<Json> settled(Call& call, std::string name) {
   for (int i = 0; i < kPolls; ++i) {
-    Json now =
-        co_await call.api("lambda", "GetFunctionConfiguration", Json::object({{"FunctionName", call.physical_id}}));
+    Json now = co_await call.api("lambda", "GetFunctionConfiguration", Json::object({{"FunctionName", name}}));
     const std::string state = now.string_or("State", "Active"),
                       update = now.string_or("LastUpdateStatus", "Successful");
     if (state == "Failed" || update == "Failed")
-      co_return validation_error(cat("Function ", call.physical_id, " failed: ",
-                                     now.string_or("StateReason", now.string_or("LastUpdateStatusReason"))));
+      co_return validation_error(
+          cat("Function ", name, " failed: ", now.string_or("StateReason", now.string_or("LastUpdateStatusReason"))));
     if (state != "Pending" && update != "InProgress") co_return std::move(now);
     co_await sleep_for(kPollEvery);
   }
-  co_return validation_error(cat("Function ", call.physical_id, " did not become active in time"));
+  co_return validation_error(cat("Function ", name, " did not become active in time"));
 }
 
 Made made_of(const Call& call, const Json& configuration) {
@@ -77,9 +77,9 @@ Task<Made> create_function(Call& call) {
   if (Json tags = call.tag_map(); !tags.as_object().empty()) input["Tags"] = std::move(tags);
   co_await call.create("ResourceConflictException", "lambda", "CreateFunction", std::move(input));
   call.created = call.physical_id;
-  co_await settled(call);
+  co_await settled(call, call.physical_id);
   co_await set_others(call);
-  co_return made_of(call, co_await settled(call));
+  co_return made_of(call, co_await settled(call, call.physical_id));
 }
 
 // What a property goes back to when a template no longer has it.
@@ -93,6 +93,7 @@ const Json* default_of(std::string_view property) {
       {"TracingConfig", Json::object({{"Mode", "PassThrough"}})},
       {"DeadLetterConfig", Json::object({{"TargetArn", ""}})},
       {"EphemeralStorage", Json::object({{"Size", 512}})},
+      {"SnapStart", Json::object({{"ApplyOn", "None"}})},
       {"KmsKeyArn", ""},
       {"ImageConfig", Json::object()},
   };
@@ -108,7 +109,7 @@ Task<Made> update_function(Call& call) {
     input["FunctionName"] = call.physical_id;
     if (const Json* architectures = call.find("Architectures")) input["Architectures"] = *architectures;
     co_await call.api("lambda", "UpdateFunctionCode", std::move(input));
-    co_await settled(call);
+    co_await settled(call, call.physical_id);
   }
   const Json now = without(call.properties, kNotConfiguration), before = without(call.former, kNotConfiguration);
   Json input = Json::object();
@@ -122,10 +123,10 @@ Task<Made> update_function(Call& call) {
   if (!input.as_object().empty()) {
     input["FunctionName"] = call.physical_id;
     co_await call.api("lambda", "UpdateFunctionConfiguration", std::move(input));
-    co_await settled(call);
+    co_await settled(call, call.physical_id);
   }
   co_await set_others(call);
-  const Json configuration = co_await settled(call);
+  const Json configuration = co_await settled(call, call.physical_id);
   if (call.changed("Tags")) {
     const Json tags = call.tag_map();
     Json gone = Json::array();
@@ -180,6 +181,7 @@ Task<Made> create_version(Call& call) {
   const Json version = co_await call.api("lambda", "PublishVersion", std::move(input));
   const std::string arn = version.string_or("FunctionArn");
   call.created = arn;
+  co_await settled(call, arn);
   co_await set_provisioned(call, version.string_or("Version"));
   co_return Made{arn, Json::object({{"Version", version.string_or("Version")}, {"FunctionArn", arn}})};
 }

@@ -20,6 +20,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.crac.Core;
 
 /**
  * Runs inside the sandbox of a Java function: takes frames from Virga on descriptor 3, calls the handler, answers.
@@ -28,8 +29,8 @@ import java.util.Map;
  * function is known, so everything that doesn't depend on one is done before the first frame.
  */
 public final class Bootstrap {
-  private static final int INIT = 1, INVOKE = 2;
-  private static final int READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4;
+  private static final int INIT = 1, INVOKE = 2, RESTORE = 20;
+  private static final int READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, RESTORED = 20, RESTORE_ERROR = 21;
   private static final byte[] LOG_RECORD = {0x1e, 'V', 'L', 'R'};
   private static final OutputStream LOG = new FileOutputStream(FileDescriptor.out);
 
@@ -159,6 +160,7 @@ public final class Bootstrap {
       ClassLoader loader = functionLoader();
       Thread.currentThread().setContextClassLoader(loader);
       Handler handler = new Handler((String) order.get("handler"), loader);
+      if (order.get("snapshot") != null) Core.getGlobalContext().beforeCheckpoint(null);
       System.out.flush();
       send(READY, new byte[0]);
       return handler;
@@ -166,6 +168,17 @@ public final class Bootstrap {
       send(INIT_ERROR, report(e));
       Runtime.getRuntime().halt(0);
       return null;
+    }
+  }
+
+  private void restore() throws IOException {
+    try {
+      Core.getGlobalContext().afterRestore(null);
+      System.out.flush();
+      send(RESTORED, new byte[0]);
+    } catch (Throwable e) {
+      send(RESTORE_ERROR, report(e));
+      Runtime.getRuntime().halt(0);
     }
   }
 
@@ -213,6 +226,7 @@ public final class Bootstrap {
         byte[] frame = bootstrap.receive();
         if (bootstrap.type == INIT) handler = bootstrap.initialise(frame);
         else if (bootstrap.type == INVOKE) bootstrap.invoke(handler, frame);
+        else if (bootstrap.type == RESTORE) bootstrap.restore();
       }
     } catch (EOFException e) {
       Runtime.getRuntime().halt(0);
