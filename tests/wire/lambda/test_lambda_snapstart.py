@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import json
+import os
 import pathlib
 import re
 import shutil
@@ -32,6 +33,9 @@ def handler(event, context):
     if event.get("s"): time.sleep(event["s"])
     return {"seen": seen, "made": made, "number": number, "id": identity, "pid": os.getpid(), "type": os.environ["AWS_LAMBDA_INITIALIZATION_TYPE"]}
 """
+
+
+SLOW = "import time\nmade = time.time()\ntime.sleep(1.5)\ndef handler(e, c): return made\n"
 
 
 def publish(functions, name):
@@ -268,9 +272,8 @@ def test_java(functions, tmp_path):
 # What was being published goes on after a kill; what was published has its snapshot again.
 def test_restart(own_virga):
     functions = Functions(own_virga)
-    slow = "import time\nmade = time.time()\ntime.sleep(1.5)\ndef handler(e, c): return made\n"
     active = functions.make(HOOKS, runtime="python3.12", **SNAP)
-    pending = functions.make(slow, runtime="python3.12", **SNAP)
+    pending = functions.make(SLOW, runtime="python3.12", **SNAP)
     version = publish(functions, active)
     assert functions.client.publish_version(FunctionName=pending)["State"] == "Pending"
     own_virga.kill()
@@ -281,6 +284,27 @@ def test_restart(own_virga):
     called = time.time()
     assert functions.call(pending, Qualifier="1") < called - 1.4
     assert len(functions.call(active, Qualifier=version)["seen"]) == 4
+
+
+# Snapshots that are lost are made again, and so is one that was being made.
+def test_launcher_killed(own_virga):
+    functions = Functions(own_virga)
+    active, pending = functions.make(HOOKS, runtime="python3.12", **SNAP), functions.make(SLOW, runtime="python3.12", **SNAP)
+    version = publish(functions, active)
+    functions.client.publish_version(FunctionName=pending)
+    time.sleep(0.5)
+    children = pathlib.Path(f"/proc/{own_virga.process.pid}/task").glob("*/children")
+    launcher = [pid for each in children for pid in each.read_text().split()
+                if pathlib.Path(f"/proc/{pid}/comm").read_text().strip() == "virga-launcher"]
+    os.kill(int(launcher[0]), 9)
+    functions.client.get_waiter("published_version_active").wait(FunctionName=pending, Qualifier="1", WaiterConfig={"Delay": 1})
+
+    def answers():
+        try:
+            return functions.call(active, Qualifier=version)
+        except functions.client.exceptions.ServiceException:
+            return None
+    assert len(eventually(answers, 20)["seen"]) == 4
 
 
 # A deleted version or function leaves no instance of it.
