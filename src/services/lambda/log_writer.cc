@@ -14,6 +14,8 @@ constexpr size_t kMostLines = 5'000;       // of one PutLogEvents, under its 10,
 constexpr size_t kLineOverhead = 26;
 // Lines wait this long for more: calls in a row share one write, and writing stays out of a call's way.
 constexpr Micros kGather{50'000};
+constexpr Micros kGatherMany{200'000};  // after as many as kMany: what they share counts for more than the wait
+constexpr size_t kMany = 30;
 constexpr size_t kLongestLine = 256 * 1024;
 }  // namespace
 
@@ -49,7 +51,8 @@ void LogWriter::plan() {
   Executor* const executor = Executor::current();
   if (planned_ || !executor) return;
   planned_ = true;
-  executor->post_after(kGather, [self = shared_from_this()] { start_background("lambda logs", self->write_all()); });
+  executor->post_after(many_ ? kGatherMany : kGather,
+                       [self = shared_from_this()] { start_background("lambda logs", self->write_all()); });
 }
 
 Task<void> LogWriter::flush() {
@@ -89,6 +92,7 @@ Task<void> LogWriter::write_all() {
       while (count < waiting_.size() && count < kMostLines && bytes < kMostInOnePut)
         bytes += waiting_[count++].text.size() + kLineOverhead;
       if (bytes >= 1'000'000 && count > 1) --count;
+      many_ = count >= kMany;
       batch.assign(std::make_move_iterator(waiting_.begin()), std::make_move_iterator(waiting_.begin() + count));
       waiting_.erase(waiting_.begin(), waiting_.begin() + count);
       for (const Line& line : batch) waiting_bytes_ -= line.text.size() + sizeof(Line);

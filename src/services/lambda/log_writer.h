@@ -43,6 +43,7 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
   std::vector<Line> waiting_;
   size_t waiting_bytes_ = 0;
   size_t dropped_ = 0;
+  bool many_ = false;     // lines came in the last write
   bool planned_ = false;  // a write will come, or runs
   bool running_ = false;
 };

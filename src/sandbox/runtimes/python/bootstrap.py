@@ -96,13 +96,17 @@ class ClientContext:
 
 
 class LambdaContext:
+    of_function = {}  # what all have in common
+
+    @classmethod
+    def describe_function(cls):
+        names = {"log_group_name": "LOG_GROUP_NAME", "log_stream_name": "LOG_STREAM_NAME", "function_name": "FUNCTION_NAME",
+                 "memory_limit_in_mb": "FUNCTION_MEMORY_SIZE", "function_version": "FUNCTION_VERSION"}
+        cls.of_function = {name: os.environ.get("AWS_LAMBDA_" + variable) for name, variable in names.items()}
+
     def __init__(self, header):
+        vars(self).update(self.of_function)
         self.aws_request_id = header["id"]
-        self.log_group_name = os.environ.get("AWS_LAMBDA_LOG_GROUP_NAME")
-        self.log_stream_name = os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME")
-        self.function_name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME")
-        self.memory_limit_in_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-        self.function_version = os.environ.get("AWS_LAMBDA_FUNCTION_VERSION")
         self.invoked_function_arn = header.get("arn")
         self.tenant_id = header.get("tenant")
         client = header.get("client")
@@ -123,6 +127,7 @@ class LambdaContext:
 
 
 request_id = ""
+trace_id = None
 
 
 def write_record(text):
@@ -325,6 +330,7 @@ def initialise(channel, order, folder):
     for path in paths:
         sys.path_importer_cache.pop(path, None)
     set_up_logging()
+    LambdaContext.describe_function()
     if any(name.startswith("AWS_ENDPOINT_URL") for name in environment):
         sys.meta_path.insert(0, EndpointFinder())
     try:
@@ -338,16 +344,22 @@ def initialise(channel, order, folder):
     return handler
 
 
-def invoke(handler, body, escape):
-    global request_id
+def encoder_of(escape):
+    return json.JSONEncoder(default=serialise_other, ensure_ascii=escape).encode
+
+
+def invoke(handler, body, encode):
+    global request_id, trace_id
     size = int.from_bytes(body[:4], "little")
     header = json.loads(body[4:4 + size])
     request_id = header["id"]
     trace = header.get("trace")
-    if trace:
-        os.environ["_X_AMZN_TRACE_ID"] = trace
-    else:
-        os.environ.pop("_X_AMZN_TRACE_ID", None)
+    if trace != trace_id:
+        trace_id = trace
+        if trace:
+            os.environ["_X_AMZN_TRACE_ID"] = trace
+        else:
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
     try:
         try:
             event = json.loads(body[4 + size:])
@@ -355,7 +367,7 @@ def invoke(handler, body, escape):
             raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from e
         result = handler(event, LambdaContext(header))
         try:
-            return RESPONSE, json.dumps(result, default=serialise_other, ensure_ascii=escape).encode("utf-8")
+            return RESPONSE, encode(result).encode("utf-8")
         except Exception as e:
             raise Fault("Runtime.MarshalError", f"Unable to marshal response: {e}") from e
     except Exception as e:
@@ -376,7 +388,7 @@ def warm_up():
     other.send(INIT, json.dumps({"handler": "warm.handler", "runtime": "python3", "env": environment}).encode())
     handler = initialise(channel, json.loads(channel.receive()[1]), OWN_FOLDER)
     other.send(INVOKE, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}')
-    channel.send(*invoke(handler, channel.receive()[1], True))
+    channel.send(*invoke(handler, channel.receive()[1], encoder_of(True)))
     channel.socket.close()
     other.socket.close()
     traceback.format_list(traceback.extract_stack())
@@ -426,7 +438,7 @@ def main():
     order = json.loads(body)
     handler = initialise(channel, order, TASK)
     # Since 3.12 AWS's runtime leaves other scripts than Latin unescaped.
-    escape = order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11")
+    encode = encoder_of(order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11"))
     while True:
         kind, body = channel.receive()
         if kind == RESTORE:
@@ -434,7 +446,7 @@ def main():
             continue
         if kind != INVOKE:
             os._exit(1)
-        answer = invoke(handler, body, escape)
+        answer = invoke(handler, body, encode)
         del body
         sys.stdout.flush()
         sys.stderr.flush()
