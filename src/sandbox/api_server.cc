@@ -1,5 +1,7 @@
 #include "sandbox/api_server.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -114,7 +116,12 @@ void ApiConnection::on_ready() {
     }
     const ssize_t n = ::recv(fd_.get(), buffer, sizeof buffer, MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) break;
+    if (n < 0 && errno == EAGAIN) {
+      // A program that sends a body after its head, without asking for no delay, waits for the head's acknowledgement.
+      const int now = 1;
+      if (total > 0 && !waiting_) ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_QUICKACK, &now, sizeof now);
+      break;
+    }
     if (n <= 0) {
       close();
       break;
