@@ -169,12 +169,6 @@ int settle(const Message& order) {
   return ::chdir("/var/task") == 0 || ::chdir("/") == 0 ? 0 : errno;
 }
 
-// Why a program does not run, as its process tells the first.
-struct Failure {
-  Stage stage;
-  int error;
-};
-
 // Where a program may lie: a name alone is looked for in the PATH that it will have.
 std::vector<std::string> places_of(const std::string& program, const std::vector<char*>& environment) {
   if (program.find('/') != program.npos) return {program};
@@ -188,30 +182,48 @@ std::vector<std::string> places_of(const std::string& program, const std::vector
   return out;
 }
 
-[[noreturn]] void execute(const Message& order, int failure) {
-  const int lost = settle(order);
-  for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_DFL);  // by the launcher
-  std::vector<char*> arguments, environment;
-  const size_t argc = order.number(0);
-  for (size_t i = 0; i < order.strings.size() - elsewhere(order); ++i) {
-    (i < argc ? arguments : environment).push_back(const_cast<char*>(order.strings[i].c_str()));
+struct Program {
+  explicit Program(const Message& order) {
+    const size_t argc = order.number(0);
+    for (size_t i = 0; i < order.strings.size() - elsewhere(order); ++i) {
+      (i < argc ? arguments : environment).push_back(const_cast<char*>(order.strings[i].c_str()));
+    }
+    arguments.push_back(nullptr);
+    environment.push_back(nullptr);
+    places = places_of(arguments[0], environment);
   }
-  arguments.push_back(nullptr);
-  environment.push_back(nullptr);
+  std::vector<char*> arguments, environment;
+  std::vector<std::string> places;
+};
+
+// Why a program does not run. Volatile, because a process that shares our memory writes it.
+struct Failure {
+  Stage stage = Stage::kEnter;
+  int error = 0;
+};
+
+// In a process that shares the first one's memory and holds it up until the program runs: it must not return, nor
+// unwind, into what the first one goes on with.
+[[noreturn]] void execute(const Message& order, const Program& program, volatile Failure& failed) {
+  try {
+    failed.error = settle(order);
+  } catch (const SystemError& e) {
+    failed.error = e.code;
+  }
+  if (failed.error != 0) ::_exit(127);
+  for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_DFL);  // by the launcher
   if (!order.fds.empty()) {
     ::dup2(order.fds[0].get(), 1);
     ::dup2(order.fds[0].get(), 2);
   }
   if (order.number(3) != kMainProgram) ::close(kChannelFd);
-  Failure failed{Stage::kEnter, lost};
-  if (lost == 0) {
-    failed = {Stage::kExecute, ENOENT};
-    for (const std::string& program : places_of(arguments[0], environment)) {
-      ::execve(program.c_str(), arguments.data(), environment.data());
-      if (errno != ENOENT && errno != ENOTDIR) failed.error = errno;
-    }
+  failed.stage = Stage::kExecute;
+  int error = ENOENT;
+  for (const std::string& place : program.places) {
+    ::execve(place.c_str(), program.arguments.data(), program.environment.data());
+    if (errno != ENOENT && errno != ENOTDIR) error = errno;
   }
-  if (::write(failure, &failed, sizeof failed) < 0) ::_exit(126);
+  failed.error = error;
   ::_exit(127);
 }
 
@@ -227,20 +239,18 @@ pid_t launch(int control, const Message& order) {
     must(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "show the program to itself");
     return 0;
   }
-  int failure[2];
-  must(::pipe2(failure, O_CLOEXEC), "pipe");
-  const pid_t child = must(::fork(), "fork");
-  if (child == 0) execute(order, failure[1]);
-  ::close(failure[1]);
-  Failure failed{};
-  const ssize_t size = ::read(failure[0], &failed, sizeof failed);
-  ::close(failure[0]);
-  if (size != sizeof failed) return child;
-  const std::string what = failed.stage == Stage::kEnter ? cat("chdir ", order.strings.back()) : order.string(0);
+  const Program program(order);
+  volatile Failure failed{};
+  const pid_t child = must(::vfork(), "fork");
+  if (child == 0) execute(order, program, failed);
+  if (failed.error == 0) return child;
+  const Stage stage = failed.stage;
+  const int error = failed.error;
+  const std::string what = stage == Stage::kEnter ? cat("chdir ", order.strings.back()) : order.string(0);
   send(control,
        {.kind = Kind::kFailed,
-        .numbers = {uint64_t(failed.stage), uint64_t(failed.error), order.number(3)},
-        .strings = {cat(what, ": ", lower(std::strerror(failed.error)))}},
+        .numbers = {uint64_t(stage), uint64_t(error), order.number(3)},
+        .strings = {cat(what, ": ", lower(std::strerror(error)))}},
        true);
   return -1;
 }
