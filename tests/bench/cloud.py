@@ -147,14 +147,22 @@ NODE = "exports.handler = async (event) => event;\n"
 RUNTIMES = {"python3.12": ("app.py", PYTHON), "nodejs20.x": ("app.js", NODE)}
 
 
+STATIC = "provided.al2023"  # the example in C++, one static program
+
+
 def package(runtime):
+    if runtime == STATIC:
+        program = pathlib.Path(__file__).parent.parent.parent / "examples/cpp-function/build/bootstrap"
+        return zipped("bootstrap", program.read_bytes())
     return zipped(*RUNTIMES[runtime])
 
 
 def zipped(name, source):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, source)
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = 0o755 << 16
+        archive.writestr(entry, source, zipfile.ZIP_DEFLATED)
     return base64.b64encode(out.getvalue()).decode()
 
 
