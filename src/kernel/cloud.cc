@@ -54,8 +54,7 @@ AuditRecord audit_of(const Ctx& ctx, std::string_view service, std::string_view 
   return record;
 }
 
-constexpr size_t kMostTold =
-    100 << 10;  // bytes of a call's input, and of its output: CloudTrail leaves out larger ones
+constexpr size_t kMostTold = 100 << 10;  // bytes of an input or output: CloudTrail leaves out larger ones
 
 std::string told(const wire::Shape* shape, const void* value) {
   if (!shape || !value || shape->structure->members.empty()) return "null";

@@ -15,7 +15,9 @@ inline constexpr auto kNewestEvent = std::chrono::hours(2);
 inline constexpr auto kWidestBatch = std::chrono::hours(24);
 inline constexpr size_t kMaxPageBytes = 1'048'576;  // of GetLogEvents and FilterLogEvents
 inline constexpr size_t kMaxPageEvents = 10'000;
-inline constexpr size_t kMaxTags = 50;      // of a log group
-inline constexpr size_t kDefaultList = 50;  // DescribeLogGroups, DescribeLogStreams
+inline constexpr size_t kMaxSubscriptions = 2;         // of a log group
+inline constexpr size_t kSubscriptionBytes = 131'072;  // of messages in one delivery to a subscriber
+inline constexpr size_t kMaxTags = 50;                 // of a log group
+inline constexpr size_t kDefaultList = 50;             // DescribeLogGroups, DescribeLogStreams
 
 }  // namespace virga::logs

@@ -71,6 +71,7 @@ Task<PutLogEventsResponse> LogsService::put_log_events(Ctx& ctx, const PutLogEve
     const Time now = ctx.now();
     const Time oldest = now - kOldestEvent, newest = now + kNewestEvent;
     int32_t index = 0;
+    std::vector<const InputLogEvent*> taken;
     for (const InputLogEvent& event : in.log_events) {
       const Time time = Time::from_millis(event.timestamp);
       if (time < oldest) {
@@ -81,11 +82,13 @@ Task<PutLogEventsResponse> LogsService::put_log_events(Ctx& ctx, const PutLogEve
         if (!rejected.too_new_log_event_start_index) rejected.too_new_log_event_start_index = index;
       } else {
         store.add_event(in.log_group_name, in.log_stream_name, time, {event.message, now});
+        taken.push_back(&event);
         stream->first_event = std::min(stream->first_event.value_or(time), time);
         stream->last_event = std::max(stream->last_event.value_or(time), time);
       }
       ++index;
     }
+    send_to_subscribers(tx, ctx, *group, in.log_stream_name, taken);
     stream->last_ingestion = now;
     store.put_stream(in.log_group_name, *stream);
     if (rejected.too_old_log_event_end_index || rejected.expired_log_event_end_index ||

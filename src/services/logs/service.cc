@@ -84,6 +84,12 @@ void LogsService::operations(kernel::OpTable& t) {
   t.add<op::TagLogGroup>(this, &LogsService::tag_log_group).resource(by_group<TagLogGroupRequest>);
   t.add<op::UntagLogGroup>(this, &LogsService::untag_log_group).resource(by_group<UntagLogGroupRequest>);
   t.add<op::ListTagsLogGroup>(this, &LogsService::list_tags_log_group).resource(by_group<ListTagsLogGroupRequest>);
+  t.add<op::PutSubscriptionFilter>(this, &LogsService::put_subscription_filter)
+      .resource(by_group<PutSubscriptionFilterRequest>);
+  t.add<op::DeleteSubscriptionFilter>(this, &LogsService::delete_subscription_filter)
+      .resource(by_group<DeleteSubscriptionFilterRequest>);
+  t.add<op::DescribeSubscriptionFilters>(this, &LogsService::describe_subscription_filters)
+      .resource(by_group<DescribeSubscriptionFiltersRequest>);
   t.add<op::CreateLogStream>(this, &LogsService::create_log_stream)
       .resource(by_stream<CreateLogStreamRequest>)
       .data_plane();

@@ -46,6 +46,16 @@ class LogsService final : public kernel::Service {
   Task<GetLogEventsResponse> get_log_events(Ctx& ctx, const GetLogEventsRequest& in);
   Task<FilterLogEventsResponse> filter_log_events(Ctx& ctx, const FilterLogEventsRequest& in);
 
+  // ops_subscription.cc
+  Task<op::PutSubscriptionFilter::Output> put_subscription_filter(Ctx& ctx, const PutSubscriptionFilterRequest& in);
+  Task<op::DeleteSubscriptionFilter::Output> delete_subscription_filter(Ctx& ctx,
+                                                                        const DeleteSubscriptionFilterRequest& in);
+  Task<DescribeSubscriptionFiltersResponse> describe_subscription_filters(Ctx& ctx,
+                                                                          const DescribeSubscriptionFiltersRequest& in);
+  // Part of the transaction that takes the events.
+  void send_to_subscribers(kv::Txn& tx, const Ctx& ctx, const Group& group, const std::string& stream,
+                           const std::vector<const InputLogEvent*>& events);
+
   // deliver.cc
   Task<std::string> take(Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input);
 

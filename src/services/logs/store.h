@@ -16,6 +16,16 @@ struct Home {
   std::string account, region;
 };
 
+// Whom a group's events are sent to as they come.
+struct Subscription {
+  std::string name, pattern, destination;
+  Time created;
+  template <class A>
+  void fields(A& a) {
+    a(1, name), a(2, pattern), a(3, destination), a(4, created);
+  }
+};
+
 struct Group {
   std::string name;
   Time created;
@@ -23,9 +33,11 @@ struct Group {
   int64_t stored_bytes = 0;
   std::map<std::string, std::string> tags;
   std::string log_class = "STANDARD";
+  std::vector<Subscription> subscriptions;
   template <class A>
   void fields(A& a) {
-    a(1, name), a(2, created), a(3, retention_days), a(4, stored_bytes), a(5, tags), a(6, log_class);
+    a(1, name), a(2, created), a(3, retention_days), a(4, stored_bytes), a(5, tags), a(6, log_class),
+        a(7, subscriptions);
   }
 };
 

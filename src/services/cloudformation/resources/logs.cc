@@ -1,4 +1,4 @@
-// AWS::Logs::LogGroup.
+// AWS::Logs::{LogGroup, SubscriptionFilter}.
 #include "base/str.h"
 #include "services/cloudformation/resources/provider.h"
 
@@ -41,13 +41,36 @@ Task<void> remove_group(Call& call) {
                            Json::object({{"LogGroupName", call.physical_id}}));
 }
 
+Task<Made> put_filter(Call& call) {
+  Json input = only(call.properties,
+                    "LogGroupName FilterPattern DestinationArn RoleArn Distribution ApplyOnTransformedLogs "
+                    "FieldSelectionCriteria EmitSystemFields");
+  input["FilterName"] = call.physical_id;
+  co_await call.api("logs", "PutSubscriptionFilter", std::move(input));
+  call.created = call.physical_id;
+  co_return Made{call.physical_id};
+}
+
+Task<void> remove_filter(Call& call) {
+  co_await call.api_unless(
+      "ResourceNotFoundException", "logs", "DeleteSubscriptionFilter",
+      Json::object({{"LogGroupName", need(call.properties, "LogGroupName")}, {"FilterName", call.physical_id}}));
+}
+
 constexpr Provider kProviders[] = {{.type = "AWS::Logs::LogGroup",
                                     .name_property = "LogGroupName",
                                     .name_most = 512,
                                     .replace_on = "KmsKeyId LogGroupClass",
                                     .create = create_group,
                                     .update = update_group,
-                                    .remove = remove_group}};
+                                    .remove = remove_group},
+                                   {.type = "AWS::Logs::SubscriptionFilter",
+                                    .name_property = "FilterName",
+                                    .name_most = 512,
+                                    .replace_on = "FilterName LogGroupName",
+                                    .create = put_filter,
+                                    .update = put_filter,
+                                    .remove = remove_filter}};
 
 }  // namespace
 
