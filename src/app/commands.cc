@@ -21,6 +21,7 @@ const std::vector<Command>& commands() {
         {"--runtimes", "DIR", "Where added runtimes are (default ~/.local/share/virga/runtimes)"},
         {"--function-idle", "SECONDS", "Keep an instance of a function that nobody calls this long (default 300)"},
         {"--threads", "N", "Reactor threads (default: one a core)"},
+        {"--cache", "MB", "Memory for what is read often (default 16)"},
         {"--tls-certificate", "FILE", "Serve TLS with this certificate chain (PEM)"},
         {"--tls-key", "FILE", "… and this private key (PEM)"},
         {"--log", "LEVEL", "debug, info (default), warning or error"},

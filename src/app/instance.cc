@@ -113,7 +113,7 @@ struct Instance::Parts {
                                  .outside = settings.functions_reach_outside,
                                  .control_port = settings.port,
                                  .adopt_listener = [this](int fd) { return adopt(fd); }})),
-        db(kv::open_rocks({.directory = cat(settings.data, "/store")})),
+        db(kv::open_rocks({.directory = cat(settings.data, "/store"), .cache_bytes = settings.cache_bytes})),
         blobs(blob::open_files(cat(settings.data, "/blobs"), *db)),
         tokens(must(run(kernel::Tokens::load_key(*db)), "the store's secret key")),
         authorizer(settings.iam),
@@ -258,6 +258,8 @@ void Instance::Parts::add_locals() {
         metrics.gauge("virga_store_syncs", "Disk syncs since the start").set(static_cast<int64_t>(store.syncs));
         metrics.gauge("virga_store_disk_bytes", "Size of the store on disk")
             .set(static_cast<int64_t>(store.disk_bytes));
+        metrics.gauge("virga_store_memory_bytes", "Memory that the store holds")
+            .set(static_cast<int64_t>(store.memory_bytes));
         metrics.gauge("virga_connections", "Open connections").set(static_cast<int64_t>(connections.connections));
         metrics.gauge("virga_requests", "HTTP requests since the start")
             .set(static_cast<int64_t>(connections.requests));

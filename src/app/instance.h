@@ -25,6 +25,7 @@ struct Settings {
   std::chrono::seconds function_idle{300};       // how long an instance of a function that nobody calls is kept
   bool functions_reach_outside = true;
   uint64_t body_limit = 16 << 20;
+  size_t cache_bytes = 16 << 20;  // of the store: half for blocks, half for rows that are read again and again
 };
 
 class Instance {

@@ -35,6 +35,7 @@ Settings settings_of(const Arguments& arguments) {
   settings.host = arguments.get("--host", "127.0.0.1");
   settings.port = static_cast<uint16_t>(arguments.number("--port", 4566, 0, 65535));
   settings.threads = static_cast<int>(arguments.number("--threads", 0, 0, 256));
+  settings.cache_bytes = static_cast<size_t>(arguments.number("--cache", 16, 1, 1 << 20)) << 20;
   settings.tls_certificate = arguments.get("--tls-certificate");
   settings.tls_key = arguments.get("--tls-key");
   settings.root_access_key = environment("VIRGA_ROOT_ACCESS_KEY_ID");

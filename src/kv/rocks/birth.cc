@@ -99,8 +99,7 @@ std::unique_ptr<Birth> Birth::of(const std::string& directory) {
   return std::unique_ptr<Birth>(new Birth(directory));
 }
 
-Birth::Birth(std::string directory)
-    : directory_(std::move(directory)), env_(rocksdb::NewCompositeEnv(std::make_shared<Files>(syncing_))) {}
+Birth::Birth(std::string directory) : directory_(std::move(directory)), files_(std::make_shared<Files>(syncing_)) {}
 
 void Birth::finish() {
   *syncing_ = true;

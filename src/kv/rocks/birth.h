@@ -3,7 +3,7 @@
 // folder: a store that was cut off in its making holds nothing, and is made anew.
 #pragma once
 
-#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 
 #include <atomic>
 #include <memory>
@@ -16,8 +16,8 @@ class Birth {
   // The caller keeps other processes out of the folder. Removes what an unfinished making left. Null when `directory`
   // holds a store: that one is opened as ever. Throws std::system_error.
   static std::unique_ptr<Birth> of(const std::string& directory);
-  // What RocksDB writes through; lives as long as the store.
-  rocksdb::Env* env() const { return env_.get(); }
+  // What RocksDB writes through.
+  std::shared_ptr<rocksdb::FileSystem> files() const { return files_; }
   // Makes durable what was written, and everything from here on as RocksDB asks. Throws std::system_error.
   void finish();
 
@@ -25,7 +25,7 @@ class Birth {
   explicit Birth(std::string directory);
   std::string directory_;
   std::shared_ptr<std::atomic<bool>> syncing_ = std::make_shared<std::atomic<bool>>(false);
-  std::unique_ptr<rocksdb::Env> env_;
+  std::shared_ptr<rocksdb::FileSystem> files_;
 };
 
 }  // namespace virga::kv

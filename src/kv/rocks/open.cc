@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/table_properties_collectors.h>
@@ -13,6 +14,8 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "kv/rocks/birth.h"
+#include "kv/rocks/log_file.h"
 
 namespace virga::kv {
 
@@ -110,20 +113,21 @@ OpenedRocks open_rocks_files(const RocksOptions& wanted) {
 
   OpenedRocks opened;
   rocksdb::LRUCacheOptions cache;
-  cache.capacity = wanted.cache_bytes;
+  cache.capacity = wanted.cache_bytes / 2;  // the other half is for rows
   cache.num_shard_bits = 2;
   cache.metadata_charge_policy = rocksdb::kFullChargeCacheMetadata;
   opened.cache = rocksdb::NewLRUCache(cache);
 
   rocksdb::Options options = options_for(wanted, opened.cache);
   try {
-    opened.birth = Birth::of(wanted.directory);
-    if (opened.birth) options.env = opened.birth->env();
+    const auto birth = Birth::of(wanted.directory);
+    opened.env = rocksdb::NewCompositeEnv(with_filled_logs(birth ? birth->files() : rocksdb::FileSystem::Default()));
+    options.env = opened.env.get();
     rocksdb::DB* db = nullptr;
     const rocksdb::Status status = rocksdb::DB::Open(options, wanted.directory, &db);
     if (!status.ok()) throw std::runtime_error(sentence(status, wanted.directory));
     opened.db.reset(db);
-    if (opened.birth) opened.birth->finish();
+    if (birth) birth->finish();
   } catch (const std::system_error& error) {
     throw std::runtime_error(cat("The data folder ", wanted.directory, " can't be made: ", error.what(), "."));
   }

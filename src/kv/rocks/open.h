@@ -2,16 +2,16 @@
 #pragma once
 
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 
 #include <memory>
 
 #include "kv/db.h"
-#include "kv/rocks/birth.h"
 
 namespace virga::kv {
 
 struct OpenedRocks {
-  std::unique_ptr<Birth> birth;  // of a store made just now; outlives db
+  std::unique_ptr<rocksdb::Env> env;  // what the database writes through
   std::unique_ptr<rocksdb::DB> db;
   std::shared_ptr<rocksdb::Cache> cache;
 };

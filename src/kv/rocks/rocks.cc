@@ -78,12 +78,14 @@ struct RocksDb::RocksView final : View {
   ~RocksView() override { db.ReleaseSnapshot(snapshot); }
   std::optional<std::string> get(std::string_view key) const override {
     if (key >= kReserved) return std::nullopt;
+    if (auto known = engine.rows_.find(key, version())) return known;
     rocksdb::ReadOptions options;
     options.snapshot = snapshot;
     std::string value;
     const rocksdb::Status status = db.Get(options, slice(key), &value);
     if (status.IsNotFound()) return std::nullopt;
     check_read(status);
+    engine.rows_.found(key, value, version());
     return value;
   }
   std::unique_ptr<Cursor> cursor(const Range& range, bool reverse) const override;
@@ -174,9 +176,9 @@ void RocksDb::seek(rocksdb::Iterator& rows, std::string_view from, std::string_v
   gaps_.add(from, rows.Valid() ? view_of(rows.key()) : end, version);
 }
 
-RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)) {
+RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)), rows_(options_.cache_bytes / 2) {
   auto opened = open_rocks_files(options_);
-  birth_ = std::move(opened.birth);
+  env_ = std::move(opened.env);
   db_ = std::move(opened.db);
   cache_ = std::move(opened.cache);
   read_state();
@@ -392,6 +394,9 @@ void RocksDb::write(Batch& batch) {
   failing_ = false;
   KILL_POINT("kv.rocks.after_write");
   gaps_.committed(batch.puts, batch.last);
+  for (const Change& change : batch.changes) {
+    change.range ? rows_.changes_everything(change.version) : rows_.changes(change.key, change.version);
+  }
   publish(batch.last);
   watermark_->acknowledge(batch.last);
   commits_.fetch_add(batch.accepted.size(), std::memory_order_relaxed);
@@ -470,8 +475,8 @@ Db::Stats RocksDb::stats() const {
     db_->GetIntProperty(name, &value);
     return value;
   };
-  stats.memory_bytes =
-      property("rocksdb.cur-size-all-mem-tables") + property("rocksdb.estimate-table-readers-mem") + cache_->GetUsage();
+  stats.memory_bytes = property("rocksdb.cur-size-all-mem-tables") + property("rocksdb.estimate-table-readers-mem") +
+                       cache_->GetUsage() + rows_.bytes();
   stats.disk_bytes = property("rocksdb.total-sst-files-size") + property("rocksdb.cur-size-all-mem-tables");
   return stats;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 
 #include <array>
 #include <atomic>
@@ -18,8 +19,8 @@
 
 #include "base/worker_pool.h"
 #include "kv/engine.h"
-#include "kv/rocks/birth.h"
 #include "kv/rocks/gaps.h"
+#include "kv/rocks/row_cache.h"
 #include "kv/rocks/watermark.h"
 
 namespace virga::kv {
@@ -71,12 +72,13 @@ class RocksDb final : public Engine {
   static void complete(const std::vector<Pending*>& members);
 
   RocksOptions options_;
-  std::unique_ptr<Birth> birth_;  // before db_, which uses it to its end
+  std::unique_ptr<rocksdb::Env> env_;  // before db_, which uses it to its end
   std::unique_ptr<rocksdb::DB> db_;
   std::shared_ptr<rocksdb::Cache> cache_;
   std::optional<Watermark> watermark_;
   LiveViews live_;
   Gaps gaps_;
+  RowCache rows_;
 
   std::mutex newest_mutex_;
   std::shared_ptr<const View> newest_;

@@ -14,6 +14,11 @@
 #include "base/str.h"
 #include "kv/test_store.h"
 
+namespace rocksdb::crc32c {  // checksum.cc
+uint32_t Extend(uint32_t crc, const char* data, size_t size);
+uint32_t Crc32cCombine(uint32_t first, uint32_t second, size_t size);
+}  // namespace rocksdb::crc32c
+
 namespace virga::kv {
 namespace {
 
@@ -103,6 +108,29 @@ std::string log_file(const std::string& directory) {
     if (file.path().extension() == ".log") return file.path().string();
   }
   return "";
+}
+
+// The log's size stays the same from one commit to the next: a sync then waits for its own bytes only.
+TEST(Rocks, TheLogIsFilledAheadAndCutWhenItIsClosed) {
+  TempDir dir;
+  auto db = open_rocks({.directory = dir / "db"});
+  put(*db, "k0", "1");
+  const std::string log = log_file(dir / "db");
+  const auto size = std::filesystem::file_size(log);
+  for (int i = 1; i < 10; ++i) put(*db, cat("k", i), std::string(1000, 'x'));
+  EXPECT_EQ(std::filesystem::file_size(log), size);
+  put(*db, "large", std::string(1 << 20, 'x'));
+  EXPECT_GT(std::filesystem::file_size(log), (1u << 20) + 20'000);
+  db.reset();
+  EXPECT_LT(std::filesystem::file_size(log), (1u << 20) + 20'000);
+  db = open_rocks({.directory = dir / "db"});
+  EXPECT_EQ(read(*db, "k9"), std::string(1000, 'x'));
+}
+
+TEST(Rocks, ChecksumsOfPartsMakeThatOfTheWhole) {
+  const std::string first = "nothing acknowledged", second = " is ever lost";
+  EXPECT_EQ(rocksdb::crc32c::Crc32cCombine(crc32c(first), crc32c(second), second.size()), crc32c(first + second));
+  EXPECT_EQ(rocksdb::crc32c::Extend(crc32c(first), second.data(), second.size()), crc32c(first + second));
 }
 
 TEST(Rocks, NoticesThatAcknowledgedCommitsAreMissing) {

@@ -1,0 +1,16 @@
+// How the write-ahead log lies on disk. A sync of a file that has grown waits for the file system's journal, and so for
+// whatever else the machine changes; a sync of bytes that were there before writes just these. So a log's file is kept
+// ahead of what is written to it, filled with zeros, which RocksDB takes for the end when it reads a log that was not
+// closed.
+#pragma once
+
+#include <rocksdb/file_system.h>
+
+#include <memory>
+
+namespace virga::kv {
+
+// `base` with such logs. Its other files are untouched.
+std::shared_ptr<rocksdb::FileSystem> with_filled_logs(std::shared_ptr<rocksdb::FileSystem> base);
+
+}  // namespace virga::kv
