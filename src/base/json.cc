@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/str.h"
+#include "base/utf8.h"
 
 namespace virga {
 
@@ -265,42 +266,30 @@ std::string_view JsonReader::read_number() {
 
 namespace {
 
-void append_utf8(std::string& out, uint32_t c) {
-  if (c < 0x80) {
-    out += static_cast<char>(c);
-  } else if (c < 0x800) {
-    out += static_cast<char>(0xC0 | c >> 6);
-    out += static_cast<char>(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    out += static_cast<char>(0xE0 | c >> 12);
-    out += static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (c & 0x3F));
-  } else {
-    out += static_cast<char>(0xF0 | c >> 18);
-    out += static_cast<char>(0x80 | (c >> 12 & 0x3F));
-    out += static_cast<char>(0x80 | (c >> 6 & 0x3F));
-    out += static_cast<char>(0x80 | (c & 0x3F));
+// How many bytes at the front need no escape: up to the first quote, backslash or control character.
+struct Run {
+  size_t size = 0;
+  bool ascii = true;  // whether none of them is part of a longer character
+};
+Run plain_run(std::string_view text) {
+  using Block = unsigned char __attribute__((vector_size(32)));
+  Block seen{};
+  Run run;
+  for (; run.size + sizeof(Block) <= text.size(); run.size += sizeof(Block)) {
+    Block block;
+    std::memcpy(&block, text.data() + run.size, sizeof block);
+    const auto found = (block == '"') | (block == '\\') | (block < 0x20);
+    if (__builtin_reduce_or(found)) break;
+    seen |= block;
   }
-}
-
-// How many bytes at the front need no escape: up to the first quote, backslash or control character. Eight at a time.
-size_t plain_run(std::string_view text) {
-  constexpr uint64_t kOnes = 0x0101010101010101u, kHigh = 0x8080808080808080u;
-  size_t at = 0;
-  for (; at + 8 <= text.size(); at += 8) {
-    uint64_t word;
-    std::memcpy(&word, text.data() + at, 8);
-    // Each term has the high bit of a byte that is (or follows, within the word, one that is) what it looks for.
-    const uint64_t quote = word ^ kOnes * '"', backslash = word ^ kOnes * '\\';
-    const uint64_t found =
-        ((quote - kOnes) & ~quote) | ((backslash - kOnes) & ~backslash) | ((word - kOnes * 0x20) & ~word);
-    if (found & kHigh) break;
-  }
-  for (; at < text.size(); ++at) {
-    const auto c = static_cast<unsigned char>(text[at]);
+  unsigned char high = __builtin_reduce_or(seen);
+  for (; run.size < text.size(); ++run.size) {
+    const auto c = static_cast<unsigned char>(text[run.size]);
     if (c == '"' || c == '\\' || c < 0x20) break;
+    high |= c;
   }
-  return at;
+  run.ascii = high < 0x80;
+  return run;
 }
 
 // Four hexadecimal digits, or nothing.
@@ -322,10 +311,11 @@ void JsonReader::read_string(std::string& out) {
   out.clear();
   while (true) {
     const size_t begin = at_;
-    at_ += plain_run(text_.substr(at_));
+    const Run plain = plain_run(text_.substr(at_));
+    at_ += plain.size;
     if (at_ >= text_.size()) error("unterminated string");
-    const std::string_view run = text_.substr(begin, at_ - begin);
-    if (!is_utf8(run)) error("string is not valid UTF-8");
+    const std::string_view run = text_.substr(begin, plain.size);
+    if (!plain.ascii && !is_utf8(run)) error("string is not valid UTF-8");
     out.append(run);
     const char c = text_[at_];
     if (c == '"') {
@@ -590,7 +580,7 @@ void append_json_string(std::string& out, std::string_view s) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   out += '"';
   while (true) {
-    const size_t plain = plain_run(s);
+    const size_t plain = plain_run(s).size;
     out.append(s.substr(0, plain));
     if (plain == s.size()) break;
     const auto c = static_cast<unsigned char>(s[plain]);
