@@ -21,8 +21,8 @@
 
 namespace {
 
-constexpr size_t kStep = 32;       // sizes are kept by such steps
-constexpr size_t kMost = 2048;     // larger ones are not
+constexpr size_t kStep = 32;        // sizes are kept by such steps
+constexpr size_t kMost = 2048;      // larger ones are not
 constexpr size_t kKept = 16 << 10;  // bytes of one size
 
 struct Free {

@@ -1,6 +1,6 @@
 // RocksDB's checksum of its logs. Debian's library is built for machines without the processor's instruction for it and
-// takes half a microsecond for a kilobyte; these definitions stand in for its own (util/crc32c.h), which the linker then
-// leaves out.
+// takes half a microsecond for a kilobyte; these definitions stand in for its own (util/crc32c.h), which the linker
+// then leaves out.
 #include <cstddef>
 #include <cstdint>
 #include <string>

@@ -10,9 +10,9 @@ namespace virga::kv {
 
 namespace {
 
-constexpr size_t kWays = 8;            // places that a row may lie in
-constexpr size_t kRowWorth = 512;      // bytes of the cache for each place
-constexpr size_t kLargestShare = 16;   // a row takes no more than one of so many parts of a shard
+constexpr size_t kWays = 8;           // places that a row may lie in
+constexpr size_t kRowWorth = 512;     // bytes of the cache for each place
+constexpr size_t kLargestShare = 16;  // a row takes no more than one of so many parts of a shard
 
 template <class T>
 struct Freed {
@@ -127,7 +127,8 @@ void RowCache::found(std::string_view key, std::string_view value, Version versi
   shard.shrink(bytes_ - size);
   void* memory = std::malloc(size);
   if (!memory) return;
-  *place = new (memory) Entry{hash, version, static_cast<uint32_t>(key.size()), static_cast<uint32_t>(value.size()), true};
+  *place =
+      new (memory) Entry{hash, version, static_cast<uint32_t>(key.size()), static_cast<uint32_t>(value.size()), true};
   char* text = reinterpret_cast<char*>(*place + 1);
   std::memcpy(text, key.data(), key.size());
   std::memcpy(text + key.size(), value.data(), value.size());

@@ -1,12 +1,15 @@
-// Policies of tables: who else may use them.
+// Policies of tables and streams: who else may use them.
 #include <aws/dynamodb/errors.h>
 
 #include "base/id.h"
 #include "base/str.h"
 #include "kernel/policy.h"
+#include "kv/record.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/service.h"
+#include "services/dynamodb/streams.h"
+#include "services/dynamodb/streams_service.h"
 
 namespace virga::dynamodb {
 
@@ -19,10 +22,29 @@ Error no_policy() {
   return err::PolicyNotFoundException("Resource-based policy not found for the provided ResourceArn");
 }
 
-TableName policied_table(const Ctx& ctx, const std::string& arn) {
-  if (arn.find("/stream/") != std::string::npos) throw validation("Policies of streams are not supported here yet.");
-  if (!arn.starts_with("arn:")) throw validation(cat("Invalid ResourceArn: ", arn));
-  return table_named(ctx, arn);
+// What a policy is attached to: a table's record or a stream's, as a transaction finds it.
+struct Policied {
+  std::optional<Table> table;
+  std::optional<Stream> stream;
+  bool found() const { return table || stream; }
+  std::string& policy() { return table ? table->policy : stream->policy; }
+  std::string& revision() { return table ? table->policy_revision : stream->policy_revision; }
+};
+
+Task<Policied> find_policied(Ctx& ctx, kv::Reader& reader, Store& store, std::string arn) {
+  Policied out;
+  if (!arn.starts_with("arn:")) co_return validation(cat("Invalid ResourceArn: ", arn));
+  if (const auto name = stream_named(arn)) {
+    if (name->table.region == ctx.region) out.stream = co_await find_stream(reader, *name);
+  } else if (const TablePtr table = co_await store.find_table(table_named(ctx, arn))) {
+    out.table = *table;
+  }
+  co_return out;
+}
+
+void put_policied(kv::Txn& tx, Store& store, const Policied& changed) {
+  if (changed.table) return store.put_table(*changed.table);
+  tx.put(stream_key(changed.stream->table, changed.stream->label), kv::encode(*changed.stream));
 }
 
 void check_document(const std::string& document) {
@@ -49,6 +71,12 @@ void set_policy(Table& table, const std::string& document) {
 }
 
 Task<std::optional<std::string>> DynamoService::resource_policy(Ctx& ctx, std::string resource) {
+  if (resource.find("/stream/") != resource.npos) {
+    const auto reader = db_.snapshot();
+    co_return co_await policy_of_stream(*reader, std::move(resource));
+  }
+  // Every request comes by here, and hardly any table has a policy.
+  if (!cache_.has_policies()) co_return std::nullopt;
   const auto arn = kernel::parse_arn(resource);
   if (!arn || !arn->resource.starts_with("table/")) co_return std::nullopt;
   const std::string_view path = std::string_view(arn->resource).substr(6);
@@ -64,21 +92,20 @@ Task<std::optional<std::string>> DynamoService::resource_policy(Ctx& ctx, std::s
 }
 
 Task<PutResourcePolicyOutput> DynamoService::put_resource_policy(Ctx& ctx, const PutResourcePolicyInput& in) {
-  const TableName name = policied_table(ctx, in.resource_arn);
   check_document(in.policy);
   PutResourcePolicyOutput out;
   out.revision_id = co_await transact([&](kv::Txn& tx) -> Task<std::string> {
     Store store(tx, cache_);
-    const TablePtr found = co_await store.find_table(name);
-    if (!found) co_await fail(no_resource(in.resource_arn));
-    Table table = *found;
-    const std::string& revision = table.policy.empty() ? std::string(kNoPolicy) : table.policy_revision;
+    Policied subject = co_await find_policied(ctx, tx, store, in.resource_arn);
+    if (!subject.found()) co_await fail(no_resource(in.resource_arn));
+    const std::string revision = subject.policy().empty() ? std::string(kNoPolicy) : subject.revision();
     if (in.expected_revision_id && *in.expected_revision_id != revision) co_await fail(no_policy());
-    if (table.policy != in.policy) {
-      set_policy(table, in.policy);
-      store.put_table(table);
+    if (subject.policy() != in.policy) {
+      subject.policy() = in.policy;
+      subject.revision() = uuid();
+      put_policied(tx, store, subject);
     }
-    co_return table.policy_revision;
+    co_return subject.revision();
   });
   co_return out;
 }
@@ -86,27 +113,26 @@ Task<PutResourcePolicyOutput> DynamoService::put_resource_policy(Ctx& ctx, const
 Task<GetResourcePolicyOutput> DynamoService::get_resource_policy(Ctx& ctx, const GetResourcePolicyInput& in) {
   const auto reader = db_.snapshot();
   Store store(*reader, cache_);
-  const TablePtr table = co_await store.find_table(policied_table(ctx, in.resource_arn));
-  if (!table) co_return no_resource(in.resource_arn);
-  if (table->policy.empty()) co_return no_policy();
+  Policied subject = co_await find_policied(ctx, *reader, store, in.resource_arn);
+  if (!subject.found()) co_return no_resource(in.resource_arn);
+  if (subject.policy().empty()) co_return no_policy();
   GetResourcePolicyOutput out;
-  out.policy = table->policy;
-  out.revision_id = table->policy_revision;
+  out.policy = subject.policy();
+  out.revision_id = subject.revision();
   co_return out;
 }
 
 Task<DeleteResourcePolicyOutput> DynamoService::delete_resource_policy(Ctx& ctx, const DeleteResourcePolicyInput& in) {
-  const TableName name = policied_table(ctx, in.resource_arn);
   const std::string was = co_await transact([&](kv::Txn& tx) -> Task<std::string> {
     Store store(tx, cache_);
-    const TablePtr found = co_await store.find_table(name);
-    if (!found) co_await fail(no_resource(in.resource_arn));
-    if (in.expected_revision_id && *in.expected_revision_id != found->policy_revision) co_await fail(no_policy());
-    if (found->policy.empty()) co_return std::string();
-    Table table = *found;
-    table.policy.clear();
-    store.put_table(table);
-    co_return std::exchange(table.policy_revision, {});
+    Policied subject = co_await find_policied(ctx, tx, store, in.resource_arn);
+    if (!subject.found()) co_await fail(no_resource(in.resource_arn));
+    if (in.expected_revision_id && *in.expected_revision_id != subject.revision()) co_await fail(no_policy());
+    if (subject.policy().empty()) co_return std::string();
+    const std::string revision = std::exchange(subject.revision(), {});
+    subject.policy().clear();
+    put_policied(tx, store, subject);
+    co_return revision;
   });
   DeleteResourcePolicyOutput out;
   if (!was.empty()) out.revision_id = was;

@@ -98,9 +98,11 @@ TablePtr TableCache::decode(const std::string& key, std::string bytes, kv::Versi
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_[key];
   if (!entry.table || entry.bytes != bytes) {
+    auto table = std::make_shared<const Table>(kv::decode<Table>(bytes));
+    if (!table->policy.empty()) note_policy();
     // A reader of an older instant does not push out what is newer.
-    if (entry.current) return std::make_shared<const Table>(kv::decode<Table>(bytes));
-    entry.table = std::make_shared<const Table>(kv::decode<Table>(bytes));
+    if (entry.current) return table;
+    entry.table = std::move(table);
     entry.bytes = std::move(bytes);
   }
   entry.current = entry.changing.empty() && version >= entry.floor;
@@ -236,6 +238,7 @@ Task<TablePtr> Store::require_table(TableName name) {
 void Store::put_table(const Table& table) {
   std::string k = table_key({table.account, table.region, table.name});
   cache_.change(*tx_, k);
+  if (!table.policy.empty()) cache_.note_policy();
   tx_->put(std::move(k), kv::encode(table));
 }
 

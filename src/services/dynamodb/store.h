@@ -13,6 +13,7 @@
 // sort key. Hash first: segments of a parallel scan are ranges of it. Numbers are in their key form (number.h).
 #pragma once
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -47,8 +48,11 @@ class TableCache {
   // A record read at `version`.
   TablePtr decode(const std::string& key, std::string bytes, kv::Version version);
   TablePtr peek(const std::string& key) const;  // as last seen: a hint; null when never seen
+  // Whether any table may have a policy of its own.
+  bool has_policies() const { return policies_.load(std::memory_order_relaxed); }
   // Every transaction calls this before it writes or erases the record.
   void change(kv::Txn& tx, const std::string& key);
+  void note_policy() { policies_.store(true, std::memory_order_relaxed); }
   Time now() const { return clock_.now(); }
   Throttle& throttle() { return throttle_; }
 
@@ -65,6 +69,7 @@ class TableCache {
   kv::Db& db_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
+  std::atomic<bool> policies_ = false;
   const Clock& clock_;
   Throttle throttle_;
 };

@@ -35,10 +35,11 @@ struct Stream {
   KeyNames key;
   bool enabled = true;
   Time closed;
+  std::string policy, policy_revision;  // of the resource; empty: none
   template <class A>
   void fields(A& a) {
     a(1, table.account), a(2, table.region), a(3, table.name), a(4, label), a(5, number), a(6, view), a(7, shards);
-    a(8, created), a(9, start), a(10, key), a(11, enabled), a(12, closed);
+    a(8, created), a(9, start), a(10, key), a(11, enabled), a(12, closed), a(13, policy), a(14, policy_revision);
   }
   std::string arn() const;
   std::string shard_id(uint32_t shard) const;

@@ -116,6 +116,14 @@ Task<std::optional<Stream>> find_stream(kv::Reader& reader, StreamName name) {
   co_return kv::decode<Stream>(*bytes);
 }
 
+Task<std::optional<std::string>> policy_of_stream(kv::Reader& reader, std::string arn) {
+  const auto name = stream_named(arn);
+  if (!name) co_return std::nullopt;
+  const auto stream = co_await find_stream(reader, *name);
+  if (!stream || stream->policy.empty()) co_return std::nullopt;
+  co_return stream->policy;
+}
+
 std::string event_id(const Stream& stream, uint32_t shard, std::string_view position) {
   std::string text(position);
   append_be64(text, stream.number);
@@ -133,13 +141,19 @@ void StreamsService::operations(kernel::OpTable& t) {
   namespace op = streams::op;
   const auto by_arn = [](const Ctx&, const auto& in) { return in.stream_arn; };
   t.add<op::ListStreams>(this, &StreamsService::list_streams);
-  t.add<op::DescribeStream>(this, &StreamsService::describe_stream).resource(by_arn);
-  t.add<op::GetShardIterator>(this, &StreamsService::get_shard_iterator).resource(by_arn).data_plane();
+  t.add<op::DescribeStream>(this, &StreamsService::describe_stream).resource(by_arn).guarded();
+  t.add<op::GetShardIterator>(this, &StreamsService::get_shard_iterator).resource(by_arn).guarded().data_plane();
   t.add<op::GetRecords>(this, &StreamsService::get_records)
       .resource([this](const Ctx&, const streams::GetRecordsInput& in) {
         return iterator_arn(deps_.tokens, in.shard_iterator);
       })
+      .guarded()
       .data_plane();
+}
+
+Task<std::optional<std::string>> StreamsService::resource_policy(Ctx& ctx, std::string resource) {
+  const auto reader = deps_.db.snapshot();
+  co_return co_await policy_of_stream(*reader, std::move(resource));
 }
 
 Task<streams::ListStreamsOutput> StreamsService::list_streams(Ctx& ctx, const streams::ListStreamsInput& in) {
@@ -173,9 +187,7 @@ Task<streams::DescribeStreamOutput> StreamsService::describe_stream(Ctx& ctx, co
   if (!name) co_return validation("Invalid StreamArn");
   const auto reader = deps_.db.snapshot();
   const auto found = co_await find_stream(*reader, *name);
-  if (!found || name->table.account != ctx.account || name->table.region != ctx.region) {
-    co_return no_such_stream(in.stream_arn);
-  }
+  if (!found || name->table.region != ctx.region) co_return no_such_stream(in.stream_arn);
   const Stream& stream = *found;
   streams::DescribeStreamOutput out;
   auto& description = out.stream_description.emplace();
@@ -217,9 +229,7 @@ Task<streams::GetShardIteratorOutput> StreamsService::get_shard_iterator(Ctx& ct
   if (!name) co_return validation("Invalid StreamArn");
   const auto reader = deps_.db.snapshot();
   const auto stream = co_await find_stream(*reader, *name);
-  if (!stream || name->table.account != ctx.account || name->table.region != ctx.region) {
-    co_return no_such_stream(in.stream_arn);
-  }
+  if (!stream || name->table.region != ctx.region) co_return no_such_stream(in.stream_arn);
   const auto shard = stream->find_shard(in.shard_id);
   if (!shard) {
     co_return err::ResourceNotFoundException(
@@ -262,9 +272,7 @@ Task<streams::GetRecordsOutput> StreamsService::get_records(Ctx& ctx, const stre
   Iterator iterator = kv::decode<Iterator>(*payload);
   if (ctx.now() > iterator.made + kIteratorLife) co_return err::ExpiredIteratorException("Shard iterator has expired");
   const auto name = stream_named(iterator.arn);
-  if (!name || name->table.account != ctx.account || name->table.region != ctx.region) {
-    co_return validation("Invalid ShardIterator");
-  }
+  if (!name || name->table.region != ctx.region) co_return validation("Invalid ShardIterator");
   const auto reader = deps_.db.snapshot();
   const auto stream = co_await find_stream(*reader, *name);
   if (!stream) co_return no_such_stream(iterator.arn);

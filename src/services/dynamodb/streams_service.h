@@ -23,6 +23,7 @@ class StreamsService final : public kernel::Service, public kernel::StreamSource
 
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
+  Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
 
   // streams_source.cc
   bool serves_stream(const kernel::Arn& arn) const override;
@@ -62,6 +63,7 @@ struct StreamName {
 };
 std::optional<StreamName> stream_named(std::string_view arn);
 Task<std::optional<Stream>> find_stream(kv::Reader& reader, StreamName name);
+Task<std::optional<std::string>> policy_of_stream(kv::Reader& reader, std::string arn);
 std::string event_id(const Stream& stream, uint32_t shard, std::string_view position);
 
 }  // namespace virga::dynamodb

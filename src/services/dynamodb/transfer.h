@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernel/context.h"
 #include "services/dynamodb/store.h"
 
 namespace virga::dynamodb {
@@ -26,19 +27,26 @@ struct Export {
   std::string failure_code, failure;
   std::string manifest;
   int64_t items = 0, bytes = 0;
+  bool ion = false;
+  bool incremental = false, with_old = false;  // of what changed from `from` on and before `at`
+  Time from;
   template <class A>
   void fields(A& a) {
     a(1, id), a(2, table), a(3, bucket), a(4, prefix), a(5, token), a(6, at), a(7, started), a(8, ended);
     a(9, state), a(10, failure_code), a(11, failure), a(12, manifest), a(13, items), a(14, bytes);
+    a(15, ion), a(16, incremental), a(17, with_old), a(18, from);
   }
   std::string arn() const { return table.arn() + "/export/" + id; }
 };
+
+enum class Packing : uint8_t { kNone, kGzip, kZstd };
 
 struct Import {
   std::string id;
   Table table;
   std::string bucket, prefix, token;
-  bool csv = false, compressed = false;
+  InputFormat format = InputFormat::DYNAMODB_JSON;
+  Packing packing = Packing::kNone;
   std::string delimiter = ",";
   std::vector<std::string> headers;
   Time started, ended;
@@ -47,12 +55,23 @@ struct Import {
   int64_t bytes = 0, items = 0, imported = 0, errors = 0;
   template <class A>
   void fields(A& a) {
-    a(1, id), a(2, table), a(3, bucket), a(4, prefix), a(5, token), a(6, csv), a(7, compressed), a(8, delimiter);
+    a(1, id), a(2, table), a(3, bucket), a(4, prefix), a(5, token), a(6, format), a(7, packing), a(8, delimiter);
     a(9, headers), a(10, started), a(11, ended), a(12, state), a(13, failure_code), a(14, failure), a(15, bytes);
     a(16, items), a(17, imported), a(18, errors);
   }
   std::string arn() const { return table.arn() + "/import/" + id; }
 };
+
+// What both are kept under.
+std::string transfer_key(char kind, const std::string& account, const std::string& region, const std::string& id);
+inline std::string key_of(const Export& e) { return transfer_key('x', e.table.account, e.table.region, e.id); }
+inline std::string key_of(const Import& i) { return transfer_key('m', i.table.account, i.table.region, i.id); }
+std::string transfer_id(Time now);
+// What an ARN names after `word`; empty when it is of another account or region.
+std::string id_in(const kernel::Ctx& ctx, const std::string& arn, std::string_view word);
+std::pair<std::string, std::string> failure_of(const Failure& failure);  // its code and message
+ExportDescription description_of(const Export& e);
+ImportTableDescription description_of(const Import& i);
 
 // The fields of a CSV text's records; quotes may hold delimiters and line ends.
 std::vector<std::vector<std::string>> csv_records(std::string_view text, char delimiter);

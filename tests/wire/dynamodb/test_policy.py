@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from dynamodb_calls import signed_call
 
 
 @pytest.fixture
@@ -20,24 +21,6 @@ def user(virga):
         iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps(
             {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}))
     return client, arn, allow
-
-
-def signed_call(virga, operation, body):
-    """Operations newer than the client."""
-    import urllib.request
-
-    from botocore.auth import SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-    request = AWSRequest("POST", virga.url + "/", data=json.dumps(body), headers={
-        "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810." + operation})
-    SigV4Auth(Credentials("test", "test"), "dynamodb", "us-east-1").add_auth(request)
-    try:
-        with urllib.request.urlopen(urllib.request.Request(request.url, request.data.encode() if isinstance(request.data, str) else request.data,
-                                                           dict(request.headers))) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as refused:
-        return refused.code, json.load(refused)
 
 
 def test_a_table_policy_allows_and_denies(virga, dynamodb, table, user, p):
@@ -68,6 +51,38 @@ def test_a_table_policy_allows_and_denies(virga, dynamodb, table, user, p):
     client.put_item(TableName=table, Item={"p": p})
     assert signed_call(virga, "GetResourcePolicy", {"ResourceArn": table_arn})[0] == 400
     assert signed_call(virga, "PutResourcePolicy", {"ResourceArn": table_arn, "Policy": "{"})[0] == 400
+
+
+# A stream has a policy of its own, which neither follows from its table's nor opens the table.
+def test_a_stream_policy_allows_and_denies(virga, dynamodb, create_table, user):
+    client, arn, allow = user
+    name = create_table(dynamodb, "t-" + arn.rsplit("/", 1)[1], ["p"], {"p": "S"},
+                        StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+    stream = dynamodb.describe_table(TableName=name)["Table"]["LatestStreamArn"]
+    key = client._request_signer._credentials
+    streams = virga.client("dynamodbstreams", key.access_key, key.secret_key)
+
+    def read():
+        shards = [s["ShardId"] for s in streams.describe_stream(StreamArn=stream)["StreamDescription"]["Shards"]]
+        iterators = [streams.get_shard_iterator(StreamArn=stream, ShardId=s, ShardIteratorType="TRIM_HORIZON")["ShardIterator"] for s in shards]
+        return [record for i in iterators for record in streams.get_records(ShardIterator=i)["Records"]]
+    dynamodb.put_item(TableName=name, Item={"p": {"S": "x"}})
+    with pytest.raises(ClientError, match="AccessDenied"):
+        read()
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": arn}, "Action": ["dynamodb:DescribeStream", "dynamodb:GetShardIterator", "dynamodb:GetRecords"],
+         "Resource": stream}]})
+    status, out = signed_call(virga, "PutResourcePolicy", {"ResourceArn": stream, "Policy": policy})
+    assert status == 200
+    assert [r["dynamodb"]["Keys"] for r in read()] == [{"p": {"S": "x"}}]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client.get_item(TableName=name, Key={"p": {"S": "x"}})
+    assert signed_call(virga, "GetResourcePolicy", {"ResourceArn": stream}) == (200, {"Policy": policy, "RevisionId": out["RevisionId"]})
+    assert signed_call(virga, "GetResourcePolicy", {"ResourceArn": stream.split("/stream/")[0]})[0] == 400
+    assert signed_call(virga, "GetResourcePolicy", {"ResourceArn": stream + "0"})[1]["__type"].endswith("ResourceNotFoundException")
+    assert signed_call(virga, "DeleteResourcePolicy", {"ResourceArn": stream})[0] == 200
+    with pytest.raises(ClientError, match="AccessDenied"):
+        read()
 
 
 def test_partiql_asks_for_rows_and_attributes(dynamodb, sorted_table, user, p):

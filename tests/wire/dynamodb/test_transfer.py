@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from dynamodb_calls import signed_call
 from support import eventually
 
 
@@ -26,21 +27,27 @@ def finished(get, running):
 
 
 def export(client, **options):
-    arn = client.export_table_to_point_in_time(**options)["ExportDescription"]["ExportArn"]
+    return exported(client, client.export_table_to_point_in_time(**options)["ExportDescription"]["ExportArn"])
 
+
+def exported(client, arn):
     def get():
         found = client.describe_export(ExportArn=arn)["ExportDescription"]
         return found["ExportStatus"], found
     return finished(get, "IN_PROGRESS")[1]
 
 
-def items_of(s3, description):
+def lines_of(s3, description):
     read = lambda key: s3.get_object(Bucket=description["S3Bucket"], Key=key)["Body"].read()  # noqa: E731
     summary = json.loads(read(description["ExportManifest"]))
     files = [json.loads(line) for line in read(summary["manifestFilesS3Key"]).splitlines()]
     lines = [line for f in files for line in gzip.decompress(read(f["dataFileS3Key"])).splitlines()]
     assert len(lines) == summary["itemCount"] == sum(f["itemCount"] for f in files)
-    return {item["p"]["S"]: item for item in (json.loads(line)["Item"] for line in lines)}
+    return summary, lines
+
+
+def items_of(s3, description):
+    return {item["p"]["S"]: item for item in (json.loads(line)["Item"] for line in lines_of(s3, description)[1])}
 
 
 def imported(client, name, bucket, **options):
@@ -87,9 +94,6 @@ def test_export_and_import(virga, dynamodb, create_table, name, bucket):
     items = dynamodb.scan(TableName=name + "-in")["Items"]
     assert len(items) == 40 and items[0]["b"] == {"B": b"\0\1"} and items[0]["l"] == {"L": [{"NULL": True}]}
 
-    for option in ({"ExportFormat": "ION"}, ):
-        with pytest.raises(ClientError, match="ION is not supported here yet"):
-            dynamodb.export_table_to_point_in_time(TableArn=arn, S3Bucket=bucket, **option)
     gone = export(dynamodb, TableArn=arn, S3Bucket="no-such-bucket-" + bucket)
     assert gone["ExportStatus"] == "FAILED" and gone["FailureCode"] == "NoSuchBucket"
 
@@ -100,3 +104,91 @@ def test_import_of_csv(virga, dynamodb, name, bucket):
     assert (done["ImportStatus"], done["ProcessedItemCount"], done["ImportedItemCount"], done["ErrorCount"]) == ("COMPLETED", 3, 2, 1)
     items = sorted(dynamodb.scan(TableName=name + "-csv")["Items"], key=lambda i: i["p"]["S"])
     assert items == [{"p": {"S": "a"}, "n": {"N": "1"}, "text": {"S": "one;two"}}, {"p": {"S": "c"}, "n": {"N": "3"}, "text": {"S": 'say "hi"'}}]
+
+
+# Everything that a value can be, out as Ion and in again.
+def test_ion(virga, dynamodb, create_table, name, bucket):
+    s3 = virga.client("s3")
+    create_table(dynamodb, name, ["p", "n"], {"p": "S", "n": "N"})
+    dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    item = {"p": {"S": 'a "quoted"\n\u00e9\U0001f600\x01'}, "n": {"N": "-1200"}, "small": {"N": "0.00000000000000000000000000000000000001"},
+            "b": {"B": b"\0\xff"}, "yes": {"BOOL": True}, "none": {"NULL": True}, "odd 'name'": {"S": ""}, "null": {"S": "a name like a word"},
+            "l": {"L": [{"N": "1.5"}, {"M": {"$x": {"L": []}}}]}, "m": {"M": {}},
+            "ss": {"SS": ["x", "y"]}, "ns": {"NS": ["1", "2.5"]}, "bs": {"BS": [b"1", b"2"]}}
+    dynamodb.put_item(TableName=name, Item=item)
+    arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+    done = export(dynamodb, TableArn=arn, S3Bucket=bucket, ExportFormat="ION")
+    summary, lines = lines_of(s3, done)
+    assert summary["outputFormat"] == done["ExportFormat"] == "ION" and len(lines) == 1
+    assert lines[0].startswith(b"$ion_1_0 {Item:{") and b"ns:$dynamodb_NS::[1.,2.5]" in lines[0] and b"b:{{AP8=}}" in lines[0]
+    more = (b"$ion_1_0 {Item:{p:'a symbol',n:1}}\n"
+            b'$ion_1_0 { "Item" : { p : "\\u0041\\x42", n : 12d2, /* a comment */ list : [1_000., null.string, false,] } }\n')
+    s3.put_object(Bucket=bucket, Key="ion/a", Body=lines[0] + b"\n" + more)
+    copied = imported(dynamodb, name + "-in", bucket, prefix="ion/", InputFormat="ION")
+    assert (copied["ImportStatus"], copied["ImportedItemCount"], copied["ErrorCount"]) == ("COMPLETED", 2, 1)
+    found = {i["n"]["N"]: i for i in dynamodb.scan(TableName=name + "-in")["Items"]}
+    for values in ("ss", "ns", "bs"):
+        kind = values.upper()
+        assert sorted(found["-1200"].pop(values)[kind]) == sorted(item.pop(values)[kind])
+    assert found["-1200"] == item
+    assert found["1200"] == {"p": {"S": "AB"}, "n": {"N": "1200"}, "list": {"L": [{"N": "1000"}, {"NULL": True}, {"BOOL": False}]}}
+
+
+def test_incremental_export(virga, dynamodb, create_table, name, bucket):
+    s3 = virga.client("s3")
+    create_table(dynamodb, name, ["p", "n"], {"p": "S", "n": "N"})
+    dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+    put = lambda p, v: dynamodb.put_item(TableName=name, Item={"p": {"S": p}, "n": {"N": "1"}, "v": {"N": str(v)}})  # noqa: E731
+    delete = lambda p: dynamodb.delete_item(TableName=name, Key={"p": {"S": p}, "n": {"N": "1"}})  # noqa: E731
+
+    def next_second():
+        then = int(time.time()) + 1
+        time.sleep(then - time.time() + 0.02)
+        return then
+    for p in ("changed", "deleted", "kept", "later"):
+        put(p, 0)
+    begin = next_second()
+    put("changed", 1), put("changed", 2), put("made", 3), delete("deleted"), put("passing", 4), delete("passing")
+    end = next_second()
+    put("changed", 9), put("later", 9), put("after", 9), delete("made")
+
+    def changes(times, **options):
+        return signed_call(virga, "ExportTableToPointInTime", {
+            "TableArn": arn, "S3Bucket": bucket, "ExportType": "INCREMENTAL_EXPORT", "IncrementalExportSpecification": times, **options})
+    status, answer = changes({"ExportFromTime": begin, "ExportToTime": end}, S3Prefix="inc")
+    told = answer["ExportDescription"]
+    assert status == 200 and told["ExportType"] == "INCREMENTAL_EXPORT" and "ExportTime" not in told
+    assert told["IncrementalExportSpecification"] == {"ExportFromTime": begin, "ExportToTime": end, "ExportViewType": "NEW_AND_OLD_IMAGES"}
+    done = exported(dynamodb, told["ExportArn"])
+    assert done["ExportStatus"] == "COMPLETED", done
+    summary, lines = lines_of(s3, done)
+    assert summary["outputView"] == "NEW_AND_OLD_IMAGES" and summary["exportType"] == "INCREMENTAL_EXPORT"
+    records = {r["Keys"]["p"]["S"]: r for r in map(json.loads, lines)}
+    seen = {p: (r.get("OldImage", {}).get("v"), r.get("NewImage", {}).get("v")) for p, r in records.items()}
+    assert seen == {"changed": ({"N": "0"}, {"N": "2"}), "made": (None, {"N": "3"}), "deleted": ({"N": "0"}, None)}
+    assert records["made"]["Keys"] == {"p": {"S": "made"}, "n": {"N": "1"}}
+    assert begin <= int(records["made"]["Metadata"]["WriteTimestampMicros"]["N"]) / 1e6 < end
+
+    _, answer = changes({"ExportFromTime": begin, "ExportToTime": end, "ExportViewType": "NEW_IMAGE"}, ExportFormat="ION")
+    lines = lines_of(s3, exported(dynamodb, answer["ExportDescription"]["ExportArn"]))[1]
+    assert len(lines) == 3 and not any(b"OldImage" in line for line in lines)
+    assert any(b'Keys:{n:1.,p:"deleted"}}}' in line for line in lines)
+    for wrong in ({"ExportToTime": end}, {"ExportFromTime": end, "ExportToTime": begin}, {"ExportFromTime": begin - 90_000, "ExportToTime": end}):
+        assert changes(wrong)[0] == 400
+
+
+def zstd(content):
+    """A frame of Zstandard with its content as it is."""
+    return b"\x28\xb5\x2f\xfd\xa0" + len(content).to_bytes(4, "little") + (len(content) << 3 | 1).to_bytes(3, "little") + content
+
+
+def test_import_of_zstd(virga, dynamodb, name, bucket):
+    s3 = virga.client("s3")
+    lines = b"".join(b'{"Item":{"p":{"S":"k%d"},"n":{"N":"1"}}}\n' % i for i in range(30))
+    s3.put_object(Bucket=bucket, Key="in/a", Body=zstd(lines[:500]) + zstd(lines[500:]))
+    done = imported(dynamodb, name + "-zstd", bucket, InputFormat="DYNAMODB_JSON", InputCompressionType="ZSTD")
+    assert (done["ImportStatus"], done["ImportedItemCount"], done["ErrorCount"]) == ("COMPLETED", 30, 0)
+    s3.put_object(Bucket=bucket, Key="in/a", Body=zstd(lines)[:-10])
+    cut = imported(dynamodb, name + "-cut", bucket, InputFormat="DYNAMODB_JSON", InputCompressionType="ZSTD")
+    assert cut["ImportStatus"] == "FAILED" and "zstd" in cut["FailureMessage"]

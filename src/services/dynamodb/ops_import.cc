@@ -1,0 +1,299 @@
+// Imports from S3 into a new table.
+#include <aws/dynamodb/errors.h>
+#include <aws/s3/ops.h>
+#include <aws/s3/types.h>
+
+#include "base/encoding.h"
+#include "base/gzip.h"
+#include "base/id.h"
+#include "base/source.h"
+#include "base/str.h"
+#include "base/zstd.h"
+#include "kernel/cloud.h"
+#include "kv/record.h"
+#include "services/dynamodb/attribute_codec.h"
+#include "services/dynamodb/errors.h"
+#include "services/dynamodb/ion.h"
+#include "services/dynamodb/limits.h"
+#include "services/dynamodb/request.h"
+#include "services/dynamodb/schema.h"
+#include "services/dynamodb/service.h"
+#include "services/dynamodb/transfer.h"
+
+namespace virga::dynamodb {
+
+std::vector<std::vector<std::string>> csv_records(std::string_view text, char delimiter) {
+  std::vector<std::vector<std::string>> out;
+  std::vector<std::string> record(1);
+  bool quoted = false, any = false;
+  const auto end_record = [&] {
+    if (any || record.size() > 1) out.push_back(std::move(record));
+    record.assign(1, {});
+    any = false;
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '"' && i + 1 < text.size() && text[i + 1] == '"') {
+        record.back() += '"';
+        ++i;
+      } else if (c == '"') {
+        quoted = false;
+      } else {
+        record.back() += c;
+      }
+    } else if (c == '"' && record.back().empty()) {
+      quoted = any = true;
+    } else if (c == delimiter) {
+      record.emplace_back();
+    } else if (c == '\n') {
+      end_record();
+    } else if (c != '\r' || i + 1 >= text.size() || text[i + 1] != '\n') {
+      record.back() += c;
+      any = true;
+    }
+  }
+  end_record();
+  return out;
+}
+
+namespace {
+
+constexpr uint64_t kMostInput = 1ull << 30;  // of one object, uncompressed
+constexpr size_t kAtOnce = 200;              // items of a transaction
+
+// A record of an import as an item. Throws what is wrong with it.
+Item item_of_record(const Import& import, const std::vector<std::string>& headers,
+                    const std::vector<std::string>& record) {
+  if (record.size() > headers.size()) throw validation("The record has more fields than there are headers");
+  std::vector<AttributeValue> values;
+  values.reserve(record.size());
+  std::vector<std::pair<std::string_view, View>> entries;
+  for (size_t i = 0; i < record.size(); ++i) {
+    // Keys have the type of their definition, everything else is text.
+    const Type type = import.table.type_of(headers[i]);
+    if (type == Type::kN) {
+      const auto number = Number::parse(record[i]);
+      if (!number) throw validation(message_of(number.error(), record[i]));
+      values.push_back(AttributeValue::number(*number));
+    } else if (type == Type::kB) {
+      const auto bytes = base64_decode(record[i]);
+      if (!bytes) throw validation("A binary key is not base64");
+      std::string encoded;
+      append_binary(encoded, *bytes);
+      values.push_back(AttributeValue::of_bytes(std::move(encoded)));
+    } else {
+      values.push_back(AttributeValue::string(record[i]));
+    }
+    entries.emplace_back(headers[i], values.back().view());
+  }
+  return make_item(std::move(entries));
+}
+
+Item item_of_line(std::string_view line) {
+  JsonReader reader(line);
+  std::optional<Item> item;
+  std::string name;
+  reader.begin_object();
+  while (reader.next_key(name)) {
+    if (name == "Item") {
+      item = read_json_item(reader);
+    } else {
+      reader.skip_value();
+    }
+  }
+  if (!item) throw validation("The line has no Item");
+  check_well_formed(*item);
+  return std::move(*item);
+}
+
+}  // namespace
+
+ImportTableDescription description_of(const Import& i) {
+  ImportTableDescription out;
+  out.import_arn = i.arn();
+  out.import_status = i.state == TransferState::kRunning ? ImportStatus::IN_PROGRESS
+                      : i.state == TransferState::kDone  ? ImportStatus::COMPLETED
+                                                         : ImportStatus::FAILED;
+  out.table_arn = i.table.arn();
+  out.table_id = i.table.id;
+  out.client_token = i.token;
+  auto& source = out.s3_bucket_source.emplace();
+  source.s3_bucket = i.bucket;
+  if (!i.prefix.empty()) source.s3_key_prefix = i.prefix;
+  out.input_format = i.format;
+  out.input_compression_type = i.packing == Packing::kGzip   ? InputCompressionType::GZIP
+                               : i.packing == Packing::kZstd ? InputCompressionType::ZSTD
+                                                             : InputCompressionType::NONE;
+  out.error_count = i.errors;
+  out.start_time = i.started;
+  if (i.ended.micros) out.end_time = i.ended;
+  out.processed_size_bytes = i.bytes;
+  out.processed_item_count = i.items;
+  out.imported_item_count = i.imported;
+  if (!i.failure.empty()) out.failure_code = i.failure_code, out.failure_message = i.failure;
+  const TableDescription table = description_of(i.table);
+  TableCreationParameters& made = out.table_creation_parameters.emplace();
+  made.table_name = i.table.name;
+  made.attribute_definitions = *table.attribute_definitions;
+  made.key_schema = *table.key_schema;
+  made.billing_mode = i.table.on_demand ? BillingMode::PAY_PER_REQUEST : BillingMode::PROVISIONED;
+  return out;
+}
+
+Task<ImportTableOutput> DynamoService::import_table(Ctx& ctx, const ImportTableInput& in) {
+  const TableCreationParameters& wanted = in.table_creation_parameters;
+  CreateTableInput create;
+  create.table_name = wanted.table_name;
+  create.attribute_definitions = wanted.attribute_definitions;
+  create.key_schema = wanted.key_schema;
+  create.billing_mode = wanted.billing_mode;
+  create.provisioned_throughput = wanted.provisioned_throughput;
+  create.on_demand_throughput = wanted.on_demand_throughput;
+  create.sse_specification = wanted.sse_specification;
+  create.global_secondary_indexes = wanted.global_secondary_indexes;
+  refuse_unbuilt(create);
+  const TableName name = new_table_name(ctx, wanted.table_name);
+  Import made;
+  made.table = table_of(create);
+  made.table.name = name.name;
+  made.table.account = ctx.account;
+  made.table.region = ctx.region;
+  made.table.id = uuid();
+  made.table.number = random_u64();
+  made.table.created = made.started = ctx.now();
+  if (made.table.on_demand) made.table.on_demand_since = made.table.created;
+  made.table.importing = true;
+  made.id = transfer_id(made.started);
+  made.bucket = in.s3_bucket_source.s3_bucket;
+  made.prefix = in.s3_bucket_source.s3_key_prefix.value_or("");
+  made.token = in.client_token.value_or(uuid());
+  made.format = in.input_format;
+  made.packing = in.input_compression_type == InputCompressionType::GZIP   ? Packing::kGzip
+                 : in.input_compression_type == InputCompressionType::ZSTD ? Packing::kZstd
+                                                                           : Packing::kNone;
+  if (in.input_format_options && in.input_format_options->csv) {
+    made.delimiter = in.input_format_options->csv->delimiter.value_or(",");
+    if (in.input_format_options->csv->header_list) made.headers = *in.input_format_options->csv->header_list;
+  }
+  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    Store store(tx, cache_);
+    if (co_await store.find_table(name))
+      co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
+    store.put_table(made.table);
+    tx.put(key_of(made), kv::encode(made));
+  });
+  ++running_;
+  start_background("dynamodb.import", run_import(ctx, made));
+  ImportTableOutput out;
+  out.import_table_description = description_of(made);
+  co_return out;
+}
+
+Task<void> DynamoService::run_import(Ctx ctx, Import work) {
+  const auto read = co_await as_result(read_import(ctx, work));
+  work.ended = clock_.now();
+  work.state = read ? TransferState::kDone : TransferState::kFailed;
+  if (!read) std::tie(work.failure_code, work.failure) = failure_of(read.error());
+  co_await end_import(std::move(work));
+  --running_;
+}
+
+// The table stays, with what was imported, as AWS leaves it.
+Task<void> DynamoService::end_import(Import work) {
+  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    Store store(tx, cache_);
+    tx.put(key_of(work), kv::encode(work));
+    const TablePtr found = co_await store.find_table({work.table.account, work.table.region, work.table.name});
+    if (!found || found->number != work.table.number) co_return;
+    Table table = *found;
+    table.importing = false;
+    store.put_table(table);
+  });
+}
+
+Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
+  std::vector<std::string> keys;
+  std::optional<std::string> after;
+  do {
+    s3::ListObjectsV2Request request;
+    request.bucket = work.bucket;
+    if (!work.prefix.empty()) request.prefix = work.prefix;
+    request.continuation_token = after;
+    auto page = co_await cloud_.call<s3::op::ListObjectsV2>(ctx, std::move(request));
+    if (page.contents) {
+      for (const s3::Object& object : *page.contents) keys.push_back(object.key.value_or(""));
+    }
+    after = page.next_continuation_token;
+  } while (after);
+  if (keys.empty()) co_await fail(validation("No objects were found under the bucket and prefix"));
+
+  for (const std::string& key : keys) {
+    if (stopping_) co_await fail(validation("Virga was stopped"));
+    s3::GetObjectRequest request;
+    request.bucket = work.bucket;
+    request.key = key;
+    auto object = co_await cloud_.call<s3::op::GetObject>(ctx, std::move(request));
+    std::string text =
+        co_await read_all(*object.body, kMostInput, validation(cat("The object ", key, " is too large")));
+    work.bytes += static_cast<int64_t>(text.size());
+    if (work.packing == Packing::kGzip) text = gunzip(text, kMostInput);
+    if (work.packing == Packing::kZstd) text = unzstd(text, kMostInput);
+    // Records become rows by the few, so that an object's items are never all there beside its text.
+    std::vector<Item> items;
+    const auto put_items = [&]() -> Task<void> {
+      co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+        Store store(tx, cache_);
+        for (const Item& item : items) {
+          const std::string row = row_key(work.table, nullptr, item);
+          const auto before = co_await store.find_item(nullptr, row);
+          store.replace(work.table, row, before ? &*before : nullptr, &item, nullptr);
+        }
+      });
+      work.imported += static_cast<int64_t>(items.size());
+      items.clear();
+    };
+    const auto take = [&](auto make) -> Task<void> {
+      ++work.items;
+      try {
+        Item item = make();
+        check_item(work.table, item);
+        if (item.view().item_size() > kMaxItemSize) throw validation("Item size has exceeded the maximum allowed size");
+        items.push_back(std::move(item));
+      } catch (const Error&) {
+        ++work.errors;
+      } catch (const JsonError&) {
+        ++work.errors;
+      }
+      if (items.size() >= kAtOnce) co_await put_items();
+    };
+    if (work.format == InputFormat::CSV) {
+      auto records = csv_records(text, work.delimiter.empty() ? ',' : work.delimiter[0]);
+      std::vector<std::string> headers = work.headers;
+      if (headers.empty() && !records.empty()) {
+        headers = records.front();
+        records.erase(records.begin());
+      }
+      for (const auto& record : records) co_await take([&] { return item_of_record(work, headers, record); });
+    } else {
+      for (std::string_view rest = text; !rest.empty();) {
+        std::string_view line;
+        std::tie(line, rest) = split_once(rest, '\n');
+        if (trim(line).empty()) continue;
+        co_await take([&] { return work.format == InputFormat::ION ? read_ion_item(line) : item_of_line(line); });
+      }
+    }
+    if (!items.empty()) co_await put_items();
+  }
+}
+
+Task<DescribeImportOutput> DynamoService::describe_import(Ctx& ctx, const DescribeImportInput& in) {
+  const auto record =
+      co_await db_.snapshot()->get(transfer_key('m', ctx.account, ctx.region, id_in(ctx, in.import_arn, "/import/")));
+  if (!record) co_return err::ImportNotFoundException(cat("Import not found: ", in.import_arn));
+  DescribeImportOutput out;
+  out.import_table_description = description_of(kv::decode<Import>(*record));
+  co_return out;
+}
+
+}  // namespace virga::dynamodb
