@@ -22,6 +22,7 @@ struct Settings {
   std::string tls_certificate, tls_key;          // PEM files; both or none
   std::string runtimes;                          // where added runtimes are; may not exist
   std::string node_modules;                      // packages every Node function finds; empty: none
+  uint64_t image_mb = 10'240;                    // that a function's container image may have
   std::chrono::seconds function_idle{300};       // how long an instance of a function that nobody calls is kept
   bool functions_reach_outside = true;
   uint64_t body_limit = 16 << 20;

@@ -42,7 +42,9 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(organizations::make_organizations(deps));
   cloud.add(logs::make_logs(deps));
   cloud.add(lambda::make_lambda(deps, sandboxes,
-                                {.idle_life = options.function_idle, .api_port = options.function_api_port}));
+                                {.idle_life = options.function_idle,
+                                 .api_port = options.function_api_port,
+                                 .image_bytes = options.image_mb << 20}));
   cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(dynamodb::make_dynamodbstreams(deps));

@@ -13,6 +13,7 @@ namespace virga::app {
 struct ServiceOptions {
   iam::Options iam;
   std::chrono::seconds function_idle{300};
+  uint64_t image_mb = 10'240;
   uint16_t function_api_port = 4566;  // where functions find Virga on their own loopback
 };
 

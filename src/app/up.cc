@@ -46,6 +46,7 @@ Settings settings_of(const Arguments& arguments) {
     throw UsageError(cat("--function-network is all or virga, not '", network, "'"));
   settings.functions_reach_outside = network == "all";
   settings.runtimes = arguments.get("--runtimes", default_runtimes());
+  settings.image_mb = static_cast<uint64_t>(arguments.number("--image-limit", 10'240, 1, 1 << 20));
   settings.function_idle = std::chrono::seconds(arguments.number("--function-idle", 300, 1, 86'400));
   const std::string iam = arguments.get("--iam", "enforce");
   if (iam != "enforce" && iam != "audit") throw UsageError(cat("--iam is enforce or audit, not '", iam, "'"));

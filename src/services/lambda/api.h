@@ -13,8 +13,9 @@ class Sandboxes;
 namespace virga::lambda {
 
 struct Options {
-  std::chrono::seconds idle_life{300};  // of an instance that nobody calls
-  uint16_t api_port = 4566;             // where functions find Virga on their own loopback: AWS_ENDPOINT_URL
+  std::chrono::seconds idle_life{300};        // of an instance that nobody calls
+  uint16_t api_port = 4566;                   // where functions find Virga on their own loopback: AWS_ENDPOINT_URL
+  uint64_t image_bytes = uint64_t{10} << 30;  // the most that a container image may have, packed and unpacked
 };
 
 std::unique_ptr<kernel::Service> make_lambda(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);

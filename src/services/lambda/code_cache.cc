@@ -76,7 +76,8 @@ void unpack_into(const fs::path& folder, std::string_view archive) {
 
 }  // namespace
 
-CodeCache::CodeCache(std::string directory, blob::Store& blobs) : directory_(std::move(directory)), blobs_(blobs) {
+CodeCache::CodeCache(std::string directory, blob::Store& blobs, uint64_t image_bytes)
+    : directory_(std::move(directory)), blobs_(blobs), image_bytes_(image_bytes) {
   fs::create_directories(directory_);
 }
 
@@ -140,7 +141,7 @@ Task<image::Manifest> CodeCache::unpack_image(Body archive, blob::Writer* copy) 
 
 Task<image::Manifest> CodeCache::unpack_image_alone(Body body, blob::Writer* copy) {
   const std::string making = cat(directory_, "/image.", random_lower_alnum(8));
-  auto archive = std::make_unique<image::Archive>(cat(making, ".files"), image::Limits{});
+  auto archive = std::make_unique<image::Archive>(cat(making, ".files"), image::Limits{.bytes = image_bytes_});
   while (auto piece = co_await body->next()) {
     co_await pool_.run([&] { archive->feed(*piece); });
     if (copy) co_await copy->write(*piece);

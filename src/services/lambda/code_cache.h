@@ -21,7 +21,7 @@ inline constexpr size_t kMostImagesWaiting = 32;
 
 class CodeCache {
  public:
-  CodeCache(std::string directory, blob::Store& blobs);
+  CodeCache(std::string directory, blob::Store& blobs, uint64_t image_bytes);
 
   // The folder with the content of the archive `code` whose hash is `sha256` (hex). Throws ZipError for a bad archive.
   Task<std::string> ensure(std::string sha256, blob::Ref code);
@@ -41,6 +41,7 @@ class CodeCache {
 
   std::string directory_;
   blob::Store& blobs_;
+  const uint64_t image_bytes_;
   WorkerPool pool_;
   Semaphore images_{1, kMostImagesWaiting};  // one is taken apart at a time, for its size
   std::mutex mutex_;

@@ -15,6 +15,7 @@ inline constexpr uint64_t kMaxStreamedPayload = 200ull << 20;
 inline constexpr size_t kMaxAsyncPayload = 1'048'576;
 inline constexpr size_t kMaxLayers = 5;
 inline constexpr size_t kMaxEnvironment = 4096;         // bytes of all names and values
+inline constexpr size_t kMaxImageSettings = 65'536;     // bytes of a container image's words and variables
 inline constexpr int32_t kConcurrency = 1000;           // of an account and region
 inline constexpr int32_t kUnreservedConcurrency = 100;  // that reservations must leave
 inline constexpr size_t kLogTail = 4096;                // bytes in X-Amz-Log-Result

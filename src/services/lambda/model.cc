@@ -199,6 +199,15 @@ image::Settings image_settings(const VersionRecord& record) {
   }
   std::erase_if(out.environment, [](const auto& variable) { return kReserved.contains(variable.first); });
   for (const auto& [name, value] : record.environment) out.environment[name] = value;
+  size_t bytes = out.working_directory.size();
+  for (const auto* words : {&out.entry_point, &out.command}) {
+    for (const std::string& word : *words) bytes += word.size() + 1;
+  }
+  for (const auto& [name, value] : out.environment) bytes += name.size() + value.size() + 2;
+  if (bytes > kMaxImageSettings) {
+    throw err::InvalidParameterValueException(
+        cat("The image's entry point, command and environment have more than ", kMaxImageSettings, " bytes."));
+  }
   return out;
 }
 

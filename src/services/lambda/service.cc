@@ -32,7 +32,7 @@ LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, 
     : deps_(deps),
       sandboxes_(sandboxes),
       catalog_(deps.db),
-      code_(cat(deps.data_directory, "/lambda/code"), deps.blobs),
+      code_(cat(deps.data_directory, "/lambda/code"), deps.blobs, options.image_bytes),
       invoker_(deps, sandboxes, code_, options),
       mappings_(deps, *this) {
   // An event for a function's ARN is an asynchronous invocation, by whoever delivers it.

@@ -214,6 +214,7 @@ def test_refused_archives(images, program):
     assert "digest" in images.refused(good[:at] + b"\0" + good[at + 1:])
     assert "arm64" in images.refused(oci([layer], architecture="arm64", Cmd=["/probe"]))
     assert "zstd" in images.refused(oci([layer], media_type="application/vnd.oci.image.layer.v1.tar+zstd", Cmd=["/probe"]))
+    assert "more than 65536 bytes" in error_code(images.image, oci([layer], Cmd=["/probe"], Env=["X=" + "x" * 70000]))[1]
     assert "names no program" in error_code(images.image, oci([layer]))[1]
     twice = tar(entry("index.json", json.dumps({"manifests": [dict(other, platform={"os": "linux", "architecture": "amd64"}, digest="sha256:" + c * 64) for c in "ab"]}).encode()))
     assert "several images" in images.refused(twice)
@@ -318,7 +319,7 @@ def test_deploy(virga, images, program, layout, tmp_path):
         (tmp_path / "app.tar").write_bytes(archive)
     else:
         tarfile.open(fileobj=io.BytesIO(archive)).extractall(tmp_path / "app")
-    (tmp_path / "template.yaml").write_text(f"""
+    template = f"""
 Transform: AWS::Serverless-2016-10-31
 Resources:
   App:
@@ -331,10 +332,16 @@ Resources:
 Outputs:
   Name:
     Value: !Ref App
-""")
+"""
+    (tmp_path / "template.yaml").write_text(template)
     stack = "s-" + uuid.uuid4().hex[:12]
 
     assert images.call(deploy(virga, tmp_path, stack)["Name"], "args") == "/probe deployed"
+    if layout == "archive":
+        (tmp_path / "app.tar").write_bytes(oci([tar(entry("probe", program, 0o755), entry("note", b"new"))], Cmd=["/probe"]))
+        (tmp_path / "template.yaml").write_text(template.replace("ImageConfig:", "").replace("  Command: [/probe, deployed]", ""))
+        name = deploy(virga, tmp_path, stack)["Name"]
+        assert images.call(name, "cat /note") == "new" and images.call(name, "args") == "/probe"
     delete(virga, stack)
 
 

@@ -15,8 +15,8 @@
 namespace virga::lambda::image {
 
 struct Limits {
-  uint64_t bytes = uint64_t{10} << 30;  // of the archive's files, and again of what is in the layers
-  uint64_t entries = 1'000'000;         // of all layers
+  uint64_t bytes = 0;            // of the archive's files, and again of what is in the layers
+  uint64_t entries = 1'000'000;  // of all layers
 };
 
 class Archive {
