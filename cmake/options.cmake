@@ -25,7 +25,7 @@ separate_arguments(optimize NATIVE_COMMAND "${VIRGA_OPTIMIZE}")
 if(NOT VIRGA_OPTIMIZE MATCHES "-g")
   list(APPEND optimize -gline-tables-only)
 endif()
-add_compile_options(${optimize} -fno-omit-frame-pointer -ffunction-sections -fdata-sections
+add_compile_options(${optimize} $<$<NOT:$<CONFIG:Release>>:-fno-omit-frame-pointer> -ffunction-sections -fdata-sections
   -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.
   -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Werror=switch -Werror=return-type -Werror=unused-result
   -Werror=dangling -Werror=uninitialized -fstack-protector-strong)

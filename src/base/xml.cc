@@ -98,9 +98,22 @@ class Builder {
   std::string refusal_;
 };
 
-bool is_plain(char c) { return static_cast<unsigned char>(c) >= 0x20 && c != '&' && c != '<' && c != '>' && c != '"'; }
+// Without branches, and so is the next, so that the compiler looks at many characters at a time.
+bool is_plain(char c) {
+  return (static_cast<unsigned char>(c) >= 0x20) & (c != '&') & (c != '<') & (c != '>') & (c != '"');
+}
+
+bool all_plain(std::string_view text) {
+  bool all = true;
+  for (const char c : text) all &= is_plain(c);
+  return all;
+}
 
 void append_escaped(std::string& out, std::string_view text, bool attribute) {
+  if (all_plain(text)) {
+    out += text;
+    return;
+  }
   while (!text.empty()) {
     size_t plain = 0;
     while (plain < text.size() && is_plain(text[plain])) ++plain;

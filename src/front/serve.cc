@@ -173,7 +173,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   }
   if (is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
   call.flavour = sigv4::flavour_of(call.route.service->id, call.route.protocol);
-  call.signature = sigv4::find_signature(request, call.flavour);
+  call.signature = sigv4::find_signature(request, std::move(call.scope), call.flavour);
   // What was signed for one service opens no other: else whoever holds a presigned link to an object could add an
   // X-Amz-Target and call a database in the signer's name.
   if (call.signature && call.signature->service != call.route.service->signing_name) {

@@ -123,7 +123,8 @@ bool read_signed_headers(SignedRequest& out, std::string_view text) {
   return true;
 }
 
-SignedRequest from_header(const HttpRequest& request, std::string_view rest, Flavour flavour) {
+SignedRequest from_header(const HttpRequest& request, std::string_view rest, std::optional<Scope> scope,
+                          Flavour flavour) {
   if (!trim(*request.headers.find("authorization")).starts_with(cat(kAlgorithm, ' '))) refuse_algorithm(flavour);
   SignedRequest out;
   const AuthFields fields = parse_authorization(rest);
@@ -146,7 +147,6 @@ SignedRequest from_header(const HttpRequest& request, std::string_view rest, Fla
                                         : "a valid Date or x-amz-date header is required";
     refuse_header(flavour, which, missing);
   }
-  auto scope = parse_credential(fields.credential);
   if (!scope)
     refuse_header(
         flavour, "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
@@ -172,7 +172,11 @@ SignedRequest from_header(const HttpRequest& request, std::string_view rest, Fla
         cat("Date must be in ISO-8601 'basic format'. Got '", amz_date_header ? *amz_date_header : *date_header,
             "'. See http://en.wikipedia.org/wiki/ISO_8601"));
   out.signed_at = *at;
-  out.timestamp = amz_date(*at);
+  if (amz_date_header) {
+    out.timestamp = *amz_date_header;  // it has that form
+  } else {
+    out.timestamp = amz_date(*at);
+  }
   if (const std::string* token = request.headers.find("x-amz-security-token")) out.session_token = *token;
   read_payload(out, request.headers.find("x-amz-content-sha256"), flavour);
   return out;
@@ -260,6 +264,7 @@ void check_coverage(const SignedRequest& s, const HttpRequest& request, Flavour 
   std::string unsigned_names;
   for (const auto& [name, value] : request.headers.fields()) {
     if (!equals_ignoring_case(std::string_view(name).substr(0, 6), "x-amz-")) continue;
+    if (is_signed(s, name)) continue;  // most clients send it in lower case
     const std::string low = lower(name);
     if (is_signed(s, low)) continue;
     if (s.presigned && low == "x-amz-content-sha256") continue;
@@ -294,7 +299,9 @@ void append_value(std::string& out, const Headers& headers, std::string_view nam
     if (!equals_ignoring_case(field, name)) continue;
     if (!first) out += ',';
     first = false;
-    if (std::ranges::none_of(value, [](unsigned char c) { return c <= ' '; })) {
+    bool blanks = false;  // looked for without a way out of the loop, many characters at a time
+    for (const unsigned char c : value) blanks |= c <= ' ';
+    if (!blanks) {
       out += value;
       continue;
     }
@@ -328,7 +335,7 @@ std::optional<Scope> peek_scope(const HttpRequest& request) {
   return credential ? parse_credential(*credential) : std::nullopt;
 }
 
-std::optional<SignedRequest> find_signature(const HttpRequest& request, Flavour flavour) {
+std::optional<SignedRequest> find_signature(const HttpRequest& request, std::optional<Scope> scope, Flavour flavour) {
   std::string_view rest;
   const bool by_query = may_be_presigned(request);
   if (const std::string* header = request.headers.find("authorization")) {
@@ -341,7 +348,7 @@ std::optional<SignedRequest> find_signature(const HttpRequest& request, Flavour 
                      "or the Authorization header should be specified",
                      "");
       }
-      return from_header(request, rest, flavour);
+      return from_header(request, rest, std::move(scope), flavour);
     }
     if (header->starts_with("AWS ") && flavour != Flavour::kS3) refuse_algorithm(flavour);
   }

@@ -4,7 +4,7 @@
 //
 // The door's use:
 //   auto scope = sigv4::peek_scope(request);                       // routing; never throws
-//   auto found = sigv4::find_signature(request, flavour);          // nothing: anonymous
+//   auto found = sigv4::find_signature(request, scope, flavour);   // nothing: anonymous
 //   … look up found->access_key with found->session_token; unknown: throw sigv4::unknown_key(flavour, …)
 //   key = keys.derive(secret, *found);
 //   sigv4::verify(*found, request, body_sha256_hex, key, now, flavour);
@@ -71,8 +71,9 @@ struct SignedRequest : Scope {
 // The scope a request claims, wherever it carries one and however broken the rest is. For routing only.
 std::optional<Scope> peek_scope(const HttpRequest& request);
 
-// The signature of a request; nothing when it carries none. Throws Error on a malformed one, in the flavour's words.
-std::optional<SignedRequest> find_signature(const HttpRequest& request, Flavour flavour);
+// The signature of a request; nothing when it carries none. `scope` is what peek_scope found. Throws Error on a
+// malformed one, in the flavour's words.
+std::optional<SignedRequest> find_signature(const HttpRequest& request, std::optional<Scope> scope, Flavour flavour);
 
 // Throws Error unless the signature is the one `key` (derive_key) makes and `now` is within its validity. `now` is the
 // machine's time: a client's clock knows nothing of a cloud's moved one.

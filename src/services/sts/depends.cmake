@@ -1,1 +1,2 @@
 set(extra service_iam)  # roles and the minting of credentials
+set(hot ALL)

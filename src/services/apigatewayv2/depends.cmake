@@ -1,0 +1,2 @@
+# What calls and events pass through.
+set(hot proxy_event routing serve store)

@@ -1,0 +1,2 @@
+# Nearly all of it is on the way of data.
+set(hot ALL)

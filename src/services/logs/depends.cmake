@@ -1,0 +1,2 @@
+# What calls and events pass through.
+set(hot deliver filter ops_event store)
