@@ -136,6 +136,8 @@ void build_root(const TemplateOptions& options) {
       bind_directory(name, cat(root, name));
     }
   }
+  // ES modules know nothing of NODE_PATH: from /var/task they find the SDK here.
+  must(::symlink("/var/runtime/node_modules", cat(root, "/var/node_modules").c_str()), "link /var/node_modules");
   build_etc(root);
   for (const char* device : {"null", "zero", "full", "random", "urandom"}) bind_device(root, device);
   must(::symlink("/proc/self/fd", cat(root, "/dev/fd").c_str()), "link /dev/fd");

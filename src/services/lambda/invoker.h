@@ -49,7 +49,7 @@ struct Answer {
 };
 
 struct StreamEnd {
-  Event done;
+  virga::Event done;
   Answer answer;  // complete once done is set; no stream in it
 };
 

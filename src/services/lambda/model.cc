@@ -247,6 +247,11 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
     StateReasonCode code;
     if (from_string(record.state_reason_code, code)) out.state_reason_code = code;
   }
+  if (record.deleting) {
+    state = State::Deleting;
+    out.state_reason = "The function is being deleted: its durable executions have not ended yet.";
+    out.state_reason_code = StateReasonCode::DrainingDurableExecutions;
+  }
   out.state = state;
   out.last_update_status = LastUpdateStatus::Successful;
   out.package_type = record.image ? PackageType::Image : PackageType::Zip;
@@ -257,6 +262,7 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   Architecture architecture;
   if (from_string(record.architecture, architecture)) out.architectures = std::vector{architecture};
   out.ephemeral_storage = EphemeralStorage{record.tmp};
+  if (record.durable_timeout) out.durable_config = DurableConfig{record.durable_retention, record.durable_timeout};
   out.snap_start = SnapStartResponse{record.snap_start ? SnapStartApplyOn::PublishedVersions : SnapStartApplyOn::None,
                                      is_snapshot(record) && state == State::Active ? SnapStartOptimizationStatus::On
                                                                                    : SnapStartOptimizationStatus::Off};

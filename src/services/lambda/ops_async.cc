@@ -142,16 +142,18 @@ Task<kernel::Verdict> LambdaService::run_async(kernel::Attempt attempt) {
   co_return co_await finish_async(ctx, std::move(event), std::move(attempted), next.condition, id, config, version);
 }
 
-// The end of an event: its records go out in the transaction that forgets it.
-Task<kernel::Verdict> LambdaService::finish_async(Ctx& ctx, AsyncEvent event, Attempted attempted,
-                                                  std::string_view condition, FunctionId id, EventInvokeRecord config,
-                                                  std::shared_ptr<const VersionRecord> version) {
+namespace {
+
+// What destinations and dead letters are told of an event's end.
+std::vector<kernel::TargetDelivery> letters(const Ctx& ctx, const AsyncEvent& event, const Attempted& attempted,
+                                            std::string_view condition, const FunctionId& id,
+                                            const EventInvokeRecord& config, const VersionRecord& version) {
   const bool success = attempted.how == Attempted::How::kSuccess;
   kernel::TargetDelivery delivery;
   delivery.account = event.account;
   delivery.region = event.region;
   delivery.service = kPrincipal;
-  delivery.role = version->role;
+  delivery.role = version.role;
   delivery.source_arn = function_arn(ctx, id);
   delivery.retry = {kDestinationRetries, kDestinationAge};
   std::vector<kernel::TargetDelivery> out;
@@ -162,17 +164,39 @@ Task<kernel::Verdict> LambdaService::finish_async(Ctx& ctx, AsyncEvent event, At
     delivery.input = destination_input(destination, event, attempted, condition, ctx.request_id, qualified, ctx.now());
     out.push_back(delivery);
   }
-  if (!success && !version->dead_letter.empty()) {
-    delivery.target = version->dead_letter;
+  if (!success && !version.dead_letter.empty()) {
+    delivery.target = version.dead_letter;
     delivery.input = dead_letter_input(event, attempted, ctx.request_id);
     out.push_back(std::move(delivery));
   }
-  kernel::Verdict verdict = success ? kernel::Verdict::done() : kernel::Verdict::give_up();
+  return out;
+}
+
+}  // namespace
+
+// The end of an event: its records go out in the transaction that forgets it.
+Task<kernel::Verdict> LambdaService::finish_async(Ctx& ctx, AsyncEvent event, Attempted attempted,
+                                                  std::string_view condition, FunctionId id, EventInvokeRecord config,
+                                                  std::shared_ptr<const VersionRecord> version) {
+  auto out = letters(ctx, event, attempted, condition, id, config, *version);
+  kernel::Verdict verdict =
+      attempted.how == Attempted::How::kSuccess ? kernel::Verdict::done() : kernel::Verdict::give_up();
   if (out.empty()) co_return verdict;
   co_return std::move(verdict).with([this, out = std::move(out)](kv::Txn& tx) -> Task<void> {
     for (const kernel::TargetDelivery& each : out) deps_.targets.enqueue(tx, each);
     co_return;
   });
+}
+
+Task<std::vector<kernel::TargetDelivery>> LambdaService::letters_of(kv::Txn& tx, Ctx& ctx, AsyncEvent event,
+                                                                    Attempted attempted, std::string condition,
+                                                                    uint64_t version) {
+  const FunctionId id{event.account, event.region, event.function, event.qualifier};
+  const Store store(tx, id.home());
+  const auto record = co_await store.find_version(id.name, version);
+  if (!record) co_return std::vector<kernel::TargetDelivery>{};
+  const auto config = co_await store.find_event_invoke(id.name, id.qualifier);
+  co_return letters(ctx, event, attempted, condition, id, config.value_or(EventInvokeRecord{}), *record);
 }
 
 Task<void> LambdaService::check_destination(Ctx& ctx, std::string role, std::string destination, bool dead_letter) {

@@ -245,7 +245,7 @@ Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event
   }
   call->request_id = ctx.request_id;
   call->payload = std::move(event);
-  Result<Answer> answer = co_await as_result(invoker_.invoke(ctx, std::move(*call)));
+  Result<Answer> answer = co_await as_result(run(ctx, std::move(*call)));
   if (answer) {
     ran.kind = esm::Ran::Kind::kAnswered;
     ran.answer = std::move(*answer);

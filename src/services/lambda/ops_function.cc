@@ -21,7 +21,6 @@ void check_served(const In& in) {
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
   if (in.capacity_provider_config) not_served("CapacityProviderConfig");
-  if (in.durable_config) not_served("DurableConfig");
   if (in.logging_config && in.logging_config->log_format == LogFormat::JSON) not_served("LoggingConfig.LogFormat JSON");
 }
 
@@ -29,6 +28,17 @@ std::string x86_only(const std::vector<Architecture>& architectures) {
   if (architectures.size() != 1) throw err::InvalidParameterValueException("Architectures takes one value.");
   if (architectures[0] != Architecture::x86_64) not_served("The architecture arm64 on this x86_64 machine");
   return "x86_64";
+}
+
+Error is_deleting() {
+  return err::ResourceConflictException(
+      "The operation cannot be performed at this time. The function is currently in the following state: Deleting");
+}
+
+// Its durable executions go on to their ends first.
+void delete_later(WriteStore& store, const FunctionId& id, VersionRecord version) {
+  version.deleting = true;
+  store.put_version(id.name, version);
 }
 
 // The parts of a configuration that create and update share.
@@ -54,6 +64,10 @@ void apply(VersionRecord& record, const In& in) {
     record.image_config.reset();
     if (own.entry_point || own.command || own.working_directory)
       record.image_config = ImageConfigRecord{own.entry_point, own.command, own.working_directory};
+  }
+  if (in.durable_config) {
+    if (in.durable_config->execution_timeout) record.durable_timeout = in.durable_config->execution_timeout;
+    record.durable_retention = in.durable_config->retention_period_in_days.value_or(record.durable_retention);
   }
 }
 
@@ -87,6 +101,10 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   record.role = in.role;
   if (in.architectures) record.architecture = x86_only(*in.architectures);
   apply(record, in);
+  if (in.durable_config && !record.durable_timeout) {
+    co_return err::InvalidParameterValueException(
+        "You cannot create a function with a durable configuration without an executionTimeout");
+  }
   if (!image) {
     record.runtime = runtime_name(in.runtime);
     check_handler(record);
@@ -218,6 +236,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     auto function = co_await store.find_function(id.name);
     auto latest = co_await store.find_version(id.name, 0);
     if (!function || !latest) co_return function_not_found(ctx, id);
+    if (latest->deleting) co_return is_deleting();
     if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
     const blob::Ref former = latest->code;
     code.put_into(*latest);
@@ -265,8 +284,13 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     WriteStore store(tx, id.home(), catalog_);
     auto latest = co_await store.find_version(id.name, 0);
     if (!latest) co_return function_not_found(ctx, id);
+    if (latest->deleting) co_return is_deleting();
     if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
     check_package(in, latest->image.has_value());
+    if (in.durable_config && !latest->durable_timeout) {
+      co_return err::InvalidParameterValueException(
+          "You cannot add a durable configuration to a function that was created without one.");
+    }
     apply(*latest, in);
     if (latest->image) image_settings(*latest);
     if (in.role) latest->role = *in.role;
@@ -287,8 +311,11 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
 
 Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const DeleteFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
+  op::DeleteFunction::Output out;
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+    out = {};
     WriteStore store(tx, id.home(), catalog_);
+    const durable::Reads executions(tx, id.home());
     if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
     if (!id.qualifier.empty()) {
       const auto version = parse_version(id.qualifier);
@@ -304,21 +331,58 @@ Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const 
               cat("Version ", id.qualifier, " can't be deleted: the alias ", alias.name, " points at it.")));
         }
       }
-      if (record) co_await drop(tx, *record);
-      store.erase_version(id.name, *version);
-      store.erase_provisioned(id.name, id.qualifier);
-      tx.on_commit([this, id, version] { invoker_.forget_snapshots(id, *version); });
-    } else {
+      if (record && co_await executions.any_running(id.name, version)) {
+        out.status_code = 202;
+        delete_later(store, id, *record);
+        co_return;
+      }
+      if (record) co_await erase_version(tx, id, *record);
+    } else if (co_await executions.any_running(id.name, std::nullopt)) {
+      out.status_code = 202;
       for (const VersionRecord& version : co_await store.list_versions(id.name, 0, SIZE_MAX))
-        co_await drop(tx, version);
-      for (const UrlRecord& url : co_await store.list_urls(id.name)) store.erase_url(url);
-      store.erase_function(id.name);
-      tx.on_commit([this, id] { invoker_.forget_snapshots(id, 0); });
+        delete_later(store, id, version);
+    } else {
+      co_await erase_function(tx, id);
     }
-    tx.on_commit([this, id] { invoker_.retire(id); });
   });
   co_await apply_provisioned(id);
-  co_return op::DeleteFunction::Output{};
+  co_return out;
+}
+
+Task<void> LambdaService::erase_version(kv::Txn& tx, FunctionId id, VersionRecord record) {
+  WriteStore store(tx, id.home(), catalog_);
+  co_await drop(tx, record);
+  store.erase_version(id.name, record.version);
+  store.erase_provisioned(id.name, version_name(record.version));
+  tx.on_commit([this, id, version = record.version] {
+    invoker_.forget_snapshots(id, version);
+    invoker_.retire(id);
+  });
+}
+
+Task<void> LambdaService::erase_function(kv::Txn& tx, FunctionId id) {
+  WriteStore store(tx, id.home(), catalog_);
+  for (const VersionRecord& version : co_await store.list_versions(id.name, 0, SIZE_MAX)) co_await drop(tx, version);
+  for (const UrlRecord& url : co_await store.list_urls(id.name)) store.erase_url(url);
+  store.erase_function(id.name);
+  durable::Writes(tx, id.home()).forget_function(id.name);
+  tx.on_commit([this, id] {
+    invoker_.forget_snapshots(id, 0);
+    invoker_.retire(id);
+  });
+}
+
+Task<void> LambdaService::drained(kv::Txn& tx, Home home, std::string function, uint64_t version) {
+  const Store store(tx, home);
+  const durable::Reads executions(tx, home);
+  const FunctionId id{home.account, home.region, function, {}};
+  const auto latest = co_await store.find_version(function, 0);
+  if (latest && latest->deleting && !co_await executions.any_running(function, std::nullopt)) {
+    co_return co_await erase_function(tx, id);
+  }
+  const auto record = version ? co_await store.find_version(function, version) : latest;
+  if (!record || !record->deleting || (latest && latest->deleting)) co_return;
+  if (!co_await executions.any_running(function, version)) co_await erase_version(tx, id, *record);
 }
 
 }  // namespace virga::lambda

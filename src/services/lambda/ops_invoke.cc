@@ -45,8 +45,6 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
 }
 
 Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest& in) {
-  if (in.durable_execution_name)
-    co_return err::InvalidParameterValueException("Durable executions are not served by Virga.");
   if (in.tenant_id) co_return err::InvalidParameterValueException("Tenant isolation is not served by Virga.");
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const InvocationType type = in.invocation_type.value_or(InvocationType::RequestResponse);
@@ -58,6 +56,12 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   }
   check_json(payload);
   Call call = co_await route(ctx, id);
+  if (call.version->durable_timeout) {
+    co_return co_await executions_.invoke(ctx, std::move(call), std::move(payload), in.durable_execution_name, type);
+  }
+  if (in.durable_execution_name) {
+    co_return err::InvalidParameterValueException("Only a durable function takes a durable execution's name.");
+  }
 
   InvocationResponse out;
   out.executed_version = version_name(call.version->version);
@@ -84,6 +88,18 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   if (!answer.function_error.empty()) out.function_error = answer.function_error;
   if (in.log_type == LogType::Tail) out.log_result = base64_encode(answer.log_tail);
   co_return out;
+}
+
+Task<Answer> LambdaService::run(Ctx& ctx, Call call) {
+  return call.version->durable_timeout ? executions_.answer(ctx, std::move(call))
+                                       : invoker_.invoke(ctx, std::move(call));
+}
+
+// What executions ask of Lambda.
+Task<Call> LambdaService::find_function(Ctx& ctx, FunctionId id) { co_return co_await route(ctx, id); }
+Task<Answer> LambdaService::run_function(Ctx& ctx, Call call) { return invoker_.invoke(ctx, std::move(call)); }
+Task<void> LambdaService::trace_function(Ctx& ctx, Call& call, std::string trace) {
+  co_await follow_trace(ctx, call, trace);
 }
 
 }  // namespace virga::lambda

@@ -10,16 +10,16 @@
 namespace virga::lambda {
 namespace {
 
-using Event = InvokeWithResponseStreamResponseEvent;
+using Part = InvokeWithResponseStreamResponseEvent;
 
 // An answer as events: its bytes as they come, then how it ended.
-class AnswerEvents final : public Source<Event> {
+class AnswerEvents final : public Source<Part> {
  public:
   AnswerEvents(Answer answer, bool tail) : answer_(std::move(answer)), tail_(tail) {}
 
-  Task<std::optional<Event>> next() override {
+  Task<std::optional<Part>> next() override {
     if (completed_) co_return std::nullopt;
-    Event event;
+    Part event;
     if (answer_.stream) {
       Result<std::optional<std::string>> chunk = co_await as_result(answer_.stream->next());
       if (chunk && *chunk) {
@@ -44,8 +44,8 @@ class AnswerEvents final : public Source<Event> {
   }
 
  private:
-  Event complete(const Answer& answer) const {
-    Event event;
+  Part complete(const Answer& answer) const {
+    Part event;
     auto& done = event.invoke_complete.emplace();
     if (!answer.function_error.empty()) {
       std::string code = answer.function_error;
@@ -89,7 +89,7 @@ Task<InvokeWithResponseStreamResponse> LambdaService::invoke_with_response_strea
   if (in.client_context) call.client_context = base64_decode(*in.client_context).value_or("");
   co_await follow_trace(ctx, call, ctx.trace);
   call.stream = true;
-  Answer answer = co_await invoker_.invoke(ctx, std::move(call));
+  Answer answer = co_await run(ctx, std::move(call));
   out.status_code = 200;
   // ResponseStreamContentType is the Content-Type of the response, which is the event stream's.
   out.event_stream = std::make_shared<AnswerEvents>(std::move(answer), in.log_type == LogType::Tail);

@@ -34,12 +34,14 @@ LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, 
       catalog_(deps.db),
       code_(cat(deps.data_directory, "/lambda/code"), deps.blobs, options.image_bytes),
       invoker_(deps, sandboxes, code_, options),
+      executions_(deps, *this),
       mappings_(deps, *this) {
   // An event for a function's ARN is an asynchronous invocation, by whoever delivers it.
   deps_.cloud.accept("lambda", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) {
     return take_event(ctx, target, std::move(input));
   });
   serve_async();
+  executions_.serve();
 }
 
 const wire::ServiceModel& LambdaService::model() const { return kModel; }
@@ -137,6 +139,7 @@ void LambdaService::operations(kernel::OpTable& t) {
   url_operations(t);
   provisioned_operations(t);
   management_operations(t);
+  executions_.operations(t);
 }
 
 std::vector<kernel::Endpoint> LambdaService::endpoints() {

@@ -14,6 +14,7 @@
 #include "services/lambda/async.h"
 #include "services/lambda/catalog.h"
 #include "services/lambda/code_cache.h"
+#include "services/lambda/durable/executions.h"
 #include "services/lambda/esm/engine.h"
 #include "services/lambda/invoker.h"
 #include "services/lambda/model.h"
@@ -21,7 +22,7 @@
 
 namespace virga::lambda {
 
-class LambdaService final : public kernel::Service, private esm::Functions {
+class LambdaService final : public kernel::Service, private esm::Functions, private durable::Functions {
  public:
   LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);
   const wire::ServiceModel& model() const override;
@@ -40,6 +41,9 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   Task<FunctionConfiguration> update_function_code(Ctx& ctx, const UpdateFunctionCodeRequest& in);
   Task<FunctionConfiguration> update_function_configuration(Ctx& ctx, const UpdateFunctionConfigurationRequest& in);
   Task<op::DeleteFunction::Output> delete_function(Ctx& ctx, const DeleteFunctionRequest& in);
+  Task<void> erase_version(kv::Txn& tx, FunctionId id, VersionRecord record);
+  Task<void> erase_function(kv::Txn& tx, FunctionId id);
+  Task<void> drained(kv::Txn& tx, Home home, std::string function, uint64_t version) override;
 
   // ops_account.cc
   Task<GetAccountSettingsResponse> get_account_settings(Ctx& ctx, const GetAccountSettingsRequest& in);
@@ -81,6 +85,11 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   // ops_invoke.cc
   Task<InvocationResponse> invoke(Ctx& ctx, const InvocationRequest& in);
   Task<Call> route(Ctx& ctx, const FunctionId& id);
+  // The answer of a call that waits for it, whether or not the function is durable.
+  Task<Answer> run(Ctx& ctx, Call call);
+  Task<Call> find_function(Ctx& ctx, FunctionId id) override;
+  Task<Answer> run_function(Ctx& ctx, Call call) override;
+  Task<void> trace_function(Ctx& ctx, Call& call, std::string trace) override;
 
   // ops_async.cc
   void serve_async();
@@ -92,6 +101,8 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   Task<kernel::Verdict> finish_async(Ctx& ctx, AsyncEvent event, Attempted attempted, std::string_view condition,
                                      FunctionId id, EventInvokeRecord config,
                                      std::shared_ptr<const VersionRecord> version);
+  Task<std::vector<kernel::TargetDelivery>> letters_of(kv::Txn& tx, Ctx& ctx, AsyncEvent event, Attempted attempted,
+                                                       std::string condition, uint64_t version) override;
   // Gives the call the trace header that its function sees. Fails with RecursiveInvocationException when `trace`, that
   // of the event, has been through the function too often.
   Task<void> follow_trace(const Ctx& ctx, Call& call, std::string_view trace);
@@ -225,6 +236,7 @@ class LambdaService final : public kernel::Service, private esm::Functions {
   Catalog catalog_;
   CodeCache code_;
   Invoker invoker_;
+  durable::Executions executions_;
   esm::Engine mappings_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -82,6 +82,9 @@ struct VersionRecord {
   bool snap_start = false;  // versions published of it are initialised ahead
   std::string state;        // empty: Active; else Pending or Failed, with why in words and as a StateReasonCode
   std::string state_reason, state_reason_code;
+  std::optional<int32_t> durable_timeout;  // seconds that an execution of a durable function may take
+  int32_t durable_retention = 14;          // days for which an execution is kept when it has ended
+  bool deleting = false;                   // is deleted once its executions have ended; $LATEST: the whole function
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
@@ -89,6 +92,7 @@ struct VersionRecord {
         a(15, revision);
     a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format), a(20, dead_letter);
     a(21, snap_start), a(22, state), a(23, state_reason), a(24, state_reason_code);
+    a(30, durable_timeout), a(31, durable_retention), a(32, deleting);
     a(35, image), a(36, image_config);
   }
 };

@@ -143,7 +143,7 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
   call->request_id = ctx.request_id;
   co_await follow_trace(ctx, *call, ctx.trace);
   call->stream = true;
-  Answer answer = co_await invoker_.invoke(ctx, std::move(*call));
+  Answer answer = co_await run(ctx, std::move(*call));
   if (!answer.function_error.empty()) co_return bad_gateway();
   if (!answer.stream) {
     if (url.streams) {

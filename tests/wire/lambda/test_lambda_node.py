@@ -21,6 +21,14 @@ def test_handlers(functions, files):
     assert functions.call(functions.make(files, **NODE), {"n": 7}) == {"got": 7}
 
 
+# The SDK is there for ES modules too, which know nothing of NODE_PATH; and for what a package imports when it runs.
+@pytest.mark.parametrize("code", [
+    {"index.mjs": "import { LambdaClient } from '@aws-sdk/client-lambda'; export const handler = async () => LambdaClient.name;"},
+    {"index.js": "exports.handler = async () => (await import('@aws-sdk/client-lambda')).LambdaClient.name;"}], ids=["module", "import"])
+def test_sdk_in_modules(functions, code):
+    assert functions.call(functions.make(code, **NODE)) == "LambdaClient"
+
+
 # A returned nothing is null; timers that run on don't hold a promise's answer back.
 def test_answers(functions):
     name = functions.make("exports.handler = async (event) => { setTimeout(() => {}, 60000); return event.nothing; };", **NODE)

@@ -251,7 +251,7 @@ Task<void> remove_layer(Call& call) {
 constexpr Provider kProviders[] = {
     {.type = "AWS::Lambda::Function",
      .name_property = "FunctionName",
-     .replace_on = "PackageType TenancyConfig DurableConfig",
+     .replace_on = "PackageType TenancyConfig",
      .create = create_function,
      .update = update_function,
      .remove = remove_function},

@@ -173,7 +173,7 @@ class Runner : public std::enable_shared_from_this<Runner> {
 
   Engine& engine_;
   Mapping wanted_;
-  Event changed_, idle_;
+  virga::Event changed_, idle_;
   bool gone_ = false, ended_ = false;
   std::string running_;  // the revision that the poller works by; empty: none runs
   std::shared_ptr<Stop> stop_;

@@ -69,7 +69,7 @@ class Stop {
 
  private:
   std::atomic<bool> asked_ = false;
-  Event event_;
+  virga::Event event_;
 };
 
 class Engine;

@@ -52,7 +52,7 @@ std::string filter_view(const std::string& event, const sqs::Message& message) {
 // A receive on its way. It may outlast its poller: what it brings then is given back.
 struct Fetch {
   Ctx ctx;
-  Event done;
+  virga::Event done;
   std::vector<sqs::Message> messages;
   std::optional<Failure> failure;
 };
@@ -273,7 +273,7 @@ class QueuePoller final : public Poller {
   double allowed_ = kFirstConcurrency;
   Steady::time_point grown_;
   Micros visibility_{0};  // the queue's time-out when reading began; zero: not known yet
-  Event ended_;
+  virga::Event ended_;
 };
 
 }  // namespace

@@ -517,7 +517,7 @@ class StreamPoller final : public Poller {
   std::vector<std::string> started_;
   std::vector<std::unique_ptr<Reader>> readers_;
   int running_ = 0;
-  Event changed_;
+  virga::Event changed_;
 };
 
 }  // namespace
