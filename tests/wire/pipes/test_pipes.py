@@ -92,14 +92,14 @@ def test_enrichment_and_function(pipe, functions, source, target):
 
 @pytest.mark.parametrize("invocation", ["REQUEST_RESPONSE", "FIRE_AND_FORGET"])
 def test_to_a_function(pipe, functions, source, target, invocation):
-    """A function gets batches as lists; what it reports as failed comes again, and no more."""
+    """A function gets batches as lists; what it reports as failed comes again, when somebody waits for its answer."""
     functions.role = functions.make_role([{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": target.arn}])
     made = functions.make(f"""
 import boto3, json
 sqs = boto3.client("sqs")
 def handler(event, context):
     sqs.send_message(QueueUrl="{target.url}", MessageBody=json.dumps(event))
-    return {{"batchItemFailures": [{{"itemIdentifier": e["id"]}} for e in event if e["n"] == 1 and e["count"] == "1"]}}
+    return {{"batchItemFailures": [{{"itemIdentifier": e["id"]}} for e in event if e["count"] == "1"]}}
 """, Timeout=30)
     arn = functions.client.get_function(FunctionName=made)["Configuration"]["FunctionArn"]
     source.sqs.set_queue_attributes(QueueUrl=source.url, Attributes={"VisibilityTimeout": "1"})
@@ -110,9 +110,8 @@ def handler(event, context):
     first = json.loads(target.message(30))
     assert isinstance(first, list) and [e["n"] for e in first] == [1]
     if invocation == "REQUEST_RESPONSE":
-        assert json.loads(target.message(30))[0]["count"] == "2"
-    eventually(source.empty)
-    assert target.empty()
+        assert int(json.loads(target.message(30))[0]["count"]) > 1
+    eventually(source.empty, 30)
 
 
 def destination_of(virga, name, method, url):
