@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 #include <new>
+#include <utility>
 
 namespace virga::kv {
 
@@ -48,7 +49,7 @@ struct RowCache::Shard {
   size_t places = 0;  // a multiple of kWays
   Array<Entry*> entries;
   Array<Version> written;  // by hash: the last commit that changed a row with it
-  Array<uint32_t> seen;    // by hash: the row that was last read and not kept
+  Array<uint32_t> seen;    // sets like those of entries: rows that were read lately and not kept
   Version floor = 0;       // of a change of everything
   size_t bytes = 0;
   size_t hand = 0;  // where the search for what to drop goes on
@@ -62,6 +63,15 @@ struct RowCache::Shard {
       if (set[i] && set[i]->hash == hash && set[i]->key() == key) return &set[i];
     }
     return nullptr;
+  }
+  // What is read once is not kept: notes it the first time, the newest in front.
+  bool was_seen(size_t hash) {
+    const auto name = static_cast<uint32_t>(hash >> 32) | 1;
+    uint32_t* set = &seen[hash / kShards % (places / kWays) * kWays];
+    if (std::find(set, set + kWays, name) != set + kWays) return true;
+    std::copy_backward(set, set + kWays - 1, set + kWays);
+    set[0] = name;
+    return false;
   }
   void drop(Entry*& place) {
     bytes -= place->bytes();
@@ -113,10 +123,7 @@ void RowCache::found(std::string_view key, std::string_view value, Version versi
   std::lock_guard lock(shard.mutex);
   const size_t slot = shard.slot_of(hash);
   if (version < shard.written[slot] || version < shard.floor) return;
-  // What is read once is not kept.
-  const auto name = static_cast<uint32_t>(hash >> 32) | 1;
-  if (std::exchange(shard.seen[slot], name) != name) return;
-  if (shard.find(hash, key)) return;
+  if (!shard.was_seen(hash) || shard.find(hash, key)) return;
   Entry** set = shard.set_of(hash);
   Entry** place = std::find(set, set + kWays, nullptr);
   if (place == set + kWays) {

@@ -55,6 +55,17 @@ TEST(RowCache, HoldsNoMoreThanItMay) {
   EXPECT_EQ(none.find("k", 1), std::nullopt);
 }
 
+TEST(RowCache, RowsReadInTurnsAreKeptAllOfThem) {
+  RowCache rows(1 << 20);
+  constexpr int kRows = 400;
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < kRows; ++i) rows.found(cat("row", i), std::string(300, 'x'), 1);
+  }
+  int kept = 0;
+  for (int i = 0; i < kRows; ++i) kept += rows.find(cat("row", i), 1).has_value();
+  EXPECT_GT(kept, kRows * 98 / 100);
+}
+
 TEST(RowCache, WhatIsReadAgainStays) {
   RowCache rows(1 << 20);
   keep(rows, "hot", "1", 1);
