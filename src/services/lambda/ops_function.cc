@@ -80,8 +80,6 @@ void check_package(const In& in, bool image) {
     throw err::InvalidParameterValueException(
         "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.");
   }
-  if (image && in.snap_start && in.snap_start->apply_on == SnapStartApplyOn::PublishedVersions)
-    throw err::InvalidParameterValueException("Container images are not supported for SnapStart enabled functions.");
 }
 
 }  // namespace

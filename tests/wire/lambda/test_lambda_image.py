@@ -176,8 +176,6 @@ def test_refused_requests(images, program, functions):
     uri = images.put(oci([tar(entry("probe", program, 0o755))], Cmd=["/probe"]))
     for more in ({"Runtime": "python3.12"}, {"Handler": "x"}, {"Layers": ["arn:aws:lambda:us-east-1:123456789012:layer:x:1"]}):
         assert "PackageType is Image" in error_code(client.create_function, PackageType="Image", Code={"ImageUri": uri}, **make, **more)[1]
-    assert "SnapStart" in error_code(client.create_function, PackageType="Image", Code={"ImageUri": uri}, **make,
-                                     SnapStart={"ApplyOn": "PublishedVersions"})[1]
     assert error_code(client.create_function, Code={"ImageUri": uri}, **make)[0] == "InvalidParameterValueException"
     assert "S3 Error Code: NoSuchKey" in error_code(client.create_function, PackageType="Image", Code={"ImageUri": f"s3://{images.bucket}/none"}, **make)[1]
     zipped = functions.make("def handler(event, context): return 1")
