@@ -1,6 +1,7 @@
 #include "app/services.h"
 
 #include <aws/apigatewayv2/model.h>
+#include <aws/application-autoscaling/model.h>
 #include <aws/cloudformation/model.h>
 #include <aws/dynamodb/model.h>
 #include <aws/dynamodbstreams/model.h>
@@ -18,6 +19,7 @@
 
 #include "kernel/cloud.h"
 #include "services/apigatewayv2/api.h"
+#include "services/application-autoscaling/api.h"
 #include "services/cloudformation/api.h"
 #include "services/dynamodb/api.h"
 #include "services/events/api.h"
@@ -41,10 +43,13 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(sts::make_sts(deps, identity.directory));
   cloud.add(organizations::make_organizations(deps));
   cloud.add(logs::make_logs(deps));
-  cloud.add(lambda::make_lambda(deps, sandboxes,
-                                {.idle_life = options.function_idle,
-                                 .api_port = options.function_api_port,
-                                 .image_bytes = options.image_mb << 20}));
+  auto functions = lambda::make_lambda(deps, sandboxes,
+                                       {.idle_life = options.function_idle,
+                                        .api_port = options.function_api_port,
+                                        .image_bytes = options.image_mb << 20});
+  cloud.add(applicationautoscaling::make_applicationautoscaling(
+      deps, [&lambda = *functions](auto... of) { return lambda::provisioned_use(lambda, std::move(of)...); }));
+  cloud.add(std::move(functions));
   cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(dynamodb::make_dynamodbstreams(deps));
@@ -60,6 +65,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
 
 std::vector<const wire::ServiceModel*> service_models() {
   return {&apigatewayv2::kModel,
+          &applicationautoscaling::kModel,
           &cloudformation::kModel,
           &dynamodb::kModel,
           &dynamodbstreams::kModel,

@@ -64,4 +64,9 @@ int32_t Admission::running(const std::string& function) const {
   return count_of(state_->functions, function);
 }
 
+int32_t Admission::running_provisioned(const std::string& version) const {
+  std::lock_guard lock(state_->mutex);
+  return count_of(state_->versions, version);
+}
+
 }  // namespace virga::lambda

@@ -2,7 +2,10 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <string>
 
+#include "base/task.h"
 #include "kernel/deps.h"
 #include "kernel/service.h"
 
@@ -17,6 +20,10 @@ struct Options {
   uint16_t api_port = 4566;                   // where functions find Virga on their own loopback: AWS_ENDPOINT_URL
   uint64_t image_bytes = uint64_t{10} << 30;  // the most that a container image may have, packed and unpacked
 };
+
+// Of what make_lambda made: the share of a function's provisioned concurrency that is in use; nothing when it has none.
+Task<std::optional<double>> provisioned_use(kernel::Service& lambda, std::string account, std::string region,
+                                            std::string function, std::string qualifier);
 
 std::unique_ptr<kernel::Service> make_lambda(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);
 

@@ -534,8 +534,12 @@ Provision Invoker::provision_of(const FunctionId& id, const VersionRecord& versi
   if (version.version == 0) return {};
   std::lock_guard lock(mutex_);
   if (provisions_.empty()) return {};
-  const auto found = provisions_.find(instance_key(unqualified_arn(id), version));
-  return found == provisions_.end() ? Provision{} : found->second->state;
+  const std::string key = instance_key(unqualified_arn(id), version);
+  const auto found = provisions_.find(key);
+  if (found == provisions_.end()) return {};
+  Provision state = found->second->state;
+  state.running = admission_.running_provisioned(key);
+  return state;
 }
 
 void Invoker::provision(const FunctionId& id, std::vector<std::pair<Call, int32_t>> wanted) {

@@ -56,7 +56,8 @@ struct StreamEnd {
 // Instances kept initialised for one version.
 struct Provision {
   int32_t wanted = 0;
-  int32_t ready = 0;    // initialised, idle or running
+  int32_t ready = 0;  // initialised, idle or running
+  int32_t running = 0;
   std::string failure;  // why the last start failed; empty: it did not
 };
 

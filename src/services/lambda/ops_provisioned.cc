@@ -157,6 +157,17 @@ Task<ListProvisionedConcurrencyConfigsResponse> LambdaService::list_provisioned_
   co_return out;
 }
 
+Task<std::optional<double>> LambdaService::provisioned_use(FunctionId id) {
+  const auto snapshot = deps_.db.snapshot();
+  const Store store(*snapshot, id.home());
+  const auto number = co_await version_of(store, id.name, id.qualifier);
+  const auto version = number ? co_await store.find_version(id.name, *number) : std::nullopt;
+  if (!version) co_return std::nullopt;
+  const Provision state = invoker_.provision_of(id, *version);
+  if (state.wanted == 0) co_return std::nullopt;
+  co_return static_cast<double>(state.running) / state.wanted;
+}
+
 // After a start: what was provisioned before is again.
 Task<void> LambdaService::restore_provisioned() {
   std::map<std::string, FunctionId> functions;

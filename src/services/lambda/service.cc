@@ -175,6 +175,12 @@ Task<void> LambdaService::stop() {
   co_await invoker_.stop();
 }
 
+Task<std::optional<double>> provisioned_use(kernel::Service& lambda, std::string account, std::string region,
+                                            std::string function, std::string qualifier) {
+  return static_cast<LambdaService&>(lambda).provisioned_use(
+      {std::move(account), std::move(region), std::move(function), std::move(qualifier)});
+}
+
 std::unique_ptr<kernel::Service> make_lambda(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options) {
   return std::make_unique<LambdaService>(deps, sandboxes, options);
 }

@@ -31,6 +31,7 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   Task<void> start() override;
   Task<void> stop() override;
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+  Task<std::optional<double>> provisioned_use(FunctionId id);
 
  private:
   // ops_function.cc

@@ -135,9 +135,10 @@ std::string document_text(const Json& document) {
 }
 
 const Provider* find_provider(std::string_view type) {
-  for (const auto all : {dynamodb_providers(), iam_providers(), lambda_providers(), lambda_access_providers(),
-                         s3_providers(), logs_providers(), apigatewayv2_providers(), sns_providers(), sqs_providers(),
-                         events_providers(), scheduler_providers(), pipes_providers()}) {
+  for (const auto all :
+       {dynamodb_providers(), iam_providers(), lambda_providers(), lambda_access_providers(), s3_providers(),
+        logs_providers(), apigatewayv2_providers(), sns_providers(), sqs_providers(), events_providers(),
+        scheduler_providers(), pipes_providers(), application_autoscaling_providers()}) {
     for (const Provider& provider : all) {
       if (provider.type == type) return &provider;
     }

@@ -92,6 +92,7 @@ std::span<const Provider> logs_providers();
 std::span<const Provider> pipes_providers();
 std::span<const Provider> scheduler_providers();
 std::span<const Provider> apigatewayv2_providers();
+std::span<const Provider> application_autoscaling_providers();
 std::span<const Provider> sns_providers();
 std::span<const Provider> sqs_providers();
 

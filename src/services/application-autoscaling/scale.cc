@@ -1,0 +1,197 @@
+// When capacities change: scheduled actions that are due, policies that look, and the changes themselves.
+#include <algorithm>
+
+#include "base/id.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "kernel/schedule_expression.h"
+#include "kv/record.h"
+#include "services/application-autoscaling/request.h"
+
+namespace virga::applicationautoscaling {
+namespace {
+
+// What a timer is about: an action or a policy.
+struct Named {
+  Home home;
+  Scalable what;
+  std::string name;
+  template <class A>
+  void fields(A& a) {
+    a(1, home), a(2, what), a(3, name);
+  }
+};
+
+// A capacity to be brought within its bounds, or to `wanted`; with an activity, a change that is on its way.
+struct Scaling {
+  Home home;
+  Scalable what;
+  std::optional<int32_t> wanted;
+  std::string cause;
+  std::optional<ActivityRecord> activity;
+  int32_t asked = 0;  // what the activity sets
+  template <class A>
+  void fields(A& a) {
+    a(1, home), a(2, what), a(3, wanted), a(4, cause), a(5, activity), a(6, asked);
+  }
+};
+
+constexpr auto kSettleEvery = Millis(200);
+
+std::optional<Time> next_time(const ActionRecord& action, kernel::TimeZones& zones, Time after) {
+  const auto expression = kernel::ScheduleExpression::parse(action.schedule);
+  const auto zone = zones.find(action.zone.empty() ? "UTC" : action.zone);
+  if (!expression || !zone) return std::nullopt;
+  const bool once = expression->kind() == kernel::ScheduleExpression::Kind::kAt;
+  if (!once && action.start) after = std::max(after, *action.start - Micros(1));
+  const auto next = expression->next(after, *zone, action.start.value_or(action.from));
+  if (next && !once && action.end && *next > *action.end) return std::nullopt;
+  return next;
+}
+
+}  // namespace
+
+Task<void> ApplicationAutoscalingService::arm(kv::Txn& tx, const Home& home, const ActionRecord& action, Time after) {
+  if (const auto next = next_time(action, zones_, after)) {
+    co_await deps_.timers.set(
+        tx, {"aas.action", action_arn(home, action), *next, kv::encode(Named{home, action.what, action.name})});
+  } else {
+    co_await disarm(tx, home, action);
+  }
+}
+Task<void> ApplicationAutoscalingService::disarm(kv::Txn& tx, const Home& home, const ActionRecord& action) {
+  co_await deps_.timers.clear(tx, "aas.action", action_arn(home, action));
+}
+
+// Times that passed while nothing ran happen once.
+Task<void> ApplicationAutoscalingService::run_action(kernel::Timer timer) {
+  const auto of = kv::decode<Named>(timer.payload);
+  const Time now = deps_.clock.now();
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+    WriteStore store(tx, of.home);
+    const auto action = co_await store.find_action(of.what, of.name);
+    auto target = co_await store.find_target(of.what);
+    if (!action || !target) {
+      co_await deps_.timers.clear(tx, timer.kind, timer.id);
+      co_return;
+    }
+    co_await arm(tx, of.home, *action, std::max(now, timer.due));
+    if (target->schedule_suspended) co_return;
+    // What the action does not say gives way to what it does.
+    if (action->min) target->max = std::max(target->max, target->min = *action->min);
+    if (action->max) target->min = std::min(target->min, target->max = *action->max);
+    store.put(*target);
+    scale(tx, of.home, of.what, std::nullopt, {});
+  });
+}
+
+Task<void> ApplicationAutoscalingService::watch(kv::Txn& tx, const Home& home, const PolicyRecord& policy, Time next) {
+  co_await deps_.timers.set(
+      tx, {"aas.policy", policy_arn(home, policy), next, kv::encode(Named{home, policy.what, policy.name})});
+}
+Task<void> ApplicationAutoscalingService::unwatch(kv::Txn& tx, const Home& home, const PolicyRecord& policy) {
+  co_await deps_.timers.clear(tx, "aas.policy", policy_arn(home, policy));
+}
+
+Task<void> ApplicationAutoscalingService::look(kernel::Timer timer) {
+  const auto of = kv::decode<Named>(timer.payload);
+  const auto parts = split(of.what.resource, ':');  // function:<name>:<qualifier>
+  const auto capacity = co_await as_result(read_capacity(deps_.cloud, of.home, of.what));
+  const auto use = co_await use_(of.home.account, of.home.region, std::string(parts[1]), std::string(parts[2]));
+  const Time now = deps_.clock.now();
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+    WriteStore store(tx, of.home);
+    auto policy = co_await store.find_policy(of.what, of.name);
+    const auto target = co_await store.find_target(of.what);
+    if (!policy || !target) {
+      co_await deps_.timers.clear(tx, timer.kind, timer.id);
+      co_return;
+    }
+    co_await watch(tx, of.home, *policy, now + kSampleEvery);
+    if (!capacity || !use) co_return;
+    const auto wanted = track(policy->rule, policy->state, now, *use, capacity->now);
+    store.put(*policy);
+    if (!wanted) co_return;
+    const bool out = *wanted > capacity->now;
+    if (out ? target->out_suspended : target->in_suspended) co_return;
+    const int32_t within = std::clamp(*wanted, target->min, target->max);
+    if (out ? within <= capacity->now : within >= capacity->now) co_return;
+    scale(tx, of.home, of.what, within,
+          cat("the use of the provisioned concurrency is ", out ? "above" : "below", " the target ",
+              policy->rule.target, " of the policy ", policy->name));
+  });
+}
+
+// One thing's changes are made one after the other.
+void ApplicationAutoscalingService::scale(kv::Txn& tx, const Home& home, const Scalable& what,
+                                          std::optional<int32_t> wanted, std::string cause) {
+  kernel::Delivery work;
+  work.kind = "aas.scale";
+  work.lane = cat(home.account, ":", home.region, ":", owner(what));
+  work.group = "changes";
+  work.payload = kv::encode(Scaling{home, what, wanted, std::move(cause), std::nullopt});
+  deps_.deliveries.enqueue(tx, std::move(work));
+}
+
+Task<kernel::Verdict> ApplicationAutoscalingService::run_scaling(kernel::Attempt attempt) {
+  auto job = kv::decode<Scaling>(attempt.payload);
+  std::optional<TargetRecord> target;
+  {
+    const auto snapshot = deps_.db.snapshot();
+    target = co_await Store(*snapshot, job.home).find_target(job.what);
+  }
+  const auto keep = [job](const ActivityRecord& activity) -> kernel::Verdict::Writes {
+    return [home = job.home, activity](kv::Txn& tx) -> Task<void> {
+      WriteStore store(tx, home);
+      store.put(activity);
+      co_await store.forget_activities(activity.what.space, activity.start - kActivityLife);
+    };
+  };
+  const auto end = [&](std::string_view status, std::string message) {
+    job.activity->status = status;
+    job.activity->message = std::move(message);
+    job.activity->end = deps_.clock.now();
+    return kernel::Verdict::done().with(keep(*job.activity));
+  };
+  const std::string done = cat("Successfully set ", quantity(job.what), " to ", job.asked, ".");
+  const auto capacity = co_await as_result(read_capacity(deps_.cloud, job.home, job.what));
+  if (!capacity && !error_of(capacity)) co_await fail_with(capacity.error());
+
+  if (job.activity) {
+    if (!capacity) co_return end("Failed", error_of(capacity)->message);
+    if (!capacity->failure.empty()) co_return end("Failed", capacity->failure);
+    // Somebody else may have set another one meanwhile.
+    if (capacity->now == job.asked && !capacity->settled) co_return kernel::Verdict::later(kSettleEvery);
+    co_return end("Successful", cat(done, " Change successfully fulfilled by ", job.what.space, "."));
+  }
+  if (!target) co_return kernel::Verdict::done();
+  if (!capacity) {
+    log_warning("autoscaling", "a capacity can't be read",
+                {{"resource", job.what.resource}, {"error", error_of(capacity)->message}});
+    co_return kernel::Verdict::give_up();
+  }
+  job.asked = std::clamp(job.wanted.value_or(capacity->now), target->min, target->max);
+  if (job.asked == capacity->now) co_return kernel::Verdict::done();
+  if (job.cause.empty()) {
+    job.cause = job.asked > capacity->now ? cat("minimum capacity was set to ", target->min)
+                                          : cat("maximum capacity was set to ", target->max);
+  }
+  ActivityRecord& activity = job.activity.emplace();
+  activity.what = job.what;
+  activity.id = attempt.id;
+  activity.description = cat("Setting ", quantity(job.what), " to ", job.asked, ".");
+  activity.cause = job.cause;
+  activity.start = deps_.clock.now();
+  const auto set = co_await as_result(set_capacity(deps_.cloud, job.home, job.what, job.asked));
+  if (!set) {
+    if (!error_of(set)) co_await fail_with(set.error());
+    co_return end("Failed",
+                  cat("Failed to set ", quantity(job.what), " to ", job.asked, ". Reason: ", error_of(set)->message));
+  }
+  activity.status = "InProgress";
+  activity.message = cat("Successfully set ", quantity(job.what), " to ", job.asked,
+                         ". Waiting for change to be fulfilled by ", job.what.space, ".");
+  co_return kernel::Verdict::later(Micros(0)).with(keep(activity)).instead(kv::encode(job));
+}
+
+}  // namespace virga::applicationautoscaling

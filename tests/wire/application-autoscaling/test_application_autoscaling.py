@@ -1,0 +1,194 @@
+"""Provisioned concurrency and table capacity within bounds, by schedule, and what is refused."""
+
+import datetime
+
+import pytest
+
+from support import Functions, error_code, eventually
+
+LAMBDA = {"ServiceNamespace": "lambda", "ScalableDimension": "lambda:function:ProvisionedConcurrency"}
+WRITES = {"ServiceNamespace": "dynamodb", "ScalableDimension": "dynamodb:table:WriteCapacityUnits"}
+TRACKING = {"TargetValue": 0.7, "ScaleInCooldown": 60,
+            "PredefinedMetricSpecification": {"PredefinedMetricType": "LambdaProvisionedConcurrencyUtilization"}}
+
+
+@pytest.fixture
+def scaling(virga):
+    return virga.client("application-autoscaling")
+
+
+@pytest.fixture
+def alias(functions):
+    """A function's alias as a resource of Application Auto Scaling."""
+    name = functions.make("def handler(event, context): return 1")
+    functions.client.publish_version(FunctionName=name)
+    functions.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    return {**LAMBDA, "ResourceId": f"function:{name}:live"}
+
+
+@pytest.fixture
+def table(virga, name):
+    client = virga.client("dynamodb")
+    client.create_table(TableName=name, KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
+                        AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
+                        ProvisionedThroughput={"ReadCapacityUnits": 2, "WriteCapacityUnits": 3},
+                        GlobalSecondaryIndexes=[{"IndexName": "i", "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+                                                 "Projection": {"ProjectionType": "ALL"},
+                                                 "ProvisionedThroughput": {"ReadCapacityUnits": 4, "WriteCapacityUnits": 5}}])
+    return {**WRITES, "ResourceId": f"table/{name}"}
+
+
+def requested(client, of):
+    """The provisioned concurrency that is asked for; 0 when none is."""
+    _, name, qualifier = of["ResourceId"].split(":")
+    try:
+        return client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=qualifier)["RequestedProvisionedConcurrentExecutions"]
+    except client.exceptions.ProvisionedConcurrencyConfigNotFoundException:
+        return 0
+
+
+def activities(scaling, of):
+    listed = scaling.describe_scaling_activities(ServiceNamespace=of["ServiceNamespace"], ResourceId=of["ResourceId"])
+    return [(a["Description"], a["Cause"], a["StatusCode"]) for a in listed["ScalingActivities"]]
+
+
+def in_seconds(seconds):
+    return (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
+def test_bounds_of_provisioned_concurrency(scaling, functions, alias):
+    arn = scaling.register_scalable_target(**alias, MinCapacity=1, MaxCapacity=3)["ResponseMetadata"]
+    assert arn["HTTPStatusCode"] == 200
+    eventually(lambda: activities(scaling, alias) == [
+        ("Setting provisioned concurrency to 1.", "minimum capacity was set to 1", "Successful")], 30)
+    assert requested(functions.client, alias) == 1
+    target = scaling.describe_scalable_targets(ServiceNamespace="lambda", ResourceIds=[alias["ResourceId"]])["ScalableTargets"][0]
+    assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
+    assert target["RoleARN"].endswith("AWSServiceRoleForApplicationAutoScaling_LambdaConcurrency")
+    # What is not said stays; the lower bound of nothing takes the instances away.
+    scaling.register_scalable_target(**alias, MinCapacity=0, MaxCapacity=0)
+    eventually(lambda: requested(functions.client, alias) == 0)
+    eventually(lambda: [a[1:] for a in activities(scaling, alias)][0] == ("maximum capacity was set to 0", "Successful"))
+    scaling.deregister_scalable_target(**alias)
+    assert error_code(scaling.deregister_scalable_target, **alias)[0] == "ObjectNotFoundException"
+
+
+# A schedule says the bounds; another one takes them back. The one-time action is seen by its time zone.
+def test_scheduled_actions(scaling, functions, alias):
+    scaling.register_scalable_target(**alias, MinCapacity=0, MaxCapacity=2)
+    scaling.put_scheduled_action(**alias, ScheduledActionName="up", Schedule=f"at({in_seconds(1)})",
+                                 ScalableTargetAction={"MinCapacity": 1})
+    scaling.put_scheduled_action(**alias, ScheduledActionName="morning", Schedule="cron(0 8 * * ? *)", Timezone="Europe/Berlin",
+                                 ScalableTargetAction={"MinCapacity": 1, "MaxCapacity": 2})
+    listed = scaling.describe_scheduled_actions(ServiceNamespace="lambda", ResourceId=alias["ResourceId"])["ScheduledActions"]
+    assert [(a["ScheduledActionName"], a.get("Timezone")) for a in listed] == [("morning", "Europe/Berlin"), ("up", None)]
+    assert listed[0]["ScheduledActionARN"].endswith(":scheduledActionName/morning")
+    eventually(lambda: requested(functions.client, alias) == 1, 20)
+    # An update keeps the schedule that it does not say.
+    scaling.put_scheduled_action(**alias, ScheduledActionName="morning", ScalableTargetAction={"MaxCapacity": 1})
+    listed = scaling.describe_scheduled_actions(ServiceNamespace="lambda", ScheduledActionNames=["morning"])["ScheduledActions"]
+    assert listed[0]["Schedule"] == "cron(0 8 * * ? *)" and listed[0]["ScalableTargetAction"] == {"MaxCapacity": 1}
+    scaling.delete_scheduled_action(**alias, ScheduledActionName="morning")
+    assert error_code(scaling.delete_scheduled_action, **alias, ScheduledActionName="morning")[0] == "ObjectNotFoundException"
+    scaling.put_scheduled_action(**alias, ScheduledActionName="down", Schedule=f"at({in_seconds(1)})",
+                                 ScalableTargetAction={"MinCapacity": 0, "MaxCapacity": 0})
+    eventually(lambda: requested(functions.client, alias) == 0, 20)
+
+
+def test_suspended_schedules_do_nothing(scaling, functions, alias):
+    scaling.register_scalable_target(**alias, MinCapacity=0, MaxCapacity=2, SuspendedState={"ScheduledScalingSuspended": True})
+    scaling.put_scheduled_action(**alias, ScheduledActionName="up", Schedule=f"at({in_seconds(0)})", ScalableTargetAction={"MinCapacity": 1})
+    other = {**alias, "ResourceId": alias["ResourceId"].replace(":live", ":1")}
+    scaling.register_scalable_target(**other, MinCapacity=0, MaxCapacity=2)
+    scaling.put_scheduled_action(**other, ScheduledActionName="up", Schedule=f"at({in_seconds(2)})", ScalableTargetAction={"MinCapacity": 1})
+    eventually(lambda: requested(functions.client, other) == 1, 20)
+    assert requested(functions.client, alias) == 0 and activities(scaling, alias) == []
+
+
+# A kill before a schedule is due loses neither the schedule nor the bounds.
+def test_schedules_survive_a_kill(own_virga):
+    functions = Functions(own_virga)
+    name = functions.make("def handler(event, context): return 1")
+    functions.client.publish_version(FunctionName=name)
+    of = {**LAMBDA, "ResourceId": f"function:{name}:1"}
+    scaling = own_virga.client("application-autoscaling")
+    scaling.register_scalable_target(**of, MinCapacity=0, MaxCapacity=2)
+    scaling.put_scheduled_action(**of, ScheduledActionName="up", Schedule=f"at({in_seconds(2)})", ScalableTargetAction={"MinCapacity": 1})
+    own_virga.kill()
+    own_virga.start()
+    eventually(lambda: requested(own_virga.client("lambda"), of) == 1, 30)
+
+
+def test_table_and_index_capacity(virga, scaling, table, name):
+    dynamodb = virga.client("dynamodb")
+    index = {"ServiceNamespace": "dynamodb", "ScalableDimension": "dynamodb:index:ReadCapacityUnits", "ResourceId": f"table/{name}/index/i"}
+    scaling.register_scalable_target(**table, MinCapacity=7, MaxCapacity=9)
+    scaling.register_scalable_target(**index, MinCapacity=1, MaxCapacity=2)
+
+    def units():
+        described = dynamodb.describe_table(TableName=name)["Table"]
+        both = [described["ProvisionedThroughput"], described["GlobalSecondaryIndexes"][0]["ProvisionedThroughput"]]
+        return [(t["ReadCapacityUnits"], t["WriteCapacityUnits"]) for t in both]
+
+    eventually(lambda: units() == [(2, 7), (2, 5)])
+    eventually(lambda: activities(scaling, table) == [
+        ("Setting write capacity units to 7.", "minimum capacity was set to 7", "Successful")])
+    assert error_code(scaling.register_scalable_target, **table, MinCapacity=0)[0] == "ValidationException"
+
+
+# A change that its service refuses is an activity that says so.
+def test_failed_activity(scaling, functions, alias):
+    scaling.register_scalable_target(**alias, MinCapacity=2000, MaxCapacity=2000)
+    eventually(lambda: activities(scaling, alias) == [
+        ("Setting provisioned concurrency to 2000.", "minimum capacity was set to 2000", "Failed")])
+
+
+def test_policies(scaling, alias):
+    scaling.register_scalable_target(**alias, MinCapacity=0, MaxCapacity=2)
+    put = dict(**alias, PolicyName="p", PolicyType="TargetTrackingScaling")
+    arn = scaling.put_scaling_policy(**put, TargetTrackingScalingPolicyConfiguration=TRACKING)["PolicyARN"]
+    assert arn.startswith("arn:aws:autoscaling:us-east-1:000000000000:scalingPolicy:") and arn.endswith(":policyName/p")
+    listed = scaling.describe_scaling_policies(ServiceNamespace="lambda", ResourceId=alias["ResourceId"])["ScalingPolicies"]
+    assert [(p["PolicyARN"], p["TargetTrackingScalingPolicyConfiguration"]) for p in listed] == [(arn, TRACKING)]
+    changed = scaling.put_scaling_policy(**put, TargetTrackingScalingPolicyConfiguration={**TRACKING, "TargetValue": 0.5})
+    assert changed["PolicyARN"] == arn
+    scaling.deregister_scalable_target(**alias)
+    assert scaling.describe_scaling_policies(ServiceNamespace="lambda", ResourceId=alias["ResourceId"])["ScalingPolicies"] == []
+    assert error_code(scaling.put_scaling_policy, **put, TargetTrackingScalingPolicyConfiguration=TRACKING)[0] == "ObjectNotFoundException"
+
+
+def test_refusals(scaling, alias, table):
+    register = scaling.register_scalable_target
+    bounds = {"MinCapacity": 1, "MaxCapacity": 2}
+    assert "not served by Virga" in error_code(register, ServiceNamespace="ecs", ScalableDimension="ecs:service:DesiredCount",
+                                               ResourceId="service/a/b", **bounds)[1]
+    assert error_code(register, **{**alias, "ResourceId": "function:nobody:live"}, **bounds)[0] == "ValidationException"
+    assert error_code(register, **{**alias, "ResourceId": "table/x"}, **bounds)[1] == "Unsupported service namespace, resource type or scalable dimension"
+    assert error_code(register, **alias, MinCapacity=3, MaxCapacity=2)[0] == "ValidationException"
+    assert error_code(register, **alias, MinCapacity=3)[0] == "ValidationException"
+    assert error_code(scaling.put_scheduled_action, **alias, ScheduledActionName="a", Schedule="rate(1 minute)",
+                      ScalableTargetAction=bounds)[1].startswith("No scalable target registered for service namespace: lambda")
+    register(**alias, **bounds)
+    put = dict(**alias, ScheduledActionName="a")
+    assert error_code(scaling.put_scheduled_action, **put, Schedule="rate(1 minute)")[1] == "At least one of minimum capacity and maximum capacity should be provided"
+    assert error_code(scaling.put_scheduled_action, **put, Schedule="sometimes", ScalableTargetAction=bounds)[0] == "ValidationException"
+    assert error_code(scaling.put_scheduled_action, **put, Schedule="rate(1 minute)", Timezone="Mars/Base", ScalableTargetAction=bounds)[0] == "ValidationException"
+    policy = scaling.put_scaling_policy
+    assert "StepScaling are not served" in error_code(policy, **alias, PolicyName="p", StepScalingPolicyConfiguration={})[1]
+    register(**table, **bounds)
+    reads = {"TargetValue": 70, "PredefinedMetricSpecification": {"PredefinedMetricType": "DynamoDBWriteCapacityUtilization"}}
+    assert "DynamoDBWriteCapacityUtilization is not served" in error_code(
+        policy, **table, PolicyName="p", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=reads)[1]
+    with pytest.raises(scaling.exceptions.InvalidNextTokenException):
+        scaling.describe_scalable_targets(ServiceNamespace="lambda", NextToken="none")
+
+
+def test_lists_in_pages(scaling, functions, alias):
+    for version in range(2):
+        scaling.register_scalable_target(**{**alias, "ResourceId": alias["ResourceId"].replace(":live", [":live", ":1"][version])},
+                                         MinCapacity=0, MaxCapacity=1)
+    resources = [alias["ResourceId"], alias["ResourceId"].replace(":live", ":1")]
+    pages = scaling.get_paginator("describe_scalable_targets").paginate(
+        ServiceNamespace="lambda", ResourceIds=resources, PaginationConfig={"PageSize": 1})
+    pages = [[t["ResourceId"] for t in page["ScalableTargets"]] for page in pages]
+    assert sorted(sum(pages, [])) == sorted(resources) and [len(p) for p in pages] == [1, 1]
