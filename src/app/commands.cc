@@ -21,6 +21,7 @@ const std::vector<Command>& commands() {
         {"--runtimes", "DIR", "Where added runtimes are (default ~/.local/share/virga/runtimes)"},
         {"--function-idle", "SECONDS", "Keep an instance of a function that nobody calls this long (default 300)"},
         {"--image-limit", "MB", "The largest container image of a function, packed and unpacked (default 10240)"},
+        {"--function-concurrency", "N", "Invocations of an account's functions at a time (default 1000)"},
         {"--threads", "N", "Reactor threads (default: one a core)"},
         {"--cache", "MB", "Memory for what is read often (default 16)"},
         {"--tls-certificate", "FILE", "Serve TLS with this certificate chain (PEM)"},

@@ -132,6 +132,7 @@ struct Instance::Parts {
     ServiceOptions options;
     options.function_idle = settings.function_idle;
     options.image_mb = settings.image_mb;
+    options.function_concurrency = settings.function_concurrency;
     options.iam.development_key = is_loopback(settings.host) && settings.root_access_key.empty();
     if (!settings.root_access_key.empty()) {
       options.iam.root_keys.push_back({settings.root_access_key, settings.root_secret_key, kRootAccount});

@@ -46,7 +46,8 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   auto functions = lambda::make_lambda(deps, sandboxes,
                                        {.idle_life = options.function_idle,
                                         .api_port = options.function_api_port,
-                                        .image_bytes = options.image_mb << 20});
+                                        .image_bytes = options.image_mb << 20,
+                                        .concurrency = options.function_concurrency});
   cloud.add(applicationautoscaling::make_applicationautoscaling(
       deps, [&lambda = *functions](auto... of) { return lambda::provisioned_use(lambda, std::move(of)...); }));
   cloud.add(std::move(functions));

@@ -14,6 +14,7 @@ struct ServiceOptions {
   iam::Options iam;
   std::chrono::seconds function_idle{300};
   uint64_t image_mb = 10'240;
+  int32_t function_concurrency = 1000;
   uint16_t function_api_port = 4566;  // where functions find Virga on their own loopback
 };
 

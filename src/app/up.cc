@@ -48,6 +48,7 @@ Settings settings_of(const Arguments& arguments) {
   settings.runtimes = arguments.get("--runtimes", default_runtimes());
   settings.image_mb = static_cast<uint64_t>(arguments.number("--image-limit", 10'240, 1, 1 << 20));
   settings.function_idle = std::chrono::seconds(arguments.number("--function-idle", 300, 1, 86'400));
+  settings.function_concurrency = static_cast<int32_t>(arguments.number("--function-concurrency", 1000, 1, 1'000'000));
   const std::string iam = arguments.get("--iam", "enforce");
   if (iam != "enforce" && iam != "audit") throw UsageError(cat("--iam is enforce or audit, not '", iam, "'"));
   settings.iam = iam == "audit" ? kernel::IamMode::kAudit : kernel::IamMode::kEnforce;

@@ -209,7 +209,14 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
       authenticate(request, call, call.signature ? hex_encode(text_of(sha256_digest(call.body))) : std::string());
     }
   } else {
-    authenticate(request, call, {});
+    if (call.signature && call.signature->payload == sigv4::Payload::kBodyHash) {
+      // What the signature is of is known when all of the body is there.
+      std::string whole = co_await read_all(*request.body, limits_.body, door::too_large(route.service, limits_.body));
+      authenticate(request, call, hex_encode(text_of(sha256_digest(whole))));
+      request.body = std::make_shared<WholeBody>(std::move(whole));
+    } else {
+      authenticate(request, call, {});
+    }
     if (call.signature && sigv4::is_chunked(call.signature->payload)) {
       request.body = unchunked(request, call);
     } else if (call.signature && call.signature->payload == sigv4::Payload::kStatedHash) {

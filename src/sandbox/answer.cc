@@ -5,7 +5,7 @@
 namespace virga::sandbox {
 
 void AnswerPipe::push(std::string chunk) {
-  if (abandoned_ || chunk.empty()) return;
+  if (abandoned_ || ended_ || chunk.empty()) return;
   buffered_ += chunk.size();
   chunks_.push_back(std::move(chunk));
   wake();

@@ -10,11 +10,6 @@
 #include "base/json.h"
 
 namespace virga::sandbox {
-namespace {
-
-constexpr size_t kMostConnections = 64;
-
-}  // namespace
 
 void ApiServer::open(int listener) {
   fd_ = listener;
@@ -47,7 +42,7 @@ void ApiServer::accept_all() {
     if (fd < 0 && errno == EINTR) continue;
     if (fd < 0) return;
     Fd owned(fd);
-    if (connections_.size() >= kMostConnections) continue;
+    if (connections_.size() >= most_) continue;
     auto connection = std::make_shared<ApiConnection>(handler_, std::move(owned));
     connections_.push_back(connection);
     connection->open();

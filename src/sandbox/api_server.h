@@ -76,7 +76,10 @@ class ApiConnection : public std::enable_shared_from_this<ApiConnection> {
 
 class ApiServer {
  public:
+  static constexpr size_t kMostConnections = 64;
   explicit ApiServer(ApiHandler& handler) : handler_(handler) {}
+  // So many requests may wait for an answer at a time, beside what else a sandbox asks. Before open.
+  void expect(size_t calls) { most_ = kMostConnections + calls; }
   void open(int listener);
   void close();
   // The streams of all connections fail.
@@ -86,6 +89,7 @@ class ApiServer {
   void accept_all();
 
   ApiHandler& handler_;
+  size_t most_ = kMostConnections;
   int fd_ = -1;
   std::unique_ptr<Readiness> listener_;
   std::list<std::shared_ptr<ApiConnection>> connections_;

@@ -1,5 +1,9 @@
 // Instances of provided.* runtimes: the program speaks the Runtime API of AWS Lambda, version 2018-06-01, over HTTP on
 // the sandbox's own loopback.
+#include <deque>
+#include <map>
+#include <set>
+
 #include "base/encoding.h"
 #include "base/json.h"
 #include "base/str.h"
@@ -30,13 +34,15 @@ class Custom final : public Core {
     const ApiRequest& request = from.request();
     const auto [id, verb] = invocation_path(request.path);
     from.most_body = verb == "response" ? kMostResponse : kMostErrorDocument;
-    if (request.method != "POST" || verb != "response" || phase_ != Phase::kRunning || id != request_id()) return;
+    if (request.method != "POST" || verb != "response" || !in_flight_.contains(id)) return;
     if (!equals_ignoring_case(request.header("lambda-runtime-function-response-mode"), "streaming")) return;
     const std::string_view type = request.header("content-type");
     from.stream = std::make_shared<AnswerPipe>(home(), [weak = from.weak_from_this()] {
       if (const auto connection = weak.lock()) connection->go_on();
     });
-    complete_streaming(body_of_answer(from.stream), std::string(type.empty() ? "application/octet-stream" : type));
+    streaming_[std::string(id)] = from.weak_from_this();
+    complete_streaming(std::string(id), body_of_answer(from.stream),
+                       std::string(type.empty() ? "application/octet-stream" : type));
   }
 
   void serve(ApiConnection& from) override {
@@ -54,22 +60,42 @@ class Custom final : public Core {
     }
     const auto [id, verb] = invocation_path(path);
     if (request.method == "POST" && (verb == "response" || verb == "error")) {
-      if (id != request_id()) return from.refuse(400, "InvalidRequestID", "Invalid request ID");
-      if (from.stream) return end_streamed(from);
-      return verb == "response" ? serve_response(from) : serve_error(from);
+      const auto found = in_flight_.find(id);
+      if (found == in_flight_.end()) {
+        if (id != request_id()) return from.refuse(400, "InvalidRequestID", "Invalid request ID");
+        return refuse_answered(from, verb == "response" ? "InvocationResponse" : "InvocationErrorResponse");
+      }
+      const std::string answered = *found;
+      in_flight_.erase(found);
+      if (from.stream) return end_streamed(from, answered);
+      return verb == "response" ? serve_response(from, answered) : serve_error(from, answered);
     }
     from.not_found();
   }
 
  protected:
-  void open_channels() override { api_.open(slot().api_listener.get()); }
+  void open_channels() override {
+    api_.expect(concurrency());
+    api_.open(slot().api_listener.get());
+  }
   void close_channels() override {
     api_.close();
-    parked_.reset();
+    parked_.clear();
   }
-  void break_stream(const std::string& why) override { api_.break_streams(why); }
+  void break_streams(const std::string& why) override { api_.break_streams(why); }
+  void give_up(const std::string& id, const std::string& why) override {
+    in_flight_.erase(id);
+    std::erase_if(pending_, [&](const Invocation& waiting) { return waiting.request_id == id; });
+    const auto found = streaming_.find(id);
+    if (found == streaming_.end()) return;
+    const auto connection = found->second.lock();
+    streaming_.erase(found);
+    if (!connection || !connection->stream) return;
+    std::exchange(connection->stream, nullptr)->end(why);
+    connection->go_on();
+  }
   void deliver(const Invocation& invocation) override {
-    pending_ = invocation;
+    pending_.push_back(invocation);
     give();
   }
   // A program that waits for its invocation already has nothing to do after a restore.
@@ -77,22 +103,23 @@ class Custom final : public Core {
     if (const auto connection = at_snapshot_.lock(); connection && !connection->closed()) {
       at_snapshot_.reset();
       connection->answer(200, "application/json", {}, "");
-    } else if (const auto asking = parked_.lock(); asking && !asking->closed()) {
+    } else if (!parked_.empty()) {
       restored();
     }
   }
 
  private:
-  enum class Phase { kIdle, kRunning, kAnswered };
-
   void serve_next(ApiConnection& from) {
-    if (phase_ == Phase::kRunning) {
+    if (in_flight_.size() >= concurrency()) {
       return from.refuse(
           403, "InvalidStateTransition",
           "State transition from Running to Ready failed for runtime. Error: State transition is not allowed");
     }
-    phase_ = Phase::kIdle;
-    parked_ = from.shared_from_this();
+    std::erase_if(parked_, [](const auto& one) {
+      const auto connection = one.lock();
+      return !connection || connection->closed();
+    });
+    parked_.push_back(from.weak_from_this());
     if (!ready()) became_ready();  // which may deliver at once
     restored();
     give();
@@ -112,44 +139,47 @@ class Custom final : public Core {
     init_failed(std::move(document));
   }
 
-  // Hands the invocation to the program, once both are here.
+  // Hands invocations to the program, where both are here.
   void give() {
-    if (!pending_) return;
-    const auto connection = parked_.lock();
-    if (!connection || connection->closed()) return;
-    const Invocation in = std::move(*pending_);
-    pending_.reset();
-    parked_.reset();
-    phase_ = Phase::kRunning;
-    connection->answer(200, "application/json",
-                       {{"Lambda-Runtime-Aws-Request-Id", in.request_id},
-                        {"Lambda-Runtime-Deadline-Ms", cat(in.deadline.millis())},
-                        {"Lambda-Runtime-Invoked-Function-Arn", in.function_arn},
-                        {"Lambda-Runtime-Trace-Id", in.trace},
-                        {"Lambda-Runtime-Client-Context", in.client_context},
-                        {"Lambda-Runtime-Cognito-Identity", in.cognito_identity}},
-                       in.payload);
+    while (!pending_.empty() && !parked_.empty()) {
+      const auto connection = parked_.front().lock();
+      parked_.pop_front();
+      if (!connection || connection->closed()) continue;
+      const Invocation in = std::move(pending_.front());
+      pending_.pop_front();
+      in_flight_.insert(in.request_id);
+      hand_over(*connection, in);
+    }
   }
 
-  void serve_response(ApiConnection& from) {
-    if (phase_ != Phase::kRunning) return refuse_answered(from, "InvocationResponse");
-    phase_ = Phase::kAnswered;
+  void hand_over(ApiConnection& to, const Invocation& in) {
+    ApiConnection::Headers headers{{"Lambda-Runtime-Aws-Request-Id", in.request_id},
+                                   {"Lambda-Runtime-Deadline-Ms", cat(in.deadline.millis())},
+                                   {"Lambda-Runtime-Invoked-Function-Arn", in.function_arn},
+                                   {"Lambda-Runtime-Trace-Id", in.trace},
+                                   {"Lambda-Runtime-Client-Context", in.client_context},
+                                   {"Lambda-Runtime-Cognito-Identity", in.cognito_identity}};
+    if (!in.tenant.empty()) headers.emplace_back("Lambda-Runtime-Aws-Tenant-Id", in.tenant);
+    to.answer(200, "application/json", headers, in.payload);
+  }
+
+  void serve_response(ApiConnection& from, const std::string& id) {
     if (from.too_large) {
       Outcome out;
       out.status = Status::kError;
       out.payload = error_document("Function.ResponseSizeTooLarge",
                                    "Response payload size exceeded maximum allowed payload size (6291556 bytes).");
       from.refuse(413, "RequestEntityTooLarge", "Exceeded maximum allowed payload size (6291556 bytes).");
-      return complete(std::move(out));
+      return complete(id, std::move(out));
     }
     Outcome out;
     out.payload = std::move(from.body);
     accepted(from);
-    complete(std::move(out));
+    complete(id, std::move(out));
   }
 
-  void end_streamed(ApiConnection& from) {
-    phase_ = Phase::kAnswered;
+  void end_streamed(ApiConnection& from, const std::string& id) {
+    streaming_.erase(id);
     const auto stream = std::exchange(from.stream, nullptr);
     from.held = false;  // its end came with the bytes that filled it
     const auto& request = from.request();
@@ -160,18 +190,16 @@ class Custom final : public Core {
       if (auto body = base64_decode(request.header("lambda-runtime-function-error-body"))) document = std::move(*body);
     }
     accepted(from);
-    end_stream(type.empty() ? Status::kOk : Status::kError, std::move(document));
+    end_stream(id, type.empty() ? Status::kOk : Status::kError, std::move(document));
     stream->end(type.empty() ? "" : "the function failed while it was answering");
   }
 
-  void serve_error(ApiConnection& from) {
-    if (phase_ != Phase::kRunning) return refuse_answered(from, "InvocationErrorResponse");
-    phase_ = Phase::kAnswered;
+  void serve_error(ApiConnection& from, const std::string& id) {
     Outcome out;
     out.status = Status::kError;
     out.payload = error_body(from);
     accepted(from);
-    complete(std::move(out));
+    complete(id, std::move(out));
   }
 
   static std::string error_body(ApiConnection& from) {
@@ -194,10 +222,11 @@ class Custom final : public Core {
   void accepted(ApiConnection& from) { from.answer(202, "application/json", {}, "{\"status\":\"OK\"}\n"); }
 
   ApiServer api_{*this};
-  std::weak_ptr<ApiConnection> parked_;       // waits for the next invocation
-  std::weak_ptr<ApiConnection> at_snapshot_;  // waits to be restored
-  std::optional<Invocation> pending_;         // waits for the program to ask
-  Phase phase_ = Phase::kIdle;
+  std::weak_ptr<ApiConnection> at_snapshot_;                       // waits to be restored
+  std::deque<std::weak_ptr<ApiConnection>> parked_;                // wait for the next invocation
+  std::deque<Invocation> pending_;                                 // wait for the program to ask
+  std::set<std::string, std::less<>> in_flight_;                   // ids that the program has and has not answered
+  std::map<std::string, std::weak_ptr<ApiConnection>> streaming_;  // by id
 };
 
 }  // namespace

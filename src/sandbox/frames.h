@@ -20,6 +20,7 @@ enum class FromRuntime : uint8_t {
   kStreamEnd,
   kStreamError,  // an error document
   kFatal,        // an error document, the runtime's last word: the instance takes no other invocation
+  kOf,           // of one of several invocations: a request id's length (one byte), the id, a frame's type and body
   kRestored = 20,
   kRestoreError,  // an error document
 };

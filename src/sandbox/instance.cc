@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 
@@ -45,6 +46,7 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
       log_(std::move(log)),
       memory_mb_(spec.limits.memory_mb),
       image_(spec.image.has_value()),
+      concurrency_(std::max(spec.concurrency, 1u)),
       init_timeout_(spec.init_timeout),
       snapshot_(spec.snapshot),
       begun_(Clock::now()) {}
@@ -123,52 +125,51 @@ Task<Outcome> Core::collect(Outcome begun) {
 
 Task<Outcome> Core::invoke(Invocation invocation) {
   const bool as_it_comes = invocation.stream;
+  const std::string id = invocation.request_id;
   const std::shared_ptr<Core> self = shared_from_this();
   Executor* const caller = Executor::current();
   co_await move_to(home_);
-  if (running_) throw std::logic_error("an instance runs one invocation at a time");
+  if (runs_.size() >= concurrency_ || runs_.contains(id)) {
+    throw std::logic_error("an instance runs no more invocations at a time than it was made for");
+  }
+  if (concurrency_ == 1) request_id_ = id;
   Outcome out;
   if (fate_) {
     // It ended before this call: during its start, or between calls.
     out = std::move(*fate_);
     fate_.reset();
-    request_id_ = invocation.request_id;
   } else if (!alive_) {
     out.status = Status::kExited;
     out.exit = "ended";
-    out.payload = error_document("Runtime.ExitError", cat("RequestId: ", invocation.request_id,
-                                                          " Error: Runtime exited without providing a reason"));
+    out.payload = error_document("Runtime.ExitError",
+                                 cat("RequestId: ", id, " Error: Runtime exited without providing a reason"));
   } else {
-    running_ = true;
-    delivered_ = false;
-    request_id_ = invocation.request_id;
-    started_ = Clock::now();
+    const auto run = std::make_shared<Run>();
+    runs_.emplace(id, run);
+    run->started = Clock::now();
     if (ready_) {
-      arm(started_ + invocation.timeout);
-      delivered_ = true;
-      deliver(invocation);
+      give(id, *run, std::move(invocation));
     } else {
       // A start that takes longer than AWS allows it goes on in the invocation's own time.
-      arm(std::max(started_, begun_ + init_timeout_) + invocation.timeout);
-      waiting_ = std::move(invocation);
+      run->deadline = std::max(run->started, begun_ + init_timeout_) + invocation.timeout;
+      arm(run->deadline);
+      run->waiting = std::move(invocation);
     }
-    if (!result_) {
-      co_await suspend_until([&](Resume resume) { resume_.emplace(resume); });
+    if (!run->result) {
+      co_await suspend_until([&](Resume resume) { run->resume.emplace(resume); });
     }
-    out = std::move(*result_);
-    result_.reset();
-    if (!streaming_) running_ = false;
+    out = std::move(*run->result);
     if (out.stream && !as_it_comes) out = co_await collect(std::move(out));
   }
   if (out.status == Status::kInitError || out.status == Status::kExited || out.status == Status::kLost) {
     // The document was made before the invocation was known.
     constexpr std::string_view kUnknown = "\"requestId\": \"\"";
     if (const auto at = out.payload.find(kUnknown); at != std::string::npos) {
-      out.payload.replace(at, kUnknown.size(), cat("\"requestId\": \"", request_id_, "\""));
+      out.payload.replace(at, kUnknown.size(), cat("\"requestId\": \"", id, "\""));
     }
     constexpr std::string_view kUnnamed = "RequestId:  Error";
     if (const auto at = out.payload.find(kUnnamed); at != std::string::npos) {
-      out.payload.replace(at, kUnnamed.size(), cat("RequestId: ", request_id_, " Error"));
+      out.payload.replace(at, kUnnamed.size(), cat("RequestId: ", id, " Error"));
     }
   }
   if (!init_told_) {
@@ -179,6 +180,13 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   out.reusable = alive_ && out.status != Status::kInitError;
   if (caller && caller != &home_) co_await move_to(*caller);
   co_return out;
+}
+
+void Core::give(const std::string& id, Run& run, Invocation invocation) {
+  run.deadline = run.started + invocation.timeout;
+  arm(run.deadline);
+  run.delivered = true;
+  deliver(invocation);
 }
 
 Task<Outcome> Core::initialised() {
@@ -205,21 +213,24 @@ Task<Outcome> Core::restore() {
   Executor* const caller = Executor::current();
   co_await move_to(home_);
   Outcome out;
-  if (fate_ || !alive_ || !ready_ || running_) {
+  if (fate_ || !alive_ || !ready_ || !runs_.empty()) {
     out.status = fate_ ? fate_->status : Status::kExited;
     die();
   } else {
-    running_ = restoring_ = delivered_ = true;
+    restoring_ = true;
     request_id_.clear();
-    started_ = Clock::now();
-    arm(started_ + kRestoreWithin);
+    const auto run = std::make_shared<Run>();
+    runs_.emplace(request_id_, run);
+    run->started = Clock::now();
+    run->deadline = run->started + kRestoreWithin;
+    run->delivered = true;
+    arm(run->deadline);
     begin_restore();
-    if (!result_) {
-      co_await suspend_until([&](Resume resume) { resume_.emplace(resume); });
+    if (!run->result) {
+      co_await suspend_until([&](Resume resume) { run->resume.emplace(resume); });
     }
-    out = std::move(*result_);
-    result_.reset();
-    running_ = restoring_ = false;
+    out = std::move(*run->result);
+    restoring_ = false;
     restore_duration_ = out.duration;
   }
   if (caller && caller != &home_) co_await move_to(*caller);
@@ -227,7 +238,7 @@ Task<Outcome> Core::restore() {
 }
 
 void Core::restored() {
-  if (restoring_) complete({});
+  if (restoring_) complete(std::string(), {});
 }
 
 void Core::became_ready() {
@@ -236,16 +247,18 @@ void Core::became_ready() {
   settled_.set();
   init_duration_ = since(begun_);
   drain_output();
-  if (running_ && waiting_) {
-    Invocation invocation = std::move(*waiting_);
-    waiting_.reset();
+  // A program that answers at once changes them.
+  const auto runs = runs_;
+  for (const auto& [id, run] : runs) {
+    if (!run->waiting) continue;
+    Invocation invocation = std::move(*run->waiting);
+    run->waiting.reset();
     // The time spent starting is not the invocation's.
     const auto now = Clock::now();
-    invocation.deadline = invocation.deadline + std::chrono::duration_cast<std::chrono::microseconds>(now - started_);
-    started_ = now;
-    arm(now + invocation.timeout);
-    delivered_ = true;
-    deliver(invocation);
+    invocation.deadline =
+        invocation.deadline + std::chrono::duration_cast<std::chrono::microseconds>(now - run->started);
+    run->started = now;
+    give(id, *run, std::move(invocation));
   }
   if (!backstage_.processor_share || !alive_) return;
   try {
@@ -263,64 +276,63 @@ void Core::init_failed(std::string document) {
   init_duration_ = since(begun_);
   die();
   settled_.set();
-  if (running_) {
-    complete(std::move(out));
-  } else {
+  if (runs_.empty()) {
     fate_ = std::move(out);
+  } else {
+    complete_all(out);
   }
 }
 
-void Core::complete(Outcome outcome) {
-  if (!running_ || result_) return;
+void Core::complete_all(const Outcome& outcome) {
+  const auto runs = runs_;
+  for (const auto& [id, run] : runs) complete(id, outcome);
+}
+
+void Core::complete(const std::string& id, Outcome outcome) {
+  const auto found = runs_.find(id);
+  if (found == runs_.end()) return;
+  const std::shared_ptr<Run> run = found->second;
   drain_output();
   if (!alive_) lines_.finish([this](std::string_view line) { log_(request_id_, line); });
-  if (delivered_) outcome.duration = since(started_);
+  if (run->delivered) outcome.duration = since(run->started);
   if (!outcome.max_memory_mb) outcome.max_memory_mb = max_memory_mb();
-  deadline_ = Steady::max();
-  waiting_.reset();
-  if (streaming_) {
-    streaming_ = false;
-    running_ = false;
-    *ending_ = std::move(outcome);
-    ending_->reusable = alive_;
-    ended_->set();
-    return;
-  }
-  result_ = std::move(outcome);
-  if (resume_) {
-    const Resume resume = *resume_;
-    resume_.reset();
-    resume();
-  }
+  runs_.erase(id);
+  if (!run->ending) return settle(*run, std::move(outcome));
+  *run->ending = std::move(outcome);
+  run->ending->reusable = alive_;
+  run->ended->set();
 }
 
-void Core::complete_streaming(Body body, std::string content_type) {
-  if (!running_ || result_ || streaming_) return;
+void Core::complete_streaming(const std::string& id, Body body, std::string content_type) {
+  const auto found = runs_.find(id);
+  if (found == runs_.end() || found->second->ending) return;
+  const std::shared_ptr<Run> run = found->second;
   drain_output();
   Outcome out;
   out.stream = std::move(body);
   out.content_type = std::move(content_type);
-  out.ending = ending_ = std::make_shared<Outcome>();
-  out.ended = ended_ = std::make_shared<virga::Event>();
-  out.duration = since(started_);
-  streaming_ = true;
-  result_ = std::move(out);
-  if (resume_) {
-    const Resume resume = *resume_;
-    resume_.reset();
-    resume();
-  }
+  out.ending = run->ending = std::make_shared<Outcome>();
+  out.ended = run->ended = std::make_shared<virga::Event>();
+  out.duration = since(run->started);
+  settle(*run, std::move(out));
 }
 
-void Core::end_stream(Status status, std::string document) {
+void Core::settle(Run& run, Outcome outcome) {
+  run.result = std::move(outcome);
+  if (!run.resume) return;
+  const Resume resume = *run.resume;
+  run.resume.reset();
+  resume();
+}
+
+void Core::end_stream(const std::string& id, Status status, std::string document) {
   Outcome out;
   out.status = status;
   out.payload = std::move(document);
-  complete(std::move(out));
+  complete(id, std::move(out));
 }
 
 void Core::arm(Steady deadline) {
-  deadline_ = deadline;
   // One timer at most is under way for a deadline this early; it arms itself again when it comes too soon.
   if (armed_ <= deadline) return;
   armed_ = deadline;
@@ -329,22 +341,40 @@ void Core::arm(Steady deadline) {
     const auto self = weak.lock();
     if (!self || self->armed_ != deadline) return;
     self->armed_ = Steady::max();
-    self->check_deadline();
+    self->check_deadlines();
   });
 }
 
-void Core::check_deadline() {
-  if (!running_ || deadline_ == Steady::max()) return;
-  if (Clock::now() < deadline_) return arm(deadline_);
-  time_out();
+void Core::check_deadlines() {
+  const auto now = Clock::now();
+  Steady next = Steady::max();
+  std::vector<std::string> late;
+  for (const auto& [id, run] : runs_) {
+    if (run->deadline <= now) {
+      late.push_back(id);
+    } else {
+      next = std::min(next, run->deadline);
+    }
+  }
+  if (next != Steady::max()) arm(next);
+  for (const std::string& id : late) time_out(id);
 }
 
-void Core::time_out() {
-  die();
-  break_stream("the function timed out");
+// Others that run beside it are not disturbed.
+void Core::time_out(const std::string& id) {
+  constexpr std::string_view kWhy = "the function timed out";
+  const bool alone = concurrency_ == 1 || !ready_;
+  if (alone) die();
+  give_up(id, std::string(kWhy));
   Outcome out;
   out.status = Status::kTimedOut;
-  complete(std::move(out));
+  complete(id, std::move(out));
+  if (!alone) return;
+  // Others that waited for its start with it.
+  Outcome ended;
+  ended.status = Status::kExited;
+  ended.exit = "signal: killed";
+  complete_all(ended);
 }
 
 uint32_t Core::max_memory_mb() {
@@ -365,7 +395,7 @@ void Core::channel_ended() {
   // The launcher tells how the program ended. Should it not, the instance must not hang.
   home_.post_after(kExitNewsWait, [weak = weak_from_this()] {
     if (const auto self = weak.lock(); self && self->alive_) {
-      self->die();
+      self->kill();
       self->ended({.kind = Event::Kind::kExited});
     }
   });
@@ -427,11 +457,11 @@ void Core::ended(const Event& event) {
         "Runtime.ExitError", cat("RequestId: ", request_id_, " Error: Runtime exited ",
                                  clean ? std::string("without providing a reason") : cat("with error: ", out.exit)));
   }
-  break_stream(cat("the runtime ended: ", out.exit));
-  if (running_) {
-    complete(std::move(out));
-  } else {
+  break_streams(cat("the runtime ended: ", out.exit));
+  if (runs_.empty()) {
     fate_ = std::move(out);
+  } else {
+    complete_all(out);
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,33 +66,52 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   virtual void close_channels() = 0;
   // Whatever the program said before it ended.
   virtual void drain_channels() {}
-  // The stream of a streamed answer, when there is one, fails.
-  virtual void break_stream(const std::string& why) {}
+  // The streams of streamed answers, where there are any, fail.
+  virtual void break_streams(const std::string& why) {}
+  // Whatever the program still says of this invocation goes into nothing; its stream fails.
+  virtual void give_up(const std::string& id, const std::string& why) {}
 
   void became_ready();
   void init_failed(std::string document);
   void restored();
-  void complete(Outcome outcome);
+  void complete(const std::string& id, Outcome outcome);
+  // All that are under way end like that.
+  void complete_all(const Outcome& outcome);
   // The answer of the invocation begins; it ends later with end_stream.
-  void complete_streaming(Body body, std::string content_type);
-  void end_stream(Status status, std::string document);
+  void complete_streaming(const std::string& id, Body body, std::string content_type);
+  void end_stream(const std::string& id, Status status, std::string document);
   void drain_output();
   void channel_ended();
   // At home: no invocation is taken from now on, and the program is killed.
   void die();
-  bool running() const { return running_; }
+  bool running(const std::string& id) const { return runs_.contains(id); }
   bool ready() const { return ready_; }
   bool is_snapshot() const { return snapshot_; }
   bool restoring() const { return restoring_; }
+  uint32_t concurrency() const { return concurrency_; }
+  // Of the latest invocation; empty when there may be several at a time.
   const std::string& request_id() const { return request_id_; }
   Slot& slot() { return slot_; }
   Backstage& backstage() { return backstage_; }
 
  private:
+  // An invocation under way, from its call to its answer's end.
+  struct Run {
+    std::optional<Invocation> waiting;  // until the program is ready for it
+    std::optional<Outcome> result;
+    std::optional<Resume> resume;
+    std::shared_ptr<Outcome> ending;  // of a streamed answer that has begun
+    std::shared_ptr<virga::Event> ended;
+    Steady started, deadline = Steady::max();
+    bool delivered = false;  // the program has it
+  };
+
   Task<Outcome> collect(Outcome begun);
+  void give(const std::string& id, Run& run, Invocation invocation);
+  static void settle(Run& run, Outcome outcome);
   void arm(Steady deadline);
-  void check_deadline();
-  void time_out();
+  void check_deadlines();
+  void time_out(const std::string& id);
   void ended(const Event& event);
   uint32_t max_memory_mb();
   std::string exit_text(const Event& event) const;
@@ -102,6 +122,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   LogSink log_;
   const uint32_t memory_mb_;
   const bool image_;
+  const uint32_t concurrency_;
   const Millis init_timeout_;
   const bool snapshot_;
   Lines lines_;
@@ -109,19 +130,12 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::atomic<bool> alive_ = true;  // written at home, read anywhere
   bool closed_ = false;
   bool ready_ = false;
-  bool running_ = false;    // an invocation is under way, from its call to its answer's end
-  bool delivered_ = false;  // the program has it
-  bool streaming_ = false;
   bool restoring_ = false;
   std::string request_id_;
-  std::optional<Invocation> waiting_;
-  std::optional<Outcome> result_;
-  std::optional<Resume> resume_;
-  std::shared_ptr<Outcome> ending_;
-  std::shared_ptr<virga::Event> ended_;  // of the streamed answer
-  virga::Event settled_;                 // its initialisation is over, well or ill
-  std::optional<Outcome> fate_;          // how it ended while nobody was calling
-  Steady begun_, started_, deadline_, armed_ = Steady::max();
+  std::map<std::string, std::shared_ptr<Run>, std::less<>> runs_;  // by request id
+  virga::Event settled_;                                           // its initialisation is over, well or ill
+  std::optional<Outcome> fate_;                                    // how it ended while nobody was calling
+  Steady begun_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
   bool init_told_ = false;
   std::optional<std::chrono::microseconds> restore_duration_;  // until it is told

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 
 #include "base/json.h"
 #include "base/str.h"
@@ -34,12 +35,13 @@ class Managed final : public Core {
   }
   void close_channels() override {
     channel_.reset();
-    break_stream("the function's instance has ended");
+    break_streams("the function's instance has ended");
   }
   void drain_channels() override { on_channel(); }
-  void break_stream(const std::string& why) override {
-    if (const auto stream = std::exchange(stream_, nullptr)) stream->end(why);
+  void break_streams(const std::string& why) override {
+    for (const auto& [id, stream] : std::exchange(streams_, {})) stream->end(why);
   }
+  void give_up(const std::string& id, const std::string& why) override { end_pipe(id, why); }
 
   void begin_restore() override { say(frame(ToRuntime::kRestore, {})); }
 
@@ -61,6 +63,10 @@ class Managed final : public Core {
       w.key("cognito");
       w.raw(in.cognito_identity);
     }
+    if (!in.tenant.empty()) {
+      w.key("tenant");
+      w.string(in.tenant);
+    }
     if (!in.trace.empty()) {
       w.key("trace");
       w.string(in.trace);
@@ -80,8 +86,11 @@ class Managed final : public Core {
 
  private:
   void say(std::string bytes) {
-    unsent_ = std::move(bytes);
-    sent_ = 0;
+    if (unsent_.empty()) {
+      unsent_ = std::move(bytes);
+    } else {
+      unsent_ += bytes;
+    }
     flush();
   }
 
@@ -138,9 +147,38 @@ class Managed final : public Core {
     while (reader_.next(frame)) take(std::move(frame));
   }
 
+  // The stream of an invocation's answer ends; what else comes of the channel
+  // is read again.
+  void end_pipe(const std::string& id, const std::string& why) {
+    const auto found = streams_.find(id);
+    if (found == streams_.end()) return;
+    const auto stream = std::move(found->second);
+    streams_.erase(found);
+    stream->end(why);
+    if (!paused_ || !channel_) return;
+    paused_ = false;  // its end came with the bytes that filled it
+    channel_->again();
+    home().post([this, self = shared_from_this()] {
+      if (channel_ && !paused_) on_channel();
+    });
+  }
+
   void take(FrameReader::Frame frame) {
+    std::string id = request_id();
+    if (frame.type == FromRuntime::kOf) {
+      const size_t length = frame.body.empty() ? 0 : static_cast<unsigned char>(frame.body[0]);
+      if (frame.too_large || frame.body.size() < length + 2) return kill();
+      id = frame.body.substr(1, length);
+      frame.type = static_cast<FromRuntime>(frame.body[length + 1]);
+      frame.body.erase(0, length + 2);
+      if (frame.type < FromRuntime::kResponse || frame.type > FromRuntime::kStreamError) return kill();
+    } else if (concurrency() > 1 && frame.type > FromRuntime::kInitError && frame.type != FromRuntime::kFatal) {
+      return kill();
+    }
     Outcome out;
     switch (frame.type) {
+      case FromRuntime::kOf:
+        break;
       case FromRuntime::kReady:
         return became_ready();
       case FromRuntime::kInitError:
@@ -158,44 +196,40 @@ class Managed final : public Core {
         } else {
           out.payload = std::move(frame.body);
         }
-        return complete(std::move(out));
+        return complete(id, std::move(out));
       case FromRuntime::kError:
         out.status = Status::kError;
         out.payload = std::move(frame.body);
-        return complete(std::move(out));
+        return complete(id, std::move(out));
       case FromRuntime::kFatal:
         die();
-        if (const auto stream = std::exchange(stream_, nullptr)) {
-          end_stream(Status::kError, std::move(frame.body));
-          return stream->end("the function failed while it was answering");
-        }
         out.status = Status::kError;
         out.payload = std::move(frame.body);
-        return complete(std::move(out));
-      case FromRuntime::kStreamBegin:
-        if (!running() || stream_) return;
-        stream_ = std::make_shared<AnswerPipe>(home(), [weak = weak_from_this()] {
+        complete_all(out);
+        return break_streams("the function failed while it was answering");
+      case FromRuntime::kStreamBegin: {
+        if (!running(id) || streams_.contains(id)) return;
+        const auto stream = std::make_shared<AnswerPipe>(home(), [weak = weak_from_this()] {
           if (const auto self = std::static_pointer_cast<Managed>(weak.lock())) self->resume_reading();
         });
-        return complete_streaming(body_of_answer(stream_), std::move(frame.body));
-      case FromRuntime::kStreamChunk:
-        if (stream_) stream_->push(std::move(frame.body));
-        if (stream_ && stream_->full()) {
+        streams_.emplace(id, stream);
+        return complete_streaming(id, body_of_answer(stream), std::move(frame.body));
+      }
+      case FromRuntime::kStreamChunk: {
+        const auto found = streams_.find(id);
+        if (found == streams_.end()) return;
+        found->second->push(std::move(frame.body));
+        if (found->second->full()) {
           paused_ = true;
           channel_->hold();
         }
         return;
+      }
       case FromRuntime::kStreamEnd:
       case FromRuntime::kStreamError: {
         const bool good = frame.type == FromRuntime::kStreamEnd;
-        const auto stream = std::exchange(stream_, nullptr);
-        if (paused_ && channel_) {
-          paused_ = false;  // its end came with the bytes that filled it
-          channel_->again();
-        }
-        end_stream(good ? Status::kOk : Status::kError, std::move(frame.body));
-        if (stream) stream->end(good ? "" : "the function failed while it was answering");
-        return;
+        end_stream(id, good ? Status::kOk : Status::kError, std::move(frame.body));
+        return end_pipe(id, good ? "" : "the function failed while it was answering");
       }
     }
     kill();  // no such frame: the channel is not to be trusted any more
@@ -207,8 +241,8 @@ class Managed final : public Core {
   size_t sent_ = 0;
   bool paused_ = false;
   bool ended_ = false;
-  bool turn_ended_ = false;  // goes on when the others had theirs
-  std::shared_ptr<AnswerPipe> stream_;
+  bool turn_ended_ = false;                                     // goes on when the others had theirs
+  std::map<std::string, std::shared_ptr<AnswerPipe>> streams_;  // by request id
 };
 
 }  // namespace
@@ -228,6 +262,10 @@ std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string
   if (spec.snapshot) {
     w.key("snapshot");
     w.boolean(true);
+  }
+  if (spec.concurrency > 1) {
+    w.key("concurrency");
+    w.integer(spec.concurrency);
   }
   w.key("env");
   w.begin_object();

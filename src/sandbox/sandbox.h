@@ -1,5 +1,6 @@
-// Running somebody's code. A Sandboxes starts instances; an Instance runs one invocation at a time inside its jail.
-// What a function is, who may call it and what its logs mean is the Lambda service's business.
+// Running somebody's code. A Sandboxes starts instances; an Instance runs an invocation at a time inside its jail, or
+// several where its function allows it. What a function is, who may call it and what its logs mean is the Lambda
+// service's business.
 #pragma once
 
 #include <chrono>
@@ -42,6 +43,7 @@ struct Spec {
   std::optional<Image> image;  // instead of code and layers; speaks the Runtime API, and `runtime` says nothing
   std::vector<std::pair<std::string, std::string>> environment;  // all of it: reserved variables too
   Limits limits;
+  uint32_t concurrency = 1;  // invocations that it takes at a time
   Millis init_timeout{10'000};
   bool snapshot = false;  // initialised ahead and kept: runs its hooks before a snapshot; restore comes before invoke
 };
@@ -55,13 +57,14 @@ struct Invocation {
   std::string client_context;    // JSON; empty: none
   std::string cognito_identity;  // JSON; empty: none
   std::string trace;             // _X_AMZN_TRACE_ID
+  std::string tenant;            // whose call it is; empty: nobody's in particular
   bool stream = false;           // the caller takes a streamed answer as it comes; otherwise it is collected first
 };
 
 enum class Status : uint8_t {
   kOk,
   kError,        // the handler raised, or the runtime reported an error: payload is AWS's error document
-  kTimedOut,     // the instance is gone
+  kTimedOut,     // the instance is gone, unless it takes several at a time: the others go on
   kOutOfMemory,  // killed for memory; the instance is gone
   kExited,       // the runtime process ended by itself; the instance is gone; exit says how
   kInitError,    // it never became ready: bad handler, import error; payload is the error document
@@ -85,13 +88,14 @@ struct Outcome {
 };
 
 // Lines the function wrote, and the runtime's own, in order. Called on the instance's executor. `request_id` is the
-// running invocation's, or empty during initialisation.
+// running invocation's, or empty during initialisation and when there may be several.
 using LogSink = std::function<void(std::string_view request_id, std::string_view line)>;
 
 class Instance {
  public:
   virtual ~Instance() = default;  // kills every process of it; returns its resources to the pool's keeper
-  // One at a time. The time spent starting counts as the outcome's init_duration on the first call.
+  // At most Spec::concurrency at a time, with different ids. The time spent starting counts as the outcome's
+  // init_duration on the first call.
   virtual Task<Outcome> invoke(Invocation invocation) = 0;
   // Waits until it is initialised, before its first invocation; how long that took is the outcome's init_duration, and
   // no invocation's. Anything but kOk: it failed, or took longer than allowed, and the instance is of no use.

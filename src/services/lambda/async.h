@@ -13,12 +13,12 @@ namespace virga::lambda {
 
 // An event that waits to run.
 struct AsyncEvent {
-  std::string account, region, function, qualifier, payload, client_context, trace;
+  std::string account, region, function, qualifier, payload, client_context, trace, tenant;
   int64_t invokes = 0;  // attempts that were not throttled
   template <class A>
   void fields(A& a) {
     a(1, account), a(2, region), a(3, function), a(4, qualifier), a(5, payload), a(6, client_context), a(7, trace),
-        a(8, invokes);
+        a(8, invokes), a(9, tenant);
   }
 };
 

@@ -20,6 +20,12 @@ namespace {
 std::string instance_key(const std::string& function, const VersionRecord& version) {
   return cat(function, ":", version.version, ":", version.revision);
 }
+// And never by tenants.
+std::string instance_key(const std::string& function, const Call& call) {
+  std::string key = instance_key(function, *call.version);
+  if (call.version->per_tenant) append(key, ":", call.tenant);
+  return key;
+}
 
 std::string stream_name(Time now, uint64_t version) {
   const std::string date = iso8601(now);  // YYYY-MM-DD…
@@ -119,9 +125,12 @@ struct Invoker::Provisioning {
 };
 
 Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& code, Options options)
-    : deps_(deps), sandboxes_(sandboxes), code_(code), options_(options), snapshots_([this](Snapshots::Of of) {
-        return make_snapshot(std::move(of));
-      }) {}
+    : deps_(deps),
+      sandboxes_(sandboxes),
+      code_(code),
+      options_(options),
+      snapshots_([this](Snapshots::Of of) { return make_snapshot(std::move(of)); }),
+      fleets_([this](Call call) { return start_for_fleet(std::move(call)); }) {}
 
 Invoker::~Invoker() = default;
 
@@ -139,22 +148,36 @@ Invoker::Meter& Invoker::meter_of(const FunctionId& id, const std::string& arn) 
   return *meter;
 }
 
+void check_tenant(const Call& call) {
+  if (call.version->per_tenant == !call.tenant.empty()) return;
+  throw err::InvalidParameterValueException(
+      call.version->per_tenant
+          ? "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try "
+            "again."
+          : "The invoked function is not enabled with tenancy configuration. Remove the tenant ID from your request "
+            "and try again.");
+}
+
 Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   if (stopped_) co_return err::ServiceException("Virga is stopping.");
   if (auto refusal = refusal_by_state(*call.version)) co_return std::move(*refusal);
+  check_tenant(call);
   const std::string function = unqualified_arn(call.id);
-  const std::string key = instance_key(function, *call.version);
+  const std::string key = instance_key(function, call);
+  const bool managed = !call.version->capacity_provider.empty();
   Meter& meter = meter_of(call.id, function);
   Refusal refusal{};
+  // Instances of a capacity provider have limits of their own.
   std::optional<Admission::Ticket> ticket =
-      admission_.enter({.function = function,
-                        .place = cat(call.id.account, ":", call.id.region),
-                        .version = key,
-                        .reserved = call.reserved,
-                        .unreserved = call.unreserved,
-                        .provisioned = provision_of(call.id, *call.version).ready},
-                       refusal);
-  if (!ticket) {
+      managed ? std::optional<Admission::Ticket>()
+              : admission_.enter({.function = function,
+                                  .place = cat(call.id.account, ":", call.id.region),
+                                  .version = instance_key(function, *call.version),
+                                  .reserved = call.reserved,
+                                  .unreserved = call.unreserved,
+                                  .provisioned = provision_of(call.id, *call.version).ready},
+                                 refusal);
+  if (!managed && !ticket) {
     meter.throttles.add();
     co_return err::TooManyRequestsException(
         "Rate Exceeded.",
@@ -164,7 +187,13 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   }
   Executor* const caller = Executor::current();
 
-  WarmPtr warm = co_await obtain(ctx, call, key, ticket->provisioned());
+  Result<WarmPtr> obtained =
+      co_await as_result(managed ? fleets_.take(key) : obtain(ctx, call, key, ticket->provisioned()));
+  if (!obtained) {
+    if (const Error* error = error_of(obtained); error && error->shape->status == 429) meter.throttles.add();
+    co_await fail_with(std::move(obtained.error()));
+  }
+  WarmPtr warm = std::move(*obtained);
   if (warm->home != caller) co_await move_to(*warm->home);
   if (warm->used != std::chrono::steady_clock::time_point{}) warm->current->clear();  // at home, where lines are added
   if (warm->snapshot) {
@@ -184,6 +213,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   invocation.function_arn = call.invoked_arn;
   invocation.client_context = call.client_context;
   invocation.trace = call.trace;
+  invocation.tenant = call.tenant;
   invocation.stream = call.stream;
 
   const std::string started =
@@ -208,7 +238,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
     answer.content_type = std::move(ran->content_type);
     // The invocation goes on whether or not anybody takes its answer.
     start_background("lambda stream",
-                     finish_stream(std::move(call), std::move(warm), std::move(*ticket), std::move(*ran), answer.end));
+                     finish_stream(std::move(call), std::move(warm), std::move(ticket), std::move(*ran), answer.end));
   } else {
     const bool reusable = ran->reusable, lost = ran->status == sandbox::Status::kLost;
     answer = conclude(call, *warm, std::move(*ran), meter);
@@ -221,8 +251,8 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   co_return answer;
 }
 
-Task<void> Invoker::finish_stream(Call call, WarmPtr warm, Admission::Ticket ticket, sandbox::Outcome begun,
-                                  std::shared_ptr<StreamEnd> end) {
+Task<void> Invoker::finish_stream(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket,
+                                  sandbox::Outcome begun, std::shared_ptr<StreamEnd> end) {
   const std::weak_ptr<bool> alive = alive_;
   co_await begun.ended->wait();
   if (alive.expired()) co_return;
@@ -279,6 +309,23 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
   meter.duration.observe(static_cast<double>(outcome.duration.count()) / 1000);
   if (!answer.function_error.empty()) meter.errors.add();
   return answer;
+}
+
+Task<WarmPtr> Invoker::start_for_fleet(Call call) {
+  Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
+                                         call.id.account, call.id.region);
+  co_return co_await start(ctx, call, Kind::kOnDemand);
+}
+
+void Invoker::keep_fleets(const FunctionId& id, std::vector<std::pair<Call, FleetSize>> wanted) {
+  const std::string function = unqualified_arn(id);
+  std::vector<std::tuple<std::string, Call, FleetSize>> keyed;
+  for (auto& [call, size] : wanted) {
+    std::string key = instance_key(function, call);
+    keyed.emplace_back(std::move(key), std::move(call), size);
+  }
+  fleets_.keep(cat(function, ":"), std::move(keyed));
+  schedule_reaper();
 }
 
 // `provisioned`: the invocation is counted against a provisioned instance, of which one should be idle.
@@ -399,7 +446,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   warm->function = unqualified_arn(call.id);
   warm->provisioned = kind == Kind::kProvisioned;
   warm->snapshot = kind == Kind::kSnapshot;
-  warm->key = instance_key(warm->function, version);
+  warm->key = instance_key(warm->function, call);
   warm->home = Executor::current();
   warm->started = std::chrono::steady_clock::now();
   warm->current = std::make_shared<std::string>();
@@ -411,6 +458,11 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   spec.limits.tmp_mb = static_cast<uint32_t>(version.tmp);
   spec.snapshot = warm->snapshot;
   if (warm->snapshot) spec.init_timeout = std::chrono::seconds(std::max(kSnapshotInit, version.timeout));
+  const bool managed = !version.capacity_provider.empty();
+  if (managed) {
+    spec.concurrency = static_cast<uint32_t>(at_a_time(version));
+    spec.init_timeout = std::max<Millis>(kFleetInit, std::chrono::seconds(version.timeout));
+  }
   auto& env = spec.environment;
   if (version.image) {
     image::Settings settings = image_settings(version);
@@ -432,7 +484,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
            {"AWS_LAMBDA_FUNCTION_NAME", call.id.name},
            {"AWS_LAMBDA_FUNCTION_VERSION", version_name(version.version)},
            {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", cat(version.memory)},
-           {"AWS_LAMBDA_INITIALIZATION_TYPE", initialization_type(kind)},
+           {"AWS_LAMBDA_INITIALIZATION_TYPE", managed ? "lambda-managed-instances" : initialization_type(kind)},
            {"AWS_LAMBDA_LOG_GROUP_NAME", group},
            {"AWS_LAMBDA_LOG_STREAM_NAME", warm->log->stream()},
            {"AWS_ENDPOINT_URL", cat("http://127.0.0.1:", options_.api_port)},
@@ -440,6 +492,8 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
     const bool user_set = std::ranges::any_of(env, [&](const auto& pair) { return pair.first == name; });
     if (!user_set) env.emplace_back(name, value);
   }
+
+  if (managed) env.emplace_back("AWS_LAMBDA_MAX_CONCURRENCY", cat(spec.concurrency));
 
   if (spec.image) {
     spec.image->root = co_await code_.ensure_image(version.code_sha256, version.code);
@@ -497,6 +551,7 @@ Task<kernel::Principal> Invoker::assume_role(const Call& call,
 
 void Invoker::give_back(WarmPtr warm, bool reusable) {
   const auto now = std::chrono::steady_clock::now();
+  if (warm->seat) return;  // its place is free again
   warm->used = now;
   reusable = reusable && !stopped_ && now - warm->started < kInstanceLife;
   if (warm->provisioned) {
@@ -640,7 +695,8 @@ void Invoker::lose_provisioned(const std::string& key) {
 void Invoker::schedule_reaper() {
   {
     std::lock_guard lock(mutex_);
-    if (reaping_ || stopped_ || (idle_.size() == 0 && provisions_.empty() && snapshots_.empty())) return;
+    if (reaping_ || stopped_ || (idle_.size() == 0 && provisions_.empty() && snapshots_.empty() && fleets_.empty()))
+      return;
     reaping_ = true;
   }
   const auto pause = std::min<Micros>(std::chrono::seconds(15), std::max<Micros>(options_.idle_life / 2, Millis(100)));
@@ -665,6 +721,7 @@ void Invoker::reap() {
   for (auto& each : to_fill) start_background("provisioned concurrency", fill(std::move(each)));
   idle_.take_stale(now - options_.idle_life);
   snapshots_.sweep(now - kSnapshotLife);
+  fleets_.tend(options_.idle_life);
   // A provisioned one is idle as long as it likes; but it may have died, or outlived its credentials.
   for (WarmPtr& warm : provisioned_.take_stale(now)) {
     if (warm->instance->alive() && now - warm->started < kInstanceLife) {
@@ -681,6 +738,7 @@ void Invoker::reap() {
 Task<void> Invoker::stop() {
   stopped_ = true;
   snapshots_.stop();
+  co_await fleets_.stop();
   for (WarmSet* set : {&idle_, &provisioned_}) {
     for (const WarmPtr& warm : set->take_all()) co_await warm->log->flush();
   }

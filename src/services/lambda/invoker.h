@@ -16,24 +16,15 @@
 #include "sandbox/sandbox.h"
 #include "services/lambda/admission.h"
 #include "services/lambda/api.h"
+#include "services/lambda/call.h"
 #include "services/lambda/code_cache.h"
+#include "services/lambda/fleet.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/model.h"
 #include "services/lambda/snapshots.h"
 #include "services/lambda/warm.h"
 
 namespace virga::lambda {
-
-// One call of one version, after authorisation and routing.
-struct Call {
-  FunctionId id;
-  std::shared_ptr<const VersionRecord> version;
-  std::optional<int32_t> reserved;    // the function's reserved concurrency
-  int32_t unreserved = kConcurrency;  // what the account has for functions without
-  std::string invoked_arn;            // with the qualifier the caller used
-  std::string request_id, payload, client_context, trace;
-  bool stream = false;  // the caller takes a streamed answer as it comes
-};
 
 struct StreamEnd;
 
@@ -84,6 +75,9 @@ class Invoker {
   // Ends the snapshots of a version that is no more; of all of a function's (0).
   void forget_snapshots(const FunctionId& id, uint64_t version);
 
+  // Keeps fleets for these versions of a function, and none for its others. Returns at once.
+  void keep_fleets(const FunctionId& id, std::vector<std::pair<Call, FleetSize>> wanted);
+
   // Drops the idle instances of a function whose code, configuration or existence changed.
   void retire(const FunctionId& id);
   bool stopped() const { return stopped_; }
@@ -102,9 +96,10 @@ class Invoker {
   Task<void> restore(Warm& warm, const VersionRecord& version);
   Task<std::unique_ptr<sandbox::Instance>> start_instance(sandbox::Spec spec, sandbox::LogSink log);
   Answer conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter);
-  Task<void> finish_stream(Call call, WarmPtr warm, Admission::Ticket ticket, sandbox::Outcome begun,
+  Task<void> finish_stream(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket, sandbox::Outcome begun,
                            std::shared_ptr<StreamEnd> end);
   void give_back(WarmPtr warm, bool reusable);
+  Task<WarmPtr> start_for_fleet(Call call);
   Task<void> fill(std::shared_ptr<Provisioning> of);
   void provision_one(const std::string& key, Call call, int32_t wanted);
   void lose_provisioned(const std::string& key);
@@ -122,6 +117,7 @@ class Invoker {
   WarmSet idle_;
   WarmSet provisioned_;
   Snapshots snapshots_;
+  Fleets fleets_;
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Provisioning>, std::less<>> provisions_;  // by instance key
   std::unordered_map<std::string, std::unique_ptr<Meter>> meters_;                // by unqualified ARN

@@ -16,7 +16,6 @@ inline constexpr size_t kMaxAsyncPayload = 1'048'576;
 inline constexpr size_t kMaxLayers = 5;
 inline constexpr size_t kMaxEnvironment = 4096;         // bytes of all names and values
 inline constexpr size_t kMaxImageSettings = 65'536;     // bytes of a container image's words and variables
-inline constexpr int32_t kConcurrency = 1000;           // of an account and region
 inline constexpr int32_t kUnreservedConcurrency = 100;  // that reservations must leave
 inline constexpr size_t kLogTail = 4096;                // bytes in X-Amz-Log-Result
 inline constexpr size_t kListPage = 50;
@@ -26,6 +25,7 @@ inline constexpr size_t kMostAsyncOfOne = 128;
 inline constexpr auto kInstanceLife = std::chrono::minutes(50);  // its credentials live an hour
 inline constexpr auto kSnapshotLife = std::chrono::minutes(30);  // then another takes its place, for the same reason
 inline constexpr int32_t kSnapshotInit = 130;                    // seconds, or a longer time-out
+inline constexpr auto kFleetInit = std::chrono::seconds(130);    // of an instance on a capacity provider, at least
 inline constexpr size_t kMostIdle = 64;                          // idle instances kept, all functions together
 
 }  // namespace virga::lambda

@@ -79,10 +79,14 @@ std::string function_arn(const Ctx& ctx, const FunctionId& id) {
 std::string qualified_arn(const Ctx& ctx, const FunctionId& id, std::string_view qualifier) {
   return cat(function_arn(ctx, id), ":", qualifier);
 }
-std::string version_name(uint64_t version) { return version ? cat(version) : std::string(kLatest); }
+std::string version_name(uint64_t version) {
+  if (version == kLatestPublished) return cat(kLatest, ".PUBLISHED");
+  return version ? cat(version) : std::string(kLatest);
+}
 
 std::optional<uint64_t> parse_version(std::string_view qualifier) {
   if (qualifier.empty() || qualifier == kLatest) return 0;
+  if (qualifier == version_name(kLatestPublished)) return kLatestPublished;
   const auto number = parse_int(qualifier);
   // One spelling a version: policies name versions by it.
   return number && *number > 0 && cat(*number) == qualifier ? std::optional<uint64_t>(*number) : std::nullopt;
@@ -109,6 +113,11 @@ std::string layer_arn(const Ctx& ctx, const LayerId& id) {
   return cat("arn:", ctx.partition, ":lambda:", id.region, ":", id.account, ":layer:", id.name);
 }
 
+bool is_provider_arn(std::string_view arn) {
+  const auto parts = split(arn, ':');
+  return parts.size() == 7 && parts[2] == "lambda" && parts[5] == "capacity-provider";
+}
+
 Error function_not_found(const Ctx& ctx, const FunctionId& id) {
   return err::ResourceNotFoundException(
       cat("Function not found: ", id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier)));
@@ -119,6 +128,48 @@ Error wrong_revision() {
       "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve "
       "the latest "
       "Revision Id");
+}
+
+Error no_latest_published() {
+  return err::InvalidParameterValueException("PublishTo is only for functions with a capacity provider.");
+}
+
+Error not_with_capacity_provider(std::string_view what) {
+  return err::InvalidParameterValueException(cat(what, " is not supported for functions with a capacity provider."));
+}
+
+double vcpus(const VersionRecord& record) {
+  constexpr double kGibPerVcpu = 2;
+  return record.memory / 1024.0 / (record.gib_per_vcpu > 0 ? record.gib_per_vcpu : kGibPerVcpu);
+}
+
+void check_capacity(const VersionRecord& record) {
+  constexpr int32_t kLeastMemory = 2048;
+  if (record.capacity_provider.empty()) return;
+  if (record.snap_start) throw not_with_capacity_provider("SnapStart");
+  const std::string runtime = prepared_runtime(record);
+  const auto number_after = [&](std::string_view start) {
+    return runtime.starts_with(start) ? parse_int(split(runtime.substr(start.size()), '.')[0]).value_or(0) : 0;
+  };
+  if (runtime.starts_with("java") || runtime.starts_with("dotnet")) {
+    throw err::InvalidParameterValueException(
+        cat("The runtime ", runtime, " with a capacity provider is not served by Virga."));
+  }
+  if (number_after("python3.") < 13 && number_after("nodejs") < 22 && runtime != "provided.al2023") {
+    throw err::InvalidParameterValueException(
+        cat("The runtime ", runtime, " is not supported for functions with a capacity provider."));
+  }
+  if (record.memory < kLeastMemory) {
+    throw err::InvalidParameterValueException(
+        cat("MemorySize must be at least ", kLeastMemory, " MB for functions with a capacity provider."));
+  }
+}
+
+int32_t at_a_time(const VersionRecord& record) {
+  constexpr int32_t kMost = 1600, kOfPython = 16, kOfOthers = 64;
+  if (record.at_a_time > 0) return record.at_a_time;
+  const int32_t each = record.runtime.starts_with("python") ? kOfPython : kOfOthers;
+  return std::min(kMost, each * std::max(1, static_cast<int32_t>(vcpus(record))));
 }
 
 Error bad_marker() { return err::InvalidParameterValueException("Invalid marker."); }
@@ -151,6 +202,9 @@ void check_handler(const VersionRecord& record) {
 }
 
 void check_snap_start(const VersionRecord& record) {
+  if (record.snap_start && record.per_tenant) {
+    throw err::InvalidParameterValueException("SnapStart is not supported for functions with tenant isolation.");
+  }
   if (record.snap_start && record.tmp > 512) {
     throw err::InvalidParameterValueException(
         "Ephemeral storage greater than 512 MB is not supported for SnapStart enabled functions.");
@@ -241,7 +295,14 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
       out.layers->push_back(std::move(layer));
     }
   }
-  State state = State::Active;
+  if (record.per_tenant) out.tenancy_config.emplace().tenant_isolation_mode = TenantIsolationMode::PER_TENANT;
+  if (!record.capacity_provider.empty()) {
+    auto& config = out.capacity_provider_config.emplace().lambda_managed_instances_capacity_provider_config;
+    config.capacity_provider_arn = record.capacity_provider;
+    if (record.at_a_time) config.per_execution_environment_max_concurrency = record.at_a_time;
+    if (record.gib_per_vcpu > 0) config.execution_environment_memory_gi_b_per_v_cpu = record.gib_per_vcpu;
+  }
+  State state = record.most == 0 ? State::Deactivated : State::Active;
   if (from_string(record.state, state)) {
     out.state_reason = record.state_reason;
     StateReasonCode code;

@@ -27,7 +27,8 @@ FunctionId function_id(const Ctx& ctx, std::string_view name,
 std::string function_arn(const Ctx& ctx, const FunctionId& id);  // without qualifier
 std::string qualified_arn(const Ctx& ctx, const FunctionId& id, std::string_view qualifier);
 inline constexpr std::string_view kLatest = "$LATEST";
-std::string version_name(uint64_t version);  // "$LATEST" or digits
+inline constexpr uint64_t kLatestPublished = UINT64_MAX;  // $LATEST.PUBLISHED, the latest of a capacity provider's
+std::string version_name(uint64_t version);               // "$LATEST", "$LATEST.PUBLISHED" or digits
 // Nothing when `qualifier` is an alias's name.
 std::optional<uint64_t> parse_version(std::string_view qualifier);
 
@@ -41,8 +42,12 @@ std::optional<LayerId> parse_layer_arn(std::string_view arn);
 LayerId layer_id(const Ctx& ctx, std::string_view name);
 std::string layer_arn(const Ctx& ctx, const LayerId& id);
 
+bool is_provider_arn(std::string_view arn);
+
 Error function_not_found(const Ctx& ctx, const FunctionId& id);
 Error wrong_revision();
+Error no_latest_published();
+Error not_with_capacity_provider(std::string_view what);
 Error bad_marker();
 
 // Throws InvalidRequestContentException unless a payload is JSON.
@@ -51,6 +56,12 @@ void check_json(const std::string& payload);
 void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);
 void check_snap_start(const VersionRecord& record);
+// Invocations that an instance on a capacity provider takes at a time.
+int32_t at_a_time(const VersionRecord& record);
+double vcpus(const VersionRecord& record);
+// Throws InvalidParameterValueException when it can't run on a capacity provider; nothing is checked of one that
+// doesn't.
+void check_capacity(const VersionRecord& record);
 std::string runtime_name(const std::optional<Runtime>& runtime);
 // The runtime whose sandboxes are kept ready for a version.
 std::string prepared_runtime(const VersionRecord& record);

@@ -13,7 +13,7 @@ Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, c
   limit.total_code_size = kMaxCodeStorage;
   limit.code_size_unzipped = kMaxUnzippedBytes;
   limit.code_size_zipped = kMaxZipBytes;
-  limit.concurrent_executions = kConcurrency;
+  limit.concurrent_executions = concurrency_;
   AccountUsage usage;
   int64_t bytes = 0;
   const auto functions = co_await store.list_functions("", SIZE_MAX);
@@ -21,7 +21,7 @@ Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, c
     for (const VersionRecord& version : co_await store.list_versions(function.name, 0, SIZE_MAX))
       bytes += static_cast<int64_t>(version.code_size);
   }
-  limit.unreserved_concurrent_executions = kConcurrency - co_await store.set_aside();
+  limit.unreserved_concurrent_executions = concurrency_ - co_await store.set_aside();
   usage.total_code_size = bytes;
   usage.function_count = static_cast<int64_t>(functions.size());
   GetAccountSettingsResponse out;
@@ -37,7 +37,9 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
-    if (!function) co_await fail(function_not_found(ctx, id));
+    const auto latest = co_await store.find_version(id.name, 0);
+    if (!function || !latest) co_await fail(function_not_found(ctx, id));
+    if (!latest->capacity_provider.empty()) co_await fail(not_with_capacity_provider("Reserved concurrency"));
     int32_t provisioned = 0;
     for (const ProvisionedRecord& record : co_await store.list_provisioned(id.name)) provisioned += record.wanted;
     if (provisioned > wanted) {
@@ -46,11 +48,11 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
               " should not be lower than function's total provisioned concurrency [", provisioned, "].")));
     }
     const int32_t others = co_await store.set_aside(id.name);
-    if (others + wanted > kConcurrency - kUnreservedConcurrency) {
+    if (others + wanted > concurrency_ - unreserved_least()) {
       co_await fail(err::InvalidParameterValueException(
           cat("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
               "below its minimum value of [",
-              kUnreservedConcurrency, "].")));
+              unreserved_least(), "].")));
     }
     function->reserved_concurrency = wanted;
     store.put_reserved(id.name, wanted);
@@ -91,6 +93,10 @@ Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagRes
     co_await change_mapping_tags(ctx, in.resource, in.tags, {});
     co_return op::TagResource::Output{};
   }
+  if (is_provider_arn(in.resource)) {
+    co_await change_provider_tags(ctx, in.resource, in.tags, {});
+    co_return op::TagResource::Output{};
+  }
   const FunctionId id = function_id(ctx, in.resource);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::TagResource::Output> {
     WriteStore store(tx, id.home(), catalog_);
@@ -108,6 +114,10 @@ Task<op::UntagResource::Output> LambdaService::untag_resource(Ctx& ctx, const Un
     co_await change_mapping_tags(ctx, in.resource, {}, in.tag_keys);
     co_return op::UntagResource::Output{};
   }
+  if (is_provider_arn(in.resource)) {
+    co_await change_provider_tags(ctx, in.resource, {}, in.tag_keys);
+    co_return op::UntagResource::Output{};
+  }
   const FunctionId id = function_id(ctx, in.resource);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::UntagResource::Output> {
     WriteStore store(tx, id.home(), catalog_);
@@ -123,6 +133,11 @@ Task<ListTagsResponse> LambdaService::list_tags(Ctx& ctx, const ListTagsRequest&
   if (esm::is_mapping_arn(in.resource)) {
     ListTagsResponse out;
     out.tags = co_await change_mapping_tags(ctx, in.resource, {}, {});
+    co_return out;
+  }
+  if (is_provider_arn(in.resource)) {
+    ListTagsResponse out;
+    out.tags = co_await change_provider_tags(ctx, in.resource, {}, {});
     co_return out;
   }
   const FunctionId id = function_id(ctx, in.resource);

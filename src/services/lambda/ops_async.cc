@@ -55,9 +55,11 @@ Task<std::string> LambdaService::take_event(Ctx& ctx, kernel::Arn target, kernel
   co_return response.payload.value_or("");
 }
 
-Task<void> LambdaService::enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context) {
-  const AsyncEvent event{id.account, id.region, id.name, id.qualifier, std::move(payload), std::move(client_context),
-                         ctx.trace};
+Task<void> LambdaService::enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context,
+                                        std::string tenant) {
+  const AsyncEvent event{id.account,   id.region,          id.name,
+                         id.qualifier, std::move(payload), std::move(client_context),
+                         ctx.trace,    std::move(tenant)};
   const std::string bytes = kv::encode(event);
   const std::string lane = function_arn(ctx, id);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
@@ -88,7 +90,7 @@ Task<kernel::Verdict> LambdaService::run_async(kernel::Attempt attempt) {
       deps_.cloud.internal_context(kernel::service_principal(kPrincipal, event.account), event.account, event.region);
   ctx.request_id = attempt.id;
   const FunctionId id{event.account, event.region, event.function, event.qualifier};
-  Result<Call> call = co_await as_result(route(ctx, id));
+  Result<Call> call = co_await as_result(route_call(ctx, id));
   if (!call) {
     if (!error_of(call)) co_await fail_with(std::move(call.error()));
     co_return kernel::Verdict::give_up();  // the function is gone, and with it where its events went
@@ -116,6 +118,7 @@ Task<kernel::Verdict> LambdaService::run_async(kernel::Attempt attempt) {
     call->request_id = attempt.id;
     call->payload = event.payload;
     call->client_context = event.client_context;
+    call->tenant = event.tenant;
     Result<Answer> answer = co_await as_result(invoker_.invoke(ctx, std::move(*call)));
     if (answer) {
       attempted.how = answer->function_error.empty() ? How::kSuccess : How::kFunctionError;

@@ -230,7 +230,7 @@ Task<esm::Ran> LambdaService::run_for_mapping(Mapping mapping, std::string event
                                          mapping.account, mapping.region);
   esm::Ran ran;
   ran.request_id = ctx.request_id;
-  Result<Call> call = co_await as_result(route(ctx, mapping.function_id()));
+  Result<Call> call = co_await as_result(route_call(ctx, mapping.function_id()));
   if (!call) {
     const Error* error = error_of(call);
     ran.problem = error ? error->message : describe(call.error());

@@ -20,7 +20,6 @@ void check_served(const In& in) {
   if (in.vpc_config && in.vpc_config->subnet_ids && !in.vpc_config->subnet_ids->empty()) not_served("VpcConfig");
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
-  if (in.capacity_provider_config) not_served("CapacityProviderConfig");
   if (in.logging_config && in.logging_config->log_format == LogFormat::JSON) not_served("LoggingConfig.LogFormat JSON");
 }
 
@@ -93,9 +92,10 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
               : "Please don't provide ImageUri when the intended function PackageType is Zip.");
   }
   check_package(in, image);
-  if (in.tenancy_config) not_served("TenancyConfig");
   check_served(in);
   VersionRecord record;
+  record.per_tenant = in.tenancy_config.has_value();
+  if (record.per_tenant && in.durable_config) not_served("TenancyConfig of a durable function");
   record.role = in.role;
   if (in.architectures) record.architecture = x86_only(*in.architectures);
   apply(record, in);
@@ -117,6 +117,8 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
       co_return err::ResourceConflictException(cat("Function already exist: ", id.name));
     }
   }
+  if (in.capacity_provider_config) co_await put_on_provider(ctx, record, *in.capacity_provider_config);
+  if (in.publish_to && record.capacity_provider.empty()) co_return no_latest_published();
   co_await check_role(ctx, record.role);
   if (!record.dead_letter.empty()) co_await check_destination(ctx, record.role, record.dead_letter, true);
   if (in.layers) record.layers = co_await find_layers(ctx, *in.layers);
@@ -147,8 +149,8 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     VersionRecord latest = record;
     store.put_version(id.name, latest);
     co_await keep(tx, latest);
-    if (in.publish.value_or(false)) {
-      latest.version = function.last_version = 1;
+    if (in.publish.value_or(false) || in.publish_to) {
+      latest.version = in.publish_to ? kLatestPublished : (function.last_version = 1);
       latest.revision = published_revision;
       publish(tx, store, id, latest);
       co_await keep(tx, latest);
@@ -156,6 +158,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     store.put_function(function);
     co_return latest;
   });
+  if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
   sandboxes_.expect(prepared_runtime(record), record.memory);
   co_return describe(ctx, id, answer, false);
 }
@@ -245,8 +248,10 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     store.put_version(id.name, *latest);
     co_await deps_.blobs.keep(tx, code.ref);
     co_await deps_.blobs.drop(tx, former);
-    if (in.publish.value_or(false)) {
-      latest->version = ++function->last_version;
+    if (in.publish_to && latest->capacity_provider.empty()) co_return no_latest_published();
+    if (in.publish.value_or(false) || in.publish_to) {
+      latest->version = in.publish_to ? kLatestPublished : ++function->last_version;
+      if (in.publish_to) co_await replace_latest_published(tx, store, id, *latest);
       latest->revision = published_revision;
       publish(tx, store, id, *latest);
       store.put_function(*function);
@@ -255,6 +260,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     tx.on_commit([this, id] { invoker_.retire(id); });
     co_return *latest;
   });
+  if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
   co_return describe(ctx, id, answer, false);
 }
 
@@ -293,6 +299,11 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     if (latest->image) image_settings(*latest);
     if (in.role) latest->role = *in.role;
     if (in.runtime) latest->runtime = to_string(*in.runtime);
+    if (in.capacity_provider_config && latest->capacity_provider.empty()) {
+      co_return err::InvalidParameterValueException("A function is created with a capacity provider, or has none.");
+    }
+    if (in.capacity_provider_config) co_await put_on_provider(ctx, *latest, *in.capacity_provider_config);
+    check_capacity(*latest);
     if (in.layers) {
       for (const LayerUse& layer : layers) co_await deps_.blobs.keep(tx, layer.code);
       for (const LayerUse& layer : latest->layers) co_await deps_.blobs.drop(tx, layer.code);
@@ -355,6 +366,7 @@ Task<void> LambdaService::erase_version(kv::Txn& tx, FunctionId id, VersionRecor
   tx.on_commit([this, id, version = record.version] {
     invoker_.forget_snapshots(id, version);
     invoker_.retire(id);
+    start_background("fleets", apply_fleets(id));
   });
 }
 
@@ -367,6 +379,7 @@ Task<void> LambdaService::erase_function(kv::Txn& tx, FunctionId id) {
   tx.on_commit([this, id] {
     invoker_.forget_snapshots(id, 0);
     invoker_.retire(id);
+    invoker_.keep_fleets(id, {});
   });
 }
 

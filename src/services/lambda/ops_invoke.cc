@@ -39,13 +39,43 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
   if (!call.version) co_return function_not_found(ctx, id);
   call.id = id;
   call.reserved = function->reserved_concurrency;
-  call.unreserved = kConcurrency - co_await catalog_.set_aside(id.home());
+  call.unreserved = concurrency_ - co_await catalog_.set_aside(id.home());
   call.invoked_arn = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
   co_return call;
 }
 
+// What is called by a qualifier: a function on a capacity provider is called as it is published.
+Task<Call> LambdaService::route_call(Ctx& ctx, const FunctionId& id) {
+  Call call = co_await route(ctx, id);
+  if (call.version->version == 0 && !call.version->capacity_provider.empty()) {
+    call.version = co_await catalog_.version(id.home(), id.name, kLatestPublished);
+    if (!call.version) {
+      co_return err::NoPublishedVersionException(
+          "A function with a capacity provider runs when a version of it is published.");
+    }
+  }
+  co_return call;
+}
+
+// What Event invocations were before there was Invoke.
+Task<InvokeAsyncResponse> LambdaService::invoke_async(Ctx& ctx, const InvokeAsyncRequest& in) {
+  const FunctionId id = function_id(ctx, in.function_name);
+  std::string payload =
+      in.invoke_args
+          ? co_await read_all(
+                *in.invoke_args, kMaxAsyncPayload,
+                err::InvalidRequestContentException(cat("The arguments are larger than ", kMaxAsyncPayload, " bytes.")))
+          : std::string();
+  check_json(payload);
+  const Call call = co_await route_call(ctx, id);
+  check_tenant(call);
+  co_await enqueue_async(ctx, id, std::move(payload), {}, {});
+  InvokeAsyncResponse out;
+  out.status = 202;
+  co_return out;
+}
+
 Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest& in) {
-  if (in.tenant_id) co_return err::InvalidParameterValueException("Tenant isolation is not served by Virga.");
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const InvocationType type = in.invocation_type.value_or(InvocationType::RequestResponse);
   std::string payload = in.payload && !in.payload->empty() ? *in.payload : "{}";
@@ -55,7 +85,9 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
                                                 " invocation type (limit ", most, " bytes)"));
   }
   check_json(payload);
-  Call call = co_await route(ctx, id);
+  Call call = co_await route_call(ctx, id);
+  call.tenant = in.tenant_id.value_or("");
+  check_tenant(call);
   if (call.version->durable_timeout) {
     co_return co_await executions_.invoke(ctx, std::move(call), std::move(payload), in.durable_execution_name, type);
   }
@@ -73,7 +105,7 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   if (in.client_context) client_context = base64_decode(*in.client_context).value_or("");
   if (type == InvocationType::Event) {
     if (auto refusal = refusal_by_state(*call.version)) co_return std::move(*refusal);
-    co_await enqueue_async(ctx, id, std::move(payload), std::move(client_context));
+    co_await enqueue_async(ctx, id, std::move(payload), std::move(client_context), call.tenant);
     out.status_code = 202;
     out.executed_version.reset();
     co_return out;
@@ -96,7 +128,7 @@ Task<Answer> LambdaService::run(Ctx& ctx, Call call) {
 }
 
 // What executions ask of Lambda.
-Task<Call> LambdaService::find_function(Ctx& ctx, FunctionId id) { co_return co_await route(ctx, id); }
+Task<Call> LambdaService::find_function(Ctx& ctx, FunctionId id) { co_return co_await route_call(ctx, id); }
 Task<Answer> LambdaService::run_function(Ctx& ctx, Call call) { return invoker_.invoke(ctx, std::move(call)); }
 Task<void> LambdaService::trace_function(Ctx& ctx, Call& call, std::string trace) {
   co_await follow_trace(ctx, call, trace);

@@ -73,6 +73,11 @@ Task<PutProvisionedConcurrencyConfigResponse> LambdaService::put_provisioned_con
         "Provisioned Concurrency Configs cannot be applied to unpublished function versions.");
   }
   const Call call = co_await route(ctx, id);
+  if (!call.version->capacity_provider.empty()) co_return not_with_capacity_provider("Provisioned concurrency");
+  if (call.version->per_tenant) {
+    co_return err::InvalidParameterValueException(
+        "Provisioned concurrency is not supported for functions with tenant isolation.");
+  }
   const ProvisionedRecord record{id.account, id.region, id.name, id.qualifier, wanted, ctx.now()};
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
@@ -97,11 +102,11 @@ Task<PutProvisionedConcurrencyConfigResponse> LambdaService::put_provisioned_con
           "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"));
     }
     if (!function->reserved_concurrency &&
-        co_await store.set_aside(id.name) + others + wanted > kConcurrency - kUnreservedConcurrency) {
+        co_await store.set_aside(id.name) + others + wanted > concurrency_ - unreserved_least()) {
       co_await fail(err::InvalidParameterValueException(
           cat("Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its "
               "minimum value of [",
-              kUnreservedConcurrency, "].")));
+              unreserved_least(), "].")));
     }
     store.put_provisioned(record);
   });

@@ -69,7 +69,6 @@ class AnswerEvents final : public Source<Part> {
 
 Task<InvokeWithResponseStreamResponse> LambdaService::invoke_with_response_stream(
     Ctx& ctx, const InvokeWithResponseStreamRequest& in) {
-  if (in.tenant_id) co_return err::InvalidParameterValueException("Tenant isolation is not served by Virga.");
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   std::string payload = in.payload && !in.payload->empty() ? *in.payload : "{}";
   if (payload.size() > kMaxSyncPayload) {
@@ -77,7 +76,9 @@ Task<InvokeWithResponseStreamResponse> LambdaService::invoke_with_response_strea
                                                 " invocation type (limit ", kMaxSyncPayload, " bytes)"));
   }
   check_json(payload);
-  Call call = co_await route(ctx, id);
+  Call call = co_await route_call(ctx, id);
+  call.tenant = in.tenant_id.value_or("");
+  check_tenant(call);
   InvokeWithResponseStreamResponse out;
   out.executed_version = version_name(call.version->version);
   if (in.invocation_type == ResponseStreamingInvocationType::DryRun) {

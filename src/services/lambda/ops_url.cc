@@ -81,6 +81,10 @@ Task<CreateFunctionUrlConfigResponse> LambdaService::create_function_url_config(
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
+    if (const auto latest = co_await store.find_version(id.name, 0); latest && latest->per_tenant) {
+      co_await fail(
+          err::InvalidParameterValueException("Function URLs are not supported for functions with tenant isolation."));
+    }
     if (!url.qualifier.empty() && !co_await store.find_alias(id.name, url.qualifier))
       co_await fail(function_not_found(ctx, id));
     if (co_await store.find_url(id.name, url.qualifier)) {

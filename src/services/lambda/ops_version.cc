@@ -50,7 +50,6 @@ std::map<std::string, double> weights_of(const std::optional<AliasRoutingConfigu
 
 Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const PublishVersionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  if (in.publish_to) co_return err::InvalidParameterValueException("PublishTo is not served by Virga.");
   const std::string revision = uuid();
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
     WriteStore store(tx, id.home(), catalog_);
@@ -63,13 +62,16 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
           cat("CodeSHA256 (", *in.code_sha256,
               ") is different from current CodeSHA256 in $LATEST. Please try again with the CodeSHA256 in $LATEST."));
     }
+    if (in.publish_to && latest->capacity_provider.empty()) co_return no_latest_published();
     // Nothing changed since the last one was published: that one is the answer.
-    if (function->last_version) {
-      const auto last = co_await store.find_version(id.name, function->last_version);
+    const uint64_t former = in.publish_to ? kLatestPublished : function->last_version;
+    if (former) {
+      const auto last = co_await store.find_version(id.name, former);
       if (last && last->code_sha256 == latest->code_sha256 && last->modified == latest->modified) co_return *last;
     }
     VersionRecord published = *latest;
-    published.version = ++function->last_version;
+    published.version = in.publish_to ? kLatestPublished : ++function->last_version;
+    if (in.publish_to) co_await replace_latest_published(tx, store, id, published);
     published.revision = revision;
     if (in.description) published.description = *in.description;
     publish(tx, store, id, published);
@@ -77,6 +79,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     co_await keep(tx, published);
     co_return published;
   });
+  if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
   co_return describe(ctx, id, answer, true);
 }
 

@@ -31,6 +31,7 @@ std::string by_layer_version(const Ctx& ctx, const In& in) {
 LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options)
     : deps_(deps),
       sandboxes_(sandboxes),
+      concurrency_(options.concurrency),
       catalog_(deps.db),
       code_(cat(deps.data_directory, "/lambda/code"), deps.blobs, options.image_bytes),
       invoker_(deps, sandboxes, code_, options),
@@ -136,7 +137,9 @@ void LambdaService::operations(kernel::OpTable& t) {
       .resource(by_qualified<InvocationRequest>)
       .guarded()
       .data_plane();
+  t.add<op::InvokeAsync>(this, &S::invoke_async).resource(by_function<InvokeAsyncRequest>).guarded().data_plane();
   url_operations(t);
+  capacity_operations(t);
   provisioned_operations(t);
   management_operations(t);
   executions_.operations(t);
@@ -166,6 +169,7 @@ Task<void> LambdaService::start() {
   co_await code_.keep_only(std::move(used), std::chrono::seconds(0));
   co_await restore_provisioned();
   restore_snapshots(std::move(snapshots));
+  co_await restore_fleets();
   schedule_sweep();
   co_await mappings_.start();
 }

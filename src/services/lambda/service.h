@@ -85,7 +85,9 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
 
   // ops_invoke.cc
   Task<InvocationResponse> invoke(Ctx& ctx, const InvocationRequest& in);
+  Task<InvokeAsyncResponse> invoke_async(Ctx& ctx, const InvokeAsyncRequest& in);
   Task<Call> route(Ctx& ctx, const FunctionId& id);
+  Task<Call> route_call(Ctx& ctx, const FunctionId& id);
   // The answer of a call that waits for it, whether or not the function is durable.
   Task<Answer> run(Ctx& ctx, Call call);
   Task<Call> find_function(Ctx& ctx, FunctionId id) override;
@@ -97,7 +99,8 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   // What others send to a function's ARN.
   Task<std::string> take_event(Ctx& ctx, kernel::Arn target, kernel::TargetInput input);
   // Accepted when it returns: it will be run, whatever happens to this process.
-  Task<void> enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context);
+  Task<void> enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context,
+                           std::string tenant);
   Task<kernel::Verdict> run_async(kernel::Attempt attempt);
   Task<kernel::Verdict> finish_async(Ctx& ctx, AsyncEvent event, Attempted attempted, std::string_view condition,
                                      FunctionId id, EventInvokeRecord config,
@@ -186,6 +189,32 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   void restore_snapshots(std::vector<Snapshots::Of> all);
   static FunctionId owner_of(std::string_view version_key);
 
+  // ops_capacity.cc
+  void capacity_operations(kernel::OpTable& table);
+  Task<CreateCapacityProviderResponse> create_capacity_provider(Ctx& ctx, const CreateCapacityProviderRequest& in);
+  Task<GetCapacityProviderResponse> get_capacity_provider(Ctx& ctx, const GetCapacityProviderRequest& in);
+  Task<UpdateCapacityProviderResponse> update_capacity_provider(Ctx& ctx, const UpdateCapacityProviderRequest& in);
+  Task<DeleteCapacityProviderResponse> delete_capacity_provider(Ctx& ctx, const DeleteCapacityProviderRequest& in);
+  Task<ListCapacityProvidersResponse> list_capacity_providers(Ctx& ctx, const ListCapacityProvidersRequest& in);
+  Task<ListFunctionVersionsByCapacityProviderResponse> list_function_versions_by_capacity_provider(
+      Ctx& ctx, const ListFunctionVersionsByCapacityProviderRequest& in);
+  Task<PutFunctionScalingConfigResponse> put_function_scaling_config(Ctx& ctx,
+                                                                     const PutFunctionScalingConfigRequest& in);
+  Task<GetFunctionScalingConfigResponse> get_function_scaling_config(Ctx& ctx,
+                                                                     const GetFunctionScalingConfigRequest& in);
+  // Sets and removes; gives the tags there are then.
+  Task<std::map<std::string, std::string>> change_provider_tags(Ctx& ctx, std::string arn,
+                                                                std::map<std::string, std::string> set,
+                                                                std::vector<std::string> removed);
+  // Puts the record on the capacity provider that a request names. Fails unless it exists, the caller may pass it, and
+  // such a function can run on it.
+  Task<void> put_on_provider(Ctx& ctx, VersionRecord& record, const CapacityProviderConfig& config);
+  // Before `next` takes the place of $LATEST.PUBLISHED, whose scaling it keeps.
+  Task<void> replace_latest_published(kv::Txn& tx, const Store& store, const FunctionId& id, VersionRecord& next);
+  // Makes the fleets of a function those that its published versions ask for.
+  Task<void> apply_fleets(FunctionId id);
+  Task<void> restore_fleets();
+
   // ops_management.cc
   void management_operations(kernel::OpTable& table);
   Task<CreateCodeSigningConfigResponse> create_code_signing_config(Ctx& ctx, const CreateCodeSigningConfigRequest& in);
@@ -232,8 +261,11 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   Task<std::vector<LayerUse>> find_layers(Ctx& ctx, const std::vector<std::string>& arns);
   Task<void> check_role(Ctx& ctx, const std::string& role);
 
+  int32_t unreserved_least() const { return std::min(kUnreservedConcurrency, concurrency_); }
+
   kernel::Deps& deps_;
   sandbox::Sandboxes& sandboxes_;
+  const int32_t concurrency_;  // of an account in a region
   Catalog catalog_;
   CodeCache code_;
   Invoker invoker_;

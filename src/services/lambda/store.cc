@@ -202,6 +202,18 @@ void WriteStore::put_code_signing_of(const std::string& function, const std::str
     tx_.put(key("s", function), kv::encode(SignedRecord{function, id}));
   }
 }
+Task<std::optional<CapacityProviderRecord>> Store::find_capacity_provider(std::string name) const {
+  co_return co_await find<CapacityProviderRecord>(reader_, key("k", name));
+}
+Task<std::vector<CapacityProviderRecord>> Store::list_capacity_providers(std::string after, size_t limit) const {
+  co_return co_await list<CapacityProviderRecord>(
+      reader_, following(all("k"), after.empty() ? std::string() : key("k", after)), limit);
+}
+void WriteStore::put_capacity_provider(const CapacityProviderRecord& record) {
+  tx_.put(key("k", record.name), kv::encode(record));
+}
+void WriteStore::erase_capacity_provider(const std::string& name) { tx_.erase(key("k", name)); }
+
 void WriteStore::put_runtime_management(const std::string& function, uint64_t version,
                                         const RuntimeManagementRecord& record) {
   tx_.put(version_key("m", function, version), kv::encode(record));

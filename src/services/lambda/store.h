@@ -85,6 +85,12 @@ struct VersionRecord {
   std::optional<int32_t> durable_timeout;  // seconds that an execution of a durable function may take
   int32_t durable_retention = 14;          // days for which an execution is kept when it has ended
   bool deleting = false;                   // is deleted once its executions have ended; $LATEST: the whole function
+  bool per_tenant = false;                 // its instances serve one tenant each
+  // Of one that runs on a capacity provider:
+  std::string capacity_provider;       // ARN; empty: none
+  int32_t at_a_time = 0;               // invocations of an instance; 0: as many as its runtime and memory suggest
+  double gib_per_vcpu = 0;             // 0: not said
+  std::optional<int32_t> least, most;  // instances
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
@@ -94,6 +100,7 @@ struct VersionRecord {
     a(21, snap_start), a(22, state), a(23, state_reason), a(24, state_reason_code);
     a(30, durable_timeout), a(31, durable_retention), a(32, deleting);
     a(35, image), a(36, image_config);
+    a(40, per_tenant), a(41, capacity_provider), a(42, at_a_time), a(43, gib_per_vcpu), a(44, least), a(45, most);
   }
 };
 
@@ -201,6 +208,24 @@ struct CodeSigningRecord {
   }
 };
 
+// Where functions run that take several invocations in an instance.
+struct CapacityProviderRecord {
+  std::string name, arn, operator_role;
+  std::vector<std::string> subnets, security_groups;  // recorded: there are no networks of that kind here
+  std::string architecture;                           // empty: not said
+  std::vector<std::string> allowed, excluded;         // instance types; recorded
+  std::optional<int32_t> most_vcpus;
+  std::string scaling_mode;  // empty: not said
+  std::vector<std::pair<std::string, double>> scaling_policies;
+  std::map<std::string, std::string> tags;
+  Time modified;
+  template <class A>
+  void fields(A& a) {
+    a(1, name), a(2, arn), a(3, operator_role), a(4, subnets), a(5, security_groups), a(6, architecture), a(7, allowed),
+        a(8, excluded), a(9, most_vcpus), a(10, scaling_mode), a(11, scaling_policies), a(12, tags), a(13, modified);
+  }
+};
+
 // When a version of a function takes on a newer runtime.
 struct RuntimeManagementRecord {
   std::string update_on = "Auto", version_arn;
@@ -233,6 +258,8 @@ class Store {
   // The code signing configurations that functions have, by function.
   Task<std::map<std::string, std::string>> list_signed_functions() const;
   Task<std::optional<std::string>> code_signing_of(std::string function) const;
+  Task<std::optional<CapacityProviderRecord>> find_capacity_provider(std::string name) const;
+  Task<std::vector<CapacityProviderRecord>> list_capacity_providers(std::string after, size_t limit) const;
   Task<RuntimeManagementRecord> runtime_management(std::string function, uint64_t version) const;
   // What reservations and provisioned instances take of the account's concurrency.
   Task<int32_t> set_aside(std::string but_function = {}) const;
@@ -275,6 +302,8 @@ class WriteStore : public Store {
   void put_code_signing(const CodeSigningRecord& record);
   void erase_code_signing(const std::string& id);
   void put_code_signing_of(const std::string& function, const std::string& id);  // empty: none
+  void put_capacity_provider(const CapacityProviderRecord& record);
+  void erase_capacity_provider(const std::string& name);
   void put_runtime_management(const std::string& function, uint64_t version, const RuntimeManagementRecord& record);
   void put_layer(const LayerRecord& record);
   void put_layer_version(const std::string& layer, const LayerVersionRecord& record);

@@ -130,7 +130,7 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
   if (!co_await may_use_url(ctx, url)) co_return forbidden();
 
   const FunctionId id{url.account, url.region, url.function, url.qualifier};
-  Result<Call> call = co_await as_result(route(ctx, id));
+  Result<Call> call = co_await as_result(route_call(ctx, id));
   if (!call) co_return message(404, "Not Found", "ResourceNotFoundException");
   made.request = &request;
   made.url_id = url.id;

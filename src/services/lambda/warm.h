@@ -27,6 +27,7 @@ struct Warm {
   bool provisioned = false;
   bool snapshot = false;   // not yet restored
   uint32_t memory_mb = 0;  // of a snapshot
+  bool seat = false;       // one of several places in an instance that others have too
   ~Warm();
 };
 using WarmPtr = std::unique_ptr<Warm>;

@@ -1,6 +1,8 @@
 """Provisioned concurrency and table capacity within bounds, by schedule, and what is refused."""
 
 import datetime
+import os
+import time
 
 import pytest
 
@@ -32,7 +34,7 @@ def table(virga, name):
     client.create_table(TableName=name, KeySchema=[{"AttributeName": "k", "KeyType": "HASH"}],
                         AttributeDefinitions=[{"AttributeName": "k", "AttributeType": "S"}],
                         ProvisionedThroughput={"ReadCapacityUnits": 2, "WriteCapacityUnits": 3},
-                        GlobalSecondaryIndexes=[{"IndexName": "i", "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
+                        GlobalSecondaryIndexes=[{"IndexName": "idx", "KeySchema": [{"AttributeName": "k", "KeyType": "HASH"}],
                                                  "Projection": {"ProjectionType": "ALL"},
                                                  "ProvisionedThroughput": {"ReadCapacityUnits": 4, "WriteCapacityUnits": 5}}])
     return {**WRITES, "ResourceId": f"table/{name}"}
@@ -121,7 +123,7 @@ def test_schedules_survive_a_kill(own_virga):
 
 def test_table_and_index_capacity(virga, scaling, table, name):
     dynamodb = virga.client("dynamodb")
-    index = {"ServiceNamespace": "dynamodb", "ScalableDimension": "dynamodb:index:ReadCapacityUnits", "ResourceId": f"table/{name}/index/i"}
+    index = {"ServiceNamespace": "dynamodb", "ScalableDimension": "dynamodb:index:ReadCapacityUnits", "ResourceId": f"table/{name}/index/idx"}
     scaling.register_scalable_target(**table, MinCapacity=7, MaxCapacity=9)
     scaling.register_scalable_target(**index, MinCapacity=1, MaxCapacity=2)
 
@@ -192,3 +194,18 @@ def test_lists_in_pages(scaling, functions, alias):
         ServiceNamespace="lambda", ResourceIds=resources, PaginationConfig={"PageSize": 1})
     pages = [[t["ResourceId"] for t in page["ScalableTargets"]] for page in pages]
     assert sorted(sum(pages, [])) == sorted(resources) and [len(p) for p in pages] == [1, 1]
+
+
+# As long as AWS's alarms take: three whole minutes of use above the target, with the policy's own looks.
+@pytest.mark.skipif(not os.environ.get("VIRGA_SLOW"), reason="takes four minutes: VIRGA_SLOW=1")
+def test_tracking_follows_the_use(scaling, functions):
+    name = functions.make("import time\ndef handler(event, context): time.sleep(5)")
+    functions.client.publish_version(FunctionName=name)
+    of = {**LAMBDA, "ResourceId": f"function:{name}:1"}
+    scaling.register_scalable_target(**of, MinCapacity=1, MaxCapacity=3)
+    scaling.put_scaling_policy(**of, PolicyName="p", PolicyType="TargetTrackingScaling", TargetTrackingScalingPolicyConfiguration=TRACKING)
+    end = time.monotonic() + 300
+    while requested(functions.client, of) < 2:
+        assert time.monotonic() < end
+        functions.client.invoke(FunctionName=name, Qualifier="1")
+    assert "above the target 0.7 of the policy p" in activities(scaling, of)[0][1]

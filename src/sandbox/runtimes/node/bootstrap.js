@@ -10,11 +10,12 @@ const path = require('path');
 const util = require('util');
 const { pathToFileURL } = require('url');
 const { Writable } = require('stream');
+const { AsyncLocalStorage } = require('async_hooks');
 const Module = require('module');
 
 const INIT = 1, INVOKE = 2, RESTORE = 20;
 const READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, STREAM_BEGIN = 5, STREAM_CHUNK = 6, STREAM_END = 7, STREAM_ERROR = 8,
-  FATAL = 9, RESTORED = 20;
+  FATAL = 9, OF = 10, RESTORED = 20;
 
 const TASK = '/var/task';
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
@@ -48,6 +49,23 @@ function send(kind, body, done) {
   return channel.write(frame, done);
 }
 
+// Several invocations run at a time: what is said of one names it.
+let concurrent = false;
+const MOST_RESPONSE = 6291556;
+
+function sendOf(id, kind, body, done) {
+  if (!concurrent) return send(kind, body, done);
+  let data = body === undefined ? Buffer.alloc(0) : Buffer.isBuffer(body) ? body : Buffer.from(body, 'utf8');
+  if (kind === RESPONSE && data.length > MOST_RESPONSE) {
+    kind = ERROR;
+    data = Buffer.from(JSON.stringify({
+      errorType: 'Function.ResponseSizeTooLarge',
+      errorMessage: `Response payload size exceeded maximum allowed payload size (${MOST_RESPONSE} bytes).`,
+    }));
+  }
+  return send(OF, Buffer.concat([Buffer.from([Buffer.byteLength(id)]), Buffer.from(id), Buffer.from([kind]), data]), done);
+}
+
 let parts = [];
 let partsSize = 0;
 let needed = 5;
@@ -74,7 +92,9 @@ function take(chunk) {
 
 // ---- log
 
-let requestId;
+let requestId;  // of the latest invocation
+const storage = new AsyncLocalStorage();  // the id of the invocation that runs, when there may be several
+const idOfNow = () => (concurrent ? storage.getStore() : requestId);
 const RECORD = Buffer.from('\x1eVLR', 'latin1');
 
 // One log event, however many lines it has. Written at once: what a crash leaves unwritten is what one looks for.
@@ -103,10 +123,10 @@ function patchConsole(env) {
     if (LEVELS.indexOf(level) < least) return () => {};
     if (!asJson) {
       return (...args) =>
-        writeRecord(`${new Date().toISOString()}\t${requestId}\t${level}\t${util.format(...args)}`);
+        writeRecord(`${new Date().toISOString()}\t${idOfNow()}\t${level}\t${util.format(...args)}`);
     }
     return (...args) => {
-      const line = { timestamp: new Date().toISOString(), level, requestId };
+      const line = { timestamp: new Date().toISOString(), level, requestId: idOfNow() };
       const error = args.find((a) => a instanceof Error);
       line.message = args.length === 1 && typeof args[0] !== 'string' && !error ? args[0] : util.format(...args);
       if (error) {
@@ -167,7 +187,7 @@ function loggedError(error) {
 }
 
 function logFailure(what, error) {
-  writeRecord(`${new Date().toISOString()}\t${requestId}\tERROR\t${what}\t${loggedError(error)}`);
+  writeRecord(`${new Date().toISOString()}\t${idOfNow()}\tERROR\t${what}\t${loggedError(error)}`);
 }
 
 // ---- handler
@@ -252,7 +272,7 @@ class ResponseStream extends Writable {
   begin() {
     if (this.begun) return;
     this.begun = true;
-    send(STREAM_BEGIN, this.contentType);
+    sendOf(this.invocation.id, STREAM_BEGIN, this.contentType);
   }
   write(chunk, encoding, callback) {
     // Objects are written as JSON, as AWS's stream does.
@@ -262,7 +282,7 @@ class ResponseStream extends Writable {
   _write(chunk, encoding, callback) {
     this.begin();
     if (this.invocation.done) return callback();
-    if (send(STREAM_CHUNK, chunk)) return callback();
+    if (sendOf(this.invocation.id, STREAM_CHUNK, chunk)) return callback();
     channel.once('drain', () => callback());
   }
   _final(callback) {
@@ -292,10 +312,11 @@ globalThis.awslambda = {
 // ---- invocations
 
 let handler;
-let current = null;  // the running invocation
+const running = new Set();  // invocations
 
 class Invocation {
-  constructor() {
+  constructor(id) {
+    this.id = id;
     this.done = false;
     this.waiting = null;  // what to send once the event loop is empty
     this.stream = null;
@@ -304,9 +325,9 @@ class Invocation {
     if (this.done) return;
     this.done = true;
     this.waiting = null;
-    current = null;
-    channel.ref();
-    send(kind, body);
+    running.delete(this);
+    if (running.size === 0) channel.ref();
+    sendOf(this.id, kind, body);
   }
   succeed(result) {
     let text;
@@ -326,18 +347,28 @@ class Invocation {
     this.finish(ERROR, document);
   }
   whenIdle(action) {
+    if (concurrent) return action();
     this.waiting = action;
     channel.unref();
   }
 }
 
+// The event loop may run empty, which says something of an invocation that is alone.
+function mayEmpty() {
+  if (!concurrent) channel.unref();
+}
+
 process.on('beforeExit', () => {
-  if (!current) return;
-  const action = current.waiting;
-  if (action) return action();
-  // Nothing is left that could settle the handler's promise or call its callback: AWS answers null.
-  if (current.stream) return current.fail(new RuntimeError('Runtime.NodeJsExit', 'The runtime stream ended before the handler did'));
-  current.finish(RESPONSE, 'null');
+  for (const invocation of [...running]) {
+    if (invocation.waiting) {
+      invocation.waiting();
+    } else if (invocation.stream) {
+      invocation.fail(new RuntimeError('Runtime.NodeJsExit', 'The runtime stream ended before the handler did'));
+    } else {
+      // Nothing is left that could settle the handler's promise or call its callback: AWS answers null.
+      invocation.finish(RESPONSE, 'null');
+    }
+  }
 });
 
 function makeContext(header, invocation) {
@@ -368,8 +399,8 @@ function makeContext(header, invocation) {
 }
 
 function call(header, text) {
-  const invocation = new Invocation();
-  current = invocation;
+  const invocation = new Invocation(header.id);
+  running.add(invocation);
   let event;
   try {
     event = JSON.parse(text);
@@ -388,12 +419,12 @@ function call(header, text) {
     const result = handler(event, context, callback);
     if (result !== null && typeof result === 'object' && typeof result.then === 'function') {
       result.then((value) => invocation.succeed(value), (error) => invocation.fail(error));
-      channel.unref();  // a promise that nothing can settle any more ends the invocation
+      mayEmpty();  // a promise that nothing can settle any more ends the invocation
     } else if (handler.length < 3 && !invocation.done && !invocation.waiting) {
       // A plain function that cannot call back: it is done when nothing is left to run.
       invocation.whenIdle(() => invocation.succeed(undefined));
     } else if (!invocation.done && !invocation.waiting) {
-      channel.unref();
+      mayEmpty();
     }
   } catch (error) {
     invocation.fail(error);
@@ -415,15 +446,14 @@ function callStreaming(invocation, event, context) {
     if (!stream.writableEnded && !stream.destroyed && !stream.writableNeedDrain && stream.listenerCount('pipe') === 0) stream.end();
     return finished;
   }).then(() => invocation.finish(STREAM_END), (error) => invocation.fail(error));
-  channel.unref();
+  mayEmpty();
 }
 
 function failUnhandled(error) {
-  if (current) {
-    const invocation = current;
+  if (running.size) {
     logFailure(error.name === 'Runtime.UnhandledPromiseRejection' ? 'Unhandled Promise Rejection' : 'Uncaught Exception', error);
     const document = JSON.stringify(errorDocument(error));
-    invocation.done = true;
+    for (const invocation of running) invocation.done = true;
     send(FATAL, document, () => process.exit(129));
     return;
   }
@@ -446,6 +476,7 @@ process.on('unhandledRejection', (reason) => {
 // ---- frames
 
 function initialise(order, folder) {
+  concurrent = (order.concurrency || 1) > 1;
   const env = process.env;
   for (const key of Object.keys(env)) if (!(key in order.env)) delete env[key];
   if (env.TZ === order.env.TZ) delete order.env.TZ;  // setting it makes dates be worked out anew
@@ -470,6 +501,7 @@ function receive(kind, body) {
   } else if (kind === INVOKE) {
     const size = body.readUInt32LE(0);
     const header = JSON.parse(body.toString('utf8', 4, 4 + size));
+    if (concurrent) return storage.run(header.id, () => call(header, body.toString('utf8', 4 + size)));
     requestId = header.id;
     if (header.trace) process.env._X_AMZN_TRACE_ID = header.trace;
     else delete process.env._X_AMZN_TRACE_ID;
@@ -497,7 +529,7 @@ async function rehearse(file) {
   const size = Buffer.alloc(4);
   size.writeUInt32LE(header.length, 0);
   take(frame(INVOKE, Buffer.concat([size, header, Buffer.from('{"warm":[1,"é",null]}')])));
-  while (current) await new Promise(setImmediate);
+  while (running.size) await new Promise(setImmediate);
   handler = requestId = undefined;
   delete require.cache[path.join(__dirname, `${file}.js`)];
 }

@@ -3,6 +3,7 @@
 A frame is a little-endian length, a type byte and a body; the length counts type and body.
 It starts before its function is known, so everything that doesn't depend on one is done before the first frame.
 """
+import collections
 import decimal
 import importlib
 import importlib.util
@@ -10,6 +11,7 @@ import json
 import linecache
 import logging
 import os
+import select
 import socket
 import struct
 import sys
@@ -19,12 +21,17 @@ import traceback
 # To us.
 INIT, INVOKE, RESTORE = 1, 2, 20
 # From us.
-READY, INIT_ERROR, RESPONSE, ERROR, RESTORED, RESTORE_ERROR = 1, 2, 3, 4, 20, 21
+READY, INIT_ERROR, RESPONSE, ERROR, OF, RESTORED, RESTORE_ERROR = 1, 2, 3, 4, 10, 20, 21
+MOST_RESPONSE = 6291556
 
 LOG_RECORD = b"\x1eVLR"  # then a little-endian length: a record of several lines, on the output pipe
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
 OWN_FILE = __file__
 OWN_FOLDER = os.path.dirname(OWN_FILE)
+
+
+def end():
+    os._exit(0)
 
 
 class Channel:
@@ -33,13 +40,13 @@ class Channel:
         self.socket = socket.socket(fileno=descriptor)
         self.buffered = b""
 
-    def receive(self):
+    def receive(self, ended=end):
         data = self.buffered
         receive = self.socket.recv
         while len(data) < 4:
             chunk = receive(65536)
             if not chunk:
-                os._exit(0)
+                ended()
             data += chunk
         size = 4 + int.from_bytes(data[:4], "little")
         if len(data) < size:
@@ -47,7 +54,7 @@ class Channel:
             while len(parts) < size:
                 chunk = receive(min(1 << 20, max(65536, size - len(parts))))
                 if not chunk:
-                    os._exit(0)
+                    ended()
                 parts += chunk
             data = bytes(parts)
         self.buffered = data[size:]
@@ -128,12 +135,16 @@ class LambdaContext:
 
 request_id = ""
 trace_id = None
+shared = False  # other processes write to the same pipe
 
 
 def write_record(text):
     """One log event, however many lines it has, in order with what was printed."""
     sys.stdout.flush()
     data = text.encode("utf-8", "backslashreplace")
+    if shared and len(data) + 8 > select.PIPE_BUF:  # others' would come in between
+        print(text, flush=True)
+        return
     data = LOG_RECORD + struct.pack("<I", len(data)) + data
     while data:
         data = data[os.write(1, data):]
@@ -436,6 +447,78 @@ def main():
     if kind != INIT:
         os._exit(1)
     order = json.loads(body)
+    if order.get("concurrency", 1) > 1:
+        channel = share_out(channel, order["concurrency"])
+    serve(channel, order)
+
+
+def share_out(channel, count):
+    """Several invocations at a time, each in a process of its own, as AWS has it. Returns in those, with their channel;
+    this one hands frames to and fro, and ends as the first of them ends."""
+    global shared
+    shared = True
+    workers = {}
+    for _ in range(count):
+        ours, theirs = socket.socketpair()
+        if os.fork() == 0:
+            for other in workers.values():
+                other.socket.close()
+            ours.close()
+            channel.socket.close()
+            return Channel(theirs.detach())
+        theirs.close()
+        worker = Channel(ours.detach())
+        workers[worker.socket.fileno()] = worker
+    poll = select.poll()
+    for descriptor in (channel.socket.fileno(), *workers):
+        poll.register(descriptor, select.POLLIN)
+    free, busy, waiting, ready = list(workers.values()), {}, collections.deque(), 0
+    while True:
+        for descriptor, _ in poll.poll():
+            worker = workers.get(descriptor)
+            source = worker or channel
+            again = True
+            while again:
+                kind, body = source.receive(end_as_worker if worker else end)
+                again = len(source.buffered) > 0
+                if worker is None:
+                    waiting.append((kind, body))
+                elif kind == READY:
+                    ready += 1
+                    if ready == count:
+                        channel.send(READY)
+                elif kind == INIT_ERROR:
+                    channel.send(INIT_ERROR, body)
+                    time.sleep(60)  # Virga ends the instance on this frame
+                else:
+                    request = busy.pop(worker)
+                    free.append(worker)
+                    if kind == RESPONSE and len(body) > MOST_RESPONSE:
+                        kind, body = ERROR, json.dumps({
+                            "errorType": "Function.ResponseSizeTooLarge",
+                            "errorMessage": f"Response payload size exceeded maximum allowed payload size ({MOST_RESPONSE} bytes).",
+                        }).encode()
+                    channel.send(OF, bytes((len(request),)) + request + bytes((kind,)) + body)
+            while waiting and free:
+                kind, body = waiting.popleft()
+                worker = free.pop()
+                busy[worker] = json.loads(body[4:4 + int.from_bytes(body[:4], "little")])["id"].encode()
+                worker.send(kind, body)
+
+
+def end_as_worker():
+    """A worker's channel has ended: its process has, most likely."""
+    for _ in range(100):
+        process, status = os.waitpid(-1, os.WNOHANG)
+        if process:
+            if os.WIFSIGNALED(status):
+                os.kill(os.getpid(), os.WTERMSIG(status))
+            os._exit(os.waitstatus_to_exitcode(status))
+        time.sleep(0.01)
+    os._exit(1)
+
+
+def serve(channel, order):
     handler = initialise(channel, order, TASK)
     # Since 3.12 AWS's runtime leaves other scripts than Latin unescaped.
     encode = encoder_of(order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11"))

@@ -1,4 +1,4 @@
-// AWS::Lambda::Function, Version, Alias and LayerVersion.
+// AWS::Lambda::Function, Version, Alias, LayerVersion and CapacityProvider.
 #include <algorithm>
 
 #include "base/encoding.h"
@@ -18,7 +18,7 @@ constexpr Micros kPollEvery = std::chrono::milliseconds(50);
 constexpr std::string_view kNotConfiguration =
     "Code Tags FunctionName ReservedConcurrentExecutions PackageType Architectures RuntimeManagementConfig "
     "RecursiveLoop CodeSigningConfigArn "
-    "PublishToLatestPublished";
+    "PublishToLatestPublished FunctionScalingConfig";
 
 // Code as CreateFunction has it: text of the template becomes an archive with one file named index.
 Json code_of(const Call& call) {
@@ -70,8 +70,22 @@ Task<void> set_others(Call& call) {
                       Json::object({{"FunctionName", call.physical_id}, {"RecursiveLoop", *loop}}));
 }
 
+// Of a function on a capacity provider: the version that runs there, and how many instances it has.
+Task<void> publish_latest(Call& call) {
+  if (call.text("PublishToLatestPublished") == "true")
+    co_await call.api("lambda", "PublishVersion",
+                      Json::object({{"FunctionName", call.physical_id}, {"PublishTo", "LATEST_PUBLISHED"}}));
+  if (const Json* scaling = call.find("FunctionScalingConfig"); scaling && call.changed("FunctionScalingConfig"))
+    co_await call.api("lambda", "PutFunctionScalingConfig",
+                      Json::object({{"FunctionName", call.physical_id},
+                                    {"Qualifier", "$LATEST.PUBLISHED"},
+                                    {"FunctionScalingConfig", *scaling}}));
+}
+
 Task<Made> create_function(Call& call) {
-  Json input = without(call.properties, "Code Tags ReservedConcurrentExecutions RuntimeManagementConfig RecursiveLoop");
+  Json input = without(call.properties,
+                       "Code Tags ReservedConcurrentExecutions RuntimeManagementConfig RecursiveLoop "
+                       "PublishToLatestPublished FunctionScalingConfig");
   input["FunctionName"] = call.physical_id;
   input["Code"] = code_of(call);
   if (Json tags = call.tag_map(); !tags.as_object().empty()) input["Tags"] = std::move(tags);
@@ -79,6 +93,7 @@ Task<Made> create_function(Call& call) {
   call.created = call.physical_id;
   co_await settled(call, call.physical_id);
   co_await set_others(call);
+  co_await publish_latest(call);
   co_return made_of(call, co_await settled(call, call.physical_id));
 }
 
@@ -126,6 +141,7 @@ Task<Made> update_function(Call& call) {
     co_await settled(call, call.physical_id);
   }
   co_await set_others(call);
+  co_await publish_latest(call);
   const Json configuration = co_await settled(call, call.physical_id);
   if (call.changed("Tags")) {
     const Json tags = call.tag_map();
@@ -248,6 +264,35 @@ Task<void> remove_layer(Call& call) {
                                          {"VersionNumber", call.physical_id.substr(colon + 1)}}));
 }
 
+Made provider_made(const Json& out) {
+  const Json& provider = *out.find("CapacityProvider");
+  const std::string arn = provider.string_or("CapacityProviderArn");
+  return {arn.substr(arn.rfind(':') + 1), Json::object({{"Arn", arn}, {"State", provider.string_or("State")}})};
+}
+
+Task<Made> create_provider(Call& call) {
+  Json input = without(call.properties, "Tags");
+  input["CapacityProviderName"] = call.physical_id;
+  if (Json tags = call.tag_map(); !tags.as_object().empty()) input["Tags"] = std::move(tags);
+  const auto out =
+      co_await call.create("ResourceConflictException", "lambda", "CreateCapacityProvider", std::move(input));
+  call.created = call.physical_id;
+  co_return provider_made(out ? *out
+                              : co_await call.api("lambda", "GetCapacityProvider",
+                                                  Json::object({{"CapacityProviderName", call.physical_id}})));
+}
+
+Task<Made> update_provider(Call& call) {
+  Json input = only(call.properties, "CapacityProviderScalingConfig");
+  input["CapacityProviderName"] = call.physical_id;
+  co_return provider_made(co_await call.api("lambda", "UpdateCapacityProvider", std::move(input)));
+}
+
+Task<void> remove_provider(Call& call) {
+  co_await call.api_unless("ResourceNotFoundException", "lambda", "DeleteCapacityProvider",
+                           Json::object({{"CapacityProviderName", call.physical_id}}));
+}
+
 constexpr Provider kProviders[] = {
     {.type = "AWS::Lambda::Function",
      .name_property = "FunctionName",
@@ -267,6 +312,12 @@ constexpr Provider kProviders[] = {
      .create = create_alias,
      .update = update_alias,
      .remove = remove_alias},
+    {.type = "AWS::Lambda::CapacityProvider",
+     .name_property = "CapacityProviderName",
+     .replace_on = "CapacityProviderName VpcConfig PermissionsConfig InstanceRequirements KmsKeyArn Tags",
+     .create = create_provider,
+     .update = update_provider,
+     .remove = remove_provider},
     {.type = "AWS::Lambda::LayerVersion",
      .name_property = "",
      .name_most = 64,

@@ -262,7 +262,8 @@ Task<std::vector<Executions::Chain>> Executions::find_chains(Ctx& ctx, const Exe
       co_return err::InvalidParameterValueException("Cannot start a CHAINED_INVOKE on a function in another account.");
     }
     if (!update.tenant.empty()) {
-      chain.target.refused = error_of(err::InvalidParameterValueException("Tenant isolation is not served by Virga."));
+      chain.target.refused =
+          error_of(err::InvalidParameterValueException("The tenant of a chained invocation is not served by Virga."));
       continue;
     }
     const std::string arn = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);

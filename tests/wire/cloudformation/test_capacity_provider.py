@@ -1,0 +1,43 @@
+"""A capacity provider and a function on it, by template."""
+
+import json
+
+from stacks import physical, status
+
+APP = """
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: {Version: "2012-10-17", Statement: [{Effect: Allow, Principal: {Service: lambda.amazonaws.com}, Action: "sts:AssumeRole"}]}
+  Capacity:
+    Type: AWS::Lambda::CapacityProvider
+    Properties:
+      VpcConfig: {SubnetIds: [subnet-1], SecurityGroupIds: [sg-1]}
+      PermissionsConfig: {CapacityProviderOperatorRoleArn: !GetAtt Role.Arn}
+      CapacityProviderScalingConfig: {MaxVCpuCount: %d}
+  Hello:
+    Type: AWS::Lambda::Function
+    Properties:
+      Runtime: python3.13
+      Handler: index.handler
+      MemorySize: 2048
+      Code: {ZipFile: "def handler(event, context): return context.function_version"}
+      Role: !GetAtt Role.Arn
+      CapacityProviderConfig:
+        LambdaManagedInstancesCapacityProviderConfig: {CapacityProviderArn: !GetAtt Capacity.Arn, PerExecutionEnvironmentMaxConcurrency: 2}
+      PublishToLatestPublished: true
+      FunctionScalingConfig: {MinExecutionEnvironments: 1, MaxExecutionEnvironments: 2}
+"""
+
+
+def test_function_on_a_capacity_provider(virga, cfn, stack):
+    cfn.create_stack(StackName=stack, TemplateBody=APP % 8, Capabilities=["CAPABILITY_IAM"])
+    assert status(cfn, stack) == "CREATE_COMPLETE"
+    name = physical(cfn, stack)["Hello"]
+    answer = virga.client("lambda").invoke(FunctionName=name)
+    assert json.loads(answer["Payload"].read()) == "$LATEST.PUBLISHED"
+    cfn.update_stack(StackName=stack, TemplateBody=APP % 16, Capabilities=["CAPABILITY_IAM"])
+    assert status(cfn, stack) == "UPDATE_COMPLETE"
+    cfn.delete_stack(StackName=stack)
+    cfn.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
