@@ -7,14 +7,15 @@ namespace virga::applicationautoscaling {
 namespace {
 
 constexpr size_t kMinutesOut = 3, kMinutesIn = 15;
-constexpr double kLow = 0.9;  // of the target
+constexpr double kLow = 0.9;     // of the target
+constexpr double kEqual = 1e-9;  // averages closer than that are the same
 
 bool cooled(const std::optional<Time>& since, const std::optional<int32_t>& cooldown, Time now) {
   return !since || now - *since >= std::chrono::seconds(cooldown.value_or(0));
 }
 
 int32_t capacity_for(double use, double target, int32_t capacity) {
-  return static_cast<int32_t>(std::ceil(std::min(capacity * use / target, 1e9) - 1e-9));
+  return static_cast<int32_t>(std::ceil(std::min(capacity * use / target, 1e9) - kEqual));
 }
 
 }  // namespace
@@ -38,7 +39,7 @@ std::optional<int32_t> track(const Tracking& rule, Tracked& state, Time now, dou
   const auto last = [&](size_t count, auto holds) {
     return minutes.size() >= count && std::all_of(minutes.end() - static_cast<ptrdiff_t>(count), minutes.end(), holds);
   };
-  if (last(kMinutesOut, [&](double m) { return m > rule.target; }) &&
+  if (last(kMinutesOut, [&](double m) { return m > rule.target + kEqual; }) &&
       cooled(state.scaled_out, rule.out_cooldown, now)) {
     state.scaled_out = now;
     return std::max(capacity + 1, capacity_for(minutes.back(), rule.target, capacity));
