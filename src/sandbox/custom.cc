@@ -13,7 +13,6 @@
 namespace virga::sandbox {
 namespace {
 
-constexpr size_t kMostErrorDocument = 256 * 1024;
 constexpr std::string_view kPrefix = "/2018-06-01/runtime/";
 
 // The part after "/2018-06-01/runtime/invocation/<id>/", when the path is one of those.
@@ -30,10 +29,11 @@ class Custom final : public Core {
  public:
   using Core::Core;
 
-  void prepare(ApiConnection& from) override {
+ protected:
+  void prepare_runtime(ApiConnection& from) override {
     const ApiRequest& request = from.request();
     const auto [id, verb] = invocation_path(request.path);
-    from.most_body = verb == "response" ? kMostResponse : kMostErrorDocument;
+    if (verb == "response") from.most_body = kMostResponse;
     if (request.method != "POST" || verb != "response" || !in_flight_.contains(id)) return;
     if (!equals_ignoring_case(request.header("lambda-runtime-function-response-mode"), "streaming")) return;
     const std::string_view type = request.header("content-type");
@@ -45,7 +45,7 @@ class Custom final : public Core {
                        std::string(type.empty() ? "application/octet-stream" : type));
   }
 
-  void serve(ApiConnection& from) override {
+  void serve_runtime(ApiConnection& from) override {
     const ApiRequest& request = from.request();
     const std::string_view path = request.path;
     const bool get = request.method == "GET";
@@ -73,16 +73,10 @@ class Custom final : public Core {
     from.not_found();
   }
 
- protected:
-  void open_channels() override {
-    api_.expect(concurrency());
-    api_.open(slot().api_listener.get());
-  }
-  void close_channels() override {
-    api_.close();
-    parked_.clear();
-  }
-  void break_streams(const std::string& why) override { api_.break_streams(why); }
+  bool asks_next() const override { return !parked_.empty(); }
+  void open_channels() override { api().expect(concurrency()); }
+  void close_channels() override { parked_.clear(); }
+  void break_streams(const std::string& why) override { api().break_streams(why); }
   void give_up(const std::string& id, const std::string& why) override {
     in_flight_.erase(id);
     std::erase_if(pending_, [&](const Invocation& waiting) { return waiting.request_id == id; });
@@ -123,6 +117,7 @@ class Custom final : public Core {
     if (!ready()) became_ready();  // which may deliver at once
     restored();
     give();
+    progress();
   }
 
   // Initialised; goes on once it is restored.
@@ -221,7 +216,6 @@ class Custom final : public Core {
   }
   void accepted(ApiConnection& from) { from.answer(202, "application/json", {}, "{\"status\":\"OK\"}\n"); }
 
-  ApiServer api_{*this};
   std::weak_ptr<ApiConnection> at_snapshot_;                       // waits to be restored
   std::deque<std::weak_ptr<ApiConnection>> parked_;                // wait for the next invocation
   std::deque<Invocation> pending_;                                 // wait for the program to ask

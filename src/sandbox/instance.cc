@@ -21,6 +21,22 @@ constexpr auto kExitNewsWait = std::chrono::seconds(2);
 
 using Clock = std::chrono::steady_clock;
 
+// Of an error document that may come from a function.
+std::string error_type_in(const std::string& document) {
+  try {
+    return Json::parse(document).string_or("errorType", "Runtime.Unknown");
+  } catch (const JsonError&) {
+    return "Runtime.Unknown";
+  }
+}
+
+std::string variable(const Spec& spec, std::string_view name, std::string_view otherwise = {}) {
+  for (const auto& [known, value] : spec.environment) {
+    if (known == name) return value;
+  }
+  return std::string(otherwise);
+}
+
 std::chrono::microseconds since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
 }
@@ -39,6 +55,23 @@ std::string error_document(std::string_view type, std::string_view message) {
   return out;
 }
 
+std::string Outcome::error_type() const {
+  switch (status) {
+    case Status::kOutOfMemory:
+      return "Runtime.OutOfMemory";
+    case Status::kExited:
+      return "Runtime.ExitError";
+    case Status::kExtension:
+      return error_type_in(payload);
+    default:
+      return {};
+  }
+}
+
+int64_t billed_milliseconds(std::chrono::microseconds time) {
+  return std::chrono::ceil<std::chrono::milliseconds>(time).count();
+}
+
 Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
     : backstage_(backstage),
       home_(Executor::current() ? *Executor::current() : static_cast<Executor&>(backstage.loop)),
@@ -49,14 +82,26 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
       concurrency_(std::max(spec.concurrency, 1u)),
       init_timeout_(spec.init_timeout),
       snapshot_(spec.snapshot),
-      begun_(Clock::now()) {}
+      facts_{.name = variable(spec, "AWS_LAMBDA_FUNCTION_NAME"),
+             .version = variable(spec, "AWS_LAMBDA_FUNCTION_VERSION"),
+             .handler = spec.handler,
+             .account = spec.account},
+      log_stream_(variable(spec, "AWS_LAMBDA_LOG_STREAM_NAME")),
+      initialization_type_(variable(spec, "AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")),
+      begun_(Clock::now()) {
+  output_.fd = std::move(slot_.output);
+}
 
 Core::~Core() = default;
 
 void Core::open() {
-  output_ = watch(slot_.output.get(), [this] { drain_output(); });
+  output_.readiness = watch(output_.fd.get(), [this] { drain(output_); });
   open_channels();
   drain_output();
+  // Nobody calls before the order to start has gone out, which is not to wait for this.
+  home_.post([self = shared_from_this()] {
+    if (!self->closed_) self->api_.open(self->slot_.api_listener.get());
+  });
 }
 
 std::unique_ptr<Readiness> Core::watch(int fd, std::function<void()> f) {
@@ -68,42 +113,59 @@ void Core::kill() { ::syscall(SYS_pidfd_send_signal, slot_.process.get(), SIGKIL
 
 void Core::die() {
   alive_ = false;
+  if (attended_ && !gone_) return leave("failure");
   kill();
 }
 
 void Core::close() {
   if (closed_) return;
   closed_ = true;
+  if (attended_ && !gone_) {
+    leaving_ = shared_from_this();
+    backstage_.leaving(slot_.id);
+    return leave("spindown");
+  }
   die();
+  finish_close();
+}
+
+void Core::finish_close() {
   drain_output();
-  output_.reset();
+  output_.readiness.reset();
+  dismiss();
+  api_.close();
   close_channels();
   if (slot_.leave_door) slot_.leave_door();
   slot_.leave_door = nullptr;
   backstage_.forget(slot_.id);
 }
 
-void Core::drain_output() {
+void Core::drain(Output& output) {
   char buffer[65536];
   size_t total = 0;
-  const auto event = [this](std::string_view line) { log_(request_id_, line); };
-  while (slot_.output && output_) {
-    const ssize_t n = ::read(slot_.output.get(), buffer, sizeof buffer);
-    if (n == 0) output_->hold();  // its end: readable for ever
+  const auto event = [&](std::string_view line) {
+    log_(request_id_, line);
+    if (attendance_) tell_line(output.extension, line);
+  };
+  while (output.readiness) {
+    const ssize_t n = ::read(output.fd.get(), buffer, sizeof buffer);
+    if (n == 0) output.readiness->hold();  // its end: readable for ever
     if (n <= 0) break;
-    lines_.feed({buffer, static_cast<size_t>(n)}, event);
+    output.lines.feed({buffer, static_cast<size_t>(n)}, event);
     total += static_cast<size_t>(n);
     if (total > kMostOutputPerTurn && alive_) {
-      output_->hold();
-      home_.post([self = shared_from_this()] {
-        if (!self->output_) return;
-        self->output_->again();
-        self->drain_output();
+      output.readiness->hold();
+      home_.post([self = shared_from_this(), &output] {
+        if (!output.readiness) return;
+        output.readiness->again();
+        self->drain(output);
       });
       return;
     }
   }
 }
+
+void Core::drain_output() { drain(output_); }
 
 Task<Outcome> Core::collect(Outcome begun) {
   static constexpr ErrorShape kTooLarge{.code = "Function.ResponseSizeTooLarge"};
@@ -161,7 +223,8 @@ Task<Outcome> Core::invoke(Invocation invocation) {
     out = std::move(*run->result);
     if (out.stream && !as_it_comes) out = co_await collect(std::move(out));
   }
-  if (out.status == Status::kInitError || out.status == Status::kExited || out.status == Status::kLost) {
+  if (out.status == Status::kInitError || out.status == Status::kExited || out.status == Status::kExtension ||
+      out.status == Status::kLost) {
     // The document was made before the invocation was known.
     constexpr std::string_view kUnknown = "\"requestId\": \"\"";
     if (const auto at = out.payload.find(kUnknown); at != std::string::npos) {
@@ -186,6 +249,7 @@ void Core::give(const std::string& id, Run& run, Invocation invocation) {
   run.deadline = run.started + invocation.timeout;
   arm(run.deadline);
   run.delivered = true;
+  if (attendance_) attend_invocation(run, invocation);
   deliver(invocation);
 }
 
@@ -242,11 +306,18 @@ void Core::restored() {
 }
 
 void Core::became_ready() {
-  if (ready_) return;
+  if (runtime_ready_) return;
+  runtime_ready_ = true;
+  drain_output();
+  if (!attendance_) return enter_service();
+  runtime_initialised({});
+  progress();
+}
+
+void Core::enter_service() {
   ready_ = true;
   settled_.set();
   init_duration_ = since(begun_);
-  drain_output();
   // A program that answers at once changes them.
   const auto runs = runs_;
   for (const auto& [id, run] : runs) {
@@ -274,12 +345,17 @@ void Core::init_failed(std::string document) {
   out.status = Status::kInitError;
   out.payload = std::move(document);
   init_duration_ = since(begun_);
+  if (attendance_) tell_initialised(error_type_in(out.payload));
   die();
   settled_.set();
+  fail(std::move(out));
+}
+
+void Core::fail(Outcome outcome) {
   if (runs_.empty()) {
-    fate_ = std::move(out);
+    fate_ = std::move(outcome);
   } else {
-    complete_all(out);
+    complete_all(outcome);
   }
 }
 
@@ -292,11 +368,24 @@ void Core::complete(const std::string& id, Outcome outcome) {
   const auto found = runs_.find(id);
   if (found == runs_.end()) return;
   const std::shared_ptr<Run> run = found->second;
+  if (attended_ && alive_ && run->delivered && !restoring_) {
+    if (!run->done) runtime_done(id, *run, std::move(outcome));
+  } else {
+    finish(id, std::move(outcome));
+  }
+}
+
+// The invocation is over.
+void Core::finish(const std::string& id, Outcome outcome) {
+  const auto found = runs_.find(id);
+  if (found == runs_.end()) return;
+  const std::shared_ptr<Run> run = found->second;
   drain_output();
-  if (!alive_) lines_.finish([this](std::string_view line) { log_(request_id_, line); });
+  if (!alive_) output_.lines.finish([this](std::string_view line) { log_(request_id_, line); });
   if (run->delivered) outcome.duration = since(run->started);
   if (!outcome.max_memory_mb) outcome.max_memory_mb = max_memory_mb();
   runs_.erase(id);
+  if (attended_ && !restoring_) tell_report(id, *run, outcome);
   if (!run->ending) return settle(*run, std::move(outcome));
   *run->ending = std::move(outcome);
   run->ending->reusable = alive_;
@@ -313,6 +402,7 @@ void Core::complete_streaming(const std::string& id, Body body, std::string cont
   out.content_type = std::move(content_type);
   out.ending = run->ending = std::make_shared<Outcome>();
   out.ended = run->ended = std::make_shared<virga::Event>();
+  run->responded = Clock::now();
   out.duration = since(run->started);
   settle(*run, std::move(out));
 }
@@ -364,11 +454,18 @@ void Core::check_deadlines() {
 void Core::time_out(const std::string& id) {
   constexpr std::string_view kWhy = "the function timed out";
   const bool alone = concurrency_ == 1 || !ready_;
-  if (alone) die();
+  if (alone) {
+    alive_ = false;
+    if (attended_) {
+      leave("timeout");
+    } else {
+      kill();
+    }
+  }
   give_up(id, std::string(kWhy));
   Outcome out;
   out.status = Status::kTimedOut;
-  complete(id, std::move(out));
+  finish(id, std::move(out));
   if (!alone) return;
   // Others that waited for its start with it.
   Outcome ended;
@@ -416,8 +513,10 @@ void Core::on_event(const Event& event) {
     drain_channels();
     return ended(event);
   }
+  if (event.kind == Event::Kind::kEnded || event.kind == Event::Kind::kSocket) return program_ended(event);
   if (event.kind != Event::Kind::kFailed) return;
   log_warning("sandbox", "a sandbox failed", {{"why", event.text}});
+  if (event.program != jail::kMainProgram) return program_ended(event);
   if (event.stage == jail::Stage::kEnter) {
     return init_failed(
         error_document("Runtime.InvalidWorkingDir", cat("RequestId: ", request_id_, " Error: ", event.text)));
@@ -436,7 +535,13 @@ void Core::ended(const Event& event) {
   const bool was_alive = alive_;
   alive_ = false;
   settled_.set();
+  gone_ = true;
+  if (const auto self = std::exchange(leaving_, nullptr)) return finish_close();
   if (!was_alive) return;  // we ended it: the outcome is told already
+  fail(exit_outcome(event));
+}
+
+Outcome Core::exit_outcome(const Event& event) {
   Outcome out;
   out.exit = exit_text(event);
   out.max_memory_mb = static_cast<uint32_t>((event.peak_bytes + (1 << 20) - 1) >> 20);
@@ -458,11 +563,7 @@ void Core::ended(const Event& event) {
                                  clean ? std::string("without providing a reason") : cat("with error: ", out.exit)));
   }
   break_streams(cat("the runtime ended: ", out.exit));
-  if (runs_.empty()) {
-    fate_ = std::move(out);
-  } else {
-    complete_all(out);
-  }
+  return out;
 }
 
 namespace {
@@ -471,7 +572,7 @@ class Handle final : public Instance {
  public:
   explicit Handle(std::shared_ptr<Core> core) : core_(std::move(core)) {}
   ~Handle() override {
-    core_->kill();
+    if (!core_->attended()) core_->kill();
     if (Executor::current() == &core_->home()) {
       core_->close();
     } else {

@@ -12,6 +12,7 @@
 #include <string>
 
 #include "sandbox/api_server.h"
+#include "sandbox/extensions.h"
 #include "sandbox/keeper.h"
 #include "sandbox/lines.h"
 #include "sandbox/loop.h"
@@ -25,8 +26,25 @@ inline constexpr size_t kMostResponse = 6 * 1024 * 1024 + 100;  // AWS's 6,291,5
 struct Backstage {
   Loop& loop;
   Keeper& keeper;
+  const Clock& clock;
   bool processor_share = true;
-  std::function<void(uint32_t id)> forget;  // the instance is over: its number may be counted down
+  std::function<void(uint32_t id)> leaving;  // nobody uses the instance any more, but its extensions still end
+  std::function<void(uint32_t id)> forget;   // the instance is over
+};
+
+// What one of an instance's programs writes.
+struct Output {
+  Fd fd;
+  Lines lines;
+  std::unique_ptr<Readiness> readiness;
+  bool extension = false;
+};
+
+// An external extension's program, as it is being started.
+struct Attendant {
+  std::string name;
+  uint64_t program;
+  Fd output;
 };
 
 class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
@@ -37,9 +55,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   Executor& home() override { return home_; }
   std::shared_ptr<void> keep() override { return shared_from_this(); }
   std::unique_ptr<Readiness> watch(int fd, std::function<void()> f) override;
-  // What only a runtime of its own asks for.
-  void prepare(ApiConnection& from) override {}
-  void serve(ApiConnection& from) override { from.not_found(); }
+  void prepare(ApiConnection& from) override;
+  void serve(ApiConnection& from) override;
   uint32_t id() const { return slot_.id; }
   // At home, once: begins to hear the sandbox.
   void open();
@@ -53,6 +70,14 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void kill();
   // At home: nobody will call any more.
   void close();
+
+  // Extensions: attend.cc. At home, before the programs are started: `start_runtime` is called when they all have
+  // registered.
+  void attend(std::vector<Attendant> external, std::function<void()> start_runtime);
+  // Whether it has extensions, which are to be given time at its end. Any thread.
+  bool attended() const { return attended_; }
+  // What a prepared runtime waits for.
+  virtual void greet(std::string frame) {}
 
  protected:
   using Steady = std::chrono::steady_clock::time_point;
@@ -71,6 +96,12 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   // Whatever the program still says of this invocation goes into nothing; its stream fails.
   virtual void give_up(const std::string& id, const std::string& why) {}
 
+  // Requests that only a runtime of its own makes.
+  virtual void prepare_runtime(ApiConnection& from) {}
+  virtual void serve_runtime(ApiConnection& from) { from.not_found(); }
+  // Whether the runtime waits for the next invocation, once it has answered one.
+  virtual bool asks_next() const { return true; }
+
   void became_ready();
   void init_failed(std::string document);
   void restored();
@@ -85,7 +116,9 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   // At home: no invocation is taken from now on, and the program is killed.
   void die();
   bool running(const std::string& id) const { return runs_.contains(id); }
-  bool ready() const { return ready_; }
+  bool ready() const { return runtime_ready_; }
+  // Something happened that extensions, or the instance because of them, wait for.
+  void progress();
   bool is_snapshot() const { return snapshot_; }
   bool restoring() const { return restoring_; }
   uint32_t concurrency() const { return concurrency_; }
@@ -93,28 +126,59 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   const std::string& request_id() const { return request_id_; }
   Slot& slot() { return slot_; }
   Backstage& backstage() { return backstage_; }
+  ApiServer& api() { return api_; }
 
  private:
+  struct Attendance;
   // An invocation under way, from its call to its answer's end.
   struct Run {
     std::optional<Invocation> waiting;  // until the program is ready for it
+    std::optional<Outcome> done;        // the runtime's part, while extensions still work on it
     std::optional<Outcome> result;
     std::optional<Resume> resume;
-    std::shared_ptr<Outcome> ending;  // of a streamed answer that has begun
+    std::shared_ptr<Outcome> ending;  // of an answer that comes before its end
     std::shared_ptr<virga::Event> ended;
     Steady started, deadline = Steady::max();
     bool delivered = false;  // the program has it
+    // For telemetry.
+    std::string trace;
+    bool cold = false, told_runtime_done = false;
+    Steady responded, runtime_done;  // a streamed answer began; the runtime was done
   };
 
   Task<Outcome> collect(Outcome begun);
   void give(const std::string& id, Run& run, Invocation invocation);
   static void settle(Run& run, Outcome outcome);
+  void enter_service();
+  void finish(const std::string& id, Outcome outcome);
+  void fail(Outcome outcome);
+  void drain(Output& output);
+  void finish_close();
+  Outcome exit_outcome(const Event& event);
   void arm(Steady deadline);
   void check_deadlines();
   void time_out(const std::string& id);
   void ended(const Event& event);
   uint32_t max_memory_mb();
   std::string exit_text(const Event& event) const;
+
+  // attend.cc
+  Attendance& attendance();
+  bool busy() const;
+  void runtime_done(const std::string& id, Run& run, Outcome outcome);
+  void attend_invocation(Run& run, const Invocation& invocation);
+  void runtime_initialised(std::string_view error_type);
+  void tell_initialised(std::string_view error_type);
+  void tell_runtime_done(const std::string& id, Run& run, const Outcome& outcome);
+  void tell_report(const std::string& id, Run& run, const Outcome& outcome);
+  Json span(std::string_view name, Steady begin, Steady end) const;
+  void tell_line(bool extension, std::string_view line);
+  void program_ended(const Event& event);
+  void extension_failed(std::string_view type, const std::string& message);
+  void leave(std::string_view reason);
+  void leave_on();
+  void dismiss();
+  void signal(uint64_t program, int number);
 
   Backstage& backstage_;
   Executor& home_;
@@ -125,11 +189,16 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   const uint32_t concurrency_;
   const Millis init_timeout_;
   const bool snapshot_;
-  Lines lines_;
-  std::unique_ptr<Readiness> output_;
-  std::atomic<bool> alive_ = true;  // written at home, read anywhere
+  const FunctionFacts facts_;
+  const std::string log_stream_, initialization_type_;
+  Output output_;
+  ApiServer api_{*this};
+  std::atomic<bool> alive_ = true;      // written at home, read anywhere
+  std::atomic<bool> attended_ = false;  // the same
   bool closed_ = false;
-  bool ready_ = false;
+  bool gone_ = false;  // nothing of the sandbox is left
+  bool runtime_ready_ = false;
+  bool ready_ = false;  // the runtime, and every extension
   bool restoring_ = false;
   std::string request_id_;
   std::map<std::string, std::shared_ptr<Run>, std::less<>> runs_;  // by request id
@@ -139,6 +208,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::chrono::microseconds init_duration_{0};
   bool init_told_ = false;
   std::optional<std::chrono::microseconds> restore_duration_;  // until it is told
+  std::shared_ptr<Attendance> attendance_;                     // null: no extension was ever here
+  std::shared_ptr<Core> leaving_;  // itself, while its extensions end and nobody else holds it
 };
 
 std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core);

@@ -83,6 +83,7 @@ class Managed final : public Core {
     bytes += in.payload;
     say(std::move(bytes));
   }
+  void greet(std::string frame) override { say(std::move(frame)); }
 
  private:
   void say(std::string bytes) {

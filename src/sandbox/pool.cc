@@ -1,15 +1,21 @@
 #include "sandbox/pool.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <filesystem>
+#include <set>
 
 #include "base/log.h"
 #include "base/str.h"
+#include "sandbox/jail/error.h"
 
 namespace virga::sandbox {
 
@@ -26,6 +32,8 @@ constexpr auto kBurst = std::chrono::milliseconds(100);
 constexpr auto kUnusedFor = std::chrono::minutes(15);
 constexpr int kMostLaunchers = 4;  // that somebody waits for
 constexpr Micros kSweepEvery = std::chrono::minutes(1);
+// Longer than extensions have for their end.
+constexpr Micros kSettleTime = std::chrono::milliseconds(2500);
 
 std::string runtime_directory(const Options& options) { return cat(options.state_directory, "/runtime"); }
 
@@ -57,6 +65,38 @@ bool brings_libraries(const Spec& spec) {
          std::ranges::any_of(spec.layer_directories, [](const std::string& l) { return is_directory(cat(l, "/lib")); });
 }
 
+// Adds the names of what is no directory in `folder` of `root`. A link in it leads nowhere but into `root`.
+void add_programs(const std::string& root, const char* folder, std::set<std::string>& to) {
+  const Fd top(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  open_how how{.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+  const auto fd = static_cast<int>(::syscall(SYS_openat2, top.get(), folder, &how, sizeof how));
+  DIR* const listing = fd < 0 ? nullptr : ::fdopendir(fd);
+  if (!listing) return;
+  while (const dirent* entry = ::readdir(listing)) {
+    if (entry->d_type == DT_DIR) continue;
+    to.insert(entry->d_name);
+    if (to.size() > Extensions::kMost) break;
+  }
+  ::closedir(listing);
+}
+
+// External extensions by name, in the order they are started. Where layers have the same, the later one's is seen.
+std::vector<std::string> external_extensions(const Spec& spec) {
+  std::set<std::string> names;
+  if (spec.image) add_programs(spec.image->root, "opt/extensions", names);
+  for (const std::string& layer : spec.layer_directories) add_programs(layer, "extensions", names);
+  return {names.begin(), names.end()};
+}
+
+// Variables that AWS gives to the runtime's process alone.
+bool is_the_runtimes(std::string_view variable) {
+  static constexpr std::array<std::string_view, 9> kOnly = {
+      "AWS_EXECUTION_ENV",        "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
+      "AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS",   "LAMBDA_RUNTIME_DIR",
+      "LAMBDA_TASK_ROOT",         "_AWS_XRAY_DAEMON_ADDRESS",  "_HANDLER"};
+  return std::ranges::count(kOnly, variable) > 0;
+}
+
 // What of the host every sandbox sees beside the system: host directory, where it appears.
 std::vector<std::pair<std::string, std::string>> extra_mounts(const Options& options) {
   if (options.node_modules.empty()) return {};
@@ -86,10 +126,25 @@ Pool::Pool(Options options)
     : options_(prepared(std::move(options))),
       toolchains_(options_.runtimes, options_.node_modules),
       keeper_(options_, runtime_directory(options_), extra_mounts(options_)),
-      backstage_{.loop = loop_, .keeper = keeper_, .processor_share = options_.processor_share, .forget = {}} {
+      backstage_{.loop = loop_,
+                 .keeper = keeper_,
+                 .clock = options_.clock ? *options_.clock : machine_clock_,
+                 .processor_share = options_.processor_share} {
+  left_.set();
+  backstage_.leaving = [this](uint32_t id) {
+    std::lock_guard lock(mutex_);
+    if (!cores_.contains(id) || !leaving_.insert(id).second) return;
+    --live_;
+    left_.reset();
+  };
   backstage_.forget = [this](uint32_t id) {
     std::lock_guard lock(mutex_);
-    if (cores_.erase(id) && live_ > 0) --live_;
+    if (leaving_.erase(id)) {
+      cores_.erase(id);
+      if (leaving_.empty()) left_.set();
+    } else if (cores_.erase(id) && live_ > 0) {
+      --live_;
+    }
   };
 }
 
@@ -180,7 +235,7 @@ void Pool::order_one(Shelf& s) {
   const bool custom = s.toolchain->family == Family::kCustom;
   // A Python below /usr can be a zygote: the launcher's template shows it.
   const bool zygote = s.toolchain->family == Family::kPython && s.toolchain->prefix.empty();
-  order.numbers = {door, custom ? kRuntimeApiPort : uint16_t{0}, 0, zygote};
+  order.numbers = {door, kRuntimeApiPort, 0, zygote};
   order.strings = {s.toolchain->prefix};
   if (!custom) {
     const auto arguments = bootstrap_arguments(*s.toolchain, s.memory_mb);
@@ -377,8 +432,10 @@ void Pool::lose_all(Event event, bool another) {
     for (auto& [id, weak] : cores_) {
       if (auto core = weak.lock()) cores.push_back(std::move(core));
     }
-    live_ -= std::min(live_, cores_.size());
+    live_ -= std::min(live_, cores_.size() - leaving_.size());
     cores_.clear();  // they hear no more: their executors may end before this pool does
+    leaving_.clear();
+    left_.set();
   }
   for (const Resume& resume : resumes) resume();
   for (const auto& core : cores) {
@@ -387,22 +444,49 @@ void Pool::lose_all(Event event, bool another) {
   }
 }
 
-void Pool::assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, bool own_start) {
+// External extensions run first. What starts the runtime then follows when they have registered.
+void Pool::start_extensions(Core& core, const Spec& spec, const Environment& environment,
+                            std::vector<std::string> names, std::function<void()> start_runtime) {
+  std::vector<Attendant> attendants;
+  std::vector<Message> orders;
+  for (std::string& name : names) {
+    int output[2];
+    jail::must(::pipe2(output, O_CLOEXEC), "pipe");
+    ::fcntl(output[0], F_SETFL, O_NONBLOCK);
+    const uint64_t program = attendants.size() + 1;
+    Message run{.kind = Kind::kRun, .id = core.id(), .numbers = std::vector<uint64_t>(jail::Run::kNumbers)};
+    run.numbers[jail::Run::kProgram] = program;
+    run.numbers[jail::Run::kArguments] = 1;
+    run.numbers[jail::Run::kMemoryMb] = spec.limits.memory_mb;
+    run.numbers[jail::Run::kOpenFiles] = spec.limits.open_files;
+    run.strings.push_back(cat("/opt/extensions/", name));
+    for (const auto& [variable, value] : environment) {
+      if (!is_the_runtimes(variable)) run.strings.push_back(cat(variable, "=", value));
+    }
+    run.fds.emplace_back(output[1]);
+    orders.push_back(std::move(run));
+    attendants.push_back({.name = std::move(name), .program = program, .output = Fd(output[0])});
+  }
+  core.attend(std::move(attendants), std::move(start_runtime));
+  for (const Message& order : orders) {
+    if (core.alive()) keeper_.order(order);
+  }
+}
+
+void Pool::assign(Core& core, const Spec& spec, const Toolchain& toolchain, bool own_start) {
   const Family family = toolchain.family;
   const std::string door = options_.adopt_listener ? cat("http://127.0.0.1:", options_.api_port) : "";
   const Environment environment = complete_environment(spec, family, door);
-  Message order{.kind = Kind::kAssign, .id = id, .numbers = std::vector<uint64_t>(Assign::kNumbers)};
+  Message order{.kind = Kind::kAssign, .id = core.id(), .numbers = std::vector<uint64_t>(Assign::kNumbers)};
   order.numbers[Assign::kMemoryMb] = spec.limits.memory_mb;
   order.numbers[Assign::kTmpMb] = spec.limits.tmp_mb;
   order.numbers[Assign::kProcesses] = spec.limits.processes;
   order.numbers[Assign::kOpenFiles] = spec.limits.open_files;
   order.numbers[Assign::kOutside] = options_.outside && reach_of(spec).outside;
   order.numbers[Assign::kLayers] = spec.layer_directories.size();
-  order.strings = {spec.code_directory, family == Family::kCustom ? std::string() : init_frame(spec, environment),
-                   own_start ? toolchain.prefix : std::string(), spec.image ? spec.image->root : std::string()};
-  for (const std::string& layer : spec.layer_directories) order.strings.push_back(layer);
+  std::string first_frame = family == Family::kCustom ? std::string() : init_frame(spec, environment);
+  std::vector<std::string> arguments;
   if (own_start) {
-    std::vector<std::string> arguments;
     if (spec.image) {
       arguments = spec.image->arguments;
     } else if (family == Family::kCustom) {
@@ -417,15 +501,38 @@ void Pool::assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, boo
       if (name == "AWS_LAMBDA_EXEC_WRAPPER" && !value.empty() && !spec.image)
         arguments.insert(arguments.begin(), value);
     }
-    order.numbers[Assign::kArguments] = arguments.size();
-    for (std::string& argument : arguments) order.strings.push_back(std::move(argument));
-    for (const auto& [name, value] : environment) order.strings.push_back(cat(name, "=", value));
-    if (spec.image) {
-      order.numbers[Assign::kDirectories] = 1;
-      order.strings.push_back(spec.image->working_directory);
-    }
+  }
+  const size_t argc = arguments.size();
+  if (own_start) {
+    for (const auto& [name, value] : environment) arguments.push_back(cat(name, "=", value));
+  }
+  if (spec.image) arguments.push_back(spec.image->working_directory);
+  std::vector<std::string> extensions = external_extensions(spec);
+  const bool attended = !extensions.empty();
+  order.strings = {spec.code_directory, attended ? std::string() : first_frame,
+                   own_start ? toolchain.prefix : std::string(), spec.image ? spec.image->root : std::string()};
+  for (const std::string& layer : spec.layer_directories) order.strings.push_back(layer);
+  if (!attended) {
+    order.numbers[Assign::kArguments] = argc;
+    order.numbers[Assign::kDirectories] = spec.image ? 1 : 0;
+    order.strings.insert(order.strings.end(), arguments.begin(), arguments.end());
+    return keeper_.order(order);
   }
   keeper_.order(order);
+  Message run{.kind = Kind::kRun, .id = core.id(), .numbers = std::vector<uint64_t>(jail::Run::kNumbers)};
+  run.numbers[jail::Run::kProgram] = jail::kMainProgram;
+  run.numbers[jail::Run::kArguments] = argc;
+  run.numbers[jail::Run::kMemoryMb] = spec.limits.memory_mb;
+  run.numbers[jail::Run::kOpenFiles] = spec.limits.open_files;
+  run.numbers[jail::Run::kDirectories] = spec.image ? 1 : 0;
+  run.strings = std::move(arguments);
+  // The core holds this until it is called, and never calls it afterwards.
+  start_extensions(
+      core, spec, environment, std::move(extensions),
+      [this, &core, run = std::make_shared<Message>(std::move(run)), argc, frame = std::move(first_frame)] {
+        if (argc) keeper_.order(*run);
+        core.greet(frame);
+      });
 }
 
 Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
@@ -469,15 +576,17 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
   Executor* const caller = Executor::current();
   co_await move_to(core->home());
   core->open();
-  assign(id, spec, *toolchain, own_start);
+  assign(*core, spec, *toolchain, own_start);
   replace(own_start ? nothing_ : toolchain, spec.limits.memory_mb);
   if (caller && caller != &core->home()) co_await move_to(*caller);
   co_return std::move(instance);
 }
 
+Task<void> Pool::settle() { co_await left_.wait_for(kSettleTime); }
+
 Task<void> Pool::stop() {
+  co_await settle();
   lose_all({.kind = Event::Kind::kExited, .text = "Virga is stopping"}, false);
-  co_return;
 }
 
 std::unique_ptr<Sandboxes> open(Options options) { return std::make_unique<Pool>(std::move(options)); }

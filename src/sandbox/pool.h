@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/async.h"
 #include "base/worker_pool.h"
@@ -27,6 +28,7 @@ class Pool final : public Sandboxes {
   Task<std::unique_ptr<Instance>> start(Spec spec, LogSink log) override;
   Runtime runtime(const std::string& name) const override;
   std::vector<Capability> capabilities() const override;
+  Task<void> settle() override;
   Task<void> stop() override;
 
  private:
@@ -67,8 +69,11 @@ class Pool final : public Sandboxes {
   void on_event(uint32_t id, Event event, Slot slot);
   void on_created(uint32_t id, Slot slot);
   void lose_all(Event event, bool another);
-  void assign(uint32_t id, const Spec& spec, const Toolchain& toolchain, bool own_start);
+  void assign(Core& core, const Spec& spec, const Toolchain& toolchain, bool own_start);
+  void start_extensions(Core& core, const Spec& spec, const Environment& environment, std::vector<std::string> names,
+                        std::function<void()> start_runtime);
 
+  const SystemClock machine_clock_;
   Options options_;
   mutable Toolchains toolchains_;
   const std::shared_ptr<const Toolchain> nothing_ = std::make_shared<Toolchain>();  // of an empty sandbox
@@ -84,6 +89,8 @@ class Pool final : public Sandboxes {
   std::map<std::pair<std::string, uint32_t>, Shelf> shelves_;  // by toolchain and memory; never erased
   std::unordered_map<uint32_t, Shelf*> ordered_;               // of the launcher, not yet made
   std::unordered_map<uint32_t, std::weak_ptr<Core>> cores_;    // instances, by their sandbox
+  std::unordered_set<uint32_t> leaving_;  // of them those that only their extensions keep; they don't count as live
+  virga::Event left_;                     // set while there is none
 };
 
 }  // namespace virga::sandbox

@@ -347,7 +347,7 @@ Environment complete_environment(const Spec& spec, Family family, const std::str
         "/var/lang/lib:/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib");
   add("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
   if (family != Family::kCustom) add("AWS_EXECUTION_ENV", cat("AWS_Lambda_", spec.runtime));
-  if (family == Family::kCustom) add("AWS_LAMBDA_RUNTIME_API", cat("127.0.0.1:", kRuntimeApiPort));
+  add("AWS_LAMBDA_RUNTIME_API", cat("127.0.0.1:", kRuntimeApiPort));
   if (family == Family::kPython) add("PYTHONPATH", "/var/runtime");
   if (family == Family::kRuby) {
     const std::string version = promised_version(spec.runtime);

@@ -41,6 +41,7 @@ struct Spec {
   std::string code_directory;                  // on the host; appears read-only at /var/task
   std::vector<std::string> layer_directories;  // on the host, first to last; appear merged, read-only, at /opt
   std::optional<Image> image;  // instead of code and layers; speaks the Runtime API, and `runtime` says nothing
+  std::string account;         // that the function belongs to
   std::vector<std::pair<std::string, std::string>> environment;  // all of it: reserved variables too
   Limits limits;
   uint32_t concurrency = 1;  // invocations that it takes at a time
@@ -68,6 +69,7 @@ enum class Status : uint8_t {
   kOutOfMemory,  // killed for memory; the instance is gone
   kExited,       // the runtime process ended by itself; the instance is gone; exit says how
   kInitError,    // it never became ready: bad handler, import error; payload is the error document
+  kExtension,    // an extension ended or gave up; the instance is gone; payload is the error document
   kLost,         // what ran it is gone, through no fault of its own; so is the instance
 };
 
@@ -76,16 +78,22 @@ struct Outcome {
   std::string payload;                  // the answer, or the error document of kError and kInitError
   Body stream;                          // instead of payload, when the function streams its answer
   std::string content_type;             // of a streamed answer
-  std::shared_ptr<Outcome> ending;      // of a streamed answer: complete, without payload, once the stream has ended. A
-                                        // stream that fails midway ends with a failure, and this says why
-  std::shared_ptr<virga::Event> ended;  // of a streamed answer: set when `ending` is complete
+  std::shared_ptr<Outcome> ending;      // of an answer that comes before the invocation's end (it is streamed, or
+                                        // extensions still work): complete, without payload, at the end. A stream that
+                                        // fails midway ends with a failure, and this says why
+  std::shared_ptr<virga::Event> ended;  // set when `ending` is complete
   std::string exit;                     // kExited: "exit status 1", "signal: killed"
   std::chrono::microseconds duration{0};
   std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
   std::optional<std::chrono::microseconds> restore_duration;  // of the restore that came before it
   uint32_t max_memory_mb = 0;
   bool reusable = false;  // the instance can take another invocation
+  // As REPORT lines name how it ended, when that was by no answer of the runtime.
+  std::string error_type() const;
 };
+
+// As AWS rounds.
+int64_t billed_milliseconds(std::chrono::microseconds time);
 
 // Lines the function wrote, and the runtime's own, in order. Called on the instance's executor. `request_id` is the
 // running invocation's, or empty during initialisation and when there may be several.
@@ -93,7 +101,9 @@ using LogSink = std::function<void(std::string_view request_id, std::string_view
 
 class Instance {
  public:
-  virtual ~Instance() = default;  // kills every process of it; returns its resources to the pool's keeper
+  // Ends it: kills every process of it; returns its resources to the pool's keeper. One with extensions goes on in the
+  // background while they have their time to end by themselves.
+  virtual ~Instance() = default;
   // At most Spec::concurrency at a time, with different ids. The time spent starting counts as the outcome's
   // init_duration on the first call.
   virtual Task<Outcome> invoke(Invocation invocation) = 0;
@@ -128,6 +138,7 @@ struct Options {
   // returned function is called. The descriptor stays the sandbox's, so a door that owns what it accepts from
   // duplicates it. May be empty: then functions can't reach Virga.
   std::function<std::function<void()>(int listening_fd)> adopt_listener;
+  const Clock* clock = nullptr;  // what functions are told of the time by; null: the machine's
 };
 
 // What start fails with when Options::most_instances run: ending one makes room, soon after.
@@ -151,6 +162,8 @@ class Sandboxes {
   };
   virtual Runtime runtime(const std::string& name) const = 0;
   virtual std::vector<Capability> capabilities() const = 0;
+  // Waits until the instances that were let go have ended, extensions and all.
+  virtual Task<void> settle() = 0;
   virtual Task<void> stop() = 0;
 };
 

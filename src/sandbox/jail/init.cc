@@ -234,6 +234,7 @@ pid_t launch(int control, const Message& order) {
     const pid_t child = must(::fork(), "fork");
     if (child != 0) return child;
     if (settle(order) != 0) ::_exit(127);
+    for (const int ignored : {SIGTERM, SIGHUP}) ::signal(ignored, SIG_DFL);  // by the launcher
     // As executing a program would: nothing of ours stays open, and its /proc files are its own.
     ::close_range(kControlFd, ~0u, 0);
     must(::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "show the program to itself");

@@ -18,7 +18,7 @@ enum class Kind : uint8_t {
   kThrottle,    // numbers: memory in MB that decides the share of the processor; 0 lifts the limit
   kFreeze,      // numbers: 1 freeze, 0 thaw
   kKill,
-  kRun,     // after kAssign: another program. numbers: see Run; strings: argv, then environment; fds: what it writes to
+  kRun,     // after kAssign: another program. numbers: see Run; strings and fds: as kExecute
   kSignal,  // numbers: a program, a signal; passed on to the first process
   kSocket,  // asks for a TCP socket in the sandbox's network; answered in kind, with no descriptor when there is none
   // Launcher to Virga
@@ -65,7 +65,7 @@ struct Assign {
 };
 
 struct Run {
-  enum Number : int { kProgram, kArguments, kMemoryMb, kOpenFiles, kNumbers };
+  enum Number : int { kProgram, kArguments, kMemoryMb, kOpenFiles, kDirectories, kNumbers };
 };
 
 struct Ended {

@@ -261,7 +261,8 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
 void Launcher::run(Sandbox& sandbox, Message order) {
   order.kind = Kind::kExecute;
   order.numbers = {order.number(Run::kArguments), order.number(Run::kOpenFiles),
-                   data_limit(order.number(Run::kMemoryMb)), order.number(Run::kProgram)};
+                   data_limit(order.number(Run::kMemoryMb)), order.number(Run::kProgram),
+                   order.number(Run::kDirectories)};
   send(sandbox.control.get(), order, true);
 }
 

@@ -19,6 +19,7 @@ struct Call {
   std::string request_id, payload, client_context, trace;
   std::string tenant;   // of a function whose instances serve one each
   bool stream = false;  // the caller takes a streamed answer as it comes
+  bool tail = false;    // the caller wants the end of the log, so the invocation's end
 };
 // Fails with InvalidParameterValueException when a tenant is missing, or too much.
 void check_tenant(const Call& call);

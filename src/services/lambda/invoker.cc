@@ -4,7 +4,6 @@
 #include <aws/sts/ops.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/id.h"
 #include "base/log.h"
@@ -40,26 +39,20 @@ std::string milliseconds(std::chrono::microseconds time) {
   return cat(hundredths / 100, ".", rest < 10 ? "0" : "", rest, " ms");
 }
 
-int64_t whole_milliseconds(std::chrono::microseconds time) {
-  return std::chrono::ceil<std::chrono::milliseconds>(time).count();
-}
-
-std::string report_line(const std::string& request_id, const VersionRecord& version, const sandbox::Outcome& outcome) {
-  int64_t billed = whole_milliseconds(outcome.duration + outcome.init_duration);
-  if (outcome.restore_duration) billed += whole_milliseconds(*outcome.restore_duration);
+std::string report_line(const std::string& request_id, const VersionRecord& version, const sandbox::Outcome& outcome,
+                        const std::string& error_type) {
+  int64_t billed = sandbox::billed_milliseconds(outcome.duration + outcome.init_duration);
+  if (outcome.restore_duration) billed += sandbox::billed_milliseconds(*outcome.restore_duration);
   std::string line = cat("REPORT RequestId: ", request_id, "\tDuration: ", milliseconds(outcome.duration),
                          "\tBilled Duration: ", billed, " ms\tMemory Size: ", version.memory,
                          " MB\tMax Memory Used: ", outcome.max_memory_mb, " MB\t");
   if (outcome.restore_duration) {
     append(line, "Restore Duration: ", milliseconds(*outcome.restore_duration),
-           "\tBilled Restore Duration: ", whole_milliseconds(*outcome.restore_duration), " ms\t");
+           "\tBilled Restore Duration: ", sandbox::billed_milliseconds(*outcome.restore_duration), " ms\t");
   }
   if (outcome.init_duration.count() > 0) append(line, "Init Duration: ", milliseconds(outcome.init_duration), "\t");
   if (outcome.status == sandbox::Status::kTimedOut) line += "Status: timeout";
-  if (outcome.status == sandbox::Status::kOutOfMemory || outcome.status == sandbox::Status::kExited) {
-    append(line, "Status: error\tError Type: ",
-           outcome.status == sandbox::Status::kExited ? "Runtime.ExitError" : "Runtime.OutOfMemory");
-  }
+  if (!error_type.empty()) append(line, "Status: error\tError Type: ", error_type);
   return line;
 }
 
@@ -98,7 +91,8 @@ std::string unqualified_arn(const FunctionId& id) {
   return cat("arn:aws:lambda:", id.region, ":", id.account, ":function:", id.name);
 }
 
-constexpr size_t kMostMeters = 4000;  // functions with counters of their own
+constexpr Micros kLateTime = std::chrono::seconds(2);  // that a stop gives invocations whose answer is out
+constexpr size_t kMostMeters = 4000;                   // functions with counters of their own
 constexpr double kDurationBounds[] = {1, 10, 100, 1000, 10'000};
 
 }  // namespace
@@ -130,7 +124,9 @@ Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& c
       code_(code),
       options_(options),
       snapshots_([this](Snapshots::Of of) { return make_snapshot(std::move(of)); }),
-      fleets_([this](Call call) { return start_for_fleet(std::move(call)); }) {}
+      fleets_([this](Call call) { return start_for_fleet(std::move(call)); }) {
+  none_late_.set();
+}
 
 Invoker::~Invoker() = default;
 
@@ -238,7 +234,19 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
     answer.content_type = std::move(ran->content_type);
     // The invocation goes on whether or not anybody takes its answer.
     start_background("lambda stream",
-                     finish_stream(std::move(call), std::move(warm), std::move(ticket), std::move(*ran), answer.end));
+                     finish_late(std::move(call), std::move(warm), std::move(ticket), std::move(*ran), answer.end));
+  } else if (ran->ended) {
+    // Extensions go on with the invocation. Who asks for the log's end waits for it.
+    answer.payload = ran->payload;
+    if (ran->status != sandbox::Status::kOk) answer.function_error = "Unhandled";
+    const auto end = std::make_shared<StreamEnd>();
+    const bool tail = call.tail;
+    start_background("lambda extensions",
+                     finish_late(std::move(call), std::move(warm), std::move(ticket), std::move(*ran), end));
+    if (tail) {
+      co_await end->done.wait();
+      answer.log_tail = std::move(end->answer.log_tail);
+    }
   } else {
     const bool reusable = ran->reusable, lost = ran->status == sandbox::Status::kLost;
     answer = conclude(call, *warm, std::move(*ran), meter);
@@ -251,9 +259,14 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   co_return answer;
 }
 
-Task<void> Invoker::finish_stream(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket,
-                                  sandbox::Outcome begun, std::shared_ptr<StreamEnd> end) {
+Task<void> Invoker::finish_late(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket,
+                                sandbox::Outcome begun, std::shared_ptr<StreamEnd> end) {
   const std::weak_ptr<bool> alive = alive_;
+  {
+    std::lock_guard lock(mutex_);
+    ++late_;
+    none_late_.reset();
+  }
   co_await begun.ended->wait();
   if (alive.expired()) co_return;
   sandbox::Outcome outcome = std::move(*begun.ending);
@@ -261,8 +274,12 @@ Task<void> Invoker::finish_stream(Call call, WarmPtr warm, std::optional<Admissi
   outcome.restore_duration = begun.restore_duration;
   const bool reusable = outcome.reusable;
   end->answer = conclude(call, *warm, std::move(outcome), meter_of(call.id, warm->function));
+  const auto log = warm->log;
   give_back(std::move(warm), reusable);
   end->done.set();
+  std::lock_guard lock(mutex_);
+  if (stopped_) last_logs_.push_back(log);
+  if (--late_ == 0) none_late_.set();
 }
 
 // What the log and the caller are told of an invocation that is over. At the instance's home.
@@ -272,6 +289,7 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
     warm.log->add(line);
   };
   Answer answer;
+  const std::string error_type = outcome.error_type();
   answer.payload = std::move(outcome.payload);
   if (outcome.status != sandbox::Status::kOk) answer.function_error = "Unhandled";
   switch (outcome.status) {
@@ -288,6 +306,9 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
           std::min<std::chrono::microseconds>(outcome.duration, std::chrono::seconds(call.version->timeout));
       break;
     }
+    case sandbox::Status::kExtension:
+      say(cat("RequestId: ", call.request_id, " Error: ", outcome.exit, "\n", error_type));
+      break;
     case sandbox::Status::kOutOfMemory:
       answer.payload = error_document("Runtime.OutOfMemory", cat("RequestId: ", call.request_id,
                                                                  " Error: Runtime exited with error: signal: killed"));
@@ -302,7 +323,7 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
       break;
   }
   say(cat("END RequestId: ", call.request_id));
-  say(report_line(call.request_id, *call.version, outcome));
+  say(report_line(call.request_id, *call.version, outcome, error_type));
   const std::string& all = *warm.current;
   answer.log_tail = all.size() > kLogTail ? all.substr(all.size() - kLogTail) : all;
   meter.concurrent.add(-1);
@@ -452,6 +473,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   warm->current = std::make_shared<std::string>();
 
   sandbox::Spec spec;
+  spec.account = call.id.account;
   spec.runtime = version.runtime;
   spec.handler = version.handler;
   spec.limits.memory_mb = static_cast<uint32_t>(version.memory);
@@ -739,9 +761,17 @@ Task<void> Invoker::stop() {
   stopped_ = true;
   snapshots_.stop();
   co_await fleets_.stop();
+  co_await none_late_.wait_for(kLateTime);
+  std::vector<std::shared_ptr<LogWriter>> logs;
   for (WarmSet* set : {&idle_, &provisioned_}) {
-    for (const WarmPtr& warm : set->take_all()) co_await warm->log->flush();
+    for (const WarmPtr& warm : set->take_all()) logs.push_back(warm->log);
   }
+  co_await sandboxes_.settle();
+  {
+    std::lock_guard lock(mutex_);
+    std::ranges::move(last_logs_, std::back_inserter(logs));
+  }
+  for (const auto& log : logs) co_await log->flush();
 }
 
 }  // namespace virga::lambda

@@ -96,8 +96,8 @@ class Invoker {
   Task<void> restore(Warm& warm, const VersionRecord& version);
   Task<std::unique_ptr<sandbox::Instance>> start_instance(sandbox::Spec spec, sandbox::LogSink log);
   Answer conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter);
-  Task<void> finish_stream(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket, sandbox::Outcome begun,
-                           std::shared_ptr<StreamEnd> end);
+  Task<void> finish_late(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket, sandbox::Outcome begun,
+                         std::shared_ptr<StreamEnd> end);
   void give_back(WarmPtr warm, bool reusable);
   Task<WarmPtr> start_for_fleet(Call call);
   Task<void> fill(std::shared_ptr<Provisioning> of);
@@ -121,6 +121,9 @@ class Invoker {
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Provisioning>, std::less<>> provisions_;  // by instance key
   std::unordered_map<std::string, std::unique_ptr<Meter>> meters_;                // by unqualified ARN
+  size_t late_ = 0;  // invocations whose answer came before their end
+  virga::Event none_late_;
+  std::vector<std::shared_ptr<LogWriter>> last_logs_;  // of instances that the stop found at work
   std::atomic<bool> stopped_ = false;
   bool reaping_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

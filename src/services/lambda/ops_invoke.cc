@@ -113,6 +113,7 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   call.request_id = ctx.request_id;
   call.payload = std::move(payload);
   call.client_context = std::move(client_context);
+  call.tail = in.log_type == LogType::Tail;
   co_await follow_trace(ctx, call, ctx.trace);
   Answer answer = co_await invoker_.invoke(ctx, std::move(call));
   out.status_code = 200;
