@@ -162,7 +162,7 @@ void inject_conflicts(Db& mem, int count);
 // RocksDB in `directory`. Throws std::runtime_error with a sentence for people: directory in use, newer format, damage.
 struct RocksOptions {
   std::string directory;
-  size_t cache_bytes = 8 << 20;      // block cache
+  size_t cache_bytes = 8 << 20;      // half for rows, half for blocks
   size_t memtable_bytes = 16 << 20;  // taken as it fills
   size_t gap_worth = 64;             // erased keys that a read walks over before it remembers to skip them
 };
