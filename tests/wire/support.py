@@ -99,7 +99,7 @@ def finish(server):
     assert status == 0, f"exit status {status}: {server.stderr()[-2000:]}"
 
 
-def eventually(check, seconds=10):
+def eventually(check, seconds=30):
     """The first truthy result of `check`, asked until the time is up."""
     end = time.monotonic() + seconds
     while True:

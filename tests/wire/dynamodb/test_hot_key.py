@@ -3,18 +3,18 @@
 import threading
 import time
 
-WRITERS = 64
+WRITERS, EACH = 64, 20
 
 
-def test_a_hot_key_stays_correct_and_fair(virga, dynamodb, table, p):
-    """Every acknowledged ADD counts, none counts twice, and nobody starves."""
+def test_a_hot_key_stays_correct_and_fair(virga, table, p):
+    """Every acknowledged ADD counts, none counts twice, and nobody starves: all go on until the last has had its share."""
+    client = virga.client("dynamodb", max_pool_connections=WRITERS)
     done = [0] * WRITERS
     failures = []
-    stop = time.monotonic() + 4
+    end = time.monotonic() + 120
 
     def write(n):
-        client = virga.client("dynamodb")
-        while time.monotonic() < stop:
+        while min(done) < EACH and not failures and time.monotonic() < end:
             try:
                 client.update_item(TableName=table, Key={"p": p}, UpdateExpression="ADD n :one, who :me",
                                    ExpressionAttributeValues={":one": {"N": "1"}, ":me": {"SS": [str(n)]}})
@@ -29,8 +29,8 @@ def test_a_hot_key_stays_correct_and_fair(virga, dynamodb, table, p):
     for thread in threads:
         thread.join()
     assert not failures, failures[:3]
-    item = dynamodb.get_item(TableName=table, Key={"p": p}, ConsistentRead=True)["Item"]
+    item = client.get_item(TableName=table, Key={"p": p}, ConsistentRead=True)["Item"]
     assert int(item["n"]["N"]) == sum(done)
     assert len(item["who"]["SS"]) == WRITERS
     print(f"{sum(done)} writes, {min(done)} to {max(done)} a writer")
-    assert min(done) * 4 >= sum(done) / WRITERS, done
+    assert min(done) >= EACH, done

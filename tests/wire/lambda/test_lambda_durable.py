@@ -44,7 +44,7 @@ def test_stop_finishes_calls(own_virga):
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = pool.submit(functions.call, name)
-        eventually(lambda: "began" in lines(own_virga, name), 5)
+        eventually(lambda: "began" in lines(own_virga, name))
         assert own_virga.stop() == 0
         assert running.result() == "done"
 

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import pathlib
-import time
 
 MESSAGES, BODY = 30_000, "x" * 4096  # 120 MB
 
@@ -26,12 +25,10 @@ def test_length_costs_no_memory(own_virga, name):
     own_virga.kill()
     own_virga.start()
     sqs = own_virga.client("sqs")
-    begun = time.monotonic()
     assert len(sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)["Messages"]) == 10
     found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"]
     assert found["ApproximateNumberOfMessages"] == str(MESSAGES - 10)
     assert found["ApproximateNumberOfMessagesNotVisible"] == "10"
     sqs.purge_queue(QueueUrl=queue)
     assert "Messages" not in sqs.receive_message(QueueUrl=queue)
-    assert time.monotonic() - begun < 5
     assert resident(own_virga.process.pid) < 120 << 20
