@@ -115,13 +115,15 @@ class Packager {
       const std::string type = resource.string_or("Type");
       Json* properties = resource.find("Properties");
       if (!properties) continue;
+      // Without a word about its code, a function is what lies beside the template, as for the aws cli's package.
       if (type == "AWS::Serverless::Function" && !properties->find("CodeUri") && !properties->find("InlineCode") &&
-          !properties->find("ImageUri") && global_code) {
-        (*properties)["CodeUri"] = *global_code;
+          !properties->find("ImageUri") && properties->string_or("PackageType") != "Image") {
+        (*properties)["CodeUri"] = global_code ? *global_code : Json(".");
       }
       if (type == "AWS::Serverless::Function") replace_uri(name, *properties, "CodeUri");
       if (type == "AWS::Serverless::Function") replace_image(name, *properties);
       if (type == "AWS::Serverless::LayerVersion") replace_uri(name, *properties, "ContentUri");
+      if (type == "AWS::Serverless::StateMachine") replace_text(*properties, "DefinitionUri");
       if (type == "AWS::Lambda::Function") {
         Json* code = properties->find("Code");
         if (code && code->is_object()) replace_image(name, *code);
@@ -141,6 +143,11 @@ class Packager {
     if (!is_local(properties.find(key))) return;
     const std::string object = upload_code(name, properties.find(key)->as_string());
     properties[key] = cat("s3://", bucket_, "/", object);
+  }
+  void replace_text(Json& properties, std::string_view key) {
+    const Json* path = properties.find(key);
+    if (!is_local(path)) return;
+    properties[key] = cat("s3://", bucket_, "/", upload(read_file(folder_ / path->as_string()), ".txt"));
   }
   void replace_object(const std::string& name, Json& properties, std::string_view key) {
     if (!is_local(properties.find(key))) return;

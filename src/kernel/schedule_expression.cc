@@ -59,7 +59,7 @@ bool values(std::string_view text, int least, int most, const std::string_view (
 
 }  // namespace
 
-std::optional<ScheduleExpression> ScheduleExpression::parse(std::string_view text) {
+std::optional<ScheduleExpression> ScheduleExpression::parse(std::string_view text, Units units) {
   ScheduleExpression out;
   if (!text.ends_with(')')) return std::nullopt;
   const auto inside = [&](std::string_view word) { return text.substr(word.size(), text.size() - word.size() - 1); };
@@ -69,7 +69,7 @@ std::optional<ScheduleExpression> ScheduleExpression::parse(std::string_view tex
     const auto n = parse_int(count);
     if (!n || *n < 1 || *n > 1'000'000'000 || count[0] == '+') return std::nullopt;
     const bool plural = unit.ends_with('s');
-    if (plural == (*n == 1)) return std::nullopt;
+    if (units == Units::kAgree && plural == (*n == 1)) return std::nullopt;
     const std::string_view one = plural ? unit.substr(0, unit.size() - 1) : unit;
     const int64_t seconds = one == "minute" ? 60 : one == "hour" ? 3600 : one == "day" ? kDaySeconds : 0;
     out.period_ = *n * seconds;

@@ -16,7 +16,9 @@ namespace virga::kernel {
 class ScheduleExpression {
  public:
   enum class Kind : uint8_t { kRate, kCron, kAt };
-  static std::optional<ScheduleExpression> parse(std::string_view text);
+  // Rules want rate(1 minute) and rate(5 minutes); Scheduler takes either form with any number.
+  enum class Units : uint8_t { kAgree, kAny };
+  static std::optional<ScheduleExpression> parse(std::string_view text, Units units = Units::kAgree);
 
   Kind kind() const { return kind_; }
   int64_t period() const { return period_; }  // of a rate, in seconds

@@ -51,6 +51,8 @@ TEST(ScheduleExpression, RefusesWhatIsNone) {
 TEST(ScheduleExpression, Rates) {
   EXPECT_EQ(next("rate(5 minutes)", "2026-01-01T00:00:00Z"), "2026-01-01T00:05:00Z");
   EXPECT_EQ(next("rate(5 minutes)", "2026-01-01T00:07:00Z"), "2026-01-01T00:10:00Z");
+  for (const char* any : {"rate(5 minute)", "rate(1 minutes)"})
+    EXPECT_TRUE(ScheduleExpression::parse(any, ScheduleExpression::Units::kAny)) << any;
   EXPECT_EQ(next("rate(1 day)", "2025-12-01T00:00:00Z"), "2026-01-01T00:00:00Z");  // begins in the future
 }
 

@@ -69,6 +69,28 @@ TEST(Serverless, RouteAndPermission) {
   EXPECT_EQ(properties(t, "ServerlessHttpApiApiGatewayDefaultStage").find("StageName")->as_string(), "$default");
 }
 
+TEST(Serverless, PolicyTemplatesWithConditions) {
+  const Json role = properties(transformed(R"(
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: s3://b/k
+      Handler: app.handler
+      Runtime: python3.12
+      Policies: [{AWSSecretsManagerRotationPolicy: {FunctionName: mine}}]
+)"),
+                               "FRole");
+  const Json& statements = *role.find("Policies")->as_array()[0].find("PolicyDocument")->find("Statement");
+  EXPECT_EQ(statements.as_array()[0].find("Resource")->dump(),
+            R"({"Fn::Sub":"arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*"})");
+  EXPECT_EQ(
+      statements.as_array()[0].find("Condition")->dump(),
+      R"({"StringEquals":{"secretsmanager:resource/AllowRotationLambdaArn":{"Fn::Sub":["arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${functionName}",{"functionName":"mine"}]}}})");
+  EXPECT_FALSE(statements.as_array()[1].find("Condition"));
+}
+
 TEST(Serverless, RoleAndPolicies) {
   const Json role = properties(transformed(kApp), "WriteRole");
   EXPECT_EQ(

@@ -23,10 +23,16 @@ void check_served(const In& in) {
   if (in.logging_config && in.logging_config->log_format == LogFormat::JSON) not_served("LoggingConfig.LogFormat JSON");
 }
 
-std::string x86_only(const std::vector<Architecture>& architectures) {
-  if (architectures.size() != 1) throw err::InvalidParameterValueException("Architectures takes one value.");
-  if (architectures[0] != Architecture::x86_64) not_served("The architecture arm64 on this x86_64 machine");
-  return "x86_64";
+// What an interpreter runs is the same on every machine, so it may ask for another; a program of its own can't.
+void check_architecture(const VersionRecord& record) {
+  if (record.architecture != "x86_64" && (record.image || record.runtime.starts_with("provided")))
+    not_served(cat("The architecture ", record.architecture, " of a program on this x86_64 machine"));
+}
+
+void set_architecture(VersionRecord& record, const std::optional<std::vector<Architecture>>& architectures) {
+  if (!architectures) return;
+  if (architectures->size() != 1) throw err::InvalidParameterValueException("Architectures takes one value.");
+  record.architecture = to_string(architectures->front());
 }
 
 Error is_deleting() {
@@ -97,7 +103,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   record.per_tenant = in.tenancy_config.has_value();
   if (record.per_tenant && in.durable_config) not_served("TenancyConfig of a durable function");
   record.role = in.role;
-  if (in.architectures) record.architecture = x86_only(*in.architectures);
+  set_architecture(record, in.architectures);
   apply(record, in);
   if (in.durable_config && !record.durable_timeout) {
     co_return err::InvalidParameterValueException(
@@ -126,6 +132,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
                           : co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
   code.put_into(record);
   if (image) image_settings(record);
+  check_architecture(record);
   record.modified = ctx.now();
   record.revision = uuid();
   const std::string published_revision = uuid();
@@ -215,7 +222,6 @@ Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFu
 
 Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const UpdateFunctionCodeRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  if (in.architectures) x86_only(*in.architectures);
   bool image = false;
   {
     const auto snapshot = deps_.db.snapshot();
@@ -242,6 +248,8 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     const blob::Ref former = latest->code;
     code.put_into(*latest);
     if (image) image_settings(*latest);
+    set_architecture(*latest, in.architectures);
+    check_architecture(*latest);
     latest->modified = now;
     latest->revision = revision;
     if (in.dry_run.value_or(false)) co_return *latest;
@@ -299,6 +307,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     if (latest->image) image_settings(*latest);
     if (in.role) latest->role = *in.role;
     if (in.runtime) latest->runtime = to_string(*in.runtime);
+    check_architecture(*latest);
     if (in.capacity_provider_config && latest->capacity_provider.empty()) {
       co_return err::InvalidParameterValueException("A function is created with a capacity provider, or has none.");
     }

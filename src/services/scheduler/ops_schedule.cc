@@ -58,7 +58,7 @@ template <class In>
 void take(ScheduleRecord& s, const In& in, kernel::TimeZones& zones) {
   if (in.kms_key_arn)
     throw err::ValidationException("KmsKeyArn is not served: schedules are not encrypted with KMS keys.");
-  if (!kernel::ScheduleExpression::parse(in.schedule_expression)) {
+  if (!kernel::ScheduleExpression::parse(in.schedule_expression, kernel::ScheduleExpression::Units::kAny)) {
     throw err::ValidationException(cat("Invalid Schedule Expression ", in.schedule_expression, "."));
   }
   s.description = in.description.value_or("");

@@ -17,7 +17,8 @@ std::string group_arn(const Home& home, std::string_view group) {
 }
 
 std::optional<Time> next_time(const ScheduleRecord& schedule, kernel::TimeZones& zones, Time after) {
-  const auto expression = kernel::ScheduleExpression::parse(schedule.expression);
+  const auto expression =
+      kernel::ScheduleExpression::parse(schedule.expression, kernel::ScheduleExpression::Units::kAny);
   const auto zone = zones.find(schedule.zone.empty() ? "UTC" : schedule.zone);
   if (!expression || !zone || !schedule.enabled) return std::nullopt;
   const bool once = expression->kind() == kernel::ScheduleExpression::Kind::kAt;

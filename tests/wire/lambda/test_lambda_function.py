@@ -139,7 +139,6 @@ def test_environment_has_a_limit(functions):
 # An option that would be ignored is refused, and the refusal names it.
 @pytest.mark.parametrize("option, named", [
     ({"VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}}, "VpcConfig"),
-    ({"Architectures": ["arm64"]}, "arm64"),
     ({"KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/1"}, "KMSKeyArn"),
     ({"FileSystemConfigs": [{"Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000", "LocalMountPath": "/mnt/x"}]},
      "FileSystemConfigs"),
@@ -147,6 +146,17 @@ def test_environment_has_a_limit(functions):
 def test_options_that_are_not_served(functions, option, named):
     code, message = error_code(functions.make, HELLO, **option)
     assert code == "InvalidParameterValueException" and named in message and "not served" in message
+
+
+# Interpreted functions may ask for the other architecture, as many templates do; a program can't be turned into another.
+def test_architectures(functions):
+    name = functions.make(HELLO, Architectures=["arm64"])
+    assert functions.client.get_function_configuration(FunctionName=name)["Architectures"] == ["arm64"]
+    assert functions.call(name)
+    code, message = error_code(functions.client.update_function_configuration, FunctionName=name, Runtime="provided.al2023")
+    assert code == "InvalidParameterValueException" and "arm64" in message and "not served" in message
+    code, message = error_code(functions.make, HELLO, runtime="provided.al2023", Architectures=["arm64"])
+    assert code == "InvalidParameterValueException" and "arm64" in message and "not served" in message
 
 
 # A runtime AWS has and this machine has not: said when the function is made, not when it is called.

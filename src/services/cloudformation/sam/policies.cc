@@ -48,16 +48,22 @@ Json resource_of(std::string_view pattern, const Json& values) {
   return variables.as_object().empty() ? sub(std::move(text)) : sub(std::move(text), std::move(variables));
 }
 
-Json statement_of(std::string_view line, const Json& values) {
+Json statement_of(std::string_view whole, const Json& values) {
+  const auto [line, condition] = split_once(whole, '?');
   const size_t colon = line.find(':'), split_at = line.find(" @ ");
   Json actions = Json::array(), resources = Json::array();
   for (const std::string_view action : split(trim(line.substr(colon + 1, split_at - colon - 1)), ' '))
     actions.push_back(cat(line.substr(0, colon), ":", action));
-  for (const std::string_view resource : split(line.substr(split_at + 3), ' '))
+  for (const std::string_view resource : split(trim(line.substr(split_at + 3)), ' '))
     resources.push_back(resource_of(resource, values));
-  return Json::object({{"Action", actions},
-                       {"Effect", "Allow"},
-                       {"Resource", resources.as_array().size() == 1 ? resources.as_array()[0] : resources}});
+  Json out = Json::object({{"Action", actions},
+                           {"Effect", "Allow"},
+                           {"Resource", resources.as_array().size() == 1 ? resources.as_array()[0] : resources}});
+  if (!condition.empty()) {
+    const auto [key, arn] = split_once(trim(condition), ' ');
+    out["Condition"] = Json::object({{"StringEquals", Json::object({{std::string(key), resource_of(arn, values)}})}});
+  }
+  return out;
 }
 
 // The document of {"DynamoDBCrudPolicy": {"TableName": …}}.

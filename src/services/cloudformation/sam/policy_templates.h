@@ -1,6 +1,6 @@
 // SAM's policy templates: what each grants. One line of text a statement: the service, its actions, and after @ the
-// resources. A resource lacks "arn:${AWS::Partition}:" (unless it is * or a whole ARN from a parameter), and ~ is the
-// region and account.
+// resources; after ? a condition key and the ARN it must equal. An ARN lacks "arn:${AWS::Partition}:" (unless it is *
+// or comes whole from a parameter), and ~ is the region and account.
 #pragma once
 
 #include <array>
@@ -14,8 +14,14 @@ struct PolicyTemplate {
   std::string_view statements;
 };
 
-inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
+inline constexpr std::array<PolicyTemplate, 81> kPolicyTemplates = {{
+    {"AMIDescribePolicy", "", "ec2: DescribeImages @ *"},
     {"AWSSecretsManagerGetSecretValuePolicy", "SecretArn", "secretsmanager: GetSecretValue @ ${SecretArn}"},
+    {"AWSSecretsManagerRotationPolicy", "FunctionName",
+     "secretsmanager: DescribeSecret GetSecretValue PutSecretValue UpdateSecretVersionStage @ "
+     "secretsmanager:~:secret:* ? secretsmanager:resource/AllowRotationLambdaArn "
+     "lambda:~:function:${FunctionName}\n"
+     "secretsmanager: GetRandomPassword @ *"},
     {"AcmGetCertificatePolicy", "CertificateArn", "acm: GetCertificate @ ${CertificateArn}"},
     {"AthenaQueryPolicy", "WorkGroupName",
      "athena: ListWorkGroups GetExecutionEngine GetExecutionEngines GetNamespace GetCatalogs GetNamespaces "
@@ -27,6 +33,35 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
     {"CloudWatchDashboardPolicy", "", "cloudwatch: GetDashboard ListDashboards PutDashboard ListMetrics @ *"},
     {"CloudWatchDescribeAlarmHistoryPolicy", "", "cloudwatch: DescribeAlarmHistory @ *"},
     {"CloudWatchPutMetricPolicy", "", "cloudwatch: PutMetricData @ *"},
+    {"CodeCommitCrudPolicy", "RepositoryName",
+     "codecommit: GitPull GitPush CreateBranch DeleteBranch GetBranch ListBranches MergeBranchesByFastForward "
+     "MergeBranchesBySquash MergeBranchesByThreeWay UpdateDefaultBranch BatchDescribeMergeConflicts "
+     "CreateUnreferencedMergeCommit DescribeMergeConflicts GetMergeCommit GetMergeOptions BatchGetPullRequests "
+     "CreatePullRequest DescribePullRequestEvents GetCommentsForPullRequest GetCommitsFromMergeBase "
+     "GetMergeConflicts GetPullRequest ListPullRequests MergePullRequestByFastForward MergePullRequestBySquash "
+     "MergePullRequestByThreeWay PostCommentForPullRequest UpdatePullRequestDescription "
+     "UpdatePullRequestStatus UpdatePullRequestTitle DeleteFile GetBlob GetFile GetFolder PutFile "
+     "DeleteCommentContent GetComment GetCommentsForComparedCommit PostCommentForComparedCommit "
+     "PostCommentReply UpdateComment BatchGetCommits CreateCommit GetCommit GetCommitHistory GetDifferences "
+     "GetObjectIdentifier GetReferences GetTree GetRepository UpdateRepositoryDescription ListTagsForResource "
+     "TagResource UntagResource GetRepositoryTriggers PutRepositoryTriggers TestRepositoryTriggers GetBranch "
+     "GetCommit UploadArchive GetUploadArchiveStatus CancelUploadArchive @ codecommit:~:${RepositoryName}"},
+    {"CodeCommitReadPolicy", "RepositoryName",
+     "codecommit: GitPull GetBranch ListBranches BatchDescribeMergeConflicts DescribeMergeConflicts "
+     "GetMergeCommit GetMergeOptions BatchGetPullRequests DescribePullRequestEvents GetCommentsForPullRequest "
+     "GetCommitsFromMergeBase GetMergeConflicts GetPullRequest ListPullRequests GetBlob GetFile GetFolder "
+     "GetComment GetCommentsForComparedCommit BatchGetCommits GetCommit GetCommitHistory GetDifferences "
+     "GetObjectIdentifier GetReferences GetTree GetRepository ListTagsForResource GetRepositoryTriggers "
+     "TestRepositoryTriggers GetBranch GetCommit GetUploadArchiveStatus @ codecommit:~:${RepositoryName}"},
+    {"CodePipelineLambdaExecutionPolicy", "", "codepipeline: PutJobSuccessResult PutJobFailureResult @ *"},
+    {"CodePipelineReadOnlyPolicy", "PipelineName",
+     "codepipeline: ListPipelineExecutions @ codepipeline:~:${PipelineName}"},
+    {"ComprehendBasicAccessPolicy", "",
+     "comprehend: BatchDetectKeyPhrases DetectDominantLanguage DetectEntities BatchDetectEntities "
+     "DetectKeyPhrases DetectSentiment BatchDetectDominantLanguage BatchDetectSentiment @ *"},
+    {"CostExplorerReadOnlyPolicy", "",
+     "ce: GetCostAndUsage GetDimensionValues GetReservationCoverage GetReservationPurchaseRecommendation "
+     "GetReservationUtilization GetTags @ *"},
     {"DynamoDBBackupFullAccessPolicy", "TableName",
      "dynamodb: CreateBackup DescribeContinuousBackups @ dynamodb:~:table/${TableName}\n"
      "dynamodb: DeleteBackup DescribeBackup ListBackups @ dynamodb:~:table/${TableName}/backup/*"},
@@ -46,7 +81,26 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
     {"DynamoDBWritePolicy", "TableName",
      "dynamodb: PutItem UpdateItem BatchWriteItem @ dynamodb:~:table/${TableName} "
      "dynamodb:~:table/${TableName}/index/*"},
+    {"EC2CopyImagePolicy", "ImageId", "ec2: CopyImage @ ec2:~:image/${ImageId}"},
+    {"EC2DescribePolicy", "", "ec2: DescribeRegions DescribeInstances @ *"},
+    {"EFSWriteAccessPolicy", "FileSystem AccessPoint",
+     "elasticfilesystem: ClientMount ClientWrite @ elasticfilesystem:~:file-system/${FileSystem} ? "
+     "elasticfilesystem:AccessPointArn elasticfilesystem:~:access-point/${AccessPoint}"},
+    {"EKSDescribePolicy", "", "eks: DescribeCluster ListClusters @ *"},
     {"EcsRunTaskPolicy", "TaskDefinition", "ecs: RunTask @ ecs:~:task-definition/${TaskDefinition}"},
+    {"ElasticMapReduceAddJobFlowStepsPolicy", "ClusterId",
+     "elasticmapreduce: AddJobFlowSteps @ elasticmapreduce:~:cluster/${ClusterId}"},
+    {"ElasticMapReduceCancelStepsPolicy", "ClusterId",
+     "elasticmapreduce: CancelSteps @ elasticmapreduce:~:cluster/${ClusterId}"},
+    {"ElasticMapReduceModifyInstanceFleetPolicy", "ClusterId",
+     "elasticmapreduce: ModifyInstanceFleet ListInstanceFleets @ elasticmapreduce:~:cluster/${ClusterId}"},
+    {"ElasticMapReduceModifyInstanceGroupsPolicy", "ClusterId",
+     "elasticmapreduce: ModifyInstanceGroups ListInstanceGroups @ elasticmapreduce:~:cluster/${ClusterId}"},
+    {"ElasticMapReduceSetTerminationProtectionPolicy", "ClusterId",
+     "elasticmapreduce: SetTerminationProtection @ elasticmapreduce:~:cluster/${ClusterId}"},
+    {"ElasticMapReduceTerminateJobFlowsPolicy", "ClusterId",
+     "elasticmapreduce: TerminateJobFlows @ elasticmapreduce:~:cluster/${ClusterId}"},
+    {"ElasticsearchHttpPostPolicy", "DomainName", "es: ESHttpPost ESHttpPut @ es:~:domain/${DomainName}/*"},
     {"EventBridgePutEventsPolicy", "EventBusName", "events: PutEvents @ events:~:event-bus/${EventBusName}"},
     {"FilterLogEventsPolicy", "LogGroupName", "logs: FilterLogEvents @ logs:~:log-group:${LogGroupName}:log-stream:*"},
     {"FirehoseCrudPolicy", "DeliveryStreamName",
@@ -67,6 +121,28 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
      "kinesis: ListStreams DescribeLimits @ kinesis:~:stream/*\n"
      "kinesis: DescribeStream DescribeStreamSummary GetRecords GetShardIterator @ kinesis:~:stream/${StreamName}"},
     {"LambdaInvokePolicy", "FunctionName", "lambda: InvokeFunction @ lambda:~:function:${FunctionName}*"},
+    {"MobileAnalyticsWriteOnlyAccessPolicy", "", "mobileanalytics: PutEvents @ *"},
+    {"OrganizationsListAccountsPolicy", "", "organizations: ListAccounts @ *"},
+    {"PinpointEndpointAccessPolicy", "PinpointApplicationId",
+     "mobiletargeting: GetEndpoint UpdateEndpoint UpdateEndpointsBatch @ "
+     "mobiletargeting:~:apps/${PinpointApplicationId}/endpoints/*"},
+    {"PollyFullAccessPolicy", "LexiconName",
+     "polly: GetLexicon DeleteLexicon @ polly:~:lexicon/${LexiconName}\n"
+     "polly: DescribeVoices ListLexicons PutLexicon SynthesizeSpeech @ polly:~:lexicon/*"},
+    {"RekognitionDetectOnlyPolicy", "", "rekognition: DetectFaces DetectLabels DetectModerationLabels DetectText @ *"},
+    {"RekognitionFacesManagementPolicy", "CollectionId",
+     "rekognition: IndexFaces DeleteFaces SearchFaces SearchFacesByImage ListFaces @ "
+     "rekognition:~:collection/${CollectionId}"},
+    {"RekognitionFacesPolicy", "", "rekognition: CompareFaces DetectFaces @ *"},
+    {"RekognitionLabelsPolicy", "", "rekognition: DetectLabels DetectModerationLabels @ *"},
+    {"RekognitionNoDataAccessPolicy", "CollectionId",
+     "rekognition: CompareFaces DetectFaces DetectLabels DetectModerationLabels @ "
+     "rekognition:~:collection/${CollectionId}"},
+    {"RekognitionReadPolicy", "CollectionId",
+     "rekognition: ListCollections ListFaces SearchFaces SearchFacesByImage @ "
+     "rekognition:~:collection/${CollectionId}"},
+    {"RekognitionWriteOnlyAccessPolicy", "CollectionId",
+     "rekognition: CreateCollection IndexFaces @ rekognition:~:collection/${CollectionId}"},
     {"Route53ChangeResourceRecordSetsPolicy", "HostedZoneId",
      "route53: ChangeResourceRecordSets @ route53:::hostedzone/${HostedZoneId}"},
     {"S3CrudPolicy", "BucketName",
@@ -108,12 +184,23 @@ inline constexpr std::array<PolicyTemplate, 45> kPolicyTemplates = {{
     {"SSMParameterWithSlashPrefixReadPolicy", "ParameterName",
      "ssm: DescribeParameters @ *\n"
      "ssm: GetParameters GetParameter GetParametersByPath @ ssm:~:parameter${ParameterName}"},
+    {"SageMakerCreateEndpointConfigPolicy", "EndpointConfigName",
+     "sagemaker: CreateEndpointConfig @ sagemaker:~:endpoint-config/${EndpointConfigName}"},
+    {"SageMakerCreateEndpointPolicy", "EndpointName",
+     "sagemaker: CreateEndpoint @ sagemaker:~:endpoint/${EndpointName}"},
+    {"ServerlessRepoReadWriteAccessPolicy", "",
+     "serverlessrepo: CreateApplication CreateApplicationVersion UpdateApplication GetApplication "
+     "ListApplications ListApplicationVersions ListApplicationDependencies @ serverlessrepo:~:applications/*"},
     {"StepFunctionsCallbackPolicy", "StateMachineName",
      "states: SendTaskFailure SendTaskHeartbeat SendTaskSuccess @ states:~:stateMachine:${StateMachineName}"},
     {"StepFunctionsExecutionPolicy", "StateMachineName",
      "states: StartExecution @ states:~:stateMachine:${StateMachineName}"},
     {"StepFunctionsExecutionPolicy_v2", "StateMachineName",
      "states: StartExecution StartSyncExecution @ states:~:stateMachine:${StateMachineName}"},
+    {"TextractDetectAnalyzePolicy", "",
+     "textract: DetectDocumentText StartDocumentTextDetection StartDocumentAnalysis AnalyzeDocument @ *"},
+    {"TextractGetResultPolicy", "", "textract: GetDocumentTextDetection GetDocumentAnalysis @ *"},
+    {"TextractPolicy", "", "textract: * @ *"},
     {"VPCAccessPolicy", "",
      "ec2: CreateNetworkInterface DeleteNetworkInterface DescribeNetworkInterfaces DetachNetworkInterface @ *"},
 }};
