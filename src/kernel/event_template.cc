@@ -96,10 +96,19 @@ std::optional<Json> at_path(const Json& event, std::string_view path) {
   return walk(event, *all);
 }
 
-std::string fill_template(std::string_view text, const FillingOf& filling_of) {
+std::string text_of(const Json& value) { return value.is_string() ? value.as_string() : value.dump(); }
+
+std::string value_of(const Json& event, std::string_view given) {
+  if (!is_path(given)) return std::string(given);
+  const auto found = at_path(event, given);
+  return found ? text_of(*found) : "";
+}
+
+std::optional<std::string> fill_template(std::string_view text, const FillingOf& filling_of, size_t most) {
   std::string out;
   bool quoted = false;
   for (size_t i = 0; i < text.size(); ++i) {
+    if (out.size() > most) return std::nullopt;
     const char c = text[i];
     if (c == '\\' && i + 1 < text.size()) {
       out += c;
@@ -120,6 +129,7 @@ std::string fill_template(std::string_view text, const FillingOf& filling_of) {
       out += quoted ? inside_quotes(filling->value) : filling->value.dump();
     }
   }
+  if (out.size() > most) return std::nullopt;
   return out;
 }
 

@@ -15,6 +15,9 @@ namespace virga::kernel {
 // Nothing when the event has none.
 std::optional<Json> at_path(const Json& event, std::string_view path);
 bool is_path(std::string_view text);
+// A value as text, which may be given as a path into the event: then it is empty when the event has none.
+std::string text_of(const Json& value);
+std::string value_of(const Json& event, std::string_view given);
 
 // What stands in a template for `<name>`.
 struct Filling {
@@ -25,7 +28,7 @@ struct Filling {
 using FillingOf = std::function<std::optional<Filling>(std::string_view name)>;
 
 // `<name>` stands for a value: as JSON outside quotes, as its text inside them. Objects inside quotes lose their own
-// quotes, as on AWS.
-std::string fill_template(std::string_view text, const FillingOf& filling_of);
+// quotes, as on AWS. Nothing when it comes to more than `most` bytes: a short template can repeat a large value.
+std::optional<std::string> fill_template(std::string_view text, const FillingOf& filling_of, size_t most);
 
 }  // namespace virga::kernel

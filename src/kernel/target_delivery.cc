@@ -87,21 +87,35 @@ Verdict Targets::after_failure(const Attempt& attempt, const TargetDelivery& del
     if (attempt.attempts < delivery.retry.retries && age < most) return Verdict::again(wait);
     condition = age < most ? "MaximumRetryAttempts" : "MaximumEventAgeInSeconds";
   }
+  auto letter = dead_letter(delivery, failure, {attempt.attempts + 1, std::move(condition)});
+  if (!letter) return Verdict::give_up();
+  return Verdict::give_up().with([this, letter = std::move(*letter)](kv::Txn& tx) -> Task<void> {
+    enqueue(tx, letter);
+    co_return;
+  });
+}
+
+void Targets::refuse(kv::Txn& tx, const TargetDelivery& delivery, const Error& why) {
+  if (auto letter = dead_letter(delivery, Failure(why), {})) enqueue(tx, std::move(*letter));
+}
+
+std::optional<TargetDelivery> Targets::dead_letter(const TargetDelivery& delivery, const Failure& failure,
+                                                   const End& end) {
   const Error* error = error_of(failure);
   log_warning("deliveries", "an event could not be delivered",
               {{"target", delivery.target},
                {"source", delivery.source_arn},
-               {"attempts", cat(attempt.attempts + 1)},
+               {"attempts", cat(end.attempts)},
                {"dead letter", delivery.dead_letter.target},
                {"why", describe(failure)}});
-  if (delivery.dead_letter.target.empty()) return Verdict::give_up();
+  if (delivery.dead_letter.target.empty()) return std::nullopt;
 
   const Words words{{"code", error ? std::string(error->shape->code) : "SDK_CLIENT_ERROR"},
                     {"status", cat(error ? int{error->shape->status} : 500)},
                     {"message", error ? error->message : "The target failed unexpectedly"},
-                    {"retries", cat(attempt.attempts)},
-                    {"attempts", cat(attempt.attempts + 1)},
-                    {"condition", condition}};
+                    {"retries", cat(std::max<int64_t>(end.attempts - 1, 0))},
+                    {"attempts", cat(end.attempts)},
+                    {"condition", end.condition}};
   TargetDelivery letter;
   letter.target = delivery.dead_letter.target;
   letter.input = delivery.dead_letter.input;
@@ -115,10 +129,7 @@ Verdict Targets::after_failure(const Attempt& attempt, const TargetDelivery& del
   letter.service = delivery.service;
   letter.role = delivery.dead_letter.role;
   letter.source_arn = delivery.source_arn;
-  return Verdict::give_up().with([this, letter = std::move(letter)](kv::Txn& tx) -> Task<void> {
-    enqueue(tx, letter);
-    co_return;
-  });
+  return letter;
 }
 
 }  // namespace virga::kernel

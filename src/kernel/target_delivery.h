@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 
 #include "kernel/cloud.h"
@@ -69,6 +70,8 @@ class Targets {
 
   // Part of the transaction: the event will be delivered.
   void enqueue(kv::Txn& tx, TargetDelivery delivery, Time not_before = {}, std::string id = {});
+  // Part of the transaction: the event can't be delivered, so it becomes its dead letter without an attempt.
+  void refuse(kv::Txn& tx, const TargetDelivery& delivery, const Error& why);
 
   // One call of the target as the delivery says: for services with a handler of their own. Answers what the target
   // answered.
@@ -77,7 +80,13 @@ class Targets {
   Verdict after_failure(const Attempt& attempt, const TargetDelivery& delivery, const Failure& failure);
 
  private:
+  struct End {
+    int64_t attempts = 0;
+    std::string condition;
+  };
   Task<Verdict> attempt(Attempt attempt);
+  // Nothing when the delivery has no dead-letter queue.
+  std::optional<TargetDelivery> dead_letter(const TargetDelivery& delivery, const Failure& failure, const End& end);
 
   Cloud& cloud_;
   Deliveries& deliveries_;

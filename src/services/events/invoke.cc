@@ -2,6 +2,7 @@
 #include <aws/events/errors.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/encoding.h"
 #include "base/executor.h"
@@ -111,9 +112,9 @@ Task<std::string> EventsService::access_token(const Home& home, const Connection
   kernel::OutboundRequest request;
   request.method = c.token_method;
   request.url = c.token_url;
-  std::vector<std::pair<std::string, std::string>> form{
+  std::map<std::string, std::string> form{
       {"grant_type", "client_credentials"}, {"client_id", c.user}, {"client_secret", c.secret}};
-  for (const Extra& extra : c.token_extras.body) form.emplace_back(extra.key, extra.value);
+  for (const Extra& extra : c.token_extras.body) form[extra.key] = extra.value;
   if (c.token_method == "GET") {
     for (const auto& [name, value] : form) add_query(request.url, name, value);
   } else {
@@ -185,10 +186,12 @@ Task<std::string> EventsService::invoke_destination(Ctx& ctx, const kernel::Arn&
   if (const Json* headers = http.find("Headers")) {
     for (const auto& [key, value] : headers->as_object()) set_header(request.headers, key, value.as_string());
   }
+  std::map<std::string, std::string> queries;
   if (const Json* query = http.find("Query")) {
-    for (const auto& [key, value] : query->as_object()) add_query(request.url, key, value.as_string());
+    for (const auto& [key, value] : query->as_object()) queries[key] = value.as_string();
   }
-  for (const Extra& extra : c->extras.query) add_query(request.url, extra.key, extra.value);
+  for (const Extra& extra : c->extras.query) queries[extra.key] = extra.value;
+  for (const auto& [key, value] : queries) add_query(request.url, key, value);
   for (const Extra& extra : c->extras.headers) set_header(request.headers, extra.key, extra.value);
   request.body = with_body(std::move(input.body), c->extras.body);
   if (request.method == "GET" || request.method == "HEAD" || request.method == "OPTIONS") request.body.clear();

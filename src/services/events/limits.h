@@ -8,6 +8,7 @@
 namespace virga::events {
 
 inline constexpr size_t kMaxRequestBytes = 1'048'576;  // of PutEvents, all entries together
+inline constexpr size_t kMaxInput = 1'048'576;         // of a target, made by a template
 inline constexpr size_t kMaxBuses = 100;
 inline constexpr size_t kMaxRules = 300;  // of a bus
 inline constexpr size_t kMaxTargets = 5;  // of a rule

@@ -15,7 +15,7 @@ namespace {
 // A template must be JSON once its placeholders have values: an object, or text in quotes on each of its lines.
 bool is_template(const InputTransformer& in) {
   std::map<std::string, std::string> none;
-  const std::string filled = fill_template(in.input_template, none, Json::object(), "{}", {});
+  const std::string filled = fill_template(in.input_template, none, Json::object(), "{}", {}).value_or("");
   const auto is_json = [](std::string_view text) {
     try {
       JsonReader reader(text);

@@ -1,5 +1,7 @@
 #include "services/events/router.h"
 
+#include <aws/events/errors.h>
+
 #include <algorithm>
 
 #include "base/log.h"
@@ -151,14 +153,17 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
     kernel::TargetDelivery delivery;
     delivery.target = target.arn;
     delivery.input.trace = event.trace;
+    bool too_large = false;
     if (target.input) {
       delivery.input.body = *target.input;
     } else if (target.input_path) {
       const auto part = at_path(json(), *target.input_path);
       delivery.input.body = part ? part->dump() : "null";
     } else if (target.input_template) {
-      delivery.input.body = fill_template(*target.input_template, target.input_paths, json(), event.text,
-                                          {arn, rule.name, event.ingested});
+      auto filled = fill_template(*target.input_template, target.input_paths, json(), event.text,
+                                  {arn, rule.name, event.ingested});
+      too_large = !filled;
+      delivery.input.body = std::move(filled).value_or("");
     } else {
       delivery.input.body = event.text;
     }
@@ -172,13 +177,13 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
       delivery.input.parameters = {{"Event", event.id}, {"Hops", cat(event.hops + 1)}};
     } else if (to->service == "events") {
       Json http = Json::object();
-      for (const std::string& value : target.path_values) http["Path"].push_back(value);
-      for (const auto& [key, value] : target.headers) http["Headers"][key] = value;
-      for (const auto& [key, value] : target.query) http["Query"][key] = value;
+      for (const std::string& value : target.path_values) http["Path"].push_back(kernel::value_of(json(), value));
+      for (const auto& [key, value] : target.headers) http["Headers"][key] = kernel::value_of(json(), value);
+      for (const auto& [key, value] : target.query) http["Query"][key] = kernel::value_of(json(), value);
       delivery.input.parameters["Http"] = http.dump();
     } else if (to->service == "kinesis") {
       const auto key = target.partition_key_path.empty() ? std::nullopt : at_path(json(), target.partition_key_path);
-      delivery.input.parameters["PartitionKey"] = !key ? event.id : key->is_string() ? key->as_string() : key->dump();
+      delivery.input.parameters["PartitionKey"] = key ? kernel::text_of(*key) : event.id;
     }
     delivery.input.group = target.message_group;
     delivery.account = home.account;
@@ -198,7 +203,11 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
       letter.input.attributes["EXHAUSTED_RETRY_CONDITION"].value = "${condition}";
       letter.input.attributes["RETRY_ATTEMPTS"].value = "${retries}";
     }
-    deps_.targets.enqueue(tx, std::move(delivery));
+    if (too_large) {
+      deps_.targets.refuse(tx, delivery, err::ValidationException("The transformed input is larger than 1 MB."));
+    } else {
+      deps_.targets.enqueue(tx, std::move(delivery));
+    }
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/str.h"
+#include "services/events/limits.h"
 
 namespace virga::events {
 namespace {
@@ -12,9 +13,9 @@ bool is_name(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c =
 
 }  // namespace
 
-std::string fill_template(std::string_view text, const std::map<std::string, std::string>& paths, const Json& event,
-                          std::string_view event_text, const Surroundings& around) {
-  return kernel::fill_template(text, [&](std::string_view name) -> std::optional<kernel::Filling> {
+std::optional<std::string> fill_template(std::string_view text, const std::map<std::string, std::string>& paths,
+                                         const Json& event, std::string_view event_text, const Surroundings& around) {
+  const auto filling_of = [&](std::string_view name) -> std::optional<kernel::Filling> {
     if (name.empty() || !std::ranges::all_of(name, is_name)) return std::nullopt;
     const auto path = paths.find(std::string(name));
     if (path != paths.end()) return kernel::Filling{at_path(event, path->second).value_or(Json(""))};
@@ -29,7 +30,8 @@ std::string fill_template(std::string_view text, const std::map<std::string, std
       return kernel::Filling{std::move(envelope)};
     }
     return kernel::Filling{""};
-  });
+  };
+  return kernel::fill_template(text, filling_of, kMaxInput);
 }
 
 std::string compact(std::string_view json) {

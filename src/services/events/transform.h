@@ -22,9 +22,10 @@ struct Surroundings {
 };
 
 // `<name>` stands for the value at paths[name]: as JSON outside quotes, as its text inside them. Objects inside quotes
-// lose their own quotes, as on AWS; a value that isn't there is an empty string.
-std::string fill_template(std::string_view text, const std::map<std::string, std::string>& paths, const Json& event,
-                          std::string_view event_text, const Surroundings& around);
+// lose their own quotes, as on AWS; a value that isn't there is an empty string. Nothing when it comes to more than
+// kMaxInput.
+std::optional<std::string> fill_template(std::string_view text, const std::map<std::string, std::string>& paths,
+                                         const Json& event, std::string_view event_text, const Surroundings& around);
 
 // JSON without the white space between its tokens.
 std::string compact(std::string_view json);

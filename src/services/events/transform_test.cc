@@ -18,7 +18,8 @@ std::string filled(std::string_view text) {
                         {"list", "$.detail.list"},
                         {"o", "$.detail.o"},
                         {"gone", "$.detail.gone"}},
-                       kEvent, kEvent.dump(), {"arn:rule", "rule", Time::from_seconds(0)});
+                       kEvent, kEvent.dump(), {"arn:rule", "rule", Time::from_seconds(0)})
+      .value_or("too large");
 }
 
 TEST(Transform, Paths) {
@@ -44,6 +45,15 @@ TEST(Transform, WhatSurroundsTheEvent) {
             R"("arn:rule rule 1970-01-01T00:00:00Z")");
   EXPECT_EQ(filled("<aws.events.event.json>"), kEvent.dump());
   EXPECT_EQ(filled("<aws.events.event>"), R"({"id":"1","source":"s"})");
+}
+
+// A template of 3 KB can ask for a large value a thousand times.
+TEST(Transform, IsBounded) {
+  const Json event = Json::object({{"a", std::string(100'000, 'x')}});
+  std::string text;
+  for (int i = 0; i < 1000; ++i) text += "<a>";
+  EXPECT_FALSE(fill_template(text, {{"a", "$.a"}}, event, event.dump(), {}));
+  EXPECT_TRUE(fill_template(text.substr(0, 30), {{"a", "$.a"}}, event, event.dump(), {}));
 }
 
 TEST(Transform, Compact) {

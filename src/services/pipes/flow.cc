@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/str.h"
-#include "kernel/event_template.h"
 #include "services/pipes/definition.h"
 #include "services/pipes/limits.h"
 #include "services/pipes/service.h"
@@ -35,32 +34,25 @@ Json transformed(const Json& event, const std::string& input_template, const Aro
   if (input_template.starts_with("<$") && input_template.find('>') == input_template.size() - 1) {
     return kernel::at_path(view, input_template.substr(1, input_template.size() - 2)).value_or(Json(""));
   }
-  const std::string text =
-      kernel::fill_template(input_template, [&](std::string_view name) -> std::optional<kernel::Filling> {
-        if (kernel::is_path(name)) return kernel::Filling{kernel::at_path(view, name).value_or(Json(""))};
-        if (name == "aws.pipes.pipe-arn") return kernel::Filling{around.pipe_arn};
-        if (name == "aws.pipes.pipe-name") return kernel::Filling{around.pipe_name};
-        if (name == "aws.pipes.source-arn") return kernel::Filling{around.source_arn};
-        if (name == "aws.pipes.enrichment-arn") return kernel::Filling{around.enrichment_arn};
-        if (name == "aws.pipes.target-arn") return kernel::Filling{around.target_arn};
-        if (name == "aws.pipes.event.ingestion-time") return kernel::Filling{iso8601_millis(around.ingested)};
-        if (name == "aws.pipes.event") return kernel::Filling{event};
-        if (name == "aws.pipes.event.json") return kernel::Filling{event.dump(), true};
-        return std::nullopt;
-      });
+  const auto filling_of = [&](std::string_view name) -> std::optional<kernel::Filling> {
+    if (kernel::is_path(name)) return kernel::Filling{kernel::at_path(view, name).value_or(Json(""))};
+    if (name == "aws.pipes.pipe-arn") return kernel::Filling{around.pipe_arn};
+    if (name == "aws.pipes.pipe-name") return kernel::Filling{around.pipe_name};
+    if (name == "aws.pipes.source-arn") return kernel::Filling{around.source_arn};
+    if (name == "aws.pipes.enrichment-arn") return kernel::Filling{around.enrichment_arn};
+    if (name == "aws.pipes.target-arn") return kernel::Filling{around.target_arn};
+    if (name == "aws.pipes.event.ingestion-time") return kernel::Filling{iso8601_millis(around.ingested)};
+    if (name == "aws.pipes.event") return kernel::Filling{event};
+    if (name == "aws.pipes.event.json") return kernel::Filling{event.dump(), true};
+    return std::nullopt;
+  };
+  const auto text = kernel::fill_template(input_template, filling_of, kMaxTransformed);
+  if (!text) throw err::ValidationException("An event is larger than 6 MB by its input template.");
   try {
-    return Json::parse(text);
+    return Json::parse(*text);
   } catch (const JsonError&) {
-    return Json(text);
+    return Json(*text);
   }
-}
-
-std::string text_of(const Json& event) { return event.is_string() ? event.as_string() : event.dump(); }
-
-std::string value_of(const Json& view, const std::string& given) {
-  if (!given.starts_with('$')) return given;
-  const auto found = kernel::at_path(view, given);
-  return found ? text_of(*found) : "";
 }
 
 std::vector<Json> enriched(const std::string& answer) {

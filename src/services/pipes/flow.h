@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/time.h"
+#include "kernel/event_template.h"
 
 namespace virga::pipes {
 
@@ -20,12 +21,11 @@ struct Around {
 
 // The event with its body read as JSON where it is JSON: what paths are looked up in.
 Json view_of(const Json& event);
-// The event as the template writes it; text that is no JSON is a string.
+// The event as the template writes it; text that is no JSON is a string. Refuses more than kMaxTransformed.
 Json transformed(const Json& event, const std::string& input_template, const Around& around);
 // An event as the body of a message: a string is its text.
-std::string text_of(const Json& event);
-// A value that may be given as a path into the event.
-std::string value_of(const Json& view, const std::string& given);
+using kernel::text_of;
+using kernel::value_of;
 // The events in the answer of an enrichment: an array's elements, or the answer itself; none for empty answers.
 std::vector<Json> enriched(const std::string& answer);
 // By what a source's record is named in partial failures.

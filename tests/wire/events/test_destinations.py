@@ -47,7 +47,7 @@ def test_basic(events, destination, endpoint, route, put, role, name):
           HttpParameters={"PathParameterValues": ["a/b"], "HeaderParameters": {"X-T": "t"}, "QueryStringParameters": {"z": "1"}})
     put({"n": 1})
     request = arrived(endpoint)[0]
-    assert request["path"] == "/orders/a%2Fb/items?z=1&q=a%20b" and request["method"] == "POST"
+    assert request["path"] == "/orders/a%2Fb/items?q=a%20b&z=1" and request["method"] == "POST"
     assert request["headers"]["Authorization"] == "Basic " + base64.b64encode(b"u:p").decode()
     assert request["headers"]["X-C"] == "c" and request["headers"]["X-T"] == "t"
     assert request["headers"]["User-Agent"] == "Amazon/EventBridge/ApiDestinations"
@@ -55,6 +55,20 @@ def test_basic(events, destination, endpoint, route, put, role, name):
     described = events.describe_connection(Name=name)["AuthParameters"]
     assert described["BasicAuthParameters"] == {"Username": "u"}
     assert described["InvocationHttpParameters"]["HeaderParameters"] == [{"Key": "X-C", "IsValueSecret": True}]
+
+
+# Values of a target may be paths into the event, and the connection's win over them.
+def test_values_of_the_event(destination, endpoint, route, put, role):
+    arn = destination("API_KEY", {
+        "ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "k"},
+        "InvocationHttpParameters": {"QueryStringParameters": [{"Key": "who", "Value": "connection"}]}}, path="/*/*")
+    route(arn, RoleArn=role, Input='"constant"', HttpParameters={
+        "PathParameterValues": ["$.detail.list[1]", "literal"], "HeaderParameters": {"X-N": "$.detail.n", "X-None": "$.detail.none"},
+        "QueryStringParameters": {"who": "target", "from": "$.source"}})
+    put({"n": 5, "list": ["a", "b c"]})
+    request = arrived(endpoint)[0]
+    assert request["path"] == "/b%20c/literal?from=shop&who=connection"
+    assert request["headers"]["X-N"] == "5" and request["headers"]["X-None"] == "" and request["body"] == '"constant"'
 
 
 def test_key_and_retry(destination, endpoint, route, put, role):
@@ -80,11 +94,12 @@ def test_oauth(destination, endpoint, route, put, role):
                            (401, "old"), (200, '{"access_token": "two"}'), (200, "{}")]
     route(destination("OAUTH_CLIENT_CREDENTIALS", {"OAuthParameters": {
         "ClientParameters": {"ClientID": "id", "ClientSecret": "sec&ret"}, "AuthorizationEndpoint": endpoint.url + "/token",
-        "HttpMethod": "POST", "OAuthHttpParameters": {"BodyParameters": [{"Key": "scope", "Value": "all"}]}}}), RoleArn=role)
+        "HttpMethod": "POST", "OAuthHttpParameters": {"BodyParameters": [
+            {"Key": "scope", "Value": "all"}, {"Key": "grant_type", "Value": "client_credentials"}]}}}), RoleArn=role)
     put({"n": 1})
     first = arrived(endpoint, 2)
     assert first[0]["path"] == "/token"
-    assert first[0]["body"] == "grant_type=client_credentials&client_id=id&client_secret=sec%26ret&scope=all"
+    assert first[0]["body"] == "client_id=id&client_secret=sec%26ret&grant_type=client_credentials&scope=all"
     assert first[1]["headers"]["Authorization"] == "Bearer one"
     put({"n": 2})
     assert arrived(endpoint, 3)[2]["headers"]["Authorization"] == "Bearer one"

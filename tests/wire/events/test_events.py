@@ -87,6 +87,19 @@ def test_dead_letters(virga, bus, queue, route, put, name):
     assert attributes["ERROR_CODE"] and attributes["ERROR_MESSAGE"] and attributes["RETRY_ATTEMPTS"] == "0"
 
 
+# A short template may ask for a large value many times: the others get the event all the same.
+def test_an_input_too_large(events, bus, queue, route, put, name):
+    route("arn:aws:lambda:us-east-1:000000000000:function:none", DeadLetterConfig={"Arn": queue.arn},
+          InputTransformer={"InputPathsMap": {"a": "$.detail.a"}, "InputTemplate": '"' + "<a>" * 2000 + '"'})
+    events.put_targets(Rule="rule", EventBusName=bus, Targets=[{"Id": "2", "Arn": queue.arn, "InputPath": "$.detail-type"}])
+    id = put({"a": "x" * 200_000})
+    messages = {m["Body"][:7]: m for m in queue.messages(2)}
+    assert '"Order"' in messages
+    letter, = (m for body, m in messages.items() if body != '"Order"')
+    assert json.loads(letter["Body"])["id"] == id
+    assert "larger than 1 MB" in letter["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
+
+
 def test_from_bus_to_bus(events, bus, queue, route, put, name):
     second = name + "-2"
     arn = events.create_event_bus(Name=second)["EventBusArn"]
