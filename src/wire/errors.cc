@@ -243,6 +243,14 @@ Error validation_error(const OperationModel& op, std::string message) {
   return refusal(*shape, std::move(message));
 }
 
+std::optional<Error> missing_parameter(const OperationModel& op, std::string_view place) {
+  static constexpr ErrorShape kMissing = {"MissingRequiredParameterException", 400, Fault::kSender, "MissingParameter"};
+  if (op.service->id != "sqs") return std::nullopt;
+  std::string name(place.substr(place.rfind('.') + 1));
+  name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
+  return refusal(kMissing, cat("The request must contain the parameter ", name, "."));
+}
+
 HttpResponse write_error(Protocol protocol, const ServiceModel* service, const OperationModel* op, const Error& error,
                          std::string_view request_id, std::string_view resource_path) {
   HttpResponse response;

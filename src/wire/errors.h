@@ -1,7 +1,9 @@
 // Parts of error rendering that the codecs share.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "wire/http.h"
 #include "wire/shape.h"
@@ -17,5 +19,7 @@ void add_checksum(HttpResponse& response, const ServiceModel* service);
 void add_request_id(HttpResponse& response, const ServiceModel* service, std::string_view request_id);
 // A violated constraint, in the service's own code for it.
 Error validation_error(const OperationModel& op, std::string message);
+// A required parameter that never came, of the services that have an error of their own for it: SQS.
+std::optional<Error> missing_parameter(const OperationModel& op, std::string_view place);
 
 }  // namespace virga::wire

@@ -305,6 +305,10 @@ void check(const OperationModel& op, const void* input, const Findings& findings
   Checker checker(findings);
   checker.structure(*op.input->structure, input, Path());
   if (checker.sentences.empty()) return;
+  for (const auto& [place, sentence] : findings.by_place) {
+    if (!sentence.ends_with("Member must not be null")) continue;
+    if (auto error = missing_parameter(op, place)) throw std::move(*error);
+  }
   const size_t count = checker.sentences.size();
   throw validation_error(op, cat(count, count == 1 ? " validation error detected: " : " validation errors detected: ",
                                  join(checker.sentences, "; ")));

@@ -227,3 +227,9 @@ def test_survives_a_kill(own_virga, name):
     assert left["Body"] not in (deleted["Body"], hidden["Body"])
     sqs.delete_message(QueueUrl=url, ReceiptHandle=hidden["ReceiptHandle"])
     assert numbers(sqs, url) == (0, 1, 0)
+
+
+def test_what_never_came(virga, queue):
+    careless = virga.client("sqs", parameter_validation=False)
+    assert error_code(careless.send_message, QueueUrl=queue) == ("MissingParameter", "The request must contain the parameter MessageBody.")
+    assert error_code(careless.receive_message) == ("MissingParameter", "The request must contain the parameter QueueUrl.")
