@@ -1,5 +1,7 @@
 #include <aws/scheduler/errors.h>
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/str.h"
 #include "kernel/authorize.h"
@@ -53,6 +55,36 @@ Target describe(const TargetRecord& record) {
   return out;
 }
 
+// As AWS has it: schedules don't call what only reads.
+bool only_reads(std::string_view action) {
+  constexpr std::string_view kPrefixes[] = {"get",
+                                            "describe",
+                                            "list",
+                                            "poll",
+                                            "receive",
+                                            "search",
+                                            "scan",
+                                            "query",
+                                            "select",
+                                            "read",
+                                            "lookup",
+                                            "discover",
+                                            "validate",
+                                            "batchGet",
+                                            "batchDescribe",
+                                            "batchRead",
+                                            "transactGet",
+                                            "adminGet",
+                                            "adminList",
+                                            "testMigration",
+                                            "retrieve",
+                                            "testConnection",
+                                            "translateDocument",
+                                            "isAuthorized",
+                                            "invokeModel"};
+  return std::ranges::any_of(kPrefixes, [&](std::string_view prefix) { return action.starts_with(prefix); });
+}
+
 // What creating and updating have in common; throws ValidationException.
 template <class In>
 void take(ScheduleRecord& s, const In& in, kernel::TimeZones& zones) {
@@ -94,6 +126,9 @@ void SchedulerService::check_target(const TargetRecord& target) const {
     const auto parts = split(arn->resource, ':');
     if (parts.size() != 3 || parts[0] != "aws-sdk") {
       throw err::ValidationException(cat("Invalid universal target: ", target.arn));
+    }
+    if (only_reads(parts[2])) {
+      throw err::ValidationException(cat(parts[2], " is not a supported api for service ", parts[1], "."));
     }
     if (!kernel::find_sdk_operation(deps_.cloud, parts[1], parts[2])) {
       throw err::ValidationException(cat("The operation ", parts[1], ":", parts[2], " is not served."));

@@ -130,6 +130,7 @@ def test_what_is_said_is_kept(scheduler, queue, role, name):
     ({"ScheduleExpressionTimezone": "Mars/Olympus"}, "Invalid ScheduleExpressionTimezone"),
     ({"FlexibleTimeWindow": {"Mode": "FLEXIBLE"}}, "MaximumWindowInMinutes must be provided"),
     ({"Target": {"Arn": "arn:aws:scheduler:::aws-sdk:sqs:dance"}}, "is not served"),
+    ({"Target": {"Arn": "arn:aws:scheduler:::aws-sdk:sqs:getQueueUrl"}}, "getQueueUrl is not a supported api for service sqs"),
     ({"Target": {"Arn": "arn:aws:ecs:us-east-1:000000000000:cluster/x"}}, "Targets of the service ecs are not served"),
     ({"Target": {"RoleArn": "arn:aws:iam::000000000000:role/none"}}, "must allow AWS EventBridge Scheduler to assume the role"),
     ({"GroupName": "nowhere"}, "Schedule group nowhere does not exist."),
