@@ -89,6 +89,12 @@ std::string record_of(const Ctx& ctx, const BucketRecord& bucket, const Notifica
   return Json::object({{"Records", Json(Json::Array{std::move(record)})}}).dump();
 }
 
+std::string_view detail_type_of(std::string_view what) {
+  if (what.starts_with("ObjectCreated:")) return "Object Created";
+  if (what.starts_with("ObjectRemoved:")) return "Object Deleted";
+  return what == "ObjectTagging:Put" ? "Object Tags Added" : "Object Tags Deleted";
+}
+
 // As EventBridge has it.
 std::string detail_of(const Ctx& ctx, const BucketRecord& bucket, const std::string& key, const ObjectRecord* object,
                       std::string_view what, Time now) {
@@ -104,6 +110,7 @@ std::string detail_of(const Ctx& ctx, const BucketRecord& bucket, const std::str
   detail["request-id"] = ctx.request_id;
   detail["requester"] = ctx.principal.account;
   detail["source-ip-address"] = ctx.source_ip;
+  if (what.starts_with("ObjectTagging:")) return detail.dump();
   detail["reason"] = how == "Put" ? "PutObject" : how == "Copy" ? "CopyObject" : how == "Delete" ? "DeleteObject" : how;
   if (!object) detail["deletion-type"] = "Permanently Deleted";
   return detail.dump();
@@ -132,7 +139,7 @@ void S3Service::notify(Ctx& ctx, kv::Txn& tx, const BucketRecord& bucket, const 
   delivery.input.body = detail_of(ctx, bucket, key, object, what, now);
   delivery.input.trace = ctx.trace;
   delivery.input.parameters = {{"Source", "aws.s3"},
-                               {"DetailType", object ? "Object Created" : "Object Deleted"},
+                               {"DetailType", std::string(detail_type_of(what))},
                                {"Resources", Json(Json::Array{Json(delivery.source_arn)}).dump()}};
   deps_.targets.enqueue(tx, std::move(delivery));
 }
@@ -161,7 +168,8 @@ Task<op::PutBucketNotificationConfiguration::Output> S3Service::put_bucket_notif
       co_return err::InvalidArgument("FIFO queues are not supported as notification destinations");
     }
     for (const std::string_view event : n.events) {
-      if (!event.starts_with("s3:ObjectCreated:") && !event.starts_with("s3:ObjectRemoved:")) {
+      if (!event.starts_with("s3:ObjectCreated:") && !event.starts_with("s3:ObjectRemoved:") &&
+          !event.starts_with("s3:ObjectTagging:")) {
         co_return err::InvalidArgument(cat("Notifications of ", event, " are not served"));
       }
     }

@@ -28,10 +28,11 @@ Task<PutObjectTaggingOutput> S3Service::put_object_tagging(Ctx& ctx, const PutOb
   refuse_unserved(in);
   const Tags tags = tags_of(in.tagging.tag_set, kMaxObjectTags);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
-    ObjectRecord object = co_await require_object(ctx, tx, std::move(bucket), in.key);
+    const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
+    ObjectRecord object = co_await require_object(ctx, tx, bucket, in.key);
     object.tags = tags;
     WriteStore(tx).put_object(in.bucket, in.key, object);
+    notify(ctx, tx, bucket, in.key, &object, "ObjectTagging:Put");
   });
   co_return PutObjectTaggingOutput{};
 }
@@ -49,10 +50,11 @@ Task<GetObjectTaggingOutput> S3Service::get_object_tagging(Ctx& ctx, const GetOb
 Task<DeleteObjectTaggingOutput> S3Service::delete_object_tagging(Ctx& ctx, const DeleteObjectTaggingRequest& in) {
   refuse_unserved(in);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
-    ObjectRecord object = co_await require_object(ctx, tx, std::move(bucket), in.key);
+    const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
+    ObjectRecord object = co_await require_object(ctx, tx, bucket, in.key);
     object.tags.clear();
     WriteStore(tx).put_object(in.bucket, in.key, object);
+    notify(ctx, tx, bucket, in.key, &object, "ObjectTagging:Delete");
   });
   co_return DeleteObjectTaggingOutput{};
 }

@@ -35,16 +35,18 @@ def test_to_a_queue(virga, name, queue):
     s3 = virga.client("s3")
     s3.create_bucket(Bucket=name)
     s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"QueueConfigurations": [{
-        "Id": "q", "QueueArn": queue.arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:Delete"],
+        "Id": "q", "QueueArn": queue.arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:Delete", "s3:ObjectTagging:*"],
         "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/"}, {"Name": "suffix", "Value": ".txt"}]}}}]})
     found = s3.get_bucket_notification_configuration(Bucket=name)
     assert found["QueueConfigurations"][0]["QueueArn"] == queue.arn and found["QueueConfigurations"][0]["Id"] == "q"
     s3.put_object(Bucket=name, Key="out/a.txt", Body=b"x")
     s3.put_object(Bucket=name, Key="in/a b.txt", Body=b"hello")
     s3.copy_object(Bucket=name, Key="in/c.txt", CopySource=f"{name}/out/a.txt")
+    s3.put_object_tagging(Bucket=name, Key="in/c.txt", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
+    s3.delete_object_tagging(Bucket=name, Key="in/c.txt")
     s3.delete_object(Bucket=name, Key="in/c.txt")
-    records = {r["eventName"]: r for body in queue(3) for r in body["Records"]}
-    assert set(records) == {"ObjectCreated:Put", "ObjectCreated:Copy", "ObjectRemoved:Delete"}
+    records = {r["eventName"]: r for body in queue(5) for r in body["Records"]}
+    assert set(records) == {"ObjectCreated:Put", "ObjectCreated:Copy", "ObjectTagging:Put", "ObjectTagging:Delete", "ObjectRemoved:Delete"}
     put = records["ObjectCreated:Put"]["s3"]
     assert put["object"]["key"] == "in/a+b.txt" and put["object"]["size"] == 5 and put["bucket"]["name"] == name
     assert put["object"]["eTag"] == "5d41402abc4b2a76b9719d911017c592" and put["configurationId"] == "q"
@@ -57,9 +59,11 @@ def test_to_the_bus(virga, name, queue):
     events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.s3"], "detail": {"bucket": {"name": [name]}}}))
     events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": queue.arn}])
     s3.put_object(Bucket=name, Key="a b", Body=b"hello")
+    s3.put_object_tagging(Bucket=name, Key="a b", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
+    s3.delete_object_tagging(Bucket=name, Key="a b")
     s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "a b"}, {"Key": "none"}]})
-    by_type = {e["detail-type"]: e for e in queue(2)}
-    assert set(by_type) == {"Object Created", "Object Deleted"}
+    by_type = {e["detail-type"]: e for e in queue(4)}
+    assert set(by_type) == {"Object Created", "Object Tags Added", "Object Tags Deleted", "Object Deleted"}
     created = by_type["Object Created"]
     assert created["detail"]["object"]["key"] == "a b" and created["detail"]["reason"] == "PutObject"
     assert created["resources"] == [f"arn:aws:s3:::{name}"]
@@ -70,6 +74,6 @@ def test_to_the_bus(virga, name, queue):
 def test_refused(virga, name):
     s3 = virga.client("s3")
     s3.create_bucket(Bucket=name)
-    for arn, event in (("nonsense", "s3:ObjectCreated:*"), ("arn:aws:sqs:us-east-1:000000000000:q", "s3:ObjectTagging:*")):
+    for arn, event in (("nonsense", "s3:ObjectCreated:*"), ("arn:aws:sqs:us-east-1:000000000000:q", "s3:ObjectRestore:*")):
         assert error_code(s3.put_bucket_notification_configuration, Bucket=name, NotificationConfiguration={
             "QueueConfigurations": [{"QueueArn": arn, "Events": [event]}]})[0] == "InvalidArgument"
