@@ -96,7 +96,7 @@ int run_down(const Arguments& arguments) {
       throw CommandError(cat("process ", pid, " was told to stop and has not yet"));
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  print("Virga has stopped.\n");
+  print(arguments.json() ? cat(Json::object({{"stopped", pid}}).dump(), "\n") : "Virga has stopped.\n");
   return 0;
 }
 
@@ -182,11 +182,20 @@ int run_doctor(const Arguments& arguments) {
 
 int run_env(const Arguments& arguments) {
   Client client(arguments);
-  print(cat("export AWS_ENDPOINT_URL=", client.endpoint(),
-            "\nexport AWS_ACCESS_KEY_ID=test\nexport AWS_SECRET_ACCESS_KEY=test\nexport AWS_REGION=", client.region(),
-            "\nexport AWS_DEFAULT_REGION=", client.region(), "\nexport AWS_PAGER=\n",
-            "# aws cli before 2.13 (Debian 12's) doesn't know AWS_ENDPOINT_URL; this tells it:\n"
-            "aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }\n"));
+  const std::pair<const char*, std::string> settings[] = {
+      {"AWS_ENDPOINT_URL", client.endpoint()}, {"AWS_ACCESS_KEY_ID", "test"},
+      {"AWS_SECRET_ACCESS_KEY", "test"},       {"AWS_REGION", client.region()},
+      {"AWS_DEFAULT_REGION", client.region()}, {"AWS_PAGER", ""}};
+  Json all = Json::object();
+  std::string script;
+  for (const auto& [name, value] : settings) {
+    all[name] = value;
+    append(script, "export ", name, "=", value, ";\n");
+  }
+  // It means the same with its lines run together, as an `eval` without quotation marks does.
+  append(script, "unset AWS_SESSION_TOKEN;\n", "aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; };\n",
+         "# The function is for versions of aws cli before 2.13 (Debian 12's), which don't know AWS_ENDPOINT_URL.\n");
+  print(arguments.json() ? cat(all.dump(), "\n") : script);
   return 0;
 }
 

@@ -110,9 +110,11 @@ std::string why(const std::string& host, uint16_t port, int error) {
   const std::string where = cat(host.empty() ? "*" : host, ":", port);
   switch (error) {
     case EADDRINUSE:
-      return cat("Cannot listen on ", where, ": the port is in use by another program.");
+      return cat("Cannot listen on ", where,
+                 ": the port is in use by another program; stop that one, or take another port with --port.");
     case EACCES:
-      return cat("Cannot listen on ", where, ": ports below 1024 need the capability CAP_NET_BIND_SERVICE.");
+      return cat("Cannot listen on ", where,
+                 ": ports below 1024 need the capability CAP_NET_BIND_SERVICE; take a higher one with --port.");
     case EADDRNOTAVAIL:
       return cat("Cannot listen on ", where, ": this machine does not have that address.");
     default:

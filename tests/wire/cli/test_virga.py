@@ -101,10 +101,13 @@ def test_services():
 
 # What `eval "$(virga env)"` does to a shell.
 def test_env(virga):
-    script = f'eval "$({BINARY} env)"; echo "$AWS_ENDPOINT_URL $AWS_ACCESS_KEY_ID $AWS_REGION"; {BINARY} status >/dev/null && echo found'
-    environment = {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": virga.url}
-    done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
-    assert done.stdout == f"{virga.url} test us-east-1\nfound\n", done
+    environment = {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": virga.url, "AWS_SESSION_TOKEN": "of another cloud"}
+    for given in (f'"$({BINARY} env)"', f"$({BINARY} env)"):
+        script = f'eval {given}; echo "$AWS_ENDPOINT_URL $AWS_ACCESS_KEY_ID $AWS_REGION $(type -t aws)$AWS_SESSION_TOKEN"; {BINARY} status >/dev/null && echo found'
+        done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True)
+        assert done.stdout == f"{virga.url} test us-east-1 function\nfound\n", done
+    settings = json.loads(run("env", "--output", "json", "--region", "eu-west-1", server=virga).stdout)
+    assert settings["AWS_ENDPOINT_URL"] == virga.url and settings["AWS_REGION"] == "eu-west-1"
 
 
 def test_doctor(tmp_path):
@@ -165,7 +168,8 @@ def test_logs_follow(virga, functions):
 
 # What keeps Virga from starting is said in one line, with the way out.
 def test_port_in_use(virga, tmp_path):
-    assert f":{virga.port}" in complaint("up", "--data", str(tmp_path), "--port", virga.port)
+    message = complaint("up", "--data", str(tmp_path), "--port", virga.port)
+    assert f":{virga.port}" in message and "another port with --port" in message
 
 
 def test_data_folder_in_use(virga):
@@ -208,7 +212,8 @@ def test_detach_and_down(tmp_path):
         again = run("up", "--detach", "--port", "0", "--data", str(tmp_path), check=False)
         assert again.returncode == 1 and "in use by another Virga" in again.stdout + again.stderr
     finally:
-        assert "has stopped" in run("down", "--endpoint", ready["endpoint"]).stdout
+        stopped = run("down", "--endpoint", ready["endpoint"], "--output", "json")
+        assert json.loads(stopped.stdout) == {"stopped": ready["pid"]}
     with pytest.raises(ProcessLookupError):
         os.kill(ready["pid"], 0)
 
