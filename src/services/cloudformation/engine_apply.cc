@@ -253,8 +253,9 @@ Task<void> Engine::finish_apply(Work& work) {
 Task<void> Engine::turn_back(Work& work, std::string reason) {
   const std::vector<std::string> failed = failed_resources(work.resources, work.stack.operation);
   const std::string_view verb = work.stack.creating ? "create" : "update";
-  const std::string why =
-      failed.empty() ? reason : cat("The following resource(s) failed to ", verb, ": [", join(failed, ", "), "]. ");
+  const std::string why = failed.empty()
+                              ? cat(reason, reason.ends_with('.') ? " " : ". ")
+                              : cat("The following resource(s) failed to ", verb, ": [", join(failed, ", "), "]. ");
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);

@@ -242,3 +242,16 @@ def test_stack(virga, pipes, source, target, name, role):
     stacks.delete_stack(StackName=name)
     stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     assert pipes.list_pipes(NamePrefix=name)["Pipes"] == []
+
+
+# A pipe that can't be created is no success of its stack.
+def test_stack_of_a_pipe_that_fails(virga, roles, source, target, name):
+    stacks = virga.client("cloudformation")
+    nothing = roles("-n", [{"Effect": "Deny", "Action": "*", "Resource": "*"}])
+    template = {"Resources": {"P": {"Type": "AWS::Pipes::Pipe", "Properties": {
+        "Name": name, "Source": source.arn, "Target": target.arn, "RoleArn": nothing}}}}
+    stacks.create_stack(StackName=name, TemplateBody=json.dumps(template))
+    eventually(lambda: stacks.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"] == "ROLLBACK_COMPLETE")
+    why = [e["ResourceStatusReason"] for e in stacks.describe_stack_events(StackName=name)["StackEvents"]
+           if e["ResourceStatus"] == "CREATE_FAILED"]
+    assert "CREATE_FAILED" in why[0] and "sqs:ReceiveMessage" in why[0]

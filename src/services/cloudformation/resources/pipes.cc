@@ -1,18 +1,35 @@
 // AWS::Pipes::Pipe.
 #include "base/executor.h"
 #include "base/str.h"
+#include "services/cloudformation/refusal.h"
 #include "services/cloudformation/resources/provider.h"
 
 namespace virga::cloudformation {
 
 namespace {
 
+constexpr int kPipePolls = 3000;
+constexpr auto kPipePollEvery = std::chrono::milliseconds(20);
 constexpr std::string_view kBoth =
     "Description DesiredState Enrichment EnrichmentParameters KmsKeyIdentifier LogConfiguration RoleArn "
     "SourceParameters Target TargetParameters";
 
+// What the pipe is once it has got where it is going.
+Task<Json> settled_pipe(Call& call) {
+  for (int i = 0; i < kPipePolls; ++i) {
+    Json pipe = co_await call.api("pipes", "DescribePipe", Json::object({{"Name", call.physical_id}}));
+    const std::string state = pipe.string_or("CurrentState");
+    if (state.ends_with("_FAILED")) {
+      co_return validation_error(cat("The pipe is ", state, ": ", pipe.string_or("StateReason")));
+    }
+    if (state == "RUNNING" || state == "STOPPED") co_return std::move(pipe);
+    co_await sleep_for(kPipePollEvery);
+  }
+  co_return validation_error(cat("Pipe ", call.physical_id, " did not become what was asked for in time"));
+}
+
 Task<Made> made_of_pipe(Call& call) {
-  const Json pipe = co_await call.api("pipes", "DescribePipe", Json::object({{"Name", call.physical_id}}));
+  const Json pipe = co_await settled_pipe(call);
   Json attributes = Json::object();
   for (const char* name : {"Arn", "CreationTime", "CurrentState", "LastModifiedTime", "StateReason"}) {
     if (const Json* value = pipe.find(name)) attributes[name] = *value;
@@ -48,11 +65,11 @@ Task<Made> update_pipe(Call& call) {
 
 Task<void> remove_pipe(Call& call) {
   // Gone once its source is no longer read: soon.
-  for (int i = 0; i < 200; ++i) {
+  for (int i = 0; i < kPipePolls; ++i) {
     const auto found = co_await call.api_unless("NotFoundException", "pipes", i == 0 ? "DeletePipe" : "DescribePipe",
                                                 Json::object({{"Name", call.physical_id}}));
     if (!found) co_return;
-    co_await sleep_for(std::chrono::milliseconds(20));
+    co_await sleep_for(kPipePollEvery);
   }
 }
 
