@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <new>
 
-#include "base/encoding.h"
 #include "base/str.h"
+#include "wire/protocol.h"
+#include "wire/scalar.h"
 
 namespace virga::kernel {
 
@@ -31,38 +32,24 @@ bool boolean(const Json& value, const std::string& path) {
 }
 
 // Numbers and booleans as text, as people mean them.
-std::string scalar_text(const Json& value) {
-  if (value.is_string()) return value.as_string();
-  return value.dump();
+std::string text(const Json& value, const std::string& path, std::string_view wanted = "String") {
+  if (value.is_array() || value.is_object() || value.is_null()) mismatch(path, wanted, value);
+  return value.is_string() ? value.as_string() : value.dump();
 }
 
-int64_t integer(const Json& value, const std::string& path) {
-  if (value.is_int()) return value.as_int();
-  if (value.is_string()) {
-    if (const auto n = parse_int(trim(value.as_string()))) return *n;
+// By way of text, from which every simple value can be read.
+void fill_scalar(const wire::Shape& shape, const Json& value, void* out, const std::string& path) {
+  std::string_view wanted = "String";
+  if (shape.kind == Kind::kInteger || shape.kind == Kind::kLong) wanted = "Integer";
+  if (shape.kind == Kind::kFloat || shape.kind == Kind::kDouble) wanted = "Number";
+  if (shape.kind == Kind::kTimestamp) wanted = "Timestamp";
+  if (shape.kind == Kind::kBlob) wanted = "base64";
+  wire::Findings none;
+  try {
+    wire::read_scalar(shape, text(value, path, wanted), out, wire::TimestampFormat::kDefault, {}, none);
+  } catch (const wire::BadInput&) {
+    mismatch(path, wanted, value);
   }
-  mismatch(path, "Integer", value);
-}
-
-double real(const Json& value, const std::string& path) {
-  if (value.is_number()) return value.as_double();
-  if (value.is_string()) {
-    if (const auto n = parse_double(trim(value.as_string()))) return *n;
-  }
-  mismatch(path, "Number", value);
-}
-
-std::string text(const Json& value, const std::string& path) {
-  if (value.is_array() || value.is_object() || value.is_null()) mismatch(path, "String", value);
-  return scalar_text(value);
-}
-
-Time timestamp(const Json& value, const std::string& path) {
-  if (value.is_number()) return Time{static_cast<int64_t>(value.as_double() * 1e6)};
-  if (value.is_string()) {
-    if (const auto t = parse_iso8601(value.as_string())) return *t;
-  }
-  mismatch(path, "Timestamp", value);
 }
 
 void fill_enum(const wire::EnumInfo& info, const Json& value, void* out, const std::string& path) {
@@ -121,35 +108,19 @@ void fill(const wire::Shape& shape, const Json& value, void* out, const std::str
       *static_cast<bool*>(out) = boolean(value, path);
       return;
     case Kind::kInteger:
-      *static_cast<int32_t*>(out) = static_cast<int32_t>(integer(value, path));
-      return;
     case Kind::kLong:
-      *static_cast<int64_t*>(out) = integer(value, path);
-      return;
     case Kind::kFloat:
-      *static_cast<float*>(out) = static_cast<float>(real(value, path));
-      return;
     case Kind::kDouble:
-      *static_cast<double*>(out) = real(value, path);
-      return;
     case Kind::kString:
-      *static_cast<std::string*>(out) = text(value, path);
+    case Kind::kTimestamp:
+      fill_scalar(shape, value, out, path);
       return;
     case Kind::kEnum:
       fill_enum(*shape.enumeration, value, out, path);
       return;
-    case Kind::kBlob: {
-      if (blobs == Blobs::kText) {
-        *static_cast<Bytes*>(out) = value.is_string() ? value.as_string() : value.dump();
-        return;
-      }
-      auto bytes = base64_decode(text(value, path));
-      if (!bytes) mismatch(path, "base64", value);
-      *static_cast<Bytes*>(out) = std::move(*bytes);
-      return;
-    }
-    case Kind::kTimestamp:
-      *static_cast<Time*>(out) = timestamp(value, path);
+    case Kind::kBlob:
+      if (blobs == Blobs::kBase64) return fill_scalar(shape, value, out, path);
+      *static_cast<Bytes*>(out) = value.is_string() ? value.as_string() : value.dump();
       return;
     case Kind::kStructure:
     case Kind::kUnion:
@@ -188,21 +159,14 @@ void fill(const wire::Shape& shape, const Json& value, void* out, const std::str
 Json read(const wire::Shape& shape, const void* value, Style style) {
   switch (shape.kind) {
     case Kind::kBoolean:
-      return *static_cast<const bool*>(value);
     case Kind::kInteger:
-      return int64_t{*static_cast<const int32_t*>(value)};
     case Kind::kLong:
-      return *static_cast<const int64_t*>(value);
     case Kind::kFloat:
-      return static_cast<double>(*static_cast<const float*>(value));
     case Kind::kDouble:
-      return *static_cast<const double*>(value);
     case Kind::kString:
-      return *static_cast<const std::string*>(value);
     case Kind::kEnum:
-      return shape.enumeration->values[static_cast<size_t>(shape.enumeration->get(value))];
     case Kind::kBlob:
-      return base64_encode(*static_cast<const Bytes*>(value));
+      return wire::to_json(shape, value);
     case Kind::kTimestamp:
       return iso8601(*static_cast<const Time*>(value));
     case Kind::kStructure:

@@ -126,6 +126,8 @@ TEST(TypedJson, Refusals) {
   EXPECT_EQ(why(R"({"Foo":1})"), "Properties validation failed with message: #: extraneous key [Foo] is not permitted");
   EXPECT_EQ(why(R"({"FunctionName":["x"]})"),
             "Model validation failed (#/FunctionName: expected type: String, found: JSONArray)");
+  EXPECT_NE(why(R"({"MemorySize":4294967424})").find("#/MemorySize: expected type: Integer"), std::string::npos);
+  EXPECT_EQ(why(R"({"MemorySize":"256"})"), "");
   EXPECT_NE(why(R"({"PackageType":"FREE"})").find("FREE is not a valid enum value"), std::string::npos);
 }
 
