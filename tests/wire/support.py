@@ -1,5 +1,6 @@
 """What tests share that is not a fixture: a running Virga, packages of code, and waiting for a condition."""
 
+import contextlib
 import io
 import json
 import os
@@ -177,6 +178,20 @@ class Functions:
                 self.client.delete_function(FunctionName=name)
             except self.client.exceptions.ResourceNotFoundException:
                 pass
+
+
+@contextlib.contextmanager
+def deployed(virga, stack, template):
+    """A stack for as long as the block: its outputs."""
+    cfn = virga.client("cloudformation")
+    patience = {"Delay": 1, "MaxAttempts": 60}
+    cfn.create_stack(StackName=stack, TemplateBody=template,
+                     Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
+    cfn.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig=patience)
+    made = cfn.describe_stacks(StackName=stack)["Stacks"][0]
+    yield {o["OutputKey"]: o["OutputValue"] for o in made.get("Outputs", [])}
+    cfn.delete_stack(StackName=stack)
+    cfn.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig=patience)
 
 
 def error_code(call, *arguments, **options):

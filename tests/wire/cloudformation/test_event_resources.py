@@ -4,7 +4,7 @@ import datetime
 import json
 
 from stacks import outputs, physical
-from support import error_code, eventually
+from support import deployed, error_code, eventually
 
 TRUST = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
@@ -134,13 +134,11 @@ Resources:
 
 # What `sam deploy` makes of a function's Events: both kinds of event arrive.
 def test_function_events(virga, name):
-    cfn, events, logs = virga.client("cloudformation"), virga.client("events"), virga.client("logs")
-    cfn.create_stack(StackName=name, TemplateBody=SERVERLESS, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
-    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    events.put_events(Entries=[{"EventBusName": name, "Source": "shop", "DetailType": "d", "Detail": '{"from": "bus"}'}])
-    eventually(lambda: {"bus", "schedule"} <= {json.loads(e["message"])["from"] for e in logs.filter_log_events(logGroupName=name)["events"]})
-    cfn.delete_stack(StackName=name)
-    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    events, logs = virga.client("events"), virga.client("logs")
+    with deployed(virga, name, SERVERLESS):
+        events.put_events(Entries=[{"EventBusName": name, "Source": "shop", "DetailType": "d", "Detail": '{"from": "bus"}'}])
+        eventually(lambda: {"bus", "schedule"} <= {
+            json.loads(e["message"])["from"] for e in logs.filter_log_events(logGroupName=name)["events"]})
 
 
 UPLOADS = """
@@ -171,22 +169,19 @@ Outputs:
 
 # A bucket of the template calls the function.
 def test_bucket_events(virga, name):
-    cfn, s3, logs = virga.client("cloudformation"), virga.client("s3"), virga.client("logs")
-    cfn.create_stack(StackName=name, TemplateBody=UPLOADS, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
-    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    s3.put_object(Bucket=name, Key="hello", Body=b"x")
-    group = "/aws/lambda/" + outputs(cfn, name)["Function"]
+    s3, logs = virga.client("s3"), virga.client("logs")
+    with deployed(virga, name, UPLOADS) as said:
+        s3.put_object(Bucket=name, Key="hello", Body=b"x")
+        group = "/aws/lambda/" + said["Function"]
 
-    def seen():
-        try:
-            return any("got hello" in e["message"] for e in logs.filter_log_events(logGroupName=group)["events"])
-        except logs.exceptions.ResourceNotFoundException:
-            return False
+        def seen():
+            try:
+                return any("got hello" in e["message"] for e in logs.filter_log_events(logGroupName=group)["events"])
+            except logs.exceptions.ResourceNotFoundException:
+                return False
 
-    eventually(seen)
-    s3.delete_object(Bucket=name, Key="hello")
-    cfn.delete_stack(StackName=name)
-    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        eventually(seen)
+        s3.delete_object(Bucket=name, Key="hello")
 
 
 LETTERS = """
@@ -223,20 +218,16 @@ Outputs:
 # Queues for what could not be delivered are made with the events that ask for them, and may be sent to.
 def test_dead_letters_of_events(virga, name):
     cfn, sqs, schedules = virga.client("cloudformation"), virga.client("sqs"), virga.client("scheduler")
-    cfn.create_stack(StackName=name, TemplateBody=LETTERS, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
-    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    said = outputs(cfn, name)
-    virga.client("lambda").delete_function(FunctionName=said["Function"])
-    virga.client("events").put_events(Entries=[{"Source": name, "DetailType": "d", "Detail": '{"n": 1}'}])
-    schedule = schedules.get_schedule(Name=physical(cfn, name)["FunctionLater"])
-    soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
-    schedules.update_schedule(State="ENABLED", ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})", **{
-        key: schedule[key] for key in ("Name", "FlexibleTimeWindow", "Target")})
+    with deployed(virga, name, LETTERS) as said:
+        virga.client("lambda").delete_function(FunctionName=said["Function"])
+        virga.client("events").put_events(Entries=[{"Source": name, "DetailType": "d", "Detail": '{"n": 1}'}])
+        schedule = schedules.get_schedule(Name=physical(cfn, name)["FunctionLater"])
+        soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=2)
+        schedules.update_schedule(State="ENABLED", ScheduleExpression=f"at({soon:%Y-%m-%dT%H:%M:%S})", **{
+            key: schedule[key] for key in ("Name", "FlexibleTimeWindow", "Target")})
 
-    def letter(queue):
-        return eventually(lambda: sqs.receive_message(QueueUrl=said[queue], WaitTimeSeconds=1).get("Messages"), 20)[0]["Body"]
+        def letter(queue):
+            return eventually(lambda: sqs.receive_message(QueueUrl=said[queue], WaitTimeSeconds=1).get("Messages"), 20)[0]["Body"]
 
-    assert json.loads(letter("Lost"))["detail"] == {"n": 1}
-    assert letter("Late") == "late"
-    cfn.delete_stack(StackName=name)
-    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+        assert json.loads(letter("Lost"))["detail"] == {"n": 1}
+        assert letter("Late") == "late"

@@ -2,7 +2,7 @@
 
 import json
 
-from support import error_code, eventually
+from support import deployed, error_code, eventually
 
 # Tells a queue what it is given, unpacked.
 CODE = """
@@ -98,15 +98,11 @@ Outputs:
 
 
 def test_event_of_a_template(virga, name):
-    cfn, logs, sqs = virga.client("cloudformation"), virga.client("logs"), virga.client("sqs")
-    cfn.create_stack(StackName=name, TemplateBody=TEMPLATE, Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
-    cfn.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
-    seen = cfn.describe_stacks(StackName=name)["Stacks"][0]["Outputs"][0]["OutputValue"]
-    logs.create_log_stream(logGroupName=name, logStreamName="s")
-    now = logs.describe_log_streams(logGroupName=name)["logStreams"][0]["creationTime"]
-    logs.put_log_events(logGroupName=name, logStreamName="s", logEvents=[
-        {"timestamp": now, "message": "fine"}, {"timestamp": now, "message": "ERROR"}])
-    got = eventually(lambda: sqs.receive_message(QueueUrl=seen, WaitTimeSeconds=1).get("Messages"), 20)
-    assert [e["message"] for e in json.loads(got[0]["Body"])["logEvents"]] == ["ERROR"]
-    cfn.delete_stack(StackName=name)
-    cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    logs, sqs = virga.client("logs"), virga.client("sqs")
+    with deployed(virga, name, TEMPLATE) as said:
+        logs.create_log_stream(logGroupName=name, logStreamName="s")
+        now = logs.describe_log_streams(logGroupName=name)["logStreams"][0]["creationTime"]
+        logs.put_log_events(logGroupName=name, logStreamName="s", logEvents=[
+            {"timestamp": now, "message": "fine"}, {"timestamp": now, "message": "ERROR"}])
+        got = eventually(lambda: sqs.receive_message(QueueUrl=said["Seen"], WaitTimeSeconds=1).get("Messages"), 20)
+        assert [e["message"] for e in json.loads(got[0]["Body"])["logEvents"]] == ["ERROR"]
