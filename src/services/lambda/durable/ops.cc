@@ -26,7 +26,7 @@ std::string by_execution(const Ctx&, const In& in) {
 }
 
 // The execution that an ARN names to its own account; throws ResourceNotFoundException.
-Key key_of(const Ctx& ctx, const std::string& arn) {
+Key known_key(const Ctx& ctx, const std::string& arn) {
   const auto parts = parse_execution_arn(arn);
   if (!parts || parts->home.account != ctx.account || parts->home.region != ctx.region) throw no_execution();
   return {parts->home.account, parts->home.region, parts->id};
@@ -70,7 +70,7 @@ void Executions::operations(kernel::OpTable& t) {
 }
 
 Task<GetDurableExecutionResponse> Executions::get(Ctx& ctx, const GetDurableExecutionRequest& in) {
-  const Key key = key_of(ctx, in.durable_execution_arn);
+  const Key key = known_key(ctx, in.durable_execution_arn);
   const auto snapshot = deps_.db.snapshot();
   const Reads reads(*snapshot, {key.account, key.region});
   const auto x = co_await reads.find(key.id);
@@ -93,7 +93,7 @@ Task<GetDurableExecutionResponse> Executions::get(Ctx& ctx, const GetDurableExec
 }
 
 Task<GetDurableExecutionHistoryResponse> Executions::history(Ctx& ctx, const GetDurableExecutionHistoryRequest& in) {
-  const Key key = key_of(ctx, in.durable_execution_arn);
+  const Key key = known_key(ctx, in.durable_execution_arn);
   const auto snapshot = deps_.db.snapshot();
   const Reads reads(*snapshot, {key.account, key.region});
   const auto x = co_await reads.find(key.id);
@@ -174,7 +174,7 @@ Task<ListDurableExecutionsByFunctionResponse> Executions::list(Ctx& ctx,
 
 // Stopping what has ended changes nothing.
 Task<StopDurableExecutionResponse> Executions::stop(Ctx& ctx, const StopDurableExecutionRequest& in) {
-  const Key key = key_of(ctx, in.durable_execution_arn);
+  const Key key = known_key(ctx, in.durable_execution_arn);
   std::optional<ErrorObject> error = error_of(in.error);
   if (error && error->size() > kMostExecutionError) {
     co_return err::InvalidParameterValueException(
