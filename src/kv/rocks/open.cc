@@ -16,6 +16,7 @@
 #include "base/str.h"
 #include "kv/rocks/birth.h"
 #include "kv/rocks/log_file.h"
+#include "kv/rocks/memory_table.h"
 
 namespace virga::kv {
 
@@ -58,6 +59,7 @@ rocksdb::Options options_for(const RocksOptions& wanted, std::shared_ptr<rocksdb
 
   options.write_buffer_size = wanted.memtable_bytes;
   options.arena_block_size = 128 << 10;
+  options.memtable_factory = memory_tables();
   options.max_write_buffer_number = 4;
   options.allow_concurrent_memtable_write = false;  // one thread writes
   options.enable_write_thread_adaptive_yield = false;

@@ -119,10 +119,10 @@ struct RocksDb::RocksCursor final : Cursor {
     } else if (!view.engine.gaps_.empty()) {
       return seek_after();
     } else {
-      const std::string here = rows->key().ToString();
+      here.assign(rows->key().data(), rows->key().size());
       const Passed passed;
       rows->Next();
-      remember(key_after(here), passed.count());
+      if (worth_a_gap(passed)) remember(key_after(here));
     }
     check_read(rows->status());
   }
@@ -148,11 +148,12 @@ struct RocksDb::RocksCursor final : Cursor {
     } else {
       rows->Seek(start);
     }
-    remember(after, passed.count());
+    if (worth_a_gap(passed)) remember(after);
     check_read(rows->status());
   }
-  void remember(std::string_view from, uint64_t passed) {
-    if (passed < view.engine.options_.gap_worth || !rows->status().ok()) return;
+  bool worth_a_gap(const Passed& passed) const { return passed.count() >= view.engine.options_.gap_worth; }
+  void remember(std::string_view from) {
+    if (!rows->status().ok()) return;
     view.engine.gaps_.add(from, rows->Valid() ? key() : std::string_view(range.end), view.version());
   }
 
@@ -161,6 +162,7 @@ struct RocksDb::RocksCursor final : Cursor {
   const rocksdb::Slice lower, upper;
   const bool reverse;
   std::unique_ptr<rocksdb::Iterator> rows;
+  std::string here;  // kept for its memory
 };
 
 std::unique_ptr<Cursor> RocksDb::RocksView::cursor(const Range& range, bool reverse) const {
@@ -245,6 +247,22 @@ std::shared_ptr<const View> RocksDb::newest(Purpose purpose) {
   return newest_;
 }
 
+// What a turn of an executor commits, on its way to the queue: it is handed over at the turn's end, because a batch
+// costs the same however many are in it, and no answer could leave before that anyway. Goes with the work that was
+// posted to the executor, also when that never runs.
+struct RocksDb::Turn {
+  Turn(RocksDb& db, Executor* executor) : db(db), executor(executor) { current = this; }
+  ~Turn() {
+    if (current == this) current = nullptr;
+  }
+  static thread_local Turn* current;
+
+  RocksDb& db;
+  Executor* const executor;
+  Chain commits;
+};
+thread_local RocksDb::Turn* RocksDb::Turn::current = nullptr;
+
 struct RocksDb::Enqueue {
   RocksDb& db;
   Pending& pending;
@@ -252,15 +270,25 @@ struct RocksDb::Enqueue {
   void await_suspend(std::coroutine_handle<> handle) {
     pending.handle = handle;
     pending.executor = Executor::current();
+    if (pending.executor && !Turn::current) {
+      pending.executor->post(
+          [turn = std::make_unique<Turn>(db, pending.executor)] { turn->db.enqueue(turn->commits); });
+    }
+    Turn* const turn = Turn::current;
+    if (turn && &turn->db == &db && turn->executor == pending.executor) return turn->commits.add(pending);
+    Chain alone;
+    alone.add(pending);
     // Once queued, the commit thread may finish and the frame that holds this awaiter be gone.
-    RocksDb& queue = db;
-    std::lock_guard lock(queue.queue_mutex_);
-    *queue.queue_tail_ = &pending;
-    queue.queue_tail_ = &pending.next;
-    queue.queue_wake_.notify_one();
+    db.enqueue(alone);
   }
   void await_resume() const noexcept {}
 };
+
+void RocksDb::enqueue(Chain& commits) {
+  std::lock_guard lock(queue_mutex_);
+  queue_.add(commits);
+  queue_wake_.notify_one();
+}
 
 Task<bool> RocksDb::commit(Txn& txn) {
   auto& mine = static_cast<BufferedTxn&>(txn);
@@ -274,8 +302,8 @@ Task<bool> RocksDb::commit(Txn& txn) {
 void RocksDb::commit_loop() {
   std::unique_lock lock(queue_mutex_);
   while (true) {
-    queue_wake_.wait(lock, [&] { return queue_head_ || stopping_; });
-    if (!queue_head_) return;
+    queue_wake_.wait(lock, [&] { return queue_.head || stopping_; });
+    if (!queue_.head) return;
     Batch batch;
     take(batch);
     lock.unlock();
@@ -289,13 +317,11 @@ void RocksDb::commit_loop() {
 // Whatever has queued up while the last batch was on its way: nobody waits for others to come.
 void RocksDb::take(Batch& batch) {
   size_t bytes = 0;
-  while (queue_head_ && batch.members.size() < kMostBatchMembers && bytes < kMostBatchBytes) {
-    Pending* pending = queue_head_;
-    queue_head_ = pending->next;
+  while (queue_.head && batch.members.size() < kMostBatchMembers && bytes < kMostBatchBytes) {
+    Pending* pending = queue_.take();
     bytes += pending->txn->writes().bytes();
     batch.members.push_back(pending);
   }
-  if (!queue_head_) queue_tail_ = &queue_head_;
 }
 
 void RocksDb::add(Batch& batch, Pending& pending) {
@@ -419,32 +445,19 @@ void RocksDb::publish(Version version) {
 
 // One post for each executor, whatever the size of the batch.
 void RocksDb::complete(const std::vector<Pending*>& members) {
-  struct Chain {
-    Executor* executor;
-    Pending *head, *tail;
-  };
-  std::vector<Chain> chains;
+  std::vector<std::pair<Executor*, Chain>> chains;
   for (Pending* pending : members) {
-    pending->next = nullptr;
     auto chain =
-        std::find_if(chains.begin(), chains.end(), [&](const Chain& c) { return c.executor == pending->executor; });
-    if (chain == chains.end()) {
-      chains.push_back({pending->executor, pending, pending});
-    } else {
-      chain->tail->next = pending;
-      chain->tail = pending;
-    }
+        std::find_if(chains.begin(), chains.end(), [&](const auto& c) { return c.first == pending->executor; });
+    if (chain == chains.end()) chain = chains.insert(chain, {pending->executor, {}});
+    chain->second.add(*pending);
   }
-  for (const Chain& chain : chains) {
-    const auto resume_all = [head = chain.head] {
-      for (Pending* pending = head; pending;) {
-        Pending* next = pending->next;  // resuming ends the frame that holds `pending`
-        pending->handle.resume();
-        pending = next;
-      }
+  for (const auto& [executor, all] : chains) {
+    auto resume_all = [chain = Chain(all)]() mutable {
+      while (chain.head) chain.take()->handle.resume();  // which ends the frame that holds it
     };
-    if (chain.executor) {
-      chain.executor->post(resume_all);
+    if (executor) {
+      executor->post(std::move(resume_all));
     } else {
       resume_all();
     }

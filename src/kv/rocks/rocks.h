@@ -49,6 +49,21 @@ class RocksDb final : public Engine {
     bool committed = false;
     std::exception_ptr error = nullptr;
   };
+  struct Chain {
+    Pending *head = nullptr, *tail = nullptr;
+    void add(Pending& pending) {
+      pending.next = nullptr;
+      (head ? tail->next : head) = &pending;
+      tail = &pending;
+    }
+    void add(const Chain& chain) {
+      if (!chain.head) return;
+      (head ? tail->next : head) = chain.head;
+      tail = chain.tail;
+    }
+    Pending* take() { return std::exchange(head, head->next); }
+  };
+  struct Turn;
   struct Enqueue;
   // A batch on its way to the disk.
   struct Batch {
@@ -63,6 +78,7 @@ class RocksDb final : public Engine {
 
   void read_state();
   void commit_loop();
+  void enqueue(Chain& commits);
   void take(Batch& batch);
   void add(Batch& batch, Pending& pending);
   void erase_range(Batch& batch, const std::string& begin, const std::string& end, Version version);
@@ -85,8 +101,7 @@ class RocksDb final : public Engine {
 
   std::mutex queue_mutex_;
   std::condition_variable queue_wake_;
-  Pending* queue_head_ = nullptr;
-  Pending** queue_tail_ = &queue_head_;
+  Chain queue_;
   bool stopping_ = false;
 
   // The commit thread's own.
