@@ -22,8 +22,8 @@
 namespace {
 
 constexpr size_t kStep = 32;        // sizes are kept by such steps
-constexpr size_t kMost = 2048;      // larger ones are not
-constexpr size_t kKept = 16 << 10;  // bytes of one size
+constexpr size_t kMost = 4096;      // larger ones are not
+constexpr size_t kKept = 64 << 10;  // bytes of one size: the coroutines of some dozen requests
 
 struct Free {
   Free* next;
@@ -46,16 +46,18 @@ struct Cache {
 };
 thread_local Cache cache;
 
+size_t steps(size_t bytes) { return bytes == 0 ? 1 : (bytes + kStep - 1) / kStep; }
+
 void* allocate(size_t bytes) {
   // Rounded up, so that whoever takes it next may use all of the step.
-  const size_t step = (bytes + kStep - 1) / kStep;
+  const size_t step = steps(bytes);
   if (step <= kMost / kStep) {
     Kept& size = cache.kept[step];
     if (size.first) {
       size.bytes -= static_cast<uint32_t>(step * kStep);
       return std::exchange(size.first, size.first->next);
     }
-    bytes = std::max<size_t>(step, 1) * kStep;
+    bytes = step * kStep;
   }
   while (true) {
     if (void* memory = std::malloc(bytes)) return memory;
@@ -65,9 +67,8 @@ void* allocate(size_t bytes) {
   }
 }
 
-void release(void* memory) {
-  if (!memory) return;
-  const size_t step = ::malloc_usable_size(memory) / kStep;
+// Memory that holds `step` steps.
+void keep_or_free(void* memory, size_t step) {
   if (step <= kMost / kStep && !over) {
     Kept& size = cache.kept[step];
     if (size.bytes < kKept) {
@@ -79,13 +80,20 @@ void release(void* memory) {
   std::free(memory);
 }
 
+void release(void* memory) {
+  if (memory) keep_or_free(memory, ::malloc_usable_size(memory) / kStep);
+}
+void release_of(void* memory, size_t bytes) {
+  if (memory) keep_or_free(memory, steps(bytes));
+}
+
 }  // namespace
 
 void* operator new(size_t bytes) { return allocate(bytes); }
 void* operator new[](size_t bytes) { return allocate(bytes); }
 void operator delete(void* memory) noexcept { release(memory); }
 void operator delete[](void* memory) noexcept { release(memory); }
-void operator delete(void* memory, size_t) noexcept { release(memory); }
-void operator delete[](void* memory, size_t) noexcept { release(memory); }
+void operator delete(void* memory, size_t bytes) noexcept { release_of(memory, bytes); }
+void operator delete[](void* memory, size_t bytes) noexcept { release_of(memory, bytes); }
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <zlib.h>
 #if defined(__x86_64__)
-#include <nmmintrin.h>
+#include <immintrin.h>
 #endif
 
 #include <array>
@@ -115,6 +115,37 @@ __attribute__((target("sse4.2"))) uint32_t crc32c_hardware(std::string_view byte
   for (; left > 0; --left, ++p) crc = _mm_crc32_u8(crc, static_cast<unsigned char>(*p));
   return crc;
 }
+
+// Sixteen bytes at a time, in four rows, by multiplications without carries; the constants are powers of x modulo the
+// polynomial. After Intel's "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ". At least 64 bytes, and
+// whole sixteens.
+__attribute__((target("pclmul,sse4.1"))) uint32_t crc32_folded(std::string_view bytes, uint32_t crc) {
+  const auto load = [&](size_t at) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes.data() + at)); };
+  const auto fold = [](__m128i row, __m128i by, __m128i next) __attribute__((target("pclmul,sse4.1"))) {
+    const __m128i low = _mm_clmulepi64_si128(row, by, 0x00), high = _mm_clmulepi64_si128(row, by, 0x11);
+    return _mm_xor_si128(_mm_xor_si128(low, high), next);
+  };
+  __m128i rows[4] = {load(0), load(16), load(32), load(48)};
+  rows[0] = _mm_xor_si128(rows[0], _mm_cvtsi32_si128(static_cast<int>(crc)));
+  size_t at = 64;
+  const __m128i by_four = _mm_set_epi64x(0x01c6e41596, 0x0154442bd4);
+  for (; at + 64 <= bytes.size(); at += 64) {
+    for (size_t i = 0; i < 4; ++i) rows[i] = fold(rows[i], by_four, load(at + 16 * i));
+  }
+  const __m128i by_one = _mm_set_epi64x(0x00ccaa009e, 0x01751997d0);
+  __m128i row = rows[0];
+  for (size_t i = 1; i < 4; ++i) row = fold(row, by_one, rows[i]);
+  for (; at < bytes.size(); at += 16) row = fold(row, by_one, load(at));
+  // To eight bytes, and those to four.
+  const __m128i half = _mm_set_epi32(0, -1, 0, -1);
+  row = _mm_xor_si128(_mm_srli_si128(row, 8), _mm_clmulepi64_si128(row, by_one, 0x10));
+  row = _mm_xor_si128(_mm_srli_si128(row, 4),
+                      _mm_clmulepi64_si128(_mm_and_si128(row, half), _mm_set_epi64x(0, 0x0163cd6124), 0x00));
+  const __m128i polynomial = _mm_set_epi64x(0x01f7011641, 0x01db710641);
+  const __m128i quotient = _mm_and_si128(_mm_clmulepi64_si128(_mm_and_si128(row, half), polynomial, 0x10), half);
+  row = _mm_xor_si128(row, _mm_clmulepi64_si128(quotient, polynomial, 0x00));
+  return static_cast<uint32_t>(_mm_extract_epi32(row, 1));
+}
 #endif
 
 }  // namespace
@@ -203,6 +234,14 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
 }
 
 uint32_t crc32(std::string_view bytes, uint32_t seed) {
+#if defined(__x86_64__)
+  static const bool hardware = __builtin_cpu_supports("pclmul") && __builtin_cpu_supports("sse4.1");
+  if (hardware && bytes.size() >= 64) {
+    const size_t whole = bytes.size() / 16 * 16;
+    seed = ~crc32_folded(bytes.substr(0, whole), ~seed);
+    bytes.remove_prefix(whole);
+  }
+#endif
   return static_cast<uint32_t>(::crc32_z(seed, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -282,13 +283,29 @@ Run plain_run(std::string_view text) {
     if (__builtin_reduce_or(found)) break;
     seen |= block;
   }
-  unsigned char high = __builtin_reduce_or(seen);
+  constexpr uint64_t kEach = 0x0101010101010101, kHighest = kEach * 0x80;
+  uint64_t high = 0;
+  for (uint64_t word; run.size + sizeof word <= text.size(); run.size += sizeof word) {
+    std::memcpy(&word, text.data() + run.size, sizeof word);
+    const auto zeros = [](uint64_t w) { return (w - kEach) & ~w; };  // the lowest byte that is zero, in its highest bit
+    const uint64_t found =
+        (zeros(word ^ kEach * '"') | zeros(word ^ kEach * '\\') | ((word - kEach * 0x20) & ~word)) & kHighest;
+    if (found == 0) {
+      high |= word;
+      continue;
+    }
+    const int before = std::countr_zero(found) / 8;
+    run.size += static_cast<size_t>(before);
+    high |= word & ~(~uint64_t{0} << 8 * before);
+    run.ascii = __builtin_reduce_or(seen) < 0x80 && (high & kHighest) == 0;
+    return run;
+  }
   for (; run.size < text.size(); ++run.size) {
     const auto c = static_cast<unsigned char>(text[run.size]);
     if (c == '"' || c == '\\' || c < 0x20) break;
     high |= c;
   }
-  run.ascii = high < 0x80;
+  run.ascii = __builtin_reduce_or(seen) < 0x80 && (high & kHighest) == 0;
   return run;
 }
 
