@@ -1,6 +1,7 @@
 #include "services/dynamodb/attribute_codec.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/cbor.h"
 #include "base/encoding.h"
@@ -150,39 +151,54 @@ class ValueReader {
 
   void map(std::string& out, int depth) {
     struct Entry {
-      std::string name;
+      std::string_view name;  // in `out`, once that is whole
       size_t begin, end;
+      std::string_view in(std::string_view all) const { return all.substr(begin, end - begin); }
     };
     std::vector<Entry> entries;
-    std::string scratch;
+    entries.reserve(16);
+    const size_t start = out.size();
     std::string name;
-    bool sorted = true;
     in_map_ = true;
     in_.begin_map("Unexpected field type",
                   "java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>");
     while (in_.next_key(name)) {
       if (in_.take_null()) continue;
-      const size_t begin = scratch.size();
+      const size_t begin = out.size();
+      const auto kept = std::string_view(name).substr(0, kMaxAttributeName);
+      append_be16(out, static_cast<uint16_t>(kept.size()));
+      out += kept;
       const bool was_fine = fault_.empty();
-      value(scratch, depth + 1);
+      value(out, depth + 1);
       if (name.size() > kMaxAttributeName)
         note("One or more parameter values were invalid: Attribute name is too large, must be less than 65536 bytes");
       if (depth == 0 && was_fine && !fault_.empty()) fault_name_ = name;
-      sorted = sorted && (entries.empty() || entries.back().name < name);
-      entries.push_back({name.substr(0, kMaxAttributeName), begin, scratch.size()});
+      entries.push_back({{}, begin, out.size()});
     }
-    if (!sorted) {
-      // Of a repeated name the last stays last.
-      std::sort(entries.begin(), entries.end(),
-                [](const Entry& a, const Entry& b) { return a.name != b.name ? a.name < b.name : a.begin < b.begin; });
+    for (Entry& entry : entries) entry.name = Layout::entry(entry.in(out)).first;
+    // Of a repeated name the last stays last.
+    const auto before = [](const Entry& a, const Entry& b) {
+      return std::pair(a.name, a.begin) < std::pair(b.name, b.begin);
+    };
+    const auto same = [](const Entry& a, const Entry& b) { return a.name == b.name; };
+    std::vector<uint32_t> ends;
+    ends.reserve(entries.size());
+    if (std::is_sorted(entries.begin(), entries.end(), before) &&
+        std::adjacent_find(entries.begin(), entries.end(), same) == entries.end()) {
+      for (const Entry& entry : entries) ends.push_back(static_cast<uint32_t>(entry.end - start));
+    } else {
+      std::sort(entries.begin(), entries.end(), before);
+      std::string sorted;
+      sorted.reserve(out.size() - start);
+      for (size_t i = 0; i < entries.size(); ++i) {
+        if (i + 1 < entries.size() && same(entries[i], entries[i + 1])) continue;
+        sorted += entries[i].in(out);
+        ends.push_back(static_cast<uint32_t>(sorted.size()));
+      }
+      out.resize(start);
+      out += sorted;
     }
-    ContainerBuilder builder;
-    for (size_t i = 0; i < entries.size(); ++i) {
-      if (i + 1 < entries.size() && entries[i].name == entries[i + 1].name) continue;
-      builder.add_entry(entries[i].name,
-                        std::string_view(scratch).substr(entries[i].begin, entries[i].end - entries[i].begin));
-    }
-    builder.finish('M', out);
+    enclose(out, start, 'M', ends);
   }
 
   const std::string& fault() const { return fault_; }
@@ -317,6 +333,7 @@ template <class Source>
 std::string read_item(Source source) {
   ValueReader<Source> reader(source);
   std::string bytes;
+  bytes.reserve(1024);
   reader.map(bytes, 0);
   if (!reader.fault().empty()) {
     const std::string names = std::exchange(bytes, {});
@@ -325,88 +342,141 @@ std::string read_item(Source source) {
   return bytes;
 }
 
-// JSON is written straight from the stored form: answers of many items are mostly this.
-void emit_map(std::string& out, View map);
+// JSON is written straight from the stored form, through a pointer: answers of many items are mostly this, and a string
+// that looks after itself at every piece costs more than the pieces.
+class JsonText {
+ public:
+  void clear() { size_ = 0; }
+  std::string_view text() const { return {bytes_.data(), size_}; }
+  void shrink(size_t most) {
+    if (bytes_.size() > most) bytes_ = {};
+  }
 
-void emit(std::string& out, View value) {
-  const Type type = value.type();
-  const auto list = [&](auto element) {
-    out += '[';
-    const size_t size = value.size();
-    for (size_t i = 0; i < size; ++i) {
-      if (i) out += ',';
-      element(i);
+  void put(char c) {
+    *room(1) = c;
+    ++size_;
+  }
+  void put(std::string_view s) {
+    std::memcpy(room(s.size()), s.data(), s.size());
+    size_ += s.size();
+  }
+  void string(std::string_view s) {
+    char* to = room(s.size() + 2);
+    *to++ = '"';
+    const char* from = s.data();
+    const char* const end = from + s.size();
+    if (!(copy_plain<32>(to, from, end) && copy_plain<8>(to, from, end) && copy_plain<1>(to, from, end))) {
+      std::string escaped;
+      append_json_string(escaped, s);
+      return put(escaped);
     }
-    out += ']';
+    *to = '"';
+    size_ += s.size() + 2;
+  }
+  void number(const Number& number) {
+    put('"');
+    put(number.text());
+    put('"');
+  }
+
+ private:
+  char* room(size_t bytes) {
+    if (bytes_.size() - size_ < bytes) bytes_.resize(2 * (size_ + bytes) + 256);
+    return bytes_.data() + size_;
+  }
+  // Whole blocks; false when a character in one needs escaping.
+  template <size_t kSize>
+  static bool copy_plain(char*& to, const char*& from, const char* end) {
+    using Block = unsigned char __attribute__((vector_size(kSize)));
+    for (; end - from >= static_cast<ptrdiff_t>(kSize); from += kSize, to += kSize) {
+      Block block;
+      std::memcpy(&block, from, kSize);
+      if (__builtin_reduce_or((block == '"') | (block == '\\') | (block < 0x20))) return false;
+      std::memcpy(to, &block, kSize);
+    }
+    return true;
+  }
+
+  std::string bytes_;  // of which size_ are written
+  size_t size_ = 0;
+};
+
+void emit_map(JsonText& out, View map);
+
+void emit(JsonText& out, View value) {
+  const auto list = [&](auto element) {
+    char before = '[';
+    Layout(value.bytes()).for_each([&](std::string_view bytes) {
+      out.put(before);
+      before = ',';
+      element(bytes);
+    });
+    out.put(before == '[' ? "[]" : "]");
   };
-  out += "{\"";
-  out += name_of(type);
-  out += "\":";
-  switch (type) {
+  switch (value.type()) {
     case Type::kS:
-      append_json_string(out, value.content());
+      out.put("{\"S\":");
+      out.string(value.content());
       break;
     case Type::kN:
-      out += '"';
-      value.number().append_text(out);
-      out += '"';
+      out.put("{\"N\":");
+      out.number(value.number());
       break;
     case Type::kB:
-      out += '"';
-      out += base64_encode(value.content());
-      out += '"';
+      out.put("{\"B\":");
+      out.string(base64_encode(value.content()));
       break;
     case Type::kBool:
-      out += value.boolean() ? "true" : "false";
+      out.put(value.boolean() ? "{\"BOOL\":true" : "{\"BOOL\":false");
       break;
     case Type::kNull:
-      out += "true";
+      out.put("{\"NULL\":true");
       break;
     case Type::kSS:
-      list([&](size_t i) { append_json_string(out, value.element(i)); });
+      out.put("{\"SS\":");
+      list([&](std::string_view text) { out.string(text); });
       break;
     case Type::kNS:
-      list([&](size_t i) {
-        out += '"';
-        Number::from_key(value.element(i)).append_text(out);
-        out += '"';
-      });
+      out.put("{\"NS\":");
+      list([&](std::string_view key) { out.number(Number::from_key(key)); });
       break;
     case Type::kBS:
-      list([&](size_t i) { append_json_string(out, base64_encode(value.element(i))); });
+      out.put("{\"BS\":");
+      list([&](std::string_view bytes) { out.string(base64_encode(bytes)); });
       break;
     case Type::kL:
-      list([&](size_t i) { emit(out, value.at(i)); });
+      out.put("{\"L\":");
+      list([&](std::string_view bytes) { emit(out, View(bytes)); });
       break;
     case Type::kM:
+      out.put("{\"M\":");
       emit_map(out, value);
       break;
   }
-  out += '}';
+  out.put('}');
 }
 
-void emit_map(std::string& out, View map) {
-  bool first = true;
-  out += '{';
+void emit_map(JsonText& out, View map) {
+  char before = '{';
   map.for_each([&](std::string_view name, View value) {
-    if (!first) out += ',';
-    first = false;
-    append_json_string(out, name);
-    out += ':';
+    out.put(before);
+    before = ',';
+    out.string(name);
+    out.put(':');
     emit(out, value);
   });
-  out += '}';
+  out.put(before == '{' ? "{}" : "}");
 }
 
 // The text is made beside the writer and copied once, which is cheaper than the writer's bookkeeping a token.
 template <class Emit>
 void write_through(JsonWriter& out, Emit emit_to) {
-  thread_local std::string text;
+  thread_local JsonText text;
   constexpr size_t kKept = 1 << 20;
   text.clear();
   emit_to(text);
-  out.raw(text);
-  if (text.capacity() > kKept) text = {};
+  out.raw(text.text());
+  text.shrink(kKept);
 }
 
 class CborSink {
@@ -490,10 +560,10 @@ void write_map(Sink out, View map) {
 }  // namespace
 
 void write_json(JsonWriter& out, View value) {
-  write_through(out, [&](std::string& text) { emit(text, value); });
+  write_through(out, [&](JsonText& text) { emit(text, value); });
 }
 void write_json_item(JsonWriter& out, View item) {
-  write_through(out, [&](std::string& text) { emit_map(text, item); });
+  write_through(out, [&](JsonText& text) { emit_map(text, item); });
 }
 AttributeValue read_json_value(JsonReader& in) { return AttributeValue::of_bytes(read_value(JsonSource(in))); }
 Item read_json_item(JsonReader& in) { return Item::of_bytes(read_item(JsonSource(in))); }

@@ -1,6 +1,7 @@
 #include "services/dynamodb/attribute_value.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <stdexcept>
 
@@ -11,51 +12,38 @@
 namespace virga::dynamodb {
 
 namespace {
-[[noreturn]] void damaged() { throw std::runtime_error("damaged attribute value"); }
-
-uint32_t read_le(const char* p, unsigned width) {
-  uint32_t v = 0;
-  for (unsigned i = 0; i < width; ++i) v |= static_cast<uint32_t>(static_cast<uint8_t>(p[i])) << (8 * i);
-  return v;
-}
 void append_le(std::string& out, uint32_t v, unsigned width) {
   for (unsigned i = 0; i < width; ++i) out += static_cast<char>(v >> (8 * i));
 }
+
+// What a container of `bytes` begins with.
+std::string head_of(char tag, const std::vector<uint32_t>& ends, size_t bytes) {
+  const size_t largest = std::max(bytes, ends.size());
+  const unsigned width = largest <= 0xFF ? 1 : largest <= 0xFFFF ? 2 : 4;
+  std::string head;
+  head.reserve(2 + width * (ends.size() + 1));
+  head += tag;
+  head += static_cast<char>(width);
+  append_le(head, static_cast<uint32_t>(ends.size()), width);
+  for (const uint32_t end : ends) append_le(head, end, width);
+  return head;
+}
 }  // namespace
 
-// Where the parts of a container are.
-class Layout {
- public:
-  explicit Layout(View view) : bytes_(view.bytes_) {
-    if (bytes_.size() < 3) damaged();
-    width_ = static_cast<uint8_t>(bytes_[1]);
-    if ((width_ != 1 && width_ != 2 && width_ != 4) || bytes_.size() < 2 + width_) damaged();
-    count_ = read_le(bytes_.data() + 2, width_);
-    data_ = 2 + size_t{width_} + size_t{width_} * count_;
-    if (data_ > bytes_.size()) damaged();
-  }
-  size_t count() const { return count_; }
-  std::string_view element(size_t i) const {
-    if (i >= count_) damaged();
-    const char* ends = bytes_.data() + 2 + width_;
-    const size_t begin = i ? read_le(ends + (i - 1) * width_, width_) : 0;
-    const size_t end = read_le(ends + i * width_, width_);
-    if (begin > end || data_ + end > bytes_.size()) damaged();
-    return bytes_.substr(data_ + begin, end - begin);
-  }
-  std::pair<std::string_view, View> entry(size_t i) const {
-    const std::string_view e = element(i);
-    if (e.size() < 2) damaged();
-    const size_t name = read_be16(e.data());
-    if (e.size() < 2 + name) damaged();
-    return {e.substr(2, name), View(e.substr(2 + name))};
-  }
+void Layout::damaged() { throw std::runtime_error("damaged attribute value"); }
 
- private:
-  std::string_view bytes_;
-  unsigned width_;
-  size_t count_, data_;
-};
+Layout::Layout(std::string_view bytes) {
+  if (bytes.size() < 3) damaged();
+  width_ = static_cast<uint8_t>(bytes[1]);
+  if ((width_ != 1 && width_ != 2 && width_ != 4) || bytes.size() < 2 + width_) damaged();
+  // The count is written as the ends are.
+  ends_ = bytes.data() + 2;
+  count_ = end(0);
+  ends_ += width_;
+  const size_t head = 2 + size_t{width_} * (1 + count_);
+  if (head > bytes.size()) damaged();
+  data_ = bytes.substr(head);
+}
 
 std::string_view name_of(Type type) {
   switch (type) {
@@ -110,14 +98,16 @@ std::string_view long_name_of(Type type) {
 }
 
 std::optional<Type> type_named(std::string_view name) {
-  for (int i = 0; i <= static_cast<int>(Type::kM); ++i) {
-    if (name_of(static_cast<Type>(i)) == name) return static_cast<Type>(i);
+  constexpr std::array kAll{Type::kS,  Type::kN,  Type::kM,  Type::kL,    Type::kB,
+                            Type::kSS, Type::kNS, Type::kBS, Type::kBool, Type::kNull};
+  for (const Type type : kAll) {
+    if (name_of(type) == name) return type;
   }
   return std::nullopt;
 }
 
 Type View::type() const {
-  if (bytes_.empty()) damaged();
+  if (bytes_.empty()) Layout::damaged();
   switch (bytes_[0]) {
     case 'S':
       return Type::kS;
@@ -141,7 +131,7 @@ Type View::type() const {
     case 'M':
       return Type::kM;
     default:
-      damaged();
+      Layout::damaged();
   }
 }
 
@@ -155,22 +145,21 @@ std::string_view View::malformed_name() const {
 }
 View View::malformed_names() const { return View(bytes_.substr(bytes_.find('\0', bytes_.find('\0', 1) + 1) + 1)); }
 
-size_t View::size() const { return Layout(*this).count(); }
-std::string_view View::name_at(size_t index) const { return Layout(*this).entry(index).first; }
-std::pair<std::string_view, View> View::entry(size_t index) const { return Layout(*this).entry(index); }
-std::string_view View::element(size_t index) const { return Layout(*this).element(index); }
+size_t View::size() const { return Layout(bytes_).count(); }
+std::string_view View::name_at(size_t index) const { return Layout::entry(element(index)).first; }
+std::string_view View::element(size_t index) const { return Layout(bytes_).element(index); }
 
 View View::at(size_t index) const {
-  const Layout layout(*this);
-  return bytes_[0] == 'M' ? layout.entry(index).second : View(layout.element(index));
+  const std::string_view e = element(index);
+  return View(bytes_[0] == 'M' ? Layout::entry(e).second : e);
 }
 
 std::optional<size_t> View::index_of(std::string_view name) const {
-  const Layout layout(*this);
+  const Layout layout(bytes_);
   size_t low = 0, high = layout.count();
   while (low < high) {
     const size_t middle = (low + high) / 2;
-    const int order = layout.entry(middle).first.compare(name);
+    const int order = Layout::entry(layout.element(middle)).first.compare(name);
     if (order == 0) return middle;
     if (order < 0) {
       low = middle + 1;
@@ -187,7 +176,7 @@ View View::find(std::string_view name) const {
 }
 
 bool View::set_contains(std::string_view content) const {
-  const Layout layout(*this);
+  const Layout layout(bytes_);
   size_t low = 0, high = layout.count();
   while (low < high) {
     const size_t middle = (low + high) / 2;
@@ -215,17 +204,15 @@ size_t View::stored_size() const {
     case Type::kSS:
     case Type::kBS:
     case Type::kNS: {
-      const Layout layout(*this);
       size_t total = 0;
-      for (size_t i = 0; i < layout.count(); ++i) {
-        total += bytes_[0] == 'n' ? Number::from_key(layout.element(i)).stored_size() : layout.element(i).size();
-      }
+      Layout(bytes_).for_each([&](std::string_view element) {
+        total += bytes_[0] == 'n' ? Number::from_key(element).stored_size() : element.size();
+      });
       return total;
     }
     case Type::kL: {
-      const Layout layout(*this);
       size_t total = 3;
-      for (size_t i = 0; i < layout.count(); ++i) total += 1 + View(layout.element(i)).stored_size();
+      Layout(bytes_).for_each([&](std::string_view element) { total += 1 + View(element).stored_size(); });
       return total;
     }
     case Type::kM: {
@@ -236,12 +223,8 @@ size_t View::stored_size() const {
 }
 
 size_t View::item_size() const {
-  const Layout layout(*this);
   size_t total = 0;
-  for (size_t i = 0; i < layout.count(); ++i) {
-    const auto [name, value] = layout.entry(i);
-    total += name.size() + value.stored_size();
-  }
+  for_each([&](std::string_view name, View value) { total += name.size() + value.stored_size(); });
   return total;
 }
 
@@ -312,14 +295,14 @@ void ContainerBuilder::add_entry(std::string_view name, std::string_view value) 
 }
 
 void ContainerBuilder::finish(char tag, std::string& out) const {
-  const size_t largest = std::max(data_.size(), ends_.size());
-  const unsigned width = largest <= 0xFF ? 1 : largest <= 0xFFFF ? 2 : 4;
-  out.reserve(out.size() + 2 + width * (ends_.size() + 1) + data_.size());
-  out += tag;
-  out += static_cast<char>(width);
-  append_le(out, static_cast<uint32_t>(ends_.size()), width);
-  for (const uint32_t end : ends_) append_le(out, end, width);
+  const std::string head = head_of(tag, ends_, data_.size());
+  out.reserve(out.size() + head.size() + data_.size());
+  out += head;
   out += data_;
+}
+
+void enclose(std::string& out, size_t begin, char tag, const std::vector<uint32_t>& ends) {
+  out.insert(begin, head_of(tag, ends, out.size() - begin));
 }
 
 void append_string(std::string& out, std::string_view text) {

@@ -27,6 +27,55 @@ std::string_view name_of(Type type);       // "S", "N", …
 std::string_view long_name_of(Type type);  // "STRING", "NUMBER", …: as some messages call it
 std::optional<Type> type_named(std::string_view name);
 
+// Where the parts of a container are: looked up once, for all of them.
+class Layout {
+ public:
+  explicit Layout(std::string_view bytes);
+  size_t count() const { return count_; }
+  std::string_view element(size_t i) const {
+    if (i >= count_) damaged();
+    return between(i ? end(i - 1) : 0, end(i));
+  }
+  // Calls `each(element)` with every element.
+  template <class F>
+  void for_each(F each) const {
+    for (size_t i = 0, begin = 0; i < count_; ++i) {
+      const size_t after = end(i);
+      each(between(begin, after));
+      begin = after;
+    }
+  }
+  // Name and value, of an element of M.
+  static std::pair<std::string_view, std::string_view> entry(std::string_view element) {
+    if (element.size() < 2) damaged();
+    const size_t name = static_cast<uint8_t>(element[0]) << 8 | static_cast<uint8_t>(element[1]);
+    if (element.size() < 2 + name) damaged();
+    return {element.substr(2, name), element.substr(2 + name)};
+  }
+  [[noreturn]] static void damaged();
+
+ private:
+  size_t end(size_t i) const {
+    const auto* p = reinterpret_cast<const uint8_t*>(ends_) + i * width_;
+    switch (width_) {
+      case 1:
+        return p[0];
+      case 2:
+        return p[0] | p[1] << 8;
+      default:
+        return p[0] | p[1] << 8 | p[2] << 16 | uint32_t{p[3]} << 24;
+    }
+  }
+  std::string_view between(size_t begin, size_t end) const {
+    if (begin > end || end > data_.size()) damaged();
+    return {data_.data() + begin, end - begin};
+  }
+  const char* ends_;
+  std::string_view data_;  // of all elements
+  size_t count_;
+  unsigned width_;
+};
+
 // One encoded value, borrowed.
 class View {
  public:
@@ -54,11 +103,10 @@ class View {
   // Calls `each(name, value)` with every entry of M.
   template <class F>
   void for_each(F each) const {
-    const size_t count = size();
-    for (size_t i = 0; i < count; ++i) {
-      const auto [name, value] = entry(i);
-      each(name, value);
-    }
+    Layout(bytes_).for_each([&](std::string_view element) {
+      const auto [name, value] = Layout::entry(element);
+      each(name, View(value));
+    });
   }
   std::string_view element(size_t index) const;  // of a set: its content
   View find(std::string_view name) const;        // of M; not present when there is none
@@ -72,8 +120,6 @@ class View {
   bool operator==(const View& other) const { return bytes_ == other.bytes_; }
 
  private:
-  friend class Layout;
-  std::pair<std::string_view, View> entry(size_t index) const;
   std::string_view bytes_;
 };
 
@@ -82,6 +128,9 @@ std::optional<std::strong_ordering> compare(View a, View b);
 
 // The JSON of AWS's messages: {S:abc}.
 std::string describe(View value);
+
+// Makes what was written to `out` since `begin` the elements of a container that end at `ends`, from `begin` on.
+void enclose(std::string& out, size_t begin, char tag, const std::vector<uint32_t>& ends);
 
 // Collects the elements of a container and appends it.
 class ContainerBuilder {

@@ -112,10 +112,13 @@ void Number::append_text(std::string& out) const {
     for (int i = 0; i < count_; ++i) out += static_cast<char>('0' + digits_[i]);
     return;
   }
+  std::array<char, kMaxExponent + kMaxDigits + 1> text;
+  size_t size = 0;
   for (int i = 0; i < std::max<int>(count_, exponent_); ++i) {
-    if (i == exponent_) out += '.';
-    out += static_cast<char>(i < count_ ? '0' + digits_[i] : '0');
+    if (i == exponent_) text[size++] = '.';
+    text[size++] = static_cast<char>(i < count_ ? '0' + digits_[i] : '0');
   }
+  out.append(text.data(), size);
 }
 
 std::string Number::text() const {

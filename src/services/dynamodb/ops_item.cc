@@ -69,9 +69,11 @@ void read_condition(const In& in, Placeholders& placeholders, Write& write) {
 Task<Turns::Held> DynamoService::take_turns(const std::vector<const Write*>& writes) {
   std::vector<uint32_t> turns;
   for (const Write* write : writes) {
+    const bool asks = write->condition || write->kind == WriteKind::kUpdate;
+    if (!asks && !cache_.needs_old_items()) continue;
     const TablePtr table = cache_.peek(table_key(write->table));
     if (!table) continue;
-    const bool reads = write->condition || write->kind == WriteKind::kUpdate || table->needs_old_item();
+    const bool reads = asks || table->needs_old_item();
     const View hash = write->subject.find(table->key.hash);
     if (!reads || !hash.present()) continue;
     std::string row = cat(table->number, hash.bytes());
@@ -133,7 +135,9 @@ Task<PutItemOutput> DynamoService::put_item(Ctx& ctx, const PutItemInput& in) {
                    in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
   check_well_formed(in.item);
   check_return_values(in);
-  if (in.item.view().item_size() > kMaxItemSize) throw validation("Item size has exceeded the maximum allowed size");
+  // The bytes are never fewer than what AWS counts.
+  if (in.item.bytes().size() > kMaxItemSize && in.item.view().item_size() > kMaxItemSize)
+    throw validation("Item size has exceeded the maximum allowed size");
   write.condition = expected_in(in);
   Placeholders placeholders = placeholders_of(in);
   read_condition(in, placeholders, write);

@@ -100,6 +100,7 @@ TablePtr TableCache::decode(const std::string& key, std::string bytes, kv::Versi
   if (!entry.table || entry.bytes != bytes) {
     auto table = std::make_shared<const Table>(kv::decode<Table>(bytes));
     if (!table->policy.empty()) note_policy();
+    if (table->needs_old_item()) old_items_.store(true, std::memory_order_relaxed);
     // A reader of an older instant does not push out what is newer.
     if (entry.current) return table;
     entry.table = std::move(table);

@@ -50,6 +50,8 @@ class TableCache {
   TablePtr peek(const std::string& key) const;  // as last seen: a hint; null when never seen
   // Whether any table may have a policy of its own.
   bool has_policies() const { return policies_.load(std::memory_order_relaxed); }
+  // Whether any table has writes that ask for the item as it was.
+  bool needs_old_items() const { return old_items_.load(std::memory_order_relaxed); }
   // Every transaction calls this before it writes or erases the record.
   void change(kv::Txn& tx, const std::string& key);
   void note_policy() { policies_.store(true, std::memory_order_relaxed); }
@@ -69,7 +71,7 @@ class TableCache {
   kv::Db& db_;
   mutable std::mutex mutex_;
   std::map<std::string, Entry> entries_;
-  std::atomic<bool> policies_ = false;
+  std::atomic<bool> policies_ = false, old_items_ = false;
   const Clock& clock_;
   Throttle throttle_;
 };
