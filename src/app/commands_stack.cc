@@ -48,6 +48,14 @@ fs::path find_template(const Arguments& arguments, const fs::path& folder) {
       cat("no template.yaml, template.yml or template.json in ", folder.string(), "; name one with --template"));
 }
 
+Json read_template(const fs::path& file) {
+  try {
+    return cfn::parse_template(read_file(file));
+  } catch (const Error& error) {
+    throw CommandError(cat(file.string(), ": ", error.message));
+  }
+}
+
 // A folder as an archive whose bytes depend on its content alone; a file that is an archive already, as it is.
 std::string pack(const fs::path& path) {
   if (!fs::exists(path)) throw CommandError(cat("the template names ", path.string(), ", which doesn't exist"));
@@ -290,11 +298,13 @@ void show_outputs(const Arguments& arguments, const std::string& stack, const st
 }  // namespace
 
 int run_deploy(const Arguments& arguments) {
-  const fs::path folder = fs::canonical(arguments.required(0, "folder"));
+  const std::string given = arguments.required(0, "folder");
+  if (!fs::is_directory(given)) throw CommandError(cat("'", given, "' is no folder; --template names a file in one"));
+  const fs::path folder = fs::canonical(given);
   const fs::path file = find_template(arguments, folder);
   const std::string stack = arguments.get("--stack", folder.filename().string());
   Client client(arguments);
-  Json root = cfn::parse_template(read_file(file));
+  Json root = read_template(file);
   say(arguments, cat("Deploying ", stack, " from ", file.string()));
   Packager packager(client, arguments, file.parent_path());
   packager.package(root);
@@ -363,6 +373,7 @@ int run_delete(const Arguments& arguments) {
   const std::string status = progress.follow(id);
   if (status != "DELETE_COMPLETE") throw CommandError(cat(stack, " ended as ", status, ": ", progress.failure()));
   say(arguments, cat(stack, " is deleted."));
+  if (arguments.json()) std::printf("%s\n", Json::object({{"stack", stack}, {"status", status}}).dump().c_str());
   return 0;
 }
 

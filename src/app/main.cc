@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "app/command.h"
+#include "base/error.h"
 #include "base/str.h"
 #include "sandbox/sandbox.h"
 
@@ -50,6 +51,8 @@ int main(int argc, char** argv) {
     return run_command(*command, {words.begin() + 1, words.end()});
   } catch (const virga::app::UsageError& error) {
     return complain(error.what(), 2);
+  } catch (const virga::Error& error) {
+    return complain(error.message.c_str(), 1);
   } catch (const std::exception& error) {
     return complain(error.what(), 1);
   }

@@ -10,7 +10,7 @@ import pytest
 
 from support import BINARY, eventually, start_virga
 
-COMMANDS = ["up", "down", "status", "deploy", "delete", "invoke", "logs", "outbox", "services", "doctor", "env", "version", "completion"]
+COMMANDS = ["up", "down", "status", "deploy", "delete", "invoke", "logs", "outbox", "services", "runtimes", "doctor", "env", "version", "completion"]
 
 
 def run(*words, server=None, check=True, stdin=None, **env):
@@ -97,6 +97,27 @@ def test_services():
     assert "lambda: " in run("services").stdout
     assert "\n  Invoke\n" in run("services", "lambda").stdout
     assert "no service 'quantum'" in complaint("services", "quantum")
+
+
+# A folder that isn't there, or has no template, or one that nobody can read.
+def test_deploy_mistakes(virga, tmp_path, name):
+    assert "is no folder" in complaint("deploy", str(tmp_path / "none"), server=virga)
+    assert "no template.yaml" in complaint("deploy", str(tmp_path), server=virga)
+    for text in ("Resources: [", "Resources: {Q: !Nonsense x}", "- a"):
+        (tmp_path / "template.yaml").write_text(text)
+        done = run("deploy", str(tmp_path), "--stack", name, server=virga, check=False)
+        assert done.returncode == 1 and done.stderr.startswith("virga: ") and done.stderr.count("\n") == 1, done
+
+
+def test_deploy_and_delete(virga, tmp_path, name):
+    (tmp_path / "template.yaml").write_text("Resources: {Q: {Type: AWS::SQS::Queue}}\nOutputs: {Url: {Value: !Ref Q}}\n")
+    made = json.loads(run("deploy", str(tmp_path), "--stack", name, "--output", "json", server=virga).stdout)
+    assert made["status"] == "CREATE_COMPLETE" and name in made["outputs"]["Url"]
+    again = json.loads(run("deploy", str(tmp_path), "--stack", name, "--output", "json", server=virga).stdout)
+    assert again == {**made, "status": "UNCHANGED"}
+    gone = json.loads(run("delete", name, "--output", "json", server=virga).stdout)
+    assert gone == {"stack": name, "status": "DELETE_COMPLETE"}
+    assert "does not exist" in complaint("delete", name, server=virga)
 
 
 # What `eval "$(virga env)"` does to a shell.
