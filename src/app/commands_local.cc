@@ -144,7 +144,7 @@ int run_services(const Arguments& arguments) {
 
 int run_doctor(const Arguments& arguments) {
   const std::string data = arguments.get("--data", default_data());
-  std::filesystem::create_directories(data);
+  const bool made = std::filesystem::create_directories(data);
   const std::string state = cat(data, "/doctor-", ::getpid());
   std::vector<sandbox::Capability> checks;
   {
@@ -165,6 +165,7 @@ int run_doctor(const Arguments& arguments) {
                     !cost             ? cat(data, " can't be written")
                     : in_memory(data) ? cat(data, " is in memory: nothing survives a restart of the machine")
                                       : cat(data, " syncs 1 KB in ", static_cast<int64_t>(*cost), " µs (median)")});
+  if (made) std::filesystem::remove(data, ignored);
   if (arguments.json()) {
     Json list = Json::array();
     for (const auto& check : checks)

@@ -137,6 +137,7 @@ def test_doctor(tmp_path):
     assert {"memory limit", "durable writes"} <= names and any(name.startswith("runtime python") for name in names)
     assert all(check["how"] for check in checks)
     assert "  ok   " in run("doctor", "--data", str(tmp_path)).stdout
+    run("doctor", "--data", str(tmp_path / "none"))
     assert list(tmp_path.iterdir()) == []  # it looks and leaves nothing
 
 
