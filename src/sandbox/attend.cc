@@ -1,6 +1,6 @@
 // What an instance does for its extensions: starts external ones before its runtime, waits for all of them at the end
 // of its initialisation and of each invocation, tells those who subscribed to its telemetry what happens, and gives
-// them time to end. An instance without extensions has none of this.
+// them time to end. A log that is JSON is told the same. An instance that has neither has none of this.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "sandbox/instance.h"
+#include "sandbox/json_log.h"
 #include "sandbox/telemetry.h"
 
 namespace virga::sandbox {
@@ -51,6 +52,17 @@ std::string end_text(const Event& event) {
   return WEXITSTATUS(status) == 0 ? "exit code 0" : cat("exit status ", WEXITSTATUS(status));
 }
 
+// What went wrong, as events name it.
+std::string failure_type(const Outcome& outcome) {
+  return outcome.status == Status::kInitError ? error_type_in(outcome.payload) : outcome.error_type();
+}
+
+std::string list_of(const Json::Array& words) {
+  std::string list;
+  for (const Json& word : words) append(list, list.empty() ? "" : ", ", word.as_string());
+  return list;
+}
+
 }  // namespace
 
 struct Core::Attendance {
@@ -58,7 +70,6 @@ struct Core::Attendance {
   Telemetry telemetry;
   std::vector<std::unique_ptr<Output>> outputs;
   std::function<void()> start_runtime;  // until the external ones have registered
-  bool initialised = false;             // or has failed to
   // The end.
   std::string reason;  // empty: it has not begun
   bool runtime_gone = false, flushed = false, told = false;
@@ -87,16 +98,45 @@ Core::Attendance& Core::attendance() {
                               .settled = [this] { progress(); }})});
   if (runtime_ready_) attendance_->extensions.close_registration();
   if (ready_) attendance_->telemetry.close_subscriptions();
-  const auto age = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_);
-  attendance_->telemetry.platform_at(backstage_.clock.now() - age, "platform.initStart",
-                                     Json::object({{"initializationType", initialization_type_},
-                                                   {"phase", "init"},
-                                                   {"functionName", facts_.name},
-                                                   {"functionVersion", facts_.version},
-                                                   {"instanceId", log_stream_},
-                                                   {"instanceMaxMemory", uint64_t{memory_mb_} << 20}}),
-                                     kTelemetry);
+  attendance_->telemetry.platform(wall_time(begun_), "platform.initStart", init_start(), kTelemetry);
   return *attendance_;
+}
+
+Time Core::wall_time(Steady then) const {
+  return backstage_.clock.now() - std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - then);
+}
+
+// What the beginnings of an initialisation and of a restore tell of the instance.
+void Core::describe_instance(Json& record) const {
+  if (!runtime_version_.empty()) record["runtimeVersion"] = runtime_version_;
+  record["functionName"] = facts_.name;
+  record["functionVersion"] = facts_.version;
+  record["instanceId"] = log_stream_;
+  record["instanceMaxMemory"] = uint64_t{memory_mb_} << 20;
+}
+
+Json Core::init_start() const {
+  Json record = Json::object({{"initializationType", initialization_type_}, {"phase", "init"}});
+  describe_instance(record);
+  return record;
+}
+
+// Tells the log where it is JSON, and whoever has subscribed.
+void Core::tell(std::string_view type, const Json& record, uint8_t audience) {
+  const Time now = backstage_.clock.now();
+  if (audience & kTelemetry) log_event(now, type, record);
+  if (attendance_) attendance_->telemetry.platform(now, type, record, audience);
+}
+
+void Core::log_event(Time time, std::string_view type, const Json& record) {
+  if (json_log_ && level_of_event(type, record) >= json_log_->system)
+    log_(request_id_, platform_event(time, type, record));
+}
+
+// One of the lines that a program wrote.
+void Core::take_line(bool extension, std::string_view line) {
+  if (!json_log_ || extension || level_of_line(line) >= json_log_->application) log_(request_id_, line);
+  if (attendance_) attendance_->telemetry.line(extension ? kExtensionLine : kFunctionLine, line, json_log_.has_value());
 }
 
 void Core::attend(std::vector<Attendant> external, std::function<void()> start_runtime) {
@@ -135,8 +175,16 @@ void Core::serve(ApiConnection& from) {
   if (request.method != "PUT") return from.answer(405, "text/plain; charset=utf-8", {}, "");
   const Extension* sender = attendance().extensions.sender(from);
   if (!sender) return;
-  const std::string line = attendance_->telemetry.subscribe(from, sender->name, logs);
-  if (!line.empty()) log_(request_id_, line);
+  const std::string name = sender->name;
+  const auto types = attendance_->telemetry.subscribe(from, name, logs);
+  if (!types) return;
+  const Time now = backstage_.clock.now();
+  const std::string_view type = logs ? "platform.logsSubscription" : "platform.telemetrySubscription";
+  const Json record = Json::object({{"name", name}, {"state", "Subscribed"}, {"types", *types}});
+  attendance_->telemetry.platform(now, type, record, logs ? kLogs : kTelemetry);
+  if (json_log_) return log_event(now, type, record);
+  log_(request_id_, cat(logs ? "LOGS" : "TELEMETRY", "\tName: ", name, "\tState: Subscribed\tTypes: [",
+                        list_of(types->as_array()), "]"));
 }
 
 void Core::progress() {
@@ -151,7 +199,7 @@ void Core::progress() {
     }
   }
   if (runtime_ready_ && !ready_ && alive_ && mine.extensions.all_ready()) {
-    tell_initialised({});
+    tell_initialised();
     enter_service();
   }
   if (busy()) return;
@@ -182,70 +230,68 @@ void Core::runtime_done(const std::string& id, Run& run, Outcome outcome) {
   settle(run, std::move(outcome));
 }
 
-void Core::attend_invocation(Run& run, const Invocation& in) {
-  Attendance& mine = *attendance_;
-  run.trace = in.trace;
-  run.cold = !init_told_;
-  Json record = Json::object({{"requestId", in.request_id}, {"version", facts_.version}});
-  if (!in.trace.empty()) record["tracing"] = trace_context(in.trace);
-  mine.telemetry.platform("platform.start", std::move(record));
+void Core::attend_invocation(const Invocation& in) {
   if (concurrency_ > 1) return;
-  mine.extensions.invoke(invoke_event(in.deadline.millis(), in.request_id, in.function_arn, in.trace));
+  attendance_->extensions.invoke(invoke_event(in.deadline.millis(), in.request_id, in.function_arn, in.trace));
+}
+
+void Core::tell_start(const std::string& id, const Run& run) {
+  Json record = Json::object({{"requestId", id}, {"version", facts_.version}});
+  if (!run.trace.empty()) record["tracing"] = trace_context(run.trace);
+  tell("platform.start", record, kEverybody);
 }
 
 Json Core::span(std::string_view name, Steady begin, Steady end) const {
   using std::chrono::duration_cast, std::chrono::microseconds;
-  const Time start = backstage_.clock.now() - duration_cast<microseconds>(Clock::now() - begin);
   return Json::object({{"name", name},
-                       {"start", iso8601_millis(start)},
+                       {"start", iso8601_millis(wall_time(begin))},
                        {"durationMs", milliseconds(duration_cast<microseconds>(end - begin))}});
 }
 
-// The runtime's part of the initialisation is over. Nobody registers any more.
-void Core::runtime_initialised(std::string_view error_type) {
-  Attendance& mine = *attendance_;
-  mine.extensions.close_registration();
-  Json record = Json::object({{"initializationType", initialization_type_},
-                              {"phase", "init"},
-                              {"status", error_type.empty() ? "success" : "error"}});
-  if (!error_type.empty()) record["errorType"] = error_type;
-  mine.telemetry.platform("platform.initRuntimeDone", std::move(record), kTelemetry);
+Json Core::init_record(const Outcome& outcome) const {
+  Json record =
+      Json::object({{"initializationType", initialization_type_}, {"phase", "init"}, {"status", status_of(outcome)}});
+  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
+  return record;
 }
 
-void Core::tell_initialised(std::string_view error_type) {
-  Attendance& mine = *attendance_;
-  if (std::exchange(mine.initialised, true)) return;
-  if (!runtime_ready_) runtime_initialised(error_type);
-  for (const auto& extension : mine.extensions.all()) {
-    std::string list;
-    for (const Json& event : extension->events()) append(list, list.empty() ? "" : ", ", event.as_string());
-    std::string line =
-        cat("EXTENSION\tName: ", extension->name, "\tState: ", extension->state_name(), "\tEvents: [", list, "]");
+// The runtime's part of the initialisation is over. Nobody registers any more.
+void Core::runtime_initialised(const Outcome& outcome) {
+  if (attendance_) attendance_->extensions.close_registration();
+  tell("platform.initRuntimeDone", init_record(outcome), kTelemetry);
+}
+
+void Core::tell_initialised(const Outcome& outcome) {
+  if (std::exchange(told_initialised_, true)) return;
+  if (!runtime_ready_) runtime_initialised(outcome);
+  if (attendance_) tell_extensions();
+  Json report = init_record(outcome);
+  const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_);
+  report["metrics"] = Json::object({{"durationMs", milliseconds(duration)}});
+  tell("platform.initReport", report, kTelemetry);
+  if (attendance_) attendance_->telemetry.close_subscriptions();
+}
+
+void Core::tell_extensions() {
+  for (const auto& extension : attendance_->extensions.all()) {
+    std::string line = cat("EXTENSION\tName: ", extension->name, "\tState: ", extension->state_name(), "\tEvents: [",
+                           list_of(extension->events()), "]");
     Json record =
         Json::object({{"name", extension->name}, {"state", extension->state_name()}, {"events", extension->events()}});
     if (!extension->error_type.empty()) {
       append(line, "\tError Type: ", extension->error_type);
       record["errorType"] = extension->error_type;
     }
-    log_(request_id_, line);
-    mine.telemetry.platform("platform.extension", std::move(record));
+    if (!json_log_) log_(request_id_, line);
+    tell("platform.extension", record, kEverybody);
   }
-  const auto duration = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begun_);
-  Json report = Json::object({{"initializationType", initialization_type_},
-                              {"phase", "init"},
-                              {"status", error_type.empty() ? "success" : "error"},
-                              {"metrics", Json::object({{"durationMs", milliseconds(duration)}})}});
-  if (!error_type.empty()) report["errorType"] = error_type;
-  mine.telemetry.platform("platform.initReport", std::move(report), kTelemetry);
-  mine.telemetry.close_subscriptions();
 }
 
 void Core::tell_runtime_done(const std::string& id, Run& run, const Outcome& outcome) {
-  Attendance& mine = *attendance_;
   if (std::exchange(run.told_runtime_done, true)) return;
   run.runtime_done = Clock::now();
   Json record = Json::object({{"requestId", id}, {"status", status_of(outcome)}});
-  mine.telemetry.platform("platform.runtimeDone", record, kLogs2021);
+  tell("platform.runtimeDone", record, kLogs2021);
   Json metrics = Json::object({{"durationMs", milliseconds(outcome.duration)}});
   if (!run.ending) metrics["producedBytes"] = outcome.payload.size();
   record["metrics"] = std::move(metrics);
@@ -256,43 +302,56 @@ void Core::tell_runtime_done(const std::string& id, Run& run, const Outcome& out
     spans.push_back(span("responseDuration", responded, run.runtime_done));
     record["spans"] = std::move(spans);
   }
-  if (!outcome.error_type().empty()) record["errorType"] = outcome.error_type();
+  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
   if (!run.trace.empty()) record["tracing"] = trace_context(run.trace);
-  mine.telemetry.platform("platform.runtimeDone", std::move(record), kTelemetry);
+  tell("platform.runtimeDone", record, kTelemetry);
 }
 
 // The invocation is over.
 void Core::tell_report(const std::string& id, Run& run, const Outcome& outcome) {
-  Attendance& mine = *attendance_;
-  if (!run.delivered) return;
+  if (!run.delivered) tell_start(id, run);  // the instance ended before it could have it
   const bool early = run.told_runtime_done;
   tell_runtime_done(id, run, outcome);
   if (outcome.status == Status::kExited || outcome.status == Status::kExtension) {
-    mine.telemetry.platform("platform.fault",
-                            cat("RequestId: ", id, " Error: ", outcome.exit, "\n", outcome.error_type()), kLogs);
+    tell("platform.fault", cat("RequestId: ", id, " Error: ", outcome.exit, "\n", outcome.error_type()), kLogs);
   }
-  mine.telemetry.platform("platform.end", Json::object({{"requestId", id}}), kLogs);
-  const auto init = run.cold ? init_duration_ : std::chrono::microseconds(0);
+  tell("platform.end", Json::object({{"requestId", id}}), kLogs);
+  const auto init = run.cold ? init_duration() : std::chrono::microseconds(0);
+  const int64_t restore = run.restore ? billed_milliseconds(*run.restore) : 0;
   Json metrics = Json::object({{"durationMs", milliseconds(outcome.duration)},
-                               {"billedDurationMs", billed_milliseconds(outcome.duration + init)},
+                               {"billedDurationMs", billed_milliseconds(outcome.duration + init) + restore},
                                {"memorySizeMB", memory_mb_},
                                {"maxMemoryUsedMB", outcome.max_memory_mb}});
   if (init.count()) metrics["initDurationMs"] = milliseconds(init);
+  if (run.restore) {
+    metrics["restoreDurationMs"] = milliseconds(*run.restore);
+    metrics["billedRestoreDurationMs"] = restore;
+  }
   Json record = Json::object({{"requestId", id}, {"metrics", std::move(metrics)}});
-  mine.telemetry.platform("platform.report", record, kLogs);
+  tell("platform.report", record, kLogs);
   record["status"] = status_of(outcome);
-  if (!outcome.error_type().empty()) record["errorType"] = outcome.error_type();
+  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
   if (!run.trace.empty()) record["tracing"] = trace_context(run.trace);
   if (early) {
     Json::Array spans;
     spans.push_back(span("extensionOverhead", run.runtime_done, Clock::now()));
     record["spans"] = std::move(spans);
   }
-  mine.telemetry.platform("platform.report", std::move(record), kTelemetry);
+  tell("platform.report", record, kTelemetry);
 }
 
-void Core::tell_line(bool extension, std::string_view line) {
-  attendance_->telemetry.line(extension ? kExtensionLine : kFunctionLine, line);
+void Core::tell_restore_start() {
+  Json record;
+  describe_instance(record);
+  tell("platform.restoreStart", record, kTelemetry);
+}
+
+void Core::tell_restored(const Outcome& outcome) {
+  Json record = Json::object({{"status", status_of(outcome)}});
+  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
+  tell("platform.restoreRuntimeDone", record, kTelemetry);
+  record["metrics"] = Json::object({{"durationMs", milliseconds(outcome.duration)}});
+  tell("platform.restoreReport", record, kTelemetry);
 }
 
 // The keeper's news of one program; and the socket that a subscriber waits for.
@@ -314,7 +373,7 @@ void Core::program_ended(const Event& event) {
   if (!extension) {
     alive_ = false;
     Outcome out = exit_outcome(event);
-    if (!ready_) tell_initialised(out.error_type());
+    if (!ready_) tell_initialised(out);
     leave("failure");
     return fail(std::move(out));
   }

@@ -21,15 +21,6 @@ constexpr auto kExitNewsWait = std::chrono::seconds(2);
 
 using Clock = std::chrono::steady_clock;
 
-// Of an error document that may come from a function.
-std::string error_type_in(const std::string& document) {
-  try {
-    return Json::parse(document).string_or("errorType", "Runtime.Unknown");
-  } catch (const JsonError&) {
-    return "Runtime.Unknown";
-  }
-}
-
 std::string variable(const Spec& spec, std::string_view name, std::string_view otherwise = {}) {
   for (const auto& [known, value] : spec.environment) {
     if (known == name) return value;
@@ -41,7 +32,22 @@ std::chrono::microseconds since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
 }
 
+// "python:3.12", of the runtime's name; AWS's go on with a build.
+std::string runtime_version(const Spec& spec) {
+  const size_t digit = spec.runtime.find_first_of("0123456789");
+  if (spec.image || spec.runtime.starts_with("provided") || digit == std::string::npos) return {};
+  return cat(spec.runtime.substr(0, digit), ":", spec.runtime.substr(digit));
+}
+
 }  // namespace
+
+std::string error_type_in(const std::string& document) {
+  try {
+    return Json::parse(document).string_or("errorType", "Runtime.Unknown");
+  } catch (const JsonError&) {
+    return "Runtime.Unknown";
+  }
+}
 
 std::string error_document(std::string_view type, std::string_view message) {
   std::string out;
@@ -88,6 +94,8 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
              .account = spec.account},
       log_stream_(variable(spec, "AWS_LAMBDA_LOG_STREAM_NAME")),
       initialization_type_(variable(spec, "AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")),
+      runtime_version_(runtime_version(spec)),
+      json_log_(spec.json_log),
       begun_(Clock::now()) {
   output_.fd = std::move(slot_.output);
 }
@@ -95,6 +103,7 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
 Core::~Core() = default;
 
 void Core::open() {
+  if (json_log_) log_event(wall_time(begun_), "platform.initStart", init_start());
   output_.readiness = watch(output_.fd.get(), [this] { drain(output_); });
   open_channels();
   drain_output();
@@ -143,10 +152,7 @@ void Core::finish_close() {
 void Core::drain(Output& output) {
   char buffer[65536];
   size_t total = 0;
-  const auto event = [&](std::string_view line) {
-    log_(request_id_, line);
-    if (attendance_) tell_line(output.extension, line);
-  };
+  const auto event = [&](std::string_view line) { take_line(output.extension, line); };
   while (output.readiness) {
     const ssize_t n = ::read(output.fd.get(), buffer, sizeof buffer);
     if (n == 0) output.readiness->hold();  // its end: readable for ever
@@ -188,27 +194,32 @@ Task<Outcome> Core::collect(Outcome begun) {
 Task<Outcome> Core::invoke(Invocation invocation) {
   const bool as_it_comes = invocation.stream;
   const std::string id = invocation.request_id;
+  const auto run = std::make_shared<Run>();
+  run->trace = invocation.trace;
   const std::shared_ptr<Core> self = shared_from_this();
   Executor* const caller = Executor::current();
   co_await move_to(home_);
   if (runs_.size() >= concurrency_ || runs_.contains(id)) {
     throw std::logic_error("an instance runs no more invocations at a time than it was made for");
   }
+  run->started = Clock::now();
+  run->cold = !init_told_;
+  run->restore = restore_duration_;
   if (concurrency_ == 1) request_id_ = id;
   Outcome out;
-  if (fate_) {
-    // It ended before this call: during its start, or between calls.
-    out = std::move(*fate_);
-    fate_.reset();
-  } else if (!alive_) {
-    out.status = Status::kExited;
-    out.exit = "ended";
-    out.payload = error_document("Runtime.ExitError",
-                                 cat("RequestId: ", id, " Error: Runtime exited without providing a reason"));
+  if (fate_ || !alive_) {
+    if (fate_) {
+      // It ended before this call: during its start, or between calls.
+      out = *std::exchange(fate_, std::nullopt);
+    } else {
+      out.status = Status::kExited;
+      out.exit = "ended";
+      out.payload = error_document("Runtime.ExitError",
+                                   cat("RequestId: ", id, " Error: Runtime exited without providing a reason"));
+    }
+    if (tells()) tell_report(id, *run, out);
   } else {
-    const auto run = std::make_shared<Run>();
     runs_.emplace(id, run);
-    run->started = Clock::now();
     if (ready_) {
       give(id, *run, std::move(invocation));
     } else {
@@ -237,7 +248,7 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   }
   if (!init_told_) {
     init_told_ = true;
-    out.init_duration = init_duration_.count() ? init_duration_ : since(begun_);
+    out.init_duration = init_duration();
   }
   out.restore_duration = std::exchange(restore_duration_, std::nullopt);
   out.reusable = alive_ && out.status != Status::kInitError;
@@ -245,11 +256,16 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   co_return out;
 }
 
+std::chrono::microseconds Core::init_duration() const {
+  return init_duration_.count() ? init_duration_ : since(begun_);
+}
+
 void Core::give(const std::string& id, Run& run, Invocation invocation) {
   run.deadline = run.started + invocation.timeout;
   arm(run.deadline);
   run.delivered = true;
-  if (attendance_) attend_invocation(run, invocation);
+  if (tells()) tell_start(id, run);
+  if (attendance_) attend_invocation(invocation);
   deliver(invocation);
 }
 
@@ -264,6 +280,7 @@ Task<Outcome> Core::initialised() {
     out = *fate_;
   } else if (!ready_ || !alive_) {
     out.status = alive_ ? Status::kTimedOut : Status::kExited;
+    if (tells()) tell_initialised(out);
     die();
   }
   out.init_duration = ready_ ? init_duration_ : since(begun_);
@@ -289,6 +306,7 @@ Task<Outcome> Core::restore() {
     run->deadline = run->started + kRestoreWithin;
     run->delivered = true;
     arm(run->deadline);
+    if (tells()) tell_restore_start();
     begin_restore();
     if (!run->result) {
       co_await suspend_until([&](Resume resume) { run->resume.emplace(resume); });
@@ -296,6 +314,7 @@ Task<Outcome> Core::restore() {
     out = std::move(*run->result);
     restoring_ = false;
     restore_duration_ = out.duration;
+    if (tells()) tell_restored(out);
   }
   if (caller && caller != &home_) co_await move_to(*caller);
   co_return out;
@@ -309,9 +328,15 @@ void Core::became_ready() {
   if (runtime_ready_) return;
   runtime_ready_ = true;
   drain_output();
-  if (!attendance_) return enter_service();
-  runtime_initialised({});
-  progress();
+  if (attendance_) {
+    runtime_initialised();
+    return progress();
+  }
+  if (json_log_) {
+    runtime_initialised();
+    tell_initialised();
+  }
+  enter_service();
 }
 
 void Core::enter_service() {
@@ -345,7 +370,7 @@ void Core::init_failed(std::string document) {
   out.status = Status::kInitError;
   out.payload = std::move(document);
   init_duration_ = since(begun_);
-  if (attendance_) tell_initialised(error_type_in(out.payload));
+  if (tells()) tell_initialised(out);
   die();
   settled_.set();
   fail(std::move(out));
@@ -381,11 +406,15 @@ void Core::finish(const std::string& id, Outcome outcome) {
   if (found == runs_.end()) return;
   const std::shared_ptr<Run> run = found->second;
   drain_output();
-  if (!alive_) output_.lines.finish([this](std::string_view line) { log_(request_id_, line); });
+  if (!alive_) output_.lines.finish([this](std::string_view line) { take_line(false, line); });
   if (run->delivered) outcome.duration = since(run->started);
+  if (outcome.status == Status::kTimedOut) {
+    const auto allowed = std::chrono::duration_cast<std::chrono::microseconds>(run->deadline - run->started);
+    outcome.duration = std::min(outcome.duration, allowed);
+  }
   if (!outcome.max_memory_mb) outcome.max_memory_mb = max_memory_mb();
   runs_.erase(id);
-  if (attended_ && !restoring_) tell_report(id, *run, outcome);
+  if (tells() && !restoring_) tell_report(id, *run, outcome);
   if (!run->ending) return settle(*run, std::move(outcome));
   *run->ending = std::move(outcome);
   run->ending->reusable = alive_;
@@ -465,6 +494,7 @@ void Core::time_out(const std::string& id) {
   give_up(id, std::string(kWhy));
   Outcome out;
   out.status = Status::kTimedOut;
+  if (tells() && !ready_) tell_initialised(out);
   finish(id, std::move(out));
   if (!alone) return;
   // Others that waited for its start with it.
@@ -538,7 +568,9 @@ void Core::ended(const Event& event) {
   gone_ = true;
   if (const auto self = std::exchange(leaving_, nullptr)) return finish_close();
   if (!was_alive) return;  // we ended it: the outcome is told already
-  fail(exit_outcome(event));
+  Outcome out = exit_outcome(event);
+  if (tells() && !ready_) tell_initialised(out);
+  fail(std::move(out));
 }
 
 Outcome Core::exit_outcome(const Event& event) {

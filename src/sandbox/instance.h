@@ -140,9 +140,10 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
     std::shared_ptr<virga::Event> ended;
     Steady started, deadline = Steady::max();
     bool delivered = false;  // the program has it
-    // For telemetry.
+    // For what is told of it.
     std::string trace;
     bool cold = false, told_runtime_done = false;
+    std::optional<std::chrono::microseconds> restore;
     Steady responded, runtime_done;  // a streamed answer began; the runtime was done
   };
 
@@ -166,13 +167,27 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   Attendance& attendance();
   bool busy() const;
   void runtime_done(const std::string& id, Run& run, Outcome outcome);
-  void attend_invocation(Run& run, const Invocation& invocation);
-  void runtime_initialised(std::string_view error_type);
-  void tell_initialised(std::string_view error_type);
+  void attend_invocation(const Invocation& invocation);
+  void runtime_initialised(const Outcome& outcome = {});
+
+  // attend.cc: what happens, as the log and subscribers are told it. `tells` when there is anybody to tell.
+  bool tells() const { return attended_ || json_log_; }
+  void tell(std::string_view type, const Json& record, uint8_t audience);
+  void log_event(Time time, std::string_view type, const Json& record);
+  void take_line(bool extension, std::string_view line);
+  Json init_start() const;
+  Json init_record(const Outcome& outcome) const;
+  void describe_instance(Json& record) const;
+  void tell_initialised(const Outcome& outcome = {});
+  void tell_extensions();
+  void tell_start(const std::string& id, const Run& run);
   void tell_runtime_done(const std::string& id, Run& run, const Outcome& outcome);
   void tell_report(const std::string& id, Run& run, const Outcome& outcome);
+  void tell_restore_start();
+  void tell_restored(const Outcome& outcome);
   Json span(std::string_view name, Steady begin, Steady end) const;
-  void tell_line(bool extension, std::string_view line);
+  Time wall_time(Steady then) const;
+  std::chrono::microseconds init_duration() const;
   void program_ended(const Event& event);
   void extension_failed(std::string_view type, const std::string& message);
   void leave(std::string_view reason);
@@ -190,7 +205,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   const Millis init_timeout_;
   const bool snapshot_;
   const FunctionFacts facts_;
-  const std::string log_stream_, initialization_type_;
+  const std::string log_stream_, initialization_type_, runtime_version_;
+  const std::optional<JsonLog> json_log_;
   Output output_;
   ApiServer api_{*this};
   std::atomic<bool> alive_ = true;      // written at home, read anywhere
@@ -207,6 +223,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   Steady begun_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
   bool init_told_ = false;
+  bool told_initialised_ = false;                              // in events: that it is, or has failed to be
   std::optional<std::chrono::microseconds> restore_duration_;  // until it is told
   std::shared_ptr<Attendance> attendance_;                     // null: no extension was ever here
   std::shared_ptr<Core> leaving_;  // itself, while its extensions end and nobody else holds it
@@ -219,6 +236,9 @@ std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& s
 
 // The first frame that a managed runtime's bootstrap gets.
 std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string, std::string>>& environment);
+
+// Of an error document that may come from a function.
+std::string error_type_in(const std::string& document);
 
 // AWS's error document.
 std::string error_document(std::string_view type, std::string_view message);

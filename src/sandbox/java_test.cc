@@ -34,6 +34,12 @@ public class App implements RequestHandler<Map<String, Object>, List<Object>> {
     context.getLogger().log("logged\nin two lines");
     return Arrays.asList(in.get("a"), context.getFunctionName(), System.getenv("COLOUR"));
   }
+  public int log(Map<String, Object> in, Context context) {
+    context.getLogger().log("bare");
+    context.getLogger().log("quiet", com.amazonaws.services.lambda.runtime.logging.LogLevel.DEBUG);
+    LambdaRuntime.getLogger().log("loud \"ü\"", com.amazonaws.services.lambda.runtime.logging.LogLevel.WARN);
+    return 1;
+  }
   public Order twice(Order in, Context context) { in.setCount(in.getCount() * 2); return in; }
   public void copy(InputStream in, OutputStream out) throws IOException { in.transferTo(out); }
   public String fail(Object in) { throw new IllegalStateException("no luck"); }
@@ -74,6 +80,21 @@ TEST_F(Java, RunsAClassThatImplementsTheInterface) {
   EXPECT_EQ(log_.lines, (std::vector<std::string>{"printed", "logged\nin two lines"}));
 }
 
+TEST_F(Java, LogsObjectsOfALevel) {
+  Spec spec = java("example.App::log");
+  spec.json_log.emplace().system = LogLevel::kFatal;
+  spec.environment.emplace_back("AWS_LAMBDA_LOG_FORMAT", "JSON");
+  spec.environment.emplace_back("AWS_LAMBDA_LOG_LEVEL", "INFO");
+  EXPECT_EQ(invoke(spec, log_, {call("{}")}).payload, "1") << log_.text();
+  ASSERT_EQ(log_.lines.size(), 2u) << log_.text();
+  const Json bare = Json::parse(log_.lines[0]), loud = Json::parse(log_.lines[1]);
+  EXPECT_EQ(bare.string_or("message"), "bare");
+  EXPECT_EQ(bare.string_or("level"), "UNDEFINED");
+  EXPECT_EQ(loud.string_or("message"), "loud \"ü\"");
+  EXPECT_EQ(loud.string_or("level"), "WARN");
+  EXPECT_FALSE(loud.string_or("AWSRequestId").empty() || loud.string_or("timestamp").empty());
+}
+
 TEST_F(Java, BindsBeansByTheirSettersAndGetters) {
   const Outcome out = invoke(java("example.App::twice"), log_, R"({"name":"tea","count":2,"prices":[1,2.5],"more":1})");
   const Json order = Json::parse(out.payload);
@@ -92,7 +113,7 @@ TEST_F(Java, TellsAnExceptionAndGoesOn) {
   const Json document = Json::parse(out.payload);
   EXPECT_EQ(document.string_or("errorType"), "java.lang.IllegalStateException");
   EXPECT_EQ(document.string_or("errorMessage"), "no luck");
-  EXPECT_EQ(document.find("stackTrace")->as_array().at(0).as_string(), "example.App.fail(App.java:20)");
+  EXPECT_EQ(document.find("stackTrace")->as_array().at(0).as_string(), "example.App.fail(App.java:26)");
   EXPECT_TRUE(out.reusable);
 }
 

@@ -38,6 +38,34 @@ TEST_F(Ruby, AnswersWithWhatTheHandlerReturns) {
   EXPECT_EQ(log.text(), "seen\n");
 }
 
+TEST_F(Ruby, LogsAsTextAndAsObjects) {
+  Folder code;
+  code.write("app.rb",
+             "require 'logger'\n"
+             "def handler(event:, context:)\n"
+             "  log = Logger.new($stdout, progname: 'mine')\n"
+             "  log.debug('quiet')\n"
+             "  begin\n    raise ArgumentError, 'no luck'\n  rescue StandardError => e\n    log.error(e)\n  end\n"
+             "  raise 'at last' if event['raise']\n  1\nend\n");
+  Log text, objects;
+  EXPECT_EQ(invoke(ruby(code.path()), text, "{}").payload, "1") << text.text();
+  ASSERT_EQ(text.lines.size(), 2u) << text.text();
+  EXPECT_TRUE(text.lines[0].starts_with("D, [") && text.lines[0].ends_with(" -- mine: quiet")) << text.text();
+  Spec spec = ruby(code.path());
+  spec.json_log.emplace().system = LogLevel::kFatal;
+  spec.environment.emplace_back("AWS_LAMBDA_LOG_FORMAT", "JSON");
+  EXPECT_EQ(invoke(spec, objects, R"({"raise":1})").status, Status::kError);
+  ASSERT_EQ(objects.lines.size(), 2u) << objects.text();
+  const Json error = Json::parse(objects.lines[0]), last = Json::parse(objects.lines[1]);
+  EXPECT_EQ(error.string_or("level"), "ERROR");
+  EXPECT_EQ(error.string_or("message"), "no luck");
+  EXPECT_EQ(error.string_or("logger"), "mine");
+  EXPECT_EQ(error.string_or("errorType"), "ArgumentError");
+  EXPECT_EQ(error.string_or("location"), "/var/task/app.rb:handler:6");
+  EXPECT_EQ(last.string_or("errorMessage"), "at last");
+  EXPECT_EQ(last.string_or("level"), "ERROR");
+}
+
 TEST_F(Ruby, CallsAMethodOfAClass) {
   Folder code;
   code.write("app.rb", "module Work\n  def self.process(event:, context:)\n    event['n'] + 1\n  end\nend\n");

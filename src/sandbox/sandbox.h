@@ -10,6 +10,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/async.h"
@@ -34,6 +35,14 @@ struct Image {
   std::string working_directory;       // in the image
 };
 
+enum class LogLevel : uint8_t { kTrace, kDebug, kInfo, kWarn, kError, kFatal };
+std::optional<LogLevel> log_level(std::string_view name);
+
+// The least level of what is kept in a log that is JSON: of what is told of the instance, and of the function's lines.
+struct JsonLog {
+  LogLevel system = LogLevel::kInfo, application = LogLevel::kInfo;
+};
+
 // What an instance is made of. Everything here is fixed for its life.
 struct Spec {
   std::string runtime;  // "python3.12", "nodejs22.x", "provided.al2023"
@@ -46,6 +55,8 @@ struct Spec {
   Limits limits;
   uint32_t concurrency = 1;  // invocations that it takes at a time
   Millis init_timeout{10'000};
+  std::optional<JsonLog>
+      json_log;           // the log also has the events of the instance; otherwise they are the caller's to tell
   bool snapshot = false;  // initialised ahead and kept: runs its hooks before a snapshot; restore comes before invoke
 };
 

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "base/str.h"
+#include "sandbox/json_log.h"
 #include "sandbox/subscriber.h"
 
 namespace virga::sandbox {
@@ -15,7 +16,7 @@ constexpr std::pair<std::string_view, Category> kTypes[] = {
     {"platform", kPlatform}, {"function", kFunctionLine}, {"extension", kExtensionLine}};
 
 constexpr std::pair<std::string_view, uint8_t> kTelemetrySchemas[] = {
-    {"2022-07-01", kTelemetry}, {"2022-12-13", kTelemetry}, {"2025-01-29", kTelemetry}};
+    {"2022-07-01", kTelemetry2022}, {"2022-12-13", kTelemetryObjects}, {"2025-01-29", kTelemetryObjects}};
 constexpr std::pair<std::string_view, uint8_t> kLogsSchemas[] = {{"2020-08-15", kLogs2020}, {"2021-03-18", kLogs2021}};
 
 // A function writes any bytes; what is no character becomes U+FFFD.
@@ -141,26 +142,26 @@ Subscription parse_subscription(std::string_view body, bool logs_api, std::strin
 Telemetry::Telemetry(Host host) : host_(std::move(host)) {}
 Telemetry::~Telemetry() { close(); }
 
-std::string Telemetry::subscribe(ApiConnection& from, const std::string& name, bool logs_api) {
+std::optional<Json> Telemetry::subscribe(ApiConnection& from, const std::string& name, bool logs_api) {
   const std::string_view prefix = logs_api ? "Logs." : "";
   if (closed_) {
     from.refuse(403, logs_api ? "Logs.SubscriptionClosed" : "Telemetry.SubscriptionClosed",
                 logs_api ? "Logs API subscription is closed already" : "Telemetry API subscription is closed already");
-    return {};
+    return std::nullopt;
   }
   std::string wrong = from.too_large ? "the body is too large" : "";
   Subscription wanted;
   if (wrong.empty()) wanted = parse_subscription(from.body, logs_api, wrong);
   const auto known = std::ranges::find(names_, name);
   if (wrong.empty() && known != names_.end() &&
-      (subscribers_[static_cast<size_t>(known - names_.begin())]->audience() == kTelemetry) == logs_api) {
+      ((subscribers_[static_cast<size_t>(known - names_.begin())]->audience() & kTelemetry) != 0) == logs_api) {
     wrong = "the extension has subscribed by the other API already";
   }
   if (!wrong.empty()) {
     from.refuse(400, cat(prefix, "ValidationError"), wrong);
-    return {};
+    return std::nullopt;
   }
-  const Json types = wanted.types;
+  Json types = wanted.types;
   // A second subscription takes the first one's place.
   if (known != names_.end()) {
     const auto at = static_cast<size_t>(known - names_.begin());
@@ -181,11 +182,7 @@ std::string Telemetry::subscribe(ApiConnection& from, const std::string& name, b
     if ((kept.audience & made->audience()) && (kept.category & made->categories())) made->add(kept.event);
   }
   from.answer(200, "application/json", {}, "\"OK\"");
-  platform(logs_api ? "platform.logsSubscription" : "platform.telemetrySubscription",
-           Json::object({{"name", name}, {"state", "Subscribed"}, {"types", types}}), logs_api ? kLogs : kTelemetry);
-  std::string list;
-  for (const Json& type : types.as_array()) append(list, list.empty() ? "" : ", ", type.as_string());
-  return cat(logs_api ? "LOGS" : "TELEMETRY", "\tName: ", name, "\tState: Subscribed\tTypes: [", list, "]");
+  return types;
 }
 
 void Telemetry::close_subscriptions() {
@@ -196,7 +193,7 @@ void Telemetry::close_subscriptions() {
 
 void Telemetry::add(Time time, std::string_view type, const Json& record, Category category, uint8_t audience) {
   if (closed_ && subscribers_.empty()) return;
-  std::string event = Json::object({{"time", iso8601_millis(time)}, {"type", type}, {"record", record}}).dump();
+  std::string event = platform_event(time, type, record);
   if (!is_utf8(event)) event = as_utf8(event);
   for (const auto& subscriber : subscribers_) {
     if ((audience & subscriber->audience()) && (category & subscriber->categories())) subscriber->add(event);
@@ -206,16 +203,20 @@ void Telemetry::add(Time time, std::string_view type, const Json& record, Catego
   kept_.push_back({std::move(event), category, audience});
 }
 
-void Telemetry::platform(std::string_view type, Json record, uint8_t audience) {
-  platform_at(host_.clock.now(), type, std::move(record), audience);
-}
-
-void Telemetry::platform_at(Time time, std::string_view type, Json record, uint8_t audience) {
+void Telemetry::platform(Time time, std::string_view type, const Json& record, uint8_t audience) {
   add(time, type, record, kPlatform, audience);
 }
 
-void Telemetry::line(Category category, std::string_view text) {
-  add(host_.clock.now(), category == kFunctionLine ? "function" : "extension", Json(text), category, kEverybody);
+void Telemetry::line(Category category, std::string_view text, bool may_be_object) {
+  if (closed_ && subscribers_.empty()) return;
+  const std::string_view type = category == kFunctionLine ? "function" : "extension";
+  const Time now = host_.clock.now();
+  uint8_t audience = kEverybody;
+  if (const auto object = may_be_object ? object_in(text) : std::nullopt) {
+    add(now, type, *object, category, kTelemetryObjects);
+    audience &= ~kTelemetryObjects;
+  }
+  add(now, type, Json(text), category, audience);
 }
 
 void Telemetry::flush() {

@@ -24,8 +24,10 @@ namespace virga::sandbox {
 
 // Who an event is for.
 enum Audience : uint8_t {
-  kTelemetry = 1,  // the Telemetry API, all its schemas
-  kLogs2020 = 2,   // the Logs API, by schema
+  kTelemetry2022 = 1,     // the Telemetry API's first schema
+  kTelemetryObjects = 8,  // its later ones, in which a line may be an object
+  kTelemetry = kTelemetry2022 | kTelemetryObjects,
+  kLogs2020 = 2,  // the Logs API, by schema
   kLogs2021 = 4,
   kLogs = kLogs2020 | kLogs2021,
   kEverybody = kTelemetry | kLogs,
@@ -64,15 +66,15 @@ class Telemetry {
   explicit Telemetry(Host host);
   ~Telemetry();
 
-  // PUT /2022-07-01/telemetry or /2020-08-15/logs by the extension `name`. Gives the line about it for the log.
-  std::string subscribe(ApiConnection& from, const std::string& name, bool logs_api);
+  // PUT /2022-07-01/telemetry or /2020-08-15/logs by the extension `name`. Gives what is to be told of it: the types it
+  // subscribed to.
+  std::optional<Json> subscribe(ApiConnection& from, const std::string& name, bool logs_api);
   // The initialisation is over: nobody subscribes any more, and what was kept for late ones is let go.
   void close_subscriptions();
 
-  void platform(std::string_view type, Json record, uint8_t audience = kEverybody);
-  // Of an event that lies some time back.
-  void platform_at(Time time, std::string_view type, Json record, uint8_t audience);
-  void line(Category category, std::string_view text);
+  void platform(Time time, std::string_view type, const Json& record, uint8_t audience);
+  // `may_be_object`: of a function whose log is JSON.
+  void line(Category category, std::string_view text, bool may_be_object);
 
   void flush();
   bool settled() const;  // nothing waits to be sent

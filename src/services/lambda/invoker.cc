@@ -26,10 +26,13 @@ std::string instance_key(const std::string& function, const Call& call) {
   return key;
 }
 
-std::string stream_name(Time now, uint64_t version) {
+// In a group of its choice, which it may share, a function's streams have its name.
+std::string stream_name(Time now, const FunctionId& id, const VersionRecord& version, const std::string& group) {
   const std::string date = iso8601(now);  // YYYY-MM-DD…
-  return cat(date.substr(0, 4), "/", date.substr(5, 2), "/", date.substr(8, 2), "/[", version_name(version), "]",
-             random_id(32, "0123456789abcdef"));
+  const std::string id_of_stream = random_id(32, "0123456789abcdef");
+  const std::string day = cat(date.substr(0, 4), "/", date.substr(5, 2), "/", date.substr(8, 2), "/");
+  if (group == cat("/aws/lambda/", id.name)) return cat(day, "[", version_name(version.version), "]", id_of_stream);
+  return cat(day, id.name, "[", version_name(version.version), "][", id_of_stream, "]");
 }
 
 // "12.34 ms", as REPORT lines write times.
@@ -212,10 +215,12 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   invocation.tenant = call.tenant;
   invocation.stream = call.stream;
 
-  const std::string started =
-      cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version));
-  append(*warm->current, started, "\n");
-  warm->log->add(started);
+  if (!logs_json(*call.version)) {
+    const std::string started =
+        cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version));
+    append(*warm->current, started, "\n");
+    warm->log->add(started);
+  }
   meter.invocations.add();
   meter.concurrent.add(1);
   Result<sandbox::Outcome> ran = co_await as_result(warm->instance->invoke(std::move(invocation)));
@@ -284,7 +289,8 @@ Task<void> Invoker::finish_late(Call call, WarmPtr warm, std::optional<Admission
 
 // What the log and the caller are told of an invocation that is over. At the instance's home.
 Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter) {
-  const auto say = [&](const std::string& line) {
+  const auto say = [&, text = !logs_json(*call.version)](const std::string& line) {
+    if (!text) return;  // the instance has told it in events
     append(*warm.current, line, "\n");
     warm.log->add(line);
   };
@@ -302,8 +308,6 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
       const std::string text = cat("Task timed out after ", call.version->timeout, ".00 seconds");
       say(cat(iso8601_millis(deps_.clock.now()), " ", call.request_id, " ", text, "\n"));
       answer.payload = error_document("Sandbox.Timedout", cat("RequestId: ", call.request_id, " Error: ", text));
-      outcome.duration =
-          std::min<std::chrono::microseconds>(outcome.duration, std::chrono::seconds(call.version->timeout));
       break;
     }
     case sandbox::Status::kExtension:
@@ -376,13 +380,10 @@ Task<std::pair<WarmPtr, sandbox::Outcome>> Invoker::initialise(Snapshots::Of of)
   warm->used = std::chrono::steady_clock::now();
   warm->memory_mb = outcome.max_memory_mb;
   std::string report = cat("INIT_REPORT Init Duration: ", milliseconds(outcome.init_duration), "\tPhase: init");
-  if (outcome.status != sandbox::Status::kOk) {
-    append(report, "\tStatus: ", outcome.status == sandbox::Status::kTimedOut ? "timeout" : "error");
-    warm->log->add(report);
-    co_await warm->log->flush();
-  } else {
-    warm->log->add(report);
-  }
+  const bool good = outcome.status == sandbox::Status::kOk;
+  if (!good) append(report, "\tStatus: ", outcome.status == sandbox::Status::kTimedOut ? "timeout" : "error");
+  if (!logs_json(*call.version)) warm->log->add(report);
+  if (!good) co_await warm->log->flush();
   co_return std::pair(std::move(warm), std::move(outcome));
 }
 
@@ -418,15 +419,16 @@ void Invoker::forget_snapshots(const FunctionId& id, uint64_t version) {
 // At the instance's home.
 Task<void> Invoker::restore(Warm& warm, const VersionRecord& version) {
   warm.snapshot = false;
-  warm.log->add(version.runtime.empty() ? "RESTORE_START" : cat("RESTORE_START Runtime Version: ", version.runtime));
+  const bool text = !logs_json(version);
+  if (text) {
+    warm.log->add(version.runtime.empty() ? "RESTORE_START" : cat("RESTORE_START Runtime Version: ", version.runtime));
+  }
   const sandbox::Outcome outcome = co_await warm.instance->restore();
   std::string report = cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration));
-  if (outcome.status == sandbox::Status::kOk) {
-    warm.log->add(report);
-    co_return;
-  }
-  const bool late = outcome.status == sandbox::Status::kTimedOut;
-  warm.log->add(cat(report, "\tStatus: ", late ? "timeout" : "error"));
+  const bool late = outcome.status == sandbox::Status::kTimedOut, good = outcome.status == sandbox::Status::kOk;
+  if (!good) append(report, "\tStatus: ", late ? "timeout" : "error");
+  if (text) warm.log->add(report);
+  if (good) co_return;
   co_await warm.log->flush();
   if (outcome.status == sandbox::Status::kLost)
     co_await fail(err::ServiceException("The function's execution environment was lost. Try again."));
@@ -497,9 +499,14 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
     env.emplace_back("_HANDLER", version.handler);
   }
   const kernel::Principal role = co_await assume_role(call, env);
-  const std::string group = version.log_group.empty() ? cat("/aws/lambda/", call.id.name) : version.log_group;
+  const std::string group = log_group(call.id, version);
   warm->log = std::make_shared<LogWriter>(deps_.cloud, role, call.id.account, call.id.region, group,
-                                          stream_name(ctx.now(), version.version));
+                                          stream_name(ctx.now(), call.id, version, group));
+  if (logs_json(version)) {
+    spec.json_log.emplace();
+    spec.json_log->system = sandbox::log_level(version.system_level).value();
+    spec.json_log->application = sandbox::log_level(version.application_level).value();
+  }
   for (auto& [name, value] : std::initializer_list<std::pair<std::string, std::string>>{
            {"AWS_REGION", call.id.region},
            {"AWS_DEFAULT_REGION", call.id.region},
@@ -507,12 +514,14 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
            {"AWS_LAMBDA_FUNCTION_VERSION", version_name(version.version)},
            {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", cat(version.memory)},
            {"AWS_LAMBDA_INITIALIZATION_TYPE", managed ? "lambda-managed-instances" : initialization_type(kind)},
+           {"AWS_LAMBDA_LOG_FORMAT", version.log_format},
+           {"AWS_LAMBDA_LOG_LEVEL", version.application_level},  // empty: not set
            {"AWS_LAMBDA_LOG_GROUP_NAME", group},
            {"AWS_LAMBDA_LOG_STREAM_NAME", warm->log->stream()},
            {"AWS_ENDPOINT_URL", cat("http://127.0.0.1:", options_.api_port)},
            {"TZ", ":UTC"}}) {
     const bool user_set = std::ranges::any_of(env, [&](const auto& pair) { return pair.first == name; });
-    if (!user_set) env.emplace_back(name, value);
+    if (!user_set && !value.empty()) env.emplace_back(name, value);
   }
 
   if (managed) env.emplace_back("AWS_LAMBDA_MAX_CONCURRENCY", cat(spec.concurrency));

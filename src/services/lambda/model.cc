@@ -211,6 +211,12 @@ void check_snap_start(const VersionRecord& record) {
   }
 }
 
+std::string log_group(const FunctionId& id, const VersionRecord& record) {
+  return record.log_group.empty() ? cat("/aws/lambda/", id.name) : record.log_group;
+}
+
+bool logs_json(const VersionRecord& record) { return record.log_format == "JSON"; }
+
 bool is_snapshot(const VersionRecord& record) { return record.snap_start && record.version != 0; }
 
 void await_initialisation(VersionRecord& published) {
@@ -330,7 +336,11 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   LoggingConfig logging;
   LogFormat format;
   if (from_string(record.log_format, format)) logging.log_format = format;
-  logging.log_group = record.log_group.empty() ? cat("/aws/lambda/", id.name) : record.log_group;
+  ApplicationLogLevel application;
+  if (from_string(record.application_level, application)) logging.application_log_level = application;
+  SystemLogLevel system;
+  if (from_string(record.system_level, system)) logging.system_log_level = system;
+  logging.log_group = log_group(id, record);
   out.logging_config = std::move(logging);
   return out;
 }

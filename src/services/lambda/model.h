@@ -69,6 +69,9 @@ std::string prepared_runtime(const VersionRecord& record);
 // when neither names a program.
 image::Settings image_settings(const VersionRecord& record);
 
+std::string log_group(const FunctionId& id, const VersionRecord& record);
+bool logs_json(const VersionRecord& record);
+
 // Whether its instances are restored from snapshots: a published version with SnapStart.
 bool is_snapshot(const VersionRecord& record);
 // A version that is about to be published: it waits for its snapshot, when it has one.

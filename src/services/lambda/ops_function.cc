@@ -20,7 +20,6 @@ void check_served(const In& in) {
   if (in.vpc_config && in.vpc_config->subnet_ids && !in.vpc_config->subnet_ids->empty()) not_served("VpcConfig");
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
-  if (in.logging_config && in.logging_config->log_format == LogFormat::JSON) not_served("LoggingConfig.LogFormat JSON");
 }
 
 // What an interpreter runs is the same on every machine, so it may ask for another; a program of its own can't.
@@ -46,6 +45,22 @@ void delete_later(WriteStore& store, const FunctionId& id, VersionRecord version
   store.put_version(id.name, version);
 }
 
+// What is given takes the place of all that was said of logging before. Functions on capacity providers log JSON.
+void set_logging(VersionRecord& record, const LoggingConfig& in, bool fleet) {
+  const LogFormat format = in.log_format.value_or(fleet ? LogFormat::JSON : LogFormat::Text);
+  if (format == LogFormat::Text && (fleet || in.application_log_level || in.system_log_level)) {
+    throw err::InvalidParameterValueException(
+        "LogLevel is not supported when LogFormat is set to \"Text\". Remove LogLevel from your request or change the "
+        "LogFormat to \"JSON\" and try again.");
+  }
+  record.log_format = to_string(format);
+  record.log_group = in.log_group.value_or("");
+  record.application_level = record.system_level = "";
+  if (format == LogFormat::Text) return;
+  record.application_level = to_string(in.application_log_level.value_or(ApplicationLogLevel::INFO));
+  record.system_level = to_string(in.system_log_level.value_or(SystemLogLevel::INFO));
+}
+
 // The parts of a configuration that create and update share.
 template <class In>
 void apply(VersionRecord& record, const In& in) {
@@ -63,7 +78,10 @@ void apply(VersionRecord& record, const In& in) {
   }
   if (in.tracing_config && in.tracing_config->mode) record.tracing = to_string(*in.tracing_config->mode);
   if (in.dead_letter_config) record.dead_letter = in.dead_letter_config->target_arn.value_or("");
-  if (in.logging_config && in.logging_config->log_group) record.log_group = *in.logging_config->log_group;
+  if (in.logging_config) {
+    const bool fleet = in.capacity_provider_config || !record.capacity_provider.empty();
+    set_logging(record, *in.logging_config, fleet);
+  }
   if (in.image_config) {
     const ImageConfig& own = *in.image_config;
     record.image_config.reset();
@@ -105,6 +123,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   record.role = in.role;
   set_architecture(record, in.architectures);
   apply(record, in);
+  if (in.capacity_provider_config && !in.logging_config) set_logging(record, {}, true);
   if (in.durable_config && !record.durable_timeout) {
     co_return err::InvalidParameterValueException(
         "You cannot create a function with a durable configuration without an executionTimeout");

@@ -76,8 +76,9 @@ struct VersionRecord {
   std::string tracing = "PassThrough";
   std::string log_group;  // empty: /aws/lambda/<name>
   std::string log_format = "Text";
-  std::string dead_letter;           // ARN of a queue or topic for events that failed; empty: none
-  std::optional<ImageRecord> image;  // then there is no runtime, no handler and no layer
+  std::string application_level, system_level;  // of a log that is JSON
+  std::string dead_letter;                      // ARN of a queue or topic for events that failed; empty: none
+  std::optional<ImageRecord> image;             // then there is no runtime, no handler and no layer
   std::optional<ImageConfigRecord> image_config;
   bool snap_start = false;  // versions published of it are initialised ahead
   std::string state;        // empty: Active; else Pending or Failed, with why in words and as a StateReasonCode
@@ -97,6 +98,7 @@ struct VersionRecord {
     a(9, environment), a(10, layers), a(11, code), a(12, code_sha256), a(13, code_size), a(14, modified),
         a(15, revision);
     a(16, architecture), a(17, tracing), a(18, log_group), a(19, log_format), a(20, dead_letter);
+    a(27, application_level), a(28, system_level);
     a(21, snap_start), a(22, state), a(23, state_reason), a(24, state_reason_code);
     a(30, durable_timeout), a(31, durable_retention), a(32, deleting);
     a(35, image), a(36, image_config);

@@ -113,7 +113,7 @@ def test_node_shares_a_process(virga, managed):
             events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
         except logs.exceptions.ResourceNotFoundException:
             return set()
-        return {e["message"].split("\t")[1] for e in events if "\tsaw " in e["message"]}
+        return {json.loads(e["message"])["requestId"] for e in events if '"saw ' in e["message"]}
 
     eventually(lambda: lines() == {value[1] for _, value in answers})
 

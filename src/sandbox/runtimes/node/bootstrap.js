@@ -92,7 +92,7 @@ function take(chunk) {
 
 // ---- log
 
-let requestId;  // of the latest invocation
+let requestId, tenantId;  // of the latest invocation
 const storage = new AsyncLocalStorage();  // the id of the invocation that runs, when there may be several
 const idOfNow = () => (concurrent ? storage.getStore() : requestId);
 const RECORD = Buffer.from('\x1eVLR', 'latin1');
@@ -115,32 +115,39 @@ function writeRecord(text) {
 }
 
 const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
+let logsJson = false;
+
+const errorFields = (error) => ({
+  errorType: error.constructor?.name ?? 'UnknownError',
+  errorMessage: error.message,
+  stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : error.stack,
+});
+
+// What is logged alone stays the value it is; several are formatted, and the first error among them is told apart.
+function jsonLine(level, message, ...others) {
+  const line = { timestamp: new Date().toISOString(), level, requestId: idOfNow() };
+  if (tenantId) line.tenantId = tenantId;
+  line.message = message;
+  if (others.length === 0) {
+    try {
+      return JSON.stringify(line, (_, value) => (value instanceof Error ? { ...errorFields(value), ...value } : value));
+    } catch {
+      line.message = util.format(message);
+      return JSON.stringify(line);
+    }
+  }
+  line.message = util.format(message, ...others);
+  const error = others.find((other) => other instanceof Error);
+  return JSON.stringify(error ? { ...line, ...errorFields(error) } : line);
+}
 
 function patchConsole(env) {
-  const asJson = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
+  logsJson = (env.AWS_LAMBDA_LOG_FORMAT || '').toUpperCase() === 'JSON';
   const least = Math.max(0, LEVELS.indexOf((env.AWS_LAMBDA_LOG_LEVEL || '').toUpperCase()));
   const log = (level) => {
     if (LEVELS.indexOf(level) < least) return () => {};
-    if (!asJson) {
-      return (...args) =>
-        writeRecord(`${new Date().toISOString()}\t${idOfNow()}\t${level}\t${util.format(...args)}`);
-    }
-    return (...args) => {
-      const line = { timestamp: new Date().toISOString(), level, requestId: idOfNow() };
-      const error = args.find((a) => a instanceof Error);
-      line.message = args.length === 1 && typeof args[0] !== 'string' && !error ? args[0] : util.format(...args);
-      if (error) {
-        line.errorType = error.name;
-        line.errorMessage = error.message;
-        line.stackTrace = typeof error.stack === 'string' ? error.stack.split('\n') : [];
-      }
-      try {
-        writeRecord(JSON.stringify(line));
-      } catch {
-        line.message = util.format(...args);
-        writeRecord(JSON.stringify(line));
-      }
-    };
+    if (logsJson) return (...args) => writeRecord(jsonLine(level, ...args));
+    return (...args) => writeRecord(`${new Date().toISOString()}\t${idOfNow()}\t${level}\t${util.format(...args)}`);
   };
   console.trace = log('TRACE');
   console.debug = log('DEBUG');
@@ -187,6 +194,7 @@ function loggedError(error) {
 }
 
 function logFailure(what, error) {
+  if (logsJson) return console.error(error instanceof Error ? error : new Error(String(error)));
   writeRecord(`${new Date().toISOString()}\t${idOfNow()}\tERROR\t${what}\t${loggedError(error)}`);
 }
 
@@ -503,6 +511,7 @@ function receive(kind, body) {
     const header = JSON.parse(body.toString('utf8', 4, 4 + size));
     if (concurrent) return storage.run(header.id, () => call(header, body.toString('utf8', 4 + size)));
     requestId = header.id;
+    tenantId = header.tenant;
     if (header.trace) process.env._X_AMZN_TRACE_ID = header.trace;
     else delete process.env._X_AMZN_TRACE_ID;
     call(header, body.toString('utf8', 4 + size));

@@ -134,6 +134,7 @@ class LambdaContext:
 
 
 request_id = ""
+tenant_id = None
 trace_id = None
 shared = False  # other processes write to the same pipe
 
@@ -152,10 +153,7 @@ def write_record(text):
 
 class RecordHandler(logging.Handler):
     def emit(self, record):
-        try:
-            write_record(self.format(record).rstrip("\n"))
-        except Exception:
-            self.handleError(record)
+        write_record(self.format(record).rstrip("\n"))
 
 
 class TextFormatter(logging.Formatter):
@@ -165,50 +163,56 @@ class TextFormatter(logging.Formatter):
         super().__init__("[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
 
 
+def timestamp(seconds):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".%03dZ" % (seconds % 1 * 1000)
+
+
 class JsonFormatter(logging.Formatter):
-    converter = time.gmtime
-    standard = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "aws_request_id"}
+    standard = frozenset(vars(logging.makeLogRecord({}))) | {"aws_request_id", "tenant_id"}
 
     def format(self, record):
-        out = {"timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)), "level": record.levelname,
-               "message": record.getMessage(), "logger": record.name}
-        if record.exc_info:
+        level = logging.getLevelName(min(50, max(0, record.levelno)) // 10 * 10)
+        out = {"timestamp": timestamp(record.created), "level": level, "message": record.getMessage(), "logger": record.name}
+        if record.exc_info and record.exc_info[0]:
             kind, value, trace = record.exc_info
-            out["stackTrace"] = traceback.format_tb(trace)
-            out["errorType"] = kind.__name__ if kind else None
-            out["errorMessage"] = str(value)
-            out["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+            out.update(stackTrace=traceback.format_tb(trace), errorType=kind.__name__, errorMessage=str(value))
         out["requestId"] = record.aws_request_id
+        if record.exc_info:
+            out["location"] = f"{record.pathname}:{record.funcName}:{record.lineno}"
+        if record.tenant_id is not None:
+            out["tenantId"] = record.tenant_id
         for name, value in vars(record).items():
-            if name not in self.standard:
-                out[name] = value
-        return json.dumps(out, default=str)
+            if name not in self.standard and value is not None:
+                out.setdefault(name, value)
+        return json.dumps(out, ensure_ascii=False)
 
 
-class RequestIdFilter(logging.Filter):
+class RequestFilter(logging.Filter):
     def filter(self, record):
         record.aws_request_id = request_id
+        record.tenant_id = tenant_id
         return True
 
 
 LOG_HANDLER = RecordHandler()
 LOG_HANDLER.setFormatter(TextFormatter())
-LOG_HANDLER.addFilter(RequestIdFilter())
+LOG_HANDLER.addFilter(RequestFilter())
+LEVELS = {"TRACE": logging.DEBUG, "DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING,
+          "ERROR": logging.ERROR, "FATAL": logging.CRITICAL}
+
+
+def logs_json():
+    return os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
 
 def set_up_logging():
-    as_json = os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").lower() == "json"
-    if as_json:
+    if logs_json():
         LOG_HANDLER.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [LOG_HANDLER]
     level = os.environ.get("AWS_LAMBDA_LOG_LEVEL", "").upper()
-    names = {"TRACE": logging.DEBUG, "DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARN": logging.WARNING,
-             "ERROR": logging.ERROR, "FATAL": logging.CRITICAL}
-    if level in names:
-        root.setLevel(names[level])
-    elif as_json:
-        root.setLevel(logging.INFO)
+    if level in LEVELS:
+        root.setLevel(LEVELS[level])
 
 
 def error_document(kind, message, trace):
@@ -228,9 +232,8 @@ def describe(error):
 
 
 def log_error(document):
-    if os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").lower() == "json":
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_record(json.dumps({"timestamp": now, "log_level": "ERROR", **document}))
+    if logs_json():
+        write_record(json.dumps({"timestamp": timestamp(time.time()), "level": "ERROR", **document}, ensure_ascii=False))
         return
     text = f"[ERROR] {document['errorType']}: {document['errorMessage']}\nTraceback (most recent call last):\n"
     write_record((text + "".join(document["stackTrace"])).rstrip("\n"))
@@ -360,10 +363,11 @@ def encoder_of(escape):
 
 
 def invoke(handler, body, encode):
-    global request_id, trace_id
+    global request_id, tenant_id, trace_id
     size = int.from_bytes(body[:4], "little")
     header = json.loads(body[4:4 + size])
     request_id = header["id"]
+    tenant_id = header.get("tenant")
     trace = header.get("trace")
     if trace != trace_id:
         trace_id = trace

@@ -5,6 +5,7 @@
 # A frame is a little-endian length, a type byte and a body; the length counts type and body. It starts before its
 # function is known, so everything that doesn't depend on one is done before the first frame.
 require 'json'
+require 'logger'
 require 'socket'
 require 'time'
 
@@ -61,8 +62,75 @@ module Virga
     { 'errorMessage' => error.message, 'errorType' => kind, 'stackTrace' => trace }
   end
 
+  def self.logs_json?
+    ENV.fetch('AWS_LAMBDA_LOG_FORMAT', '').casecmp?('JSON')
+  end
+
+  def self.timestamp(time)
+    time.utc.strftime('%Y-%m-%dT%H:%M:%S.%6NZ')
+  end
+
   def self.log_error(document)
+    if logs_json?
+      return write_record(JSON.generate({ timestamp: timestamp(Time.now), level: 'ERROR', requestId: @request_id,
+                                          **document }.compact))
+    end
     write_record(([JSON.generate(document)] + document['stackTrace']).join("\n"))
+  end
+
+  # How the standard Logger writes, with the id of the request.
+  class TextFormatter < Logger::Formatter
+    def call(severity, time, name, message)
+      format("%s, [%s #%d] %5s %s -- %s: %s\n", severity[0], format_datetime(time), Process.pid, severity,
+             Virga.request_id, name, msg2str(message))
+    end
+  end
+
+  class JsonFormatter < Logger::Formatter
+    def call(severity, time, name, message)
+      error = message.is_a?(Exception) ? message : nil
+      line = { timestamp: Virga.timestamp(time), level: severity, message: text(error ? error.message : msg2str(message)),
+               requestId: Virga.request_id }
+      line[:logger] = text(name) unless name.to_s.empty?
+      line.merge!(failure(error)) if error
+      "#{JSON.generate(line.compact)}\n"
+    end
+
+    private
+
+    def text(value)
+      value.to_s.encode('UTF-8', invalid: :replace, undef: :replace)
+    end
+
+    def failure(error)
+      trace = (error.backtrace || []).map { |line| text(line) }
+      place = trace.first&.match(/\A(.+):(\d+):in [`'](.+)'\z/)
+      { errorType: error.class.to_s, errorMessage: text(error.message), stackTrace: trace,
+        location: place ? "#{place[1]}:#{place[3]}:#{place[2]}" : trace.first }
+    end
+  end
+
+  # Where loggers of the function's output write.
+  class Output
+    def write(text)
+      Virga.write_record(text.chomp)
+    end
+
+    def close; end
+  end
+
+  module LoggerPatch
+    def initialize(device = nil, *arguments, **options)
+      return super unless device.nil? || device.equal?($stdout) || device.equal?($stderr)
+
+      super(Output.new, *arguments, **options)
+      @default_formatter = Virga.logs_json? ? JsonFormatter.new : TextFormatter.new
+    end
+  end
+  Logger.prepend(LoggerPatch)
+
+  class << self
+    attr_reader :request_id
   end
 
   def self.load_handler(name)
@@ -105,6 +173,7 @@ module Virga
   def self.invoke(handler, body)
     size = body.unpack1('V')
     header = JSON.parse(body.byteslice(4, size))
+    @request_id = header['id']
     ENV['_X_AMZN_TRACE_ID'] = header['trace']
     begin
       event = JSON.parse(body.byteslice(4 + size..).force_encoding(Encoding::UTF_8))

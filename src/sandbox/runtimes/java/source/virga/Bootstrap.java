@@ -1,5 +1,6 @@
 package virga;
 
+import com.amazonaws.services.lambda.runtime.logging.LogLevel;
 import java.io.EOFException;
 import java.io.File;
 import java.io.FileDescriptor;
@@ -106,7 +107,7 @@ public final class Bootstrap {
     Map<String, Object> document = errorDocument(error);
     lines.append('\n').append(error.getClass().getName()).append(": ").append(error.getMessage());
     for (Object frame : (List<?>) document.get("stackTrace")) lines.append("\n\tat ").append(frame);
-    log(lines.toString());
+    Logger.INSTANCE.log(lines.toString(), Logger.INSTANCE.logsJson() ? LogLevel.ERROR : LogLevel.UNDEFINED);
     StringBuilder json = new StringBuilder();
     Json.write(json, document);
     return json.toString().getBytes(StandardCharsets.UTF_8);
@@ -156,7 +157,9 @@ public final class Bootstrap {
   private Handler initialise(byte[] frame) throws IOException {
     try {
       Map<String, Object> order = (Map<String, Object>) Json.parse(new String(frame, StandardCharsets.UTF_8));
-      setEnvironment((Map<String, String>) order.get("env"));
+      Map<String, String> environment = (Map<String, String>) order.get("env");
+      setEnvironment(environment);
+      Logger.INSTANCE.configure(environment);
       ClassLoader loader = functionLoader();
       Thread.currentThread().setContextClassLoader(loader);
       Handler handler = new Handler((String) order.get("handler"), loader);
@@ -191,7 +194,9 @@ public final class Bootstrap {
     int kind = RESPONSE;
     byte[] answer;
     try {
-      answer = handler.handle(Arrays.copyOfRange(frame, 4 + size, frame.length), new Invocation(header));
+      Invocation invocation = new Invocation(header);
+      Logger.INSTANCE.begin(invocation);
+      answer = handler.handle(Arrays.copyOfRange(frame, 4 + size, frame.length), invocation);
     } catch (Throwable e) {
       kind = ERROR;
       answer = report(e);

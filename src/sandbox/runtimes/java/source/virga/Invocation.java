@@ -5,13 +5,12 @@ import com.amazonaws.services.lambda.runtime.ClientContext;
 import com.amazonaws.services.lambda.runtime.CognitoIdentity;
 import com.amazonaws.services.lambda.runtime.Context;
 import com.amazonaws.services.lambda.runtime.LambdaLogger;
-import java.nio.charset.StandardCharsets;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /** The context of one invocation, out of its frame's header. */
-final class Invocation implements Context, LambdaLogger {
+final class Invocation implements Context {
   private final Map<?, ?> header;
 
   Invocation(Map<?, ?> header) {
@@ -36,15 +35,12 @@ final class Invocation implements Context, LambdaLogger {
   @Override public String getFunctionName() { return variable("AWS_LAMBDA_FUNCTION_NAME"); }
   @Override public String getFunctionVersion() { return variable("AWS_LAMBDA_FUNCTION_VERSION"); }
   @Override public int getMemoryLimitInMB() { return Integer.parseInt(variable("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")); }
-  @Override public LambdaLogger getLogger() { return this; }
+  @Override public LambdaLogger getLogger() { return Logger.INSTANCE; }
 
   @Override
   public int getRemainingTimeInMillis() {
     return (int) Math.max(0, ((Number) header.get("deadline")).longValue() - System.currentTimeMillis());
   }
-
-  @Override public void log(String message) { Bootstrap.log(message); }
-  @Override public void log(byte[] message) { Bootstrap.log(new String(message, StandardCharsets.UTF_8)); }
 
   @Override
   public CognitoIdentity getIdentity() {
