@@ -8,6 +8,7 @@
 namespace virga::logs {
 
 bool Filter::matches(std::string_view message) const {
+  if (json) return json->matches(message);
   const auto in = [&](const std::string& term) { return message.find(term) != message.npos; };
   return std::ranges::all_of(all, in) && std::ranges::none_of(none, in) &&
          (any.empty() || std::ranges::any_of(any, in));
@@ -16,7 +17,10 @@ bool Filter::matches(std::string_view message) const {
 Filter parse_filter(std::string_view pattern) {
   pattern = trim(pattern);
   Filter filter;
-  if (pattern.starts_with('{')) throw std::invalid_argument("JSON filter patterns ({ … }) are not served");
+  if (pattern.starts_with('{')) {
+    filter.json.emplace(pattern);
+    return filter;
+  }
   if (pattern.starts_with('[')) throw std::invalid_argument("space-delimited filter patterns ([ … ]) are not served");
   if (pattern.starts_with('%'))
     throw std::invalid_argument("regular expression filter patterns (% … %) are not served");

@@ -293,7 +293,7 @@ def test_snap_start(functions):
 
     def events():
         try:
-            found = logs.filter_log_events(logGroupName="/aws/lambda/" + name, filterPattern="platform")
+            found = logs.filter_log_events(logGroupName="/aws/lambda/" + name, filterPattern="{ $.type = platform.* }")
         except logs.exceptions.ResourceNotFoundException:
             return None
         messages = [json.loads(event["message"]) for event in found["events"]]
@@ -364,10 +364,10 @@ def test_templates(functions, virga, name):
     lines, _ = tail_of(functions, made["One"])
     assert [line["message"] for line in own(lines)] == ["loud"]
     logs = virga.client("logs")
-    pattern = '"platform.report" success'
+    pattern = '{ $.type = "platform.report" && $.record.status = "success" }'
     eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
                and logs.filter_log_events(logGroupName=group, filterPattern=pattern)["events"])
-    shown = subprocess.run([BINARY, "logs", group, "--filter", "WARNING"], env=virga.environment(),
+    shown = subprocess.run([BINARY, "logs", group, "--filter", '{ $.level = "WARNING" }'], env=virga.environment(),
                            capture_output=True, text=True, check=True).stdout
     assert json.loads(shown.split(" ", 1)[1])["message"] == "loud"
     tail = virga.cli("logs", "tail", group, "--format", "short").stdout

@@ -139,10 +139,14 @@ def test_filter(logs, group):
     assert matching("?one ?small") == ["ERROR one", "error small"]
     assert matching("ERROR", logStreamNames=["a"]) == ["ERROR one"]
     assert len(matching("")) == 6
+    put(logs, group, "c", ['{"level": "ERROR", "n": 5}', '{"level": "INFO", "n": 50}'], at)
+    assert matching('{ $.level = "ERROR" || $.n > 60 }') == ['{"level": "ERROR", "n": 5}']
+    code, message = error_code(logs.filter_log_events, logGroupName=group, filterPattern="{ $.level = }")
+    assert code == "InvalidParameterException" and "no value" in message
 
 
 # Patterns that Virga can't match are refused; matching nothing, or all, would be a lie.
-@pytest.mark.parametrize("pattern", ["{ $.level = 5 }", "[ip, user]", "%a+%"])
+@pytest.mark.parametrize("pattern", ["{ $.level = %5.% }", "[ip, user]", "%a+%"])
 def test_patterns_that_are_not_served(logs, group, pattern):
     code, message = error_code(logs.filter_log_events, logGroupName=group, filterPattern=pattern)
     assert code == "InvalidParameterException" and "not served" in message
