@@ -1,5 +1,6 @@
 // Who hears of a bucket's objects: functions, queues and topics by their configurations, and the account's default
 // event bus. What is told is a delivery of the transaction that changed the object.
+#include <aws/lambda/ops.h>
 #include <aws/s3/errors.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@ namespace virga::s3 {
 namespace {
 
 constexpr size_t kMostNotifications = 100;
+constexpr const char* kSubject = "Amazon S3 Notification";  // of messages of topics
 
 template <class C>
 Notification notification_of(const C& in, std::string target) {
@@ -132,6 +134,7 @@ void S3Service::notify(Ctx& ctx, kv::Txn& tx, const BucketRecord& bucket, const 
     one.target = n.target;
     one.input.body = record_of(ctx, bucket, n, key, object, what, now);
     one.input.trace = ctx.trace;
+    one.input.parameters["Subject"] = kSubject;
     deps_.targets.enqueue(tx, std::move(one));
   }
   if (!bucket.event_bus) return;
@@ -142,6 +145,36 @@ void S3Service::notify(Ctx& ctx, kv::Txn& tx, const BucketRecord& bucket, const 
                                {"DetailType", std::string(detail_type_of(what))},
                                {"Resources", Json(Json::Array{Json(delivery.source_arn)}).dump()}};
   deps_.targets.enqueue(tx, std::move(delivery));
+}
+
+Task<void> S3Service::try_target(Ctx& ctx, const BucketRecord& bucket, std::string target) {
+  kernel::TargetDelivery test;
+  test.target = std::move(target);
+  test.account = bucket.account;
+  test.region = bucket.region;
+  test.service = "s3.amazonaws.com";
+  test.source_arn = cat("arn:aws:s3:::", bucket.name);
+  if (kernel::parse_arn(test.target)->service == "lambda") {
+    Ctx asking =
+        deps_.cloud.internal_context(kernel::service_principal(test.service, test.account), test.account, test.region);
+    asking.source_arn = test.source_arn;
+    asking.source_account = test.account;
+    lambda::InvocationRequest dry;
+    dry.function_name = test.target;
+    dry.invocation_type = lambda::InvocationType::DryRun;
+    if (co_await as_result(deps_.cloud.call<lambda::op::Invoke>(asking, std::move(dry)))) co_return;
+  } else {
+    test.input.body = Json::object({{"Service", "Amazon S3"},
+                                    {"Event", "s3:TestEvent"},
+                                    {"Time", iso8601_millis(deps_.clock.now())},
+                                    {"Bucket", bucket.name},
+                                    {"RequestId", ctx.request_id},
+                                    {"HostId", ctx.request_id}})
+                          .dump();
+    test.input.parameters["Subject"] = kSubject;
+    if (co_await as_result(deps_.targets.call(std::move(test), ctx.request_id))) co_return;
+  }
+  co_await fail(err::InvalidArgument("Unable to validate the following destination configurations"));
 }
 
 Task<op::PutBucketNotificationConfiguration::Output> S3Service::put_bucket_notification(
@@ -173,6 +206,11 @@ Task<op::PutBucketNotificationConfiguration::Output> S3Service::put_bucket_notif
         co_return err::InvalidArgument(cat("Notifications of ", event, " are not served"));
       }
     }
+  }
+  const auto reader = deps_.db.snapshot();
+  const BucketRecord asking = co_await require_bucket(ctx, *reader, in.bucket, in.expected_bucket_owner);
+  for (const Notification& n : all) {
+    if (!in.skip_destination_validation.value_or(false)) co_await try_target(ctx, asking, n.target);
   }
   co_await edit_bucket(ctx, in.bucket, in.expected_bucket_owner, [&](BucketRecord& bucket) {
     bucket.notifications = all;

@@ -69,6 +69,8 @@ class S3Service final : public kernel::Service {
       Ctx& ctx, const PutBucketNotificationConfigurationRequest& in);
   Task<NotificationConfiguration> get_bucket_notification(Ctx& ctx,
                                                           const GetBucketNotificationConfigurationRequest& in);
+  // Asks a function, or sends a queue or topic AWS's test event: fails when the bucket may not tell it.
+  Task<void> try_target(Ctx& ctx, const BucketRecord& bucket, std::string target);
   // Tells who wants to hear, within the transaction that makes the change; null: the object is gone. `what` as the
   // bucket's event names end: "ObjectCreated:Put".
   void notify(Ctx& ctx, kv::Txn& tx, const BucketRecord& bucket, const std::string& key, const ObjectRecord* object,

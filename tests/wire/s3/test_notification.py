@@ -45,7 +45,10 @@ def test_to_a_queue(virga, name, queue):
     s3.put_object_tagging(Bucket=name, Key="in/c.txt", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
     s3.delete_object_tagging(Bucket=name, Key="in/c.txt")
     s3.delete_object(Bucket=name, Key="in/c.txt")
-    records = {r["eventName"]: r for body in queue(5) for r in body["Records"]}
+    told = queue(6)
+    test, = [body for body in told if "Records" not in body]
+    assert test["Event"] == "s3:TestEvent" and test["Bucket"] == name
+    records = {r["eventName"]: r for body in told if body is not test for r in body["Records"]}
     assert set(records) == {"ObjectCreated:Put", "ObjectCreated:Copy", "ObjectTagging:Put", "ObjectTagging:Delete", "ObjectRemoved:Delete"}
     put = records["ObjectCreated:Put"]["s3"]
     assert put["object"]["key"] == "in/a+b.txt" and put["object"]["size"] == 5 and put["bucket"]["name"] == name
@@ -69,6 +72,23 @@ def test_to_the_bus(virga, name, queue):
     assert created["resources"] == [f"arn:aws:s3:::{name}"]
     events.remove_targets(Rule=name, Ids=["q"])
     events.delete_rule(Name=name)
+
+
+# Who doesn't let the bucket tell it is not told about, unless nobody should ask.
+def test_targets_are_asked(virga, functions, name):
+    s3, sqs = virga.client("s3"), virga.client("sqs")
+    s3.create_bucket(Bucket=name)
+    sqs.create_queue(QueueName=name)
+    function = functions.client.get_function(FunctionName=functions.make("def handler(event, context): pass"))["Configuration"]["FunctionArn"]
+    closed = {"QueueConfigurations": [{"QueueArn": f"arn:aws:sqs:us-east-1:000000000000:{name}", "Events": ["s3:ObjectCreated:*"]}]}
+    uncallable = {"LambdaFunctionConfigurations": [{"LambdaFunctionArn": function, "Events": ["s3:ObjectCreated:*"]}]}
+    for given in (closed, uncallable):
+        assert error_code(s3.put_bucket_notification_configuration, Bucket=name, NotificationConfiguration=given) == (
+            "InvalidArgument", "Unable to validate the following destination configurations")
+        s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration=given, SkipDestinationValidation=True)
+    functions.client.add_permission(FunctionName=function, StatementId="s", Action="lambda:InvokeFunction", Principal="s3.amazonaws.com",
+                                    SourceArn=f"arn:aws:s3:::{name}")
+    s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration=uncallable)
 
 
 def test_refused(virga, name):
