@@ -65,7 +65,19 @@ int run_logs(const Arguments& arguments) {
   Client client(arguments);
   const std::string name = arguments.required(0, "function");
   logs::FilterLogEventsRequest request;
-  request.log_group_name = name.starts_with('/') ? name : cat("/aws/lambda/", name);
+  std::string whose;  // part of the names of its streams, when its group may be others' too
+  request.log_group_name = name;
+  if (!name.starts_with('/')) {
+    request.log_group_name = cat("/aws/lambda/", name);
+    lambda::GetFunctionConfigurationRequest ask;
+    ask.function_name = name;
+    const auto function = client.try_call<lambda::op::GetFunctionConfiguration>(ask);
+    if (function && function->logging_config) {
+      const std::string plain = function->function_name.value_or(name);
+      request.log_group_name = function->logging_config->log_group;
+      if (request.log_group_name != cat("/aws/lambda/", plain)) whose = cat("/", plain, "[");
+    }
+  }
   if (arguments.has("--filter")) request.filter_pattern = arguments.get("--filter");
   int64_t from = (SystemClock().now() - parse_duration(arguments.get("--since", "10m"))).millis();
   const bool follow = arguments.has("--follow");
@@ -83,17 +95,15 @@ int run_logs(const Arguments& arguments) {
       for (const logs::FilteredLogEvent& event : page->events.value_or(std::vector<logs::FilteredLogEvent>())) {
         const int64_t time = event.timestamp.value_or(0);
         const std::string id = event.event_id.value_or("");
-        if (std::ranges::find(printed, id) != printed.end()) continue;
+        const std::string stream = event.log_stream_name.value_or("");
+        if (std::ranges::find(printed, id) != printed.end() || stream.find(whose) == std::string::npos) continue;
         if (time > from) printed.clear(), from = time;
         printed.push_back(id);
         std::string message = event.message.value_or("");
         while (message.ends_with('\n')) message.pop_back();
         if (arguments.json()) {
           print(stdout,
-                cat(Json::object(
-                        {{"timestamp", time}, {"stream", event.log_stream_name.value_or("")}, {"message", message}})
-                        .dump(),
-                    "\n"));
+                cat(Json::object({{"timestamp", time}, {"stream", stream}, {"message", message}}).dump(), "\n"));
         } else {
           print(stdout, cat(iso8601_millis(Time::from_millis(time)), " ", message, "\n"));
         }

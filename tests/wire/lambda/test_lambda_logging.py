@@ -261,6 +261,10 @@ def test_shared_group(functions, virga):
         eventually(lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"])
         eventually(lambda: said[1] in [s["logStreamName"] for s in logs.describe_log_streams(logGroupName=group)["logStreams"]])
     assert not logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/" + names[0])["logGroups"]
+    shown = lambda name: subprocess.run([BINARY, "logs", name], env=virga.environment(), capture_output=True, text=True).stdout
+    eventually(lambda: "REPORT RequestId" in shown(names[1]))
+    assert "platform.report" not in shown(names[1])
+    eventually(lambda: '"platform.report"' in shown(names[0]))
 
 
 # A runtime of its own writes objects with a level, by which they are kept.
