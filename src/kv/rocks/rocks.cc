@@ -27,6 +27,7 @@ constexpr uint64_t kFormat = 1;
 // A batch is written and synced as one: larger ones only make everybody in them wait longer.
 constexpr size_t kMostBatchBytes = 8 << 20;
 constexpr size_t kMostBatchMembers = 1024;
+constexpr size_t kMostInTurn = 16;
 // An erased range with up to this many keys is written key by key: range tombstones slow every later read down.
 constexpr size_t kMostSingleErases = 1024;
 // Commits are refused while less is free. RocksDB must not meet a full disk: its log file takes no write after one that
@@ -248,18 +249,28 @@ std::shared_ptr<const View> RocksDb::newest(Purpose purpose) {
 }
 
 // What a turn of an executor commits, on its way to the queue: it is handed over at the turn's end, because a batch
-// costs the same however many are in it, and no answer could leave before that anyway. Goes with the work that was
-// posted to the executor, also when that never runs.
+// costs the same however many are in it, and no answer could leave before that anyway. A long turn hands over in parts,
+// so that the disk has work meanwhile. Goes with the work that was posted to the executor, also when that never runs.
 struct RocksDb::Turn {
   Turn(RocksDb& db, Executor* executor) : db(db), executor(executor) { current = this; }
   ~Turn() {
     if (current == this) current = nullptr;
+  }
+  void add(Pending& pending) {
+    commits.add(pending);
+    if (++count >= kMostInTurn) hand_over();
+  }
+  void hand_over() {
+    if (!commits.head) return;
+    db.enqueue(std::exchange(commits, {}));
+    count = 0;
   }
   static thread_local Turn* current;
 
   RocksDb& db;
   Executor* const executor;
   Chain commits;
+  size_t count = 0;
 };
 thread_local RocksDb::Turn* RocksDb::Turn::current = nullptr;
 
@@ -271,11 +282,10 @@ struct RocksDb::Enqueue {
     pending.handle = handle;
     pending.executor = Executor::current();
     if (pending.executor && !Turn::current) {
-      pending.executor->post(
-          [turn = std::make_unique<Turn>(db, pending.executor)] { turn->db.enqueue(turn->commits); });
+      pending.executor->post([turn = std::make_unique<Turn>(db, pending.executor)] { turn->hand_over(); });
     }
     Turn* const turn = Turn::current;
-    if (turn && &turn->db == &db && turn->executor == pending.executor) return turn->commits.add(pending);
+    if (turn && &turn->db == &db && turn->executor == pending.executor) return turn->add(pending);
     Chain alone;
     alone.add(pending);
     // Once queued, the commit thread may finish and the frame that holds this awaiter be gone.
@@ -284,7 +294,7 @@ struct RocksDb::Enqueue {
   void await_resume() const noexcept {}
 };
 
-void RocksDb::enqueue(Chain& commits) {
+void RocksDb::enqueue(Chain commits) {
   std::lock_guard lock(queue_mutex_);
   queue_.add(commits);
   queue_wake_.notify_one();

@@ -78,7 +78,7 @@ class RocksDb final : public Engine {
 
   void read_state();
   void commit_loop();
-  void enqueue(Chain& commits);
+  void enqueue(Chain commits);
   void take(Batch& batch);
   void add(Batch& batch, Pending& pending);
   void erase_range(Batch& batch, const std::string& begin, const std::string& end, Version version);
