@@ -131,9 +131,7 @@ struct Instance::Parts {
         deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, settings.data} {
     targets.serve();
     ServiceOptions options;
-    options.function_idle = settings.function_idle;
-    options.image_mb = settings.image_mb;
-    options.function_concurrency = settings.function_concurrency;
+    options.functions = settings.functions;
     options.iam.development_key = is_loopback(settings.host) && settings.root_access_key.empty();
     if (!settings.root_access_key.empty()) {
       options.iam.root_keys.push_back({settings.root_access_key, settings.root_secret_key, kRootAccount});

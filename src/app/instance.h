@@ -1,7 +1,6 @@
 // One running Virga: everything it is made of, built in order, started, and stopped in the reverse order.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "base/time.h"
 #include "kernel/authorize.h"
+#include "services/lambda/api.h"
 
 namespace virga::app {
 
@@ -22,9 +22,7 @@ struct Settings {
   std::string tls_certificate, tls_key;          // PEM files; both or none
   std::string runtimes;                          // where added runtimes are; may not exist
   std::string node_modules;                      // packages every Node function finds; empty: none
-  uint64_t image_mb = 10'240;                    // that a function's container image may have
-  std::chrono::seconds function_idle{300};       // how long an instance of a function that nobody calls is kept
-  int32_t function_concurrency = 1000;           // invocations of an account's functions in a region at a time
+  lambda::Options functions;
   bool functions_reach_outside = true;
   uint64_t body_limit = 16 << 20;
   size_t cache_bytes = 16 << 20;  // of the store: half for blocks, half for rows that are read again and again

@@ -43,11 +43,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(sts::make_sts(deps, identity.directory));
   cloud.add(organizations::make_organizations(deps));
   cloud.add(logs::make_logs(deps));
-  auto functions = lambda::make_lambda(deps, sandboxes,
-                                       {.idle_life = options.function_idle,
-                                        .api_port = options.function_api_port,
-                                        .image_bytes = options.image_mb << 20,
-                                        .concurrency = options.function_concurrency});
+  auto functions = lambda::make_lambda(deps, sandboxes, options.functions);
   cloud.add(applicationautoscaling::make_applicationautoscaling(
       deps, [&lambda = *functions](auto... of) { return lambda::provisioned_use(lambda, std::move(of)...); }));
   cloud.add(std::move(functions));

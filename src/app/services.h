@@ -1,21 +1,18 @@
 #pragma once
 
-#include <chrono>
 #include <vector>
 
 #include "kernel/deps.h"
 #include "sandbox/sandbox.h"
 #include "services/iam/api.h"
+#include "services/lambda/api.h"
 #include "wire/shape.h"
 
 namespace virga::app {
 
 struct ServiceOptions {
   iam::Options iam;
-  std::chrono::seconds function_idle{300};
-  uint64_t image_mb = 10'240;
-  int32_t function_concurrency = 1000;
-  uint16_t function_api_port = 4566;  // where functions find Virga on their own loopback
+  lambda::Options functions;
 };
 
 // Registers every service with deps.cloud, and the identities with the authoriser.

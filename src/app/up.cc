@@ -46,9 +46,13 @@ Settings settings_of(const Arguments& arguments) {
     throw UsageError(cat("--function-network is all or virga, not '", network, "'"));
   settings.functions_reach_outside = network == "all";
   settings.runtimes = arguments.get("--runtimes", default_runtimes());
-  settings.image_mb = static_cast<uint64_t>(arguments.number("--image-limit", 10'240, 1, 1 << 20));
-  settings.function_idle = std::chrono::seconds(arguments.number("--function-idle", 300, 1, 86'400));
-  settings.function_concurrency = static_cast<int32_t>(arguments.number("--function-concurrency", 1000, 1, 1'000'000));
+  lambda::Options& functions = settings.functions;
+  functions.image_bytes = static_cast<uint64_t>(arguments.number("--image-limit", 10'240, 1, 1 << 20)) << 20;
+  functions.code_storage = static_cast<uint64_t>(arguments.number("--code-storage", 76'800, 1, 1 << 30)) << 20;
+  functions.idle_life = std::chrono::seconds(arguments.number("--function-idle", 300, 1, 86'400));
+  functions.snapshot_life = std::chrono::seconds(arguments.number("--snapshot-idle", 1'209'600, 1, 31'536'000));
+  functions.concurrency = static_cast<int32_t>(arguments.number("--function-concurrency", 1000, 1, 1'000'000));
+  functions.scaling = static_cast<int32_t>(arguments.number("--function-scaling", 1000, 1, 1'000'000));
   const std::string iam = arguments.get("--iam", "enforce");
   if (iam != "enforce" && iam != "audit") throw UsageError(cat("--iam is enforce or audit, not '", iam, "'"));
   settings.iam = iam == "audit" ? kernel::IamMode::kAudit : kernel::IamMode::kEnforce;

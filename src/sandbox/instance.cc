@@ -519,12 +519,15 @@ uint32_t Core::max_memory_mb() {
 }
 
 void Core::channel_ended() {
-  // The launcher tells how the program ended. Should it not, the instance must not hang.
+  // The launcher tells how the program ended. Should it not, the instance must not hang: a program that is still there
+  // has closed its channel; one that is gone without news was lost with its launcher, whose end a busy machine may be
+  // slow to notice.
   home_.post_after(kExitNewsWait, [weak = weak_from_this()] {
-    if (const auto self = weak.lock(); self && self->alive_) {
-      self->kill();
-      self->ended({.kind = Event::Kind::kExited});
-    }
+    const auto self = weak.lock();
+    if (!self || !self->alive_) return;
+    const bool there = ::syscall(SYS_pidfd_send_signal, self->slot_.process.get(), 0, nullptr, 0) == 0;
+    self->kill();
+    self->ended({.kind = there ? Event::Kind::kExited : Event::Kind::kLost});
   });
 }
 

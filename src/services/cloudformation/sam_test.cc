@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/str.h"
 #include "services/cloudformation/sam/sam.h"
 #include "services/cloudformation/template.h"
 
@@ -53,6 +54,71 @@ TEST(Serverless, LogicalIds) {
                                       "WriteUrlPublicPermissions", "WriteVersion2ecd130a19"}));
   EXPECT_EQ(t.find("Outputs")->dump(), R"({"Version":{"Value":{"Ref":"WriteVersion2ecd130a19"}}})");
   EXPECT_FALSE(t.find("Transform"));
+}
+
+// As AWS's own transform writes it: tests/translator/output/capacity_provider_full.json of
+// aws/serverless-application-model
+TEST(Serverless, CapacityProvider) {
+  const Json t = transformed(R"(
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  C:
+    Type: AWS::Serverless::CapacityProvider
+    Properties:
+      VpcConfig: {SubnetIds: [s]}
+      ScalingConfig: {MaxVCpuCount: 10, AverageCPUUtilization: 75}
+      InstanceRequirements: {AllowedTypes: [c5.xlarge]}
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: s3://b/k
+      CapacityProviderConfig: {Arn: !GetAtt C.Arn, ExecutionEnvironmentMemoryGiBPerVCpu: 4}
+      PublishToLatestPublished: true
+)");
+  EXPECT_EQ(resource_names(t), (std::vector<std::string>{"C", "COperatorRole", "F", "FRole"}));
+  EXPECT_EQ(properties(t, "C").find("CapacityProviderScalingConfig")->dump(),
+            R"({"MaxVCpuCount":10,"ScalingMode":"Manual","ScalingPolicies":[{"PredefinedMetricType":)"
+            R"("LambdaCapacityProviderAverageCPUUtilization","TargetValue":75}]})");
+  EXPECT_EQ(properties(t, "C").find("PermissionsConfig")->dump(),
+            R"({"CapacityProviderOperatorRoleArn":{"Fn::GetAtt":["COperatorRole","Arn"]}})");
+  EXPECT_EQ(properties(t, "C").find("InstanceRequirements")->dump(), R"({"AllowedInstanceTypes":["c5.xlarge"]})");
+  EXPECT_EQ(properties(t, "F").find("CapacityProviderConfig")->dump(),
+            R"({"LambdaManagedInstancesCapacityProviderConfig":{"CapacityProviderArn":{"Fn::GetAtt":["C","Arn"]},)"
+            R"("ExecutionEnvironmentMemoryGiBPerVCpu":4}})");
+}
+
+TEST(Serverless, FunctionsTagsReachWhatTheyGenerate) {
+  const Json t = transformed(R"(
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: s3://b/k
+      Tags: {Team: blue}
+      PropagateTags: true
+      EventInvokeConfig: {DestinationConfig: {OnFailure: {Type: SQS}}}
+)");
+  EXPECT_EQ(properties(t, "FEventInvokeConfigOnFailureQueue").find("Tags")->dump(),
+            R"([{"Key":"Team","Value":"blue"}])");
+  EXPECT_EQ(properties(t, "FRole").find("Tags")->as_array().size(), 2u);
+}
+
+TEST(Serverless, RefusesUnservedAndUnknownProperties) {
+  const auto refusal = [](std::string_view property) {
+    try {
+      transformed(
+          cat("Transform: AWS::Serverless-2016-10-31\nResources:\n  F:\n    Type: AWS::Serverless::Function\n"
+              "    Properties:\n      CodeUri: s3://b/k\n      ",
+              property, "\n"));
+    } catch (const Error& error) {
+      return error.message;
+    }
+    return std::string();
+  };
+  EXPECT_NE(refusal("DeploymentPreference: {Type: AllAtOnce}").find("DeploymentPreference"), std::string::npos);
+  EXPECT_EQ(refusal("DeploymentPreference: {Enabled: false}"), "");
+  EXPECT_NE(refusal("MemorySzie: 128").find("property MemorySzie not defined"), std::string::npos);
 }
 
 TEST(Serverless, RouteAndPermission) {

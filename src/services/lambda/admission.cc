@@ -1,6 +1,6 @@
 #include "services/lambda/admission.h"
 
-#include <unordered_map>
+#include <algorithm>
 
 namespace virga::lambda {
 namespace {
@@ -18,6 +18,21 @@ void take(Counts& counts, const std::string& key) {
 }
 
 }  // namespace
+
+bool ScalingRate::take(const std::string& function, Steady now) {
+  std::lock_guard lock(mutex_);
+  if (full_.size() >= forget_at_) forget_refilled(now);
+  Steady& full = full_[function];
+  const Steady then = std::max(full, now) + pause_;
+  if (then - now > std::chrono::seconds(10)) return false;
+  full = then;
+  return true;
+}
+
+void ScalingRate::forget_refilled(Steady now) {
+  std::erase_if(full_, [&](const auto& each) { return each.second <= now; });
+  forget_at_ = std::max<size_t>(64, 2 * full_.size());
+}
 
 struct Admission::Ticket::State {
   std::mutex mutex;

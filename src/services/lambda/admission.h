@@ -2,12 +2,14 @@
 // docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 namespace virga::lambda {
 
@@ -21,6 +23,25 @@ struct Demand {
 };
 
 enum class Refusal : uint8_t { kReserved, kUnreserved };
+
+// How fast a function scales: so many new instances in ten seconds, what is not used of which is not saved up.
+// docs.aws.amazon.com/lambda/latest/dg/scaling-behavior.html
+class ScalingRate {
+ public:
+  using Steady = std::chrono::steady_clock::time_point;
+  explicit ScalingRate(int32_t in_ten_seconds)
+      : pause_(std::chrono::nanoseconds(std::chrono::seconds(10)) / in_ten_seconds) {}
+  // Whether the function may have one more instance now.
+  bool take(const std::string& function, Steady now);
+
+ private:
+  void forget_refilled(Steady now);
+
+  const std::chrono::nanoseconds pause_;  // after which there is one more
+  std::mutex mutex_;
+  std::unordered_map<std::string, Steady> full_;  // when all may be had again
+  size_t forget_at_ = 64;                         // functions
+};
 
 class Admission {
  public:

@@ -23,5 +23,6 @@ struct Call {
 };
 // Fails with InvalidParameterValueException when a tenant is missing, or too much.
 void check_tenant(const Call& call);
+std::optional<Error> refusal_by_tenant(const Call& call);
 
 }  // namespace virga::lambda

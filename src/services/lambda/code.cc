@@ -36,6 +36,7 @@ void LambdaService::Code::put_into(VersionRecord& record) const {
   record.code = ref;
   record.code_sha256 = sha256;
   record.code_size = size;
+  record.unpacked = unpacked;
   record.image = image;
 }
 
@@ -109,6 +110,7 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
   Code code;
   code.sha256 = hex_encode(sha256(*archive));
   code.size = archive->size();
+  co_await check_storage(ctx, code.size);
   Result<std::string> unpacked = co_await as_result(code_.unpack(code.sha256, archive));
   if (!unpacked) {
     try {
@@ -122,10 +124,43 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
     }
     co_await fail_with(std::move(unpacked.error()));
   }
+  code.unpacked = ZipReader(*archive, kMaxUnzippedBytes).total_size();
   const auto writer = deps_.blobs.create();
   co_await writer->write(*archive);
   code.ref = co_await writer->finish();
   co_return code;
+}
+
+// Archives of functions' versions and of layers; images are not counted.
+Task<uint64_t> LambdaService::stored_code(const Store& store) {
+  uint64_t bytes = 0;
+  for (const FunctionRecord& function : co_await store.list_functions("", SIZE_MAX)) {
+    for (const VersionRecord& version : co_await store.list_versions(function.name, 0, SIZE_MAX))
+      bytes += version.image ? 0 : version.code_size;
+  }
+  for (const LayerRecord& layer : co_await store.list_layers("", SIZE_MAX)) {
+    for (const LayerVersionRecord& version : co_await store.list_layer_versions(layer.name)) bytes += version.size;
+  }
+  co_return bytes;
+}
+
+// What is stored is counted anew only when what was counted last, and has come since, leaves no room: what went since
+// then is not known.
+Task<void> LambdaService::check_storage(const Ctx& ctx, uint64_t more) {
+  const std::string place = cat(ctx.account, ":", ctx.region);
+  {
+    std::lock_guard lock(stored_mutex_);
+    const auto known = stored_.find(place);
+    if (known != stored_.end() && known->second + more <= code_storage_) {
+      known->second += more;
+      co_return;
+    }
+  }
+  const auto snapshot = deps_.db.snapshot();
+  const uint64_t bytes = co_await stored_code(Store(*snapshot, {ctx.account, ctx.region}));
+  if (bytes + more > code_storage_) co_await fail(err::CodeStorageExceededException("Code storage limit exceeded."));
+  std::lock_guard lock(stored_mutex_);
+  stored_[place] = bytes + more;
 }
 
 // Drops unpacked code that no version names any more. An invocation runs for 15 minutes at the most, and its instance
@@ -206,7 +241,14 @@ Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vect
     }
     if (id) record = co_await Store(*snapshot, {id->account, id->region}).find_layer_version(id->name, id->version);
     if (!record) co_return err::InvalidParameterValueException(cat("Layer version ", arn, " does not exist."));
-    uses.push_back({arn, record->size, record->sha256, record->code});
+    for (const LayerUse& other : uses) {
+      if (other.arn.substr(0, other.arn.rfind(':')) == arn.substr(0, arn.rfind(':'))) {
+        co_return err::InvalidParameterValueException(
+            cat("Two different versions of the same layer are not allowed to be referenced in the same function. ",
+                other.arn, " and ", arn, " are versions of the same layer"));
+      }
+    }
+    uses.push_back({arn, record->size, record->sha256, record->code, record->unpacked});
   }
   co_return uses;
 }

@@ -90,6 +90,10 @@ class AnswerStream final : public ByteSource {
   uint64_t passed_ = 0;
 };
 
+Error throttled(std::string_view reason) {
+  return err::TooManyRequestsException("Rate Exceeded.", Json::object({{"Reason", reason}, {"Type", "User"}}));
+}
+
 std::string unqualified_arn(const FunctionId& id) {
   return cat("arn:aws:lambda:", id.region, ":", id.account, ":function:", id.name);
 }
@@ -126,6 +130,7 @@ Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& c
       sandboxes_(sandboxes),
       code_(code),
       options_(options),
+      scaling_(options.scaling),
       snapshots_([this](Snapshots::Of of) { return make_snapshot(std::move(of)); }),
       fleets_([this](Call call) { return start_for_fleet(std::move(call)); }) {
   none_late_.set();
@@ -148,8 +153,12 @@ Invoker::Meter& Invoker::meter_of(const FunctionId& id, const std::string& arn) 
 }
 
 void check_tenant(const Call& call) {
-  if (call.version->per_tenant == !call.tenant.empty()) return;
-  throw err::InvalidParameterValueException(
+  if (auto refusal = refusal_by_tenant(call)) throw std::move(*refusal);
+}
+
+std::optional<Error> refusal_by_tenant(const Call& call) {
+  if (call.version->per_tenant == !call.tenant.empty()) return std::nullopt;
+  return err::InvalidParameterValueException(
       call.version->per_tenant
           ? "The invoked function is enabled with tenancy configuration. Add a valid tenant ID in your request and try "
             "again."
@@ -178,11 +187,8 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
                                  refusal);
   if (!managed && !ticket) {
     meter.throttles.add();
-    co_return err::TooManyRequestsException(
-        "Rate Exceeded.",
-        Json::object({{"Reason", refusal == Refusal::kReserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
-                                                               : "ConcurrentInvocationLimitExceeded"},
-                      {"Type", "User"}}));
+    co_return throttled(refusal == Refusal::kReserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
+                                                      : "ConcurrentInvocationLimitExceeded");
   }
   Executor* const caller = Executor::current();
 
@@ -360,6 +366,8 @@ Task<WarmPtr> Invoker::obtain(Ctx& ctx, const Call& call, const std::string& key
     if (auto warm = provisioned_.take(key, here)) co_return std::move(warm);
   }
   if (auto warm = idle_.take(key, here)) co_return std::move(warm);
+  if (!scaling_.take(unqualified_arn(call.id), std::chrono::steady_clock::now()))
+    co_return throttled("ConcurrentInvocationLimitExceeded");
   if (!is_snapshot(*call.version)) co_return co_await start(ctx, call, Kind::kOnDemand);
   const Snapshots::Of of{call.id, call.version, key};
   if (auto warm = snapshots_.take(of, here)) co_return std::move(warm);
@@ -405,8 +413,9 @@ Task<sandbox::Outcome> Invoker::publish(Snapshots::Of of) {
   co_return std::move(outcome);
 }
 
-void Invoker::expect(Snapshots::Of of) {
+void Invoker::expect(Snapshots::Of of, bool now) {
   of.key = instance_key(unqualified_arn(of.id), *of.version);
+  if (!now) return snapshots_.know(of);
   snapshots_.expect(of);
   schedule_reaper();
 }
@@ -455,8 +464,7 @@ Task<std::unique_ptr<sandbox::Instance>> Invoker::start_instance(sandbox::Spec s
     if (!full) co_await fail_with(std::move(made.error()));
     WarmPtr oldest = idle_.take_oldest();
     if ((!oldest && !snapshots_.give_way() && i == 0) || i == kTries) {
-      co_return err::TooManyRequestsException(
-          "Rate Exceeded.", Json::object({{"Reason", "ConcurrentInvocationLimitExceeded"}, {"Type", "User"}}));
+      co_return throttled("ConcurrentInvocationLimitExceeded");
     }
     oldest.reset();
     co_await sleep_for(Micros(500));  // it ends on its own executor
@@ -531,8 +539,11 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   } else {
     spec.code_directory = co_await code_.ensure(version.code_sha256, version.code);
   }
-  for (const LayerUse& layer : version.layers)
-    spec.layer_directories.push_back(co_await code_.ensure(layer.sha256, layer.code));
+  for (const LayerUse& layer : version.layers) {
+    std::string folder = co_await code_.ensure(layer.sha256, layer.code);
+    std::erase(spec.layer_directories, folder);  // of the same content: an overlay takes a folder once
+    spec.layer_directories.push_back(std::move(folder));
+  }
 
   warm->instance = co_await start_instance(
       std::move(spec), [log = warm->log, current = warm->current](std::string_view, std::string_view line) {

@@ -70,8 +70,12 @@ class Invoker {
 
   // Makes the snapshot of a version that is being published, and keeps it; how its initialisation went.
   Task<sandbox::Outcome> publish(Snapshots::Of of);
-  // Prepares a snapshot of a version that was published before.
-  void expect(Snapshots::Of of);
+  // Of a version that was published before: prepares a snapshot, or waits for its first call with that.
+  void expect(Snapshots::Of of, bool now);
+  // Versions that nobody called for that long, whose snapshots are given up.
+  std::vector<Snapshots::Of> take_unused(std::chrono::seconds life) {
+    return snapshots_.take_unused(std::chrono::steady_clock::now() - life);
+  }
   // Ends the snapshots of a version that is no more; of all of a function's (0).
   void forget_snapshots(const FunctionId& id, uint64_t version);
 
@@ -114,6 +118,7 @@ class Invoker {
   const Options options_;
 
   Admission admission_;
+  ScalingRate scaling_;
   WarmSet idle_;
   WarmSet provisioned_;
   Snapshots snapshots_;

@@ -9,11 +9,13 @@ namespace virga::lambda {
 
 inline constexpr uint64_t kMaxZipBytes = 50ull << 20;        // of a direct upload
 inline constexpr uint64_t kMaxUnzippedBytes = 250ull << 20;  // function and layers
-inline constexpr uint64_t kMaxCodeStorage = 75ull << 30;
-inline constexpr size_t kMaxSyncPayload = 6'291'556;  // 6 MB and the envelope, as the service's message says
+inline constexpr size_t kMaxSyncPayload = 6'291'556;         // 6 MB and the envelope, as the service's message says
 inline constexpr uint64_t kMaxStreamedPayload = 200ull << 20;
 inline constexpr size_t kMaxAsyncPayload = 1'048'576;
 inline constexpr size_t kMaxLayers = 5;
+inline constexpr size_t kMaxName = 64;
+inline constexpr size_t kMaxTags = 50;
+inline constexpr int32_t kMaxMemory = 10'240;           // MB, but on a capacity provider
 inline constexpr size_t kMaxEnvironment = 4096;         // bytes of all names and values
 inline constexpr size_t kMaxImageSettings = 65'536;     // bytes of a container image's words and variables
 inline constexpr int32_t kUnreservedConcurrency = 100;  // that reservations must leave

@@ -201,6 +201,33 @@ void check_handler(const VersionRecord& record) {
   }
 }
 
+void check_name(const std::string& name) {
+  if (name.size() > kMaxName) {
+    throw err::InvalidParameterValueException(cat(
+        "1 validation error detected: Value '", name,
+        "' at 'functionName' failed to satisfy constraint: Member must have length less than or equal to ", kMaxName));
+  }
+}
+
+void check_tags(const std::map<std::string, std::string>& tags) {
+  if (tags.size() > kMaxTags)
+    throw err::InvalidParameterValueException(cat("A function has at most ", kMaxTags, " tags."));
+}
+
+void check_size(const VersionRecord& record) {
+  if (record.capacity_provider.empty() && record.memory > kMaxMemory) {
+    throw err::InvalidParameterValueException(cat(
+        "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to ", kMaxMemory));
+  }
+  uint64_t bytes = record.unpacked;
+  for (const LayerUse& layer : record.layers) bytes += layer.unpacked;
+  if (bytes > kMaxUnzippedBytes) {
+    throw err::InvalidParameterValueException(
+        cat("Function code combined with layers exceeds the maximum allowed size of ", kMaxUnzippedBytes,
+            " bytes. The actual size is ", bytes, " bytes."));
+  }
+}
+
 void check_snap_start(const VersionRecord& record) {
   if (record.snap_start && record.per_tenant) {
     throw err::InvalidParameterValueException("SnapStart is not supported for functions with tenant isolation.");

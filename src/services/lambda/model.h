@@ -55,6 +55,10 @@ void check_json(const std::string& payload);
 // Throws InvalidParameterValueException for what AWS refuses beyond the model's constraints.
 void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);
+void check_name(const std::string& name);
+void check_tags(const std::map<std::string, std::string>& tags);
+// Memory, and the size of code and layers together.
+void check_size(const VersionRecord& record);
 void check_snap_start(const VersionRecord& record);
 // Invocations that an instance on a capacity provider takes at a time.
 int32_t at_a_time(const VersionRecord& record);

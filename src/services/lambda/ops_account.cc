@@ -10,20 +10,14 @@ Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, c
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, {ctx.account, ctx.region});
   AccountLimit limit;
-  limit.total_code_size = kMaxCodeStorage;
+  limit.total_code_size = static_cast<int64_t>(code_storage_);
   limit.code_size_unzipped = kMaxUnzippedBytes;
   limit.code_size_zipped = kMaxZipBytes;
   limit.concurrent_executions = concurrency_;
   AccountUsage usage;
-  int64_t bytes = 0;
-  const auto functions = co_await store.list_functions("", SIZE_MAX);
-  for (const FunctionRecord& function : functions) {
-    for (const VersionRecord& version : co_await store.list_versions(function.name, 0, SIZE_MAX))
-      bytes += static_cast<int64_t>(version.code_size);
-  }
   limit.unreserved_concurrent_executions = concurrency_ - co_await store.set_aside();
-  usage.total_code_size = bytes;
-  usage.function_count = static_cast<int64_t>(functions.size());
+  usage.total_code_size = static_cast<int64_t>(co_await stored_code(store));
+  usage.function_count = static_cast<int64_t>((co_await store.list_functions("", SIZE_MAX)).size());
   GetAccountSettingsResponse out;
   out.account_limit = limit;
   out.account_usage = usage;
@@ -103,7 +97,7 @@ Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagRes
     auto function = co_await store.find_function(id.name);
     if (!function) co_return function_not_found(ctx, id);
     for (const auto& [key, value] : in.tags) function->tags[key] = value;
-    if (function->tags.size() > 50) co_return err::InvalidParameterValueException("A function has at most 50 tags.");
+    check_tags(function->tags);
     store.put_function(*function);
     co_return op::TagResource::Output{};
   });

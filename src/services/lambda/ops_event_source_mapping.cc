@@ -26,6 +26,14 @@ Error taken(const Mapping& other) {
           " \") provided mapping already exists. Please update or delete the existing mapping with UUID ", other.uuid));
 }
 
+// Events of a mapping name no tenant.
+void check_feedable(const Call& call) {
+  if (call.version->per_tenant) {
+    throw err::InvalidParameterValueException(
+        "Event source mappings are not supported for functions with tenant isolation.");
+  }
+}
+
 // By its UUID or its ARN.
 std::string uuid_of(const std::string& text) {
   const size_t colon = text.rfind(':');
@@ -82,7 +90,7 @@ Task<EventSourceMappingConfiguration> LambdaService::create_event_source_mapping
   mapping.revision = uuid();
   mapping.modified = ctx.now();
   mapping.state = mapping.enabled ? MappingState::kCreating : MappingState::kDisabling;
-  co_await route(ctx, id);  // the function, version or alias exists
+  check_feedable(co_await route(ctx, id));
   const auto starts = co_await check_source(mapping);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     for (const kv::Entry& row : co_await tx.scan(esm::mappings_of(id.account, id.region))) {
@@ -126,7 +134,7 @@ Task<EventSourceMappingConfiguration> LambdaService::update_event_source_mapping
   };
   Mapping checked = *found;
   change(checked);
-  co_await route(ctx, checked.function_id());
+  check_feedable(co_await route(ctx, checked.function_id()));
   if (in.function_name) co_await check_source(checked);
   Mapping mapping = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<Mapping> {
     auto current = co_await find_mapping(tx, ctx, in.uuid);

@@ -117,6 +117,9 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   }
   check_package(in, image);
   check_served(in);
+  check_name(id.name);
+  if (in.code.source_kms_key_arn && !in.code.source_kms_key_arn->empty()) not_served("SourceKMSKeyArn");
+  if (in.tags) check_tags(*in.tags);
   VersionRecord record;
   record.per_tenant = in.tenancy_config.has_value();
   if (record.per_tenant && in.durable_config) not_served("TenancyConfig of a durable function");
@@ -150,6 +153,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   const Code code = image ? co_await take_image(ctx, *in.code.image_uri)
                           : co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
   code.put_into(record);
+  check_size(record);
   if (image) image_settings(record);
   check_architecture(record);
   record.modified = ctx.now();
@@ -241,6 +245,7 @@ Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFu
 
 Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const UpdateFunctionCodeRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
+  if (in.source_kms_key_arn && !in.source_kms_key_arn->empty()) not_served("SourceKMSKeyArn");
   bool image = false;
   {
     const auto snapshot = deps_.db.snapshot();
@@ -266,6 +271,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
     const blob::Ref former = latest->code;
     code.put_into(*latest);
+    check_size(*latest);
     if (image) image_settings(*latest);
     set_architecture(*latest, in.architectures);
     check_architecture(*latest);
@@ -337,6 +343,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
       for (const LayerUse& layer : latest->layers) co_await deps_.blobs.drop(tx, layer.code);
       latest->layers = layers;
     }
+    check_size(*latest);
     latest->modified = now;
     latest->revision = revision;
     store.put_version(id.name, *latest);

@@ -47,6 +47,11 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
 // What is called by a qualifier: a function on a capacity provider is called as it is published.
 Task<Call> LambdaService::route_call(Ctx& ctx, const FunctionId& id) {
   Call call = co_await route(ctx, id);
+  if (call.version->state == to_string(State::Inactive)) {
+    co_await wake(call.id, call.version->version);
+    call.version = co_await catalog_.version(id.home(), id.name, call.version->version);
+    if (!call.version) co_return function_not_found(ctx, id);
+  }
   if (call.version->version == 0 && !call.version->capacity_provider.empty()) {
     call.version = co_await catalog_.version(id.home(), id.name, kLatestPublished);
     if (!call.version) {

@@ -76,6 +76,7 @@ Task<PublishLayerVersionResponse> LambdaService::publish_layer_version(Ctx& ctx,
   record.code = code.ref;
   record.sha256 = code.sha256;
   record.size = code.size;
+  record.unpacked = code.unpacked;
   record.created = ctx.now();
   record.version = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<uint64_t> {
     WriteStore store(tx, {id.account, id.region}, catalog_);

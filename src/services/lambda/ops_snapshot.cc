@@ -67,10 +67,46 @@ void LambdaService::restore_snapshots(std::vector<Snapshots::Of> all) {
   for (Snapshots::Of& of : all) {
     if (of.version->state == to_string(State::Pending)) {
       start_background("snapshot of a version", initialise(std::move(of)));
-    } else if (of.version->state.empty() && restored++ < kMostRestored) {
-      invoker_.expect(std::move(of));
+    } else if (of.version->state.empty()) {
+      invoker_.expect(std::move(of), restored++ < kMostRestored);
     }
   }
+}
+
+// What nobody called for long is Inactive: its snapshot is given up for good, and the next call is refused while it is
+// initialised again. docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+Task<void> LambdaService::give_up_unused() {
+  for (const Snapshots::Of& of : invoker_.take_unused(snapshot_life_)) {
+    co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+      WriteStore store(tx, of.id.home(), catalog_);
+      auto version = co_await store.find_version(of.id.name, of.version->version);
+      if (!version || version->revision != of.version->revision || !version->state.empty()) co_return;
+      version->state = to_string(State::Inactive);
+      version->state_reason = "The function is idle.";
+      version->state_reason_code = to_string(StateReasonCode::Idle);
+      store.put_version(of.id.name, *version);
+    });
+  }
+}
+
+void LambdaService::schedule_give_up() {
+  Executor* const executor = Executor::current();
+  if (!executor) return;
+  const auto pause = std::min<Micros>(std::chrono::hours(1), Micros(snapshot_life_) / 2);
+  executor->post_after(pause, [this, alive = std::weak_ptr<bool>(alive_)] {
+    if (alive.expired() || invoker_.stopped()) return;
+    start_background("versions that are idle", give_up_unused());
+    schedule_give_up();
+  });
+}
+
+Task<void> LambdaService::wake(FunctionId id, uint64_t number) {
+  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+    WriteStore store(tx, id.home(), catalog_);
+    auto version = co_await store.find_version(id.name, number);
+    if (!version || version->state != to_string(State::Inactive)) co_return;
+    publish(tx, store, id, *version);
+  });
 }
 
 FunctionId LambdaService::owner_of(std::string_view version_key) {

@@ -69,6 +69,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
       const auto last = co_await store.find_version(id.name, former);
       if (last && last->code_sha256 == latest->code_sha256 && last->modified == latest->modified) co_return *last;
     }
+    if (!latest->image) co_await check_storage(ctx, latest->code_size);
     VersionRecord published = *latest;
     published.version = in.publish_to ? kLatestPublished : ++function->last_version;
     if (in.publish_to) co_await replace_latest_published(tx, store, id, published);

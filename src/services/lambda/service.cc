@@ -32,6 +32,8 @@ LambdaService::LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, 
     : deps_(deps),
       sandboxes_(sandboxes),
       concurrency_(options.concurrency),
+      code_storage_(options.code_storage),
+      snapshot_life_(options.snapshot_life),
       catalog_(deps.db),
       code_(cat(deps.data_directory, "/lambda/code"), deps.blobs, options.image_bytes),
       invoker_(deps, sandboxes, code_, options),
@@ -171,6 +173,7 @@ Task<void> LambdaService::start() {
   restore_snapshots(std::move(snapshots));
   co_await restore_fleets();
   schedule_sweep();
+  schedule_give_up();
   co_await mappings_.start();
 }
 

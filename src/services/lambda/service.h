@@ -93,6 +93,9 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   Task<Call> find_function(Ctx& ctx, FunctionId id) override;
   Task<Answer> run_function(Ctx& ctx, Call call) override;
   Task<void> trace_function(Ctx& ctx, Call& call, std::string trace) override;
+  Task<std::optional<std::string>> policy_of(Ctx& ctx, std::string arn) override {
+    return resource_policy(ctx, std::move(arn));
+  }
 
   // ops_async.cc
   void serve_async();
@@ -187,6 +190,10 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   void publish(kv::Txn& tx, WriteStore& store, const FunctionId& id, VersionRecord& version);
   Task<void> initialise(Snapshots::Of of);
   void restore_snapshots(std::vector<Snapshots::Of> all);
+  Task<void> give_up_unused();
+  void schedule_give_up();
+  // Begins to initialise a version that is Inactive.
+  Task<void> wake(FunctionId id, uint64_t number);
   static FunctionId owner_of(std::string_view version_key);
 
   // ops_capacity.cc
@@ -242,7 +249,7 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   struct Code {
     blob::Ref ref;
     std::string sha256;  // hex
-    uint64_t size = 0;
+    uint64_t size = 0, unpacked = 0;
     std::optional<ImageRecord> image;
     void put_into(VersionRecord& record) const;
   };
@@ -251,6 +258,9 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
                        std::optional<std::string> key);
   // The same of a container image: s3://bucket/key, which the caller may read.
   Task<Code> take_image(Ctx& ctx, std::string uri);
+  static Task<uint64_t> stored_code(const Store& store);
+  // Fails with CodeStorageExceededException when so much more does not fit.
+  Task<void> check_storage(const Ctx& ctx, uint64_t more);
   Task<Body> open_object(Ctx& ctx, std::string bucket, std::string key);
   // A version's hold on its code and its layers' code.
   Task<void> keep(kv::Txn& tx, const VersionRecord& version);
@@ -265,7 +275,11 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
 
   kernel::Deps& deps_;
   sandbox::Sandboxes& sandboxes_;
-  const int32_t concurrency_;  // of an account in a region
+  const int32_t concurrency_;    // of an account in a region
+  const uint64_t code_storage_;  // and its bytes
+  const std::chrono::seconds snapshot_life_;
+  std::mutex stored_mutex_;
+  std::map<std::string, uint64_t> stored_;  // bytes of code by account and region, at the most
   Catalog catalog_;
   CodeCache code_;
   Invoker invoker_;

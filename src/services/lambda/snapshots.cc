@@ -10,18 +10,17 @@
 namespace virga::lambda {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr size_t kMostSnapshots = 32;               // of all versions
-constexpr size_t kMostOfOne = 4;                    // of a version that is called in bursts
-constexpr auto kBurst = std::chrono::seconds(2);    // calls that need one within this time are a burst
+constexpr size_t kMostSnapshots = 64;               // of all versions
+constexpr size_t kMostOfOne = 32;                   // of a version that is called in bursts
+constexpr auto kBurst = std::chrono::seconds(5);    // calls that need one within this time are a burst
+constexpr auto kHour = std::chrono::hours(1);       // for which a burst is remembered, and the rest of the next
 constexpr auto kUnusedFor = std::chrono::hours(6);  // then a version's snapshots are let go
 constexpr Micros kAfterCall =
     std::chrono::milliseconds(40);  // a call that has just taken one has the machine to itself
 
 // Of all snapshots: a quarter of the machine's memory.
 uint64_t most_memory_mb() {
-  const long pages = ::sysconf(_SC_PHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
+  static const long pages = ::sysconf(_SC_PHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
   return pages > 0 && size > 0 ? static_cast<uint64_t>(pages) * static_cast<uint64_t>(size) / 4 >> 20 : 1024;
 }
 
@@ -31,14 +30,16 @@ Snapshots::Version& Snapshots::version(const Of& of) {
   const auto [found, fresh] = versions_.try_emplace(of.key);
   if (fresh) {
     found->second.of = of;
-    found->second.used = Clock::now();
+    found->second.used = found->second.hour = now_();
   }
   return found->second;
 }
 
 void Snapshots::order(Version& version) {
   if (stopped_) return;
-  while (waiting_.count(version.of.key) + version.coming < version.wanted) {
+  while (true) {
+    const size_t own = waiting_.count(version.of.key) + version.coming;
+    if (own >= version.wanted || (own > 0 && full())) break;
     ++version.coming;
     orders_.push_back(version.of.key);
   }
@@ -50,8 +51,10 @@ void Snapshots::order(Version& version) {
 WarmPtr Snapshots::take(const Of& of, const Executor* here) {
   std::lock_guard lock(mutex_);
   Version& mine = version(of);
-  const auto now = Clock::now();
-  mine.wanted = now - mine.used < kBurst ? std::min(mine.wanted + 1, kMostOfOne) : 1;
+  const auto now = now_();
+  mine.burst = now - mine.used < kBurst ? std::min(mine.burst + 1, kMostOfOne) : 1;
+  mine.largest = std::max(mine.largest, mine.burst);
+  mine.wanted = std::max(mine.wanted, mine.burst);
   mine.used = now;
   WarmPtr snapshot = waiting_.take(of.key, here);
   order(mine);
@@ -66,6 +69,23 @@ void Snapshots::put(const Of& of, WarmPtr snapshot) {
   keep(std::move(snapshot), ended);
 }
 
+void Snapshots::know(const Of& of) {
+  std::lock_guard lock(mutex_);
+  if (!versions_.contains(of.key)) version(of).wanted = 0;
+}
+
+std::vector<Snapshots::Of> Snapshots::take_unused(Steady since) {
+  std::vector<Of> out;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [key, mine] : versions_) {
+      if (mine.used < since) out.push_back(mine.of);
+    }
+  }
+  for (const Of& of : out) forget(of.key);
+  return out;
+}
+
 void Snapshots::expect(const Of& of) {
   std::lock_guard lock(mutex_);
   order(version(of));
@@ -73,11 +93,24 @@ void Snapshots::expect(const Of& of) {
 
 // The ended end once the lock is gone.
 void Snapshots::keep(WarmPtr snapshot, std::vector<WarmPtr>& ended) {
-  static const uint64_t kMostMemory = most_memory_mb();
-  snapshot->used = Clock::now();
+  snapshot->used = now_();
   waiting_.put(std::move(snapshot));
-  while (waiting_.size() > kMostSnapshots || (waiting_.size() > 1 && waiting_.memory_mb() > kMostMemory))
-    ended.push_back(waiting_.take_oldest());
+  while (waiting_.size() > kMostSnapshots || (waiting_.size() > 1 && waiting_.memory_mb() > most_memory_mb()))
+    ended.push_back(least_missed());
+}
+
+bool Snapshots::full() const {
+  return waiting_.size() + orders_.size() >= kMostSnapshots || waiting_.memory_mb() >= most_memory_mb();
+}
+
+WarmPtr Snapshots::least_missed() {
+  size_t most = 1;
+  const std::string* key = nullptr;
+  for (const auto& [each, version] : versions_) {
+    if (const size_t count = waiting_.count(each); count > most) most = count, key = &each;
+  }
+  WarmPtr one = key ? waiting_.take(*key, nullptr) : nullptr;
+  return one ? std::move(one) : waiting_.take_oldest();
 }
 
 Task<void> Snapshots::fill() {
@@ -124,10 +157,14 @@ void Snapshots::forget(const std::string& prefix) {
 void Snapshots::sweep(Steady since) {
   std::vector<WarmPtr> ended;
   std::lock_guard lock(mutex_);
-  const auto now = Clock::now();
+  const auto now = now_();
   for (auto& [key, mine] : versions_) {
+    if (now - mine.hour >= kHour) {
+      if (mine.wanted > 0) mine.wanted = std::max<size_t>(mine.largest, 1);
+      mine.largest = 0;
+      mine.hour = now;
+    }
     if (now - mine.used >= kUnusedFor) mine.wanted = 0;
-    if (now - mine.used >= kBurst) mine.wanted = std::min<size_t>(mine.wanted, 1);
   }
   for (WarmPtr& snapshot : waiting_.take_all()) {
     const auto found = versions_.find(snapshot->key);
@@ -138,7 +175,6 @@ void Snapshots::sweep(Steady since) {
       ended.push_back(std::move(snapshot));
     }
   }
-  std::erase_if(versions_, [](const auto& each) { return each.second.wanted == 0 && each.second.coming == 0; });
   // What gave way to others stays away until it is called: only what ended by itself is made again.
   for (const WarmPtr& snapshot : ended) {
     if (const auto found = versions_.find(snapshot->key); found != versions_.end()) order(found->second);
@@ -146,8 +182,10 @@ void Snapshots::sweep(Steady since) {
 }
 
 bool Snapshots::give_way() {
-  const WarmPtr oldest = waiting_.take_oldest();
-  return oldest != nullptr;
+  WarmPtr ended;
+  std::lock_guard lock(mutex_);
+  ended = least_missed();
+  return ended != nullptr;
 }
 
 void Snapshots::stop() {
@@ -160,7 +198,7 @@ void Snapshots::stop() {
 
 bool Snapshots::empty() const {
   std::lock_guard lock(mutex_);
-  return versions_.empty();
+  return std::ranges::all_of(versions_, [](const auto& each) { return each.second.wanted == 0; });
 }
 
 }  // namespace virga::lambda

@@ -1,8 +1,9 @@
-// Initialised instances of versions with SnapStart, which wait to be restored by a call: one for each version, more for
-// one that is called in bursts. Each serves one call as it is and is an ordinary instance from then on; the next is
-// prepared in the background, one at a time for all versions.
+// Initialised instances of versions with SnapStart, which wait to be restored by a call: as many of a version as its
+// largest burst of this hour or the one before had calls that needed one, and one at least. Each serves one call as it
+// is and is an ordinary instance from then on; the next is prepared in the background, one at a time for all versions.
 //
-// Bounded in number, memory and age. What is let go is made again when its version is called.
+// Bounded in number, memory and age. What is let go is made again when its version is called; what waits for bursts
+// gives way to what others need at all.
 #pragma once
 
 #include <deque>
@@ -27,7 +28,9 @@ class Snapshots {
   };
   // Makes an initialised instance; fails when its initialisation does.
   using Make = std::function<Task<WarmPtr>(Of of)>;
-  explicit Snapshots(Make make) : make_(std::move(make)) {}
+  using Now = std::function<std::chrono::steady_clock::time_point()>;
+  explicit Snapshots(Make make, Now now = std::chrono::steady_clock::now)
+      : make_(std::move(make)), now_(std::move(now)) {}
 
   // One that waits, null when none does. The next is prepared.
   WarmPtr take(const Of& of, const Executor* here);
@@ -35,11 +38,15 @@ class Snapshots {
   void put(const Of& of, WarmPtr snapshot);
   // Prepares one, unless one is there.
   void expect(const Of& of);
+  // Takes note of a version that has none until it is called.
+  void know(const Of& of);
+  // Versions that nobody called since then. They are forgotten.
+  std::vector<Of> take_unused(std::chrono::steady_clock::time_point since);
   // Ends those whose key begins so.
   void forget(const std::string& prefix);
   // Ends what nobody called for long; replaces the dead, and those started before `since`.
   void sweep(std::chrono::steady_clock::time_point since);
-  // Ends the one that waits for longest; false when none waits.
+  // Ends one of the version that has most, of several the one that waits for longest; false when none waits.
   bool give_way();
   void stop();
   bool empty() const;
@@ -51,14 +58,20 @@ class Snapshots {
     size_t wanted = 1;
     size_t coming = 0;
     Steady used;
+    size_t burst = 0;    // calls that needed one, each soon after the one before
+    size_t largest = 0;  // burst of this hour
+    Steady hour;         // its beginning
   };
   // With the lock held:
   Version& version(const Of& of);
   void order(Version& version);
   Task<void> fill();
   void keep(WarmPtr snapshot, std::vector<WarmPtr>& ended);
+  bool full() const;
+  WarmPtr least_missed();
 
   const Make make_;
+  const Now now_;
   WarmSet waiting_;
   mutable std::mutex mutex_;
   std::map<std::string, Version> versions_;  // by key

@@ -34,9 +34,10 @@ struct LayerUse {
   uint64_t size = 0;
   std::string sha256;  // of its archive, hex: names the unpacked folder
   blob::Ref code;
+  uint64_t unpacked = 0;  // bytes; 0: not known
   template <class A>
   void fields(A& a) {
-    a(1, arn), a(2, size), a(3, sha256), a(4, code);
+    a(1, arn), a(2, size), a(3, sha256), a(4, code), a(5, unpacked);
   }
 };
 
@@ -92,6 +93,7 @@ struct VersionRecord {
   int32_t at_a_time = 0;               // invocations of an instance; 0: as many as its runtime and memory suggest
   double gib_per_vcpu = 0;             // 0: not said
   std::optional<int32_t> least, most;  // instances
+  uint64_t unpacked = 0;               // bytes of its code; 0: not known
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
@@ -103,6 +105,7 @@ struct VersionRecord {
     a(30, durable_timeout), a(31, durable_retention), a(32, deleting);
     a(35, image), a(36, image_config);
     a(40, per_tenant), a(41, capacity_provider), a(42, at_a_time), a(43, gib_per_vcpu), a(44, least), a(45, most);
+    a(46, unpacked);
   }
 };
 
@@ -152,13 +155,13 @@ struct LayerVersionRecord {
   std::vector<std::string> runtimes, architectures;
   blob::Ref code;
   std::string sha256;  // hex
-  uint64_t size = 0;
+  uint64_t size = 0, unpacked = 0;
   Time created;
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, description), a(3, license), a(4, runtimes), a(5, architectures), a(6, code), a(7, sha256),
         a(8, size);
-    a(9, created);
+    a(9, created), a(10, unpacked);
   }
 };
 

@@ -74,6 +74,28 @@ TEST(Admission, CountsReservedAndUnreservedApart) {
   EXPECT_EQ(admission.running("f"), 0);
 }
 
+TEST(ScalingRate, RefillsWithTimeAndSavesNothingUp) {
+  using namespace std::chrono_literals;
+  ScalingRate rate(100);
+  ScalingRate::Steady now{1h};
+  const auto taken = [&](const std::string& function) {
+    int count = 0;
+    while (count < 1000 && rate.take(function, now)) ++count;
+    return count;
+  };
+  EXPECT_EQ(taken("a"), 100);
+  EXPECT_EQ(taken("b"), 100);  // each function by itself
+  now += 1s;
+  EXPECT_EQ(taken("a"), 10);
+  now += 100ms;
+  EXPECT_EQ(taken("a"), 1);
+  now += 1h;
+  EXPECT_EQ(taken("a"), 100);
+  for (int i = 0; i < 500; ++i) EXPECT_TRUE(rate.take(std::to_string(i), now));  // what is forgotten is full
+  EXPECT_EQ(taken("a"), 0);
+  EXPECT_EQ(taken("7"), 99);
+}
+
 TEST(Admission, SpillsOverFromProvisioned) {
   Admission admission;
   Refusal why{};

@@ -1,5 +1,6 @@
 """Container images made of nothing but bytes: layers, and the two kinds of archive that hold them."""
 
+import ctypes
 import gzip
 import hashlib
 import io
@@ -21,10 +22,10 @@ def probe():
         return pathlib.Path(folder, "probe").read_bytes()
 
 
-def shell():
-    """What an image needs to have the machine's /bin/sh."""
-    files = {"bin/sh": pathlib.Path("/bin/sh")}
-    for line in subprocess.run(["ldd", "/bin/sh"], capture_output=True, text=True, check=True).stdout.splitlines():
+def shell(name="sh"):
+    """What an image needs to have the machine's /bin/sh, or another."""
+    files = {"bin/" + name: pathlib.Path("/bin/" + name)}
+    for line in subprocess.run(["ldd", "/bin/" + name], capture_output=True, text=True, check=True).stdout.splitlines():
         for word in line.split():
             if word.startswith("/"):
                 files[word[1:]] = pathlib.Path(word)
@@ -69,7 +70,15 @@ def configuration(layers, **settings):
                        "rootfs": {"type": "layers", "diff_ids": [sha(layer) for layer in layers]}}).encode()
 
 
-def oci(layers, gzipped=True, others=(), media_type=None, **settings):
+def zstd(data):
+    library = ctypes.CDLL("libzstd.so.1")
+    library.ZSTD_compressBound.restype = library.ZSTD_compress.restype = ctypes.c_size_t
+    out = ctypes.create_string_buffer(library.ZSTD_compressBound(ctypes.c_size_t(len(data))))
+    size = library.ZSTD_compress(out, ctypes.c_size_t(len(out)), data, ctypes.c_size_t(len(data)), 3)
+    return out.raw[:size]
+
+
+def oci(layers, gzipped=True, others=(), media_type=None, pack=None, **settings):
     """An OCI layout as one archive. `others` are descriptors of other platforms' images in its index."""
     blobs, described = {}, []
 
@@ -78,7 +87,8 @@ def oci(layers, gzipped=True, others=(), media_type=None, **settings):
         return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": sha(data), "size": len(data), **more}
 
     for layer in layers:
-        described.append(put(gzip.compress(layer, 1) if gzipped else layer, "layer.v1.tar" + ("+gzip" if gzipped else "")))
+        packed = pack(layer) if pack else gzip.compress(layer, 1) if gzipped else layer
+        described.append(put(packed, "layer.v1.tar" + ("+gzip" if gzipped else "")))
         if media_type:
             described[-1]["mediaType"] = media_type
     manifest = json.dumps({"schemaVersion": 2, "config": put(configuration(layers, **settings), "config.v1+json"),

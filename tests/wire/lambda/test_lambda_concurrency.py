@@ -64,6 +64,28 @@ def test_account(own_virga):
     assert client.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 101
 
 
+# A function gets so many new instances in ten seconds; what runs already serves on, and so do other functions.
+def test_scaling_rate():
+    from support import Functions, finish, start_virga
+    server = start_virga(["--function-scaling", "1"])
+    functions = Functions(server)
+    name, other = functions.make(SLOW), functions.make(SLOW)
+    versions = []
+    for i in range(3):  # each runs in instances of its own
+        functions.client.update_function_configuration(FunctionName=name, Description=str(i))
+        versions.append(functions.client.publish_version(FunctionName=name)["Version"])
+    assert functions.call(name) == "on-demand"
+    refused = []
+    for version in versions:
+        try:
+            functions.call(name, Qualifier=version)
+        except functions.client.exceptions.TooManyRequestsException as error:
+            refused.append(error.response["Reason"])
+    assert refused and set(refused) == {"ConcurrentInvocationLimitExceeded"}
+    assert functions.call(name) == "on-demand" and functions.call(other) == "on-demand"
+    finish(server)
+
+
 def provisioned(client, name, qualifier, count):
     made = client.put_provisioned_concurrency_config(FunctionName=name, Qualifier=qualifier, ProvisionedConcurrentExecutions=count)
     assert made["RequestedProvisionedConcurrentExecutions"] == count

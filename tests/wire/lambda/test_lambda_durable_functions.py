@@ -1,12 +1,15 @@
 """Durable functions with the real SDK: every kind of operation, what users see of executions, and restarts in the middle."""
 
+import base64
 import json
 import time
+import urllib.request
+import uuid
 
 import pytest
 
 from durable_functions import EFFECTS, POLICY, DurableFunctions, quoted
-from support import eventually
+from support import eventually, zipped
 
 WORKFLOWS = """
 const { withDurableExecution, StepSemantics, createRetryStrategy } = require('@aws/durable-execution-sdk-js');
@@ -55,7 +58,7 @@ const flows = {
   async chained(event, ctx) {
     const out = {};
     for (const [name, target] of Object.entries(event.targets)) {
-      try { out[name] = await ctx.invoke(name, target.function, target.input); }
+      try { out[name] = await ctx.invoke(name, target.function, target.input, target.config); }
       catch (error) { out[name] = { error: error.message }; }
     }
     return out;
@@ -169,6 +172,34 @@ def test_chained_invokes(durable):
     assert started["plain"]["ExecutedVersion"] == "$LATEST" and "DurableExecutionArn" not in started["plain"]
     child = durable.get(started["durable"]["DurableExecutionArn"])
     assert child["Status"] == "SUCCEEDED" and json.loads(child["InputPayload"]) == {"flow": "wait", "seconds": 1}
+
+
+# A function with tenant isolation is called for a tenant; who names none, or too much, is told so.
+def test_chained_invokes_of_tenants(durable):
+    name = "t-" + uuid.uuid4().hex[:12]
+    code = base64.b64encode(zipped({"index.py": "def handler(event, context): return context.tenant_id"})).decode()
+    status, made = durable.raw.api("POST", "/2015-03-31/functions", {
+        "FunctionName": name, "Runtime": "python3.12", "Handler": "index.handler", "Role": durable.functions.role,
+        "Code": {"ZipFile": code}, "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"}})
+    assert status == 201, made
+    durable.functions.made.append(name)
+    plain = durable.functions.make("def handler(event, context): return 1")
+    out = result(durable, {"flow": "chained", "targets": {
+        "blue": {"function": name, "input": {}, "config": {"tenantId": "blue"}},
+        "none": {"function": name, "input": {}},
+        "much": {"function": plain, "input": {}, "config": {"tenantId": "blue"}}}})
+    assert out["blue"] == "blue"
+    assert "Add a valid tenant ID" in out["none"]["error"] and "Remove the tenant ID" in out["much"]["error"]
+
+
+# What is counted of executions, ready for CloudWatch.
+def test_metrics(durable):
+    result(durable, {"flow": "steps", "n": 1})
+    with urllib.request.urlopen(durable.virga.url + "/_virga/metrics") as answer:
+        lines = [line for line in answer.read().decode().splitlines() if f'function="{durable.name}"' in line]
+    counts = {line.split('event="')[1].split('"')[0]: float(line.split()[-1]) for line in lines if "durable_executions_total" in line}
+    assert counts["started"] >= counts["succeeded"] >= 1
+    assert any("durable_execution_seconds_count" in line for line in lines)
 
 
 # A failure is the caller's function error, and the execution's.
@@ -296,9 +327,12 @@ def test_permissions(durable):
                          "Resource": "arn:aws:lambda:*:*:function:d-*:$LATEST/durable-execution/*"}], policy=None)
     name = durable.create(WORKFLOWS, own)
     assert durable.invoke(name, {"flow": "steps", "n": 1})[2]["doubled"] == 2
-    # May not call the other function, and is told so where it can be caught.
-    out = durable.invoke(name, {"flow": "chained", "targets": {"x": {"function": durable.name + ":$LATEST", "input": {}}}})[2]
-    assert "lambda:InvokeFunction" in out["x"]["error"]
+    # May not call the other function, and is told so where it can be caught; may call one whose own policy allows it.
+    open_to_it = durable.functions.make("def handler(event, context): return 'welcome'")
+    durable.client.add_permission(FunctionName=open_to_it, StatementId="s", Action="lambda:InvokeFunction", Principal=own)
+    targets = {"x": {"function": durable.name + ":$LATEST", "input": {}}, "y": {"function": open_to_it, "input": {}}}
+    out = durable.invoke(name, {"flow": "chained", "targets": targets})[2]
+    assert "lambda:InvokeFunction" in out["x"]["error"] and out["y"] == "welcome"
 
 
 # The protocol itself, spoken by a function without the SDK: tokens are good once, and lies end the execution.

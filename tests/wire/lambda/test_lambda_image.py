@@ -11,10 +11,11 @@ import uuid
 
 import pytest
 
-from images import EXAMPLE, entry, folder, hard_link, oci, probe, saved, shell, symlink, tar
-from support import BINARY, Functions, error_code
+from images import EXAMPLE, entry, folder, hard_link, oci, probe, saved, shell, symlink, tar, zstd
+from support import BINARY, Functions, error_code, eventually
 
 SOURCE_MESSAGE = "is not valid. Provide a valid source image."
+ZSTD_LAYER = "application/vnd.oci.image.layer.v1.tar+zstd"
 
 
 @pytest.fixture(scope="session")
@@ -213,11 +214,52 @@ def test_refused_archives(images, program):
     at = good.index(program[:64])
     assert "digest" in images.refused(good[:at] + b"\0" + good[at + 1:])
     assert "arm64" in images.refused(oci([layer], architecture="arm64", Cmd=["/probe"]))
-    assert "zstd" in images.refused(oci([layer], media_type="application/vnd.oci.image.layer.v1.tar+zstd", Cmd=["/probe"]))
+    assert "valid zstd" in images.refused(oci([layer], pack=lambda data: zstd(data)[:-10], media_type=ZSTD_LAYER, Cmd=["/probe"]))
+    assert "brotli" in images.refused(oci([layer], media_type="application/vnd.oci.image.layer.v1.tar+brotli", Cmd=["/probe"]))
     assert "more than 65536 bytes" in error_code(images.image, oci([layer], Cmd=["/probe"], Env=["X=" + "x" * 70000]))[1]
     assert "names no program" in error_code(images.image, oci([layer]))[1]
     twice = tar(entry("index.json", json.dumps({"manifests": [dict(other, platform={"os": "linux", "architecture": "amd64"}, digest="sha256:" + c * 64) for c in "ab"]}).encode()))
     assert "several images" in images.refused(twice)
+
+
+def test_layers_of_zstd(images, program):
+    layers = [tar(entry("probe", program, 0o755), entry("text", b"below")), tar(entry("text", b"above" * 100_000))]
+    name = images.image(oci(layers, pack=zstd, media_type=ZSTD_LAYER, Cmd=["/probe"]))
+    assert images.call(name, "cat /text").startswith("aboveabove") and images.call(name, "cat /etc/hosts")
+
+
+# An extension that an image brings along.
+EXTENSION = """#!/bin/bash
+exec 3<>/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}
+answer() {
+  while IFS=$': \\r' read -r key value <&3 && [ -n "$key" ]; do
+    case ${key,,} in content-length) length=$value;; lambda-extension-identifier) id=$value;; esac
+  done
+  IFS= read -r -N "$length" body <&3
+}
+printf 'POST /2020-01-01/extension/register HTTP/1.1\\r\\nHost: x\\r\\nLambda-Extension-Name: note\\r\\nContent-Length: 21\\r\\n\\r\\n{"events":["INVOKE"]}' >&3
+answer
+while true; do
+  printf 'GET /2020-01-01/extension/event/next HTTP/1.1\\r\\nHost: x\\r\\nLambda-Extension-Identifier: %s\\r\\n\\r\\n' "$id" >&3
+  answer
+  echo "$body" >> /tmp/notes
+done
+"""
+
+
+def test_extension(images, program):
+    files = tar(entry("probe", program, 0o755), *shell("bash"), entry("opt/extensions/note", EXTENSION.encode(), 0o755))
+    name = images.image(oci([files], Cmd=["/probe"]))
+    asked = []
+
+    def noted():  # an event of an earlier call, by whichever instance answers
+        answer = images.client.invoke(FunctionName=name, Payload='"cat /tmp/notes"')
+        text = answer["Payload"].read().decode()
+        assert "FunctionError" not in answer, text
+        found = any(request in text for request in asked)
+        asked.append(answer["ResponseMetadata"]["RequestId"])
+        return found
+    eventually(noted)
 
 
 # What can't be run says so as AWS does.

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from support import Functions, error_code, eventually
+from support import Functions, error_code, eventually, finish, start_virga
 
 SNAP = {"SnapStart": {"ApplyOn": "PublishedVersions"}}
 JAVA = pathlib.Path(__file__).parents[3] / "src/sandbox/runtimes/java/source"
@@ -125,6 +125,38 @@ def test_burst_and_uniqueness(functions):
     assert all(a["type"] == "snap-start" and len(a["seen"]) == 4 for a in answers)
     for what in ("number", "id"):
         assert len({a[what] for a in answers}) == 6
+
+
+# As many wait as the last bursts needed: each call of the next one is restored, once what served the first has ended.
+def test_second_burst():
+    calls = 5
+    server = start_virga(["--function-idle", "1"])
+    functions = Functions(server)
+    name = functions.make(HOOKS, runtime="python3.12", **SNAP)
+    version = publish(functions, name)
+    client = server.client("lambda", max_pool_connections=calls)
+    known = set()
+
+    def burst():
+        one = lambda _: client.invoke(FunctionName=name, Qualifier=version, Payload=b'{"s": 2}', LogType="Tail")
+        with concurrent.futures.ThreadPoolExecutor(calls) as pool:
+            answers = list(pool.map(one, range(calls)))
+        return [(json.loads(a["Payload"].read()), base64.b64decode(a["LogResult"]).decode()) for a in answers]
+
+    def snapshots():
+        log = log_of(functions, name)
+        return log.count("INIT_REPORT") - log.count("RESTORE_REPORT")
+    fresh = []
+    while len(fresh) < calls:  # otherwise an instance of the last burst still ran
+        known.update(out["id"] for out, _ in burst())
+        eventually(lambda: snapshots() >= calls, 60)
+        time.sleep(1.5)
+        began = time.time()
+        fresh = [(out, tail) for out, tail in burst() if out["id"] not in known]
+        for out, tail in fresh:
+            assert out["made"] < began and "Restore Duration" in tail and "Init Duration" not in tail
+    assert len({out["id"] for out, _ in fresh}) == calls
+    finish(server)
 
 
 # After a snapshot was used another one waits.
@@ -284,6 +316,28 @@ def test_restart(own_virga):
     called = time.time()
     assert functions.call(pending, Qualifier="1") < called - 1.4
     assert len(functions.call(active, Qualifier=version)["seen"]) == 4
+
+
+# A version that nobody calls for long is Inactive, also after a restart. The next call is refused, and wakes it.
+def test_inactive():
+    server = start_virga(["--snapshot-idle", "1", "--function-idle", "1"])
+    functions = Functions(server)
+    client = functions.client
+    name = functions.make(HOOKS, runtime="python3.12", **SNAP)
+    client.publish_version(FunctionName=name)
+    state = lambda: server.client("lambda").get_function_configuration(FunctionName=name, Qualifier="1")
+    idle = eventually(lambda: (now := state())["State"] == "Inactive" and now, 60)
+    assert idle["StateReasonCode"] == "Idle" and idle["SnapStart"]["OptimizationStatus"] == "Off"
+    assert functions.call(name)["type"] == "on-demand"  # $LATEST has no snapshot to give up
+    server.kill()
+    server.options = []
+    server.start()
+    client = server.client("lambda")
+    assert state()["State"] == "Inactive"
+    assert error_code(client.invoke, FunctionName=name, Qualifier="1")[0] == "SnapStartNotReadyException"
+    client.get_waiter("published_version_active").wait(FunctionName=name, Qualifier="1", WaiterConfig={"Delay": 1})
+    assert Functions(server).call(name, Qualifier="1")["type"] == "snap-start"
+    finish(server)
 
 
 # Snapshots that are lost are made again, and so is one that was being made.

@@ -57,6 +57,16 @@ def test_tenant_must_be_named(virga, functions, name):
     assert "tenant isolation" in error_code(client.create_function_url_config, FunctionName=name, AuthType="NONE")[1]
 
 
+# Records of a queue name no tenant.
+def test_no_event_source_mapping(virga, functions, name):
+    isolated(virga, functions, name)
+    sqs = virga.client("sqs")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    code, message = error_code(functions.client.create_event_source_mapping, FunctionName=name, EventSourceArn=arn)
+    assert code == "InvalidParameterValueException" and "tenant isolation" in message
+
+
 # An event keeps its tenant.
 def test_events_of_tenants(virga, functions, name):
     isolated(virga, functions, name)

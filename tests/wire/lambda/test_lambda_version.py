@@ -91,8 +91,9 @@ def test_alias_weights(functions):
 def test_layers(functions, name):
     publish = functions.client.publish_layer_version
     one = publish(LayerName=name, Content={"ZipFile": zipped({"python/shared.py": "value = 'one'", "data.txt": "first"})}, CompatibleRuntimes=["python3.11"])
-    two = publish(LayerName=name, Content={"ZipFile": zipped({"python/extra.py": "value = 'two'", "data.txt": "second"})})
-    assert one["Version"] == 1 and two["Version"] == 2 and one["LayerVersionArn"].endswith(":1")
+    newer = publish(LayerName=name, Content={"ZipFile": zipped({"data.txt": "newer"})})
+    two = publish(LayerName=name + "-2", Content={"ZipFile": zipped({"python/extra.py": "value = 'two'", "data.txt": "second"})})
+    assert one["Version"] == 1 and newer["Version"] == 2 and one["LayerVersionArn"].endswith(":1")
     function = functions.make("import shared, extra\ndef handler(event, context): return [shared.value, extra.value, open('/opt/data.txt').read()]",
                               Layers=[one["LayerVersionArn"], two["LayerVersionArn"]])
     assert functions.call(function) == ["one", "two", "second"]

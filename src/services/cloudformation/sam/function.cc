@@ -32,7 +32,14 @@ constexpr const char* kSame[] = {"FunctionName",
                                  "LoggingConfig",
                                  "RecursiveLoop",
                                  "TenancyConfig",
-                                 "DurableConfig"};
+                                 "DurableConfig",
+                                 "FunctionScalingConfig",
+                                 "PublishToLatestPublished"};
+constexpr std::string_view kOthers =
+    " AssumeRolePolicyDocument AutoPublishAlias AutoPublishAliasAllProperties AutoPublishCodeSha256 "
+    "CapacityProviderConfig CodeUri DeadLetterQueue DeploymentPreference EventInvokeConfig Events FunctionUrlConfig "
+    "ImageUri InlineCode PermissionsBoundary Policies PropagateTags ProvisionedConcurrencyConfig Role RolePath "
+    "SourceKMSKeyArn Tags Tracing VersionDeletionPolicy VersionDescription ";
 
 Json code_of(const Source& source) {
   const Json* package = source.find("PackageType");
@@ -53,15 +60,6 @@ Json code_of(const Source& source) {
   }
   if (const Json* key = source.find("SourceKMSKeyArn")) code["SourceKMSKeyArn"] = *key;
   return code;
-}
-
-Json assume_role(std::string_view service) {
-  return Json::object(
-      {{"Version", "2012-10-17"},
-       {"Statement", Json(Json::Array{Json::object(
-                         {{"Action", Json(Json::Array{"sts:AssumeRole"})},
-                          {"Effect", "Allow"},
-                          {"Principal", Json::object({{"Service", Json(Json::Array{Json(service)})}})}})})}});
 }
 
 Json one_statement(std::string_view name, Json action, Json resource) {
@@ -88,6 +86,15 @@ Json Transform::function_properties(const Source& source) {
       refuse(source.id, "'DeadLetterQueue' requires Type (SNS or SQS) and TargetArn properties to be specified.");
     p["DeadLetterConfig"] = Json::object({{"TargetArn", *queue->find("TargetArn")}});
   }
+  if (const Json* capacity = source.find("CapacityProviderConfig"); capacity && !is_no_value(*capacity)) {
+    const Json* arn = capacity->find("Arn");
+    if (!arn) refuse(source.id, "Missing required property 'CapacityProviderConfig.Arn'.");
+    Json inner = Json::object({{"CapacityProviderArn", *arn}});
+    for (const char* same : {"PerExecutionEnvironmentMaxConcurrency", "ExecutionEnvironmentMemoryGiBPerVCpu"}) {
+      if (const Json* value = capacity->find(same)) inner[same] = *value;
+    }
+    p["CapacityProviderConfig"] = Json::object({{"LambdaManagedInstancesCapacityProviderConfig", std::move(inner)}});
+  }
   p["Tags"] = tag_list(source.find("Tags"));
   return p;
 }
@@ -109,8 +116,14 @@ void Transform::describe_code(const Source& source, Json& properties) const {
 }
 
 void Transform::function(const Source& source) {
-  for (const char* unserved : {"DeploymentPreference", "CapacityProviderConfig", "FunctionScalingConfig"}) {
-    if (const Json* value = source.find(unserved); value && !is_no_value(*value)) refuse_unserved(source.id, unserved);
+  for (const auto& [name, value] : source.properties.as_object()) {
+    if (kOthers.find(cat(" ", name, " ")) == std::string_view::npos &&
+        std::ranges::find(kSame, name) == std::end(kSame))
+      refuse(source.id, cat("property ", name, " not defined for resource of type AWS::Serverless::Function"));
+  }
+  if (const Json* gradual = source.find("DeploymentPreference"); gradual && !is_no_value(*gradual)) {
+    const Json* enabled = gradual->find("Enabled");
+    if (!enabled || with_parameters(*enabled) != Json(false)) refuse_unserved(source.id, "DeploymentPreference");
   }
   Json p = function_properties(source);
   const Json* role = source.find("Role");

@@ -20,19 +20,25 @@ constexpr std::string_view kFunction =
     "FileSystemConfigs "
     "CodeSigningConfigArn Architectures SnapStart EphemeralStorage FunctionUrlConfig RuntimeManagementConfig "
     "LoggingConfig "
-    "RecursiveLoop SourceKMSKeyArn TenancyConfig DurableConfig VersionDeletionPolicy ";
+    "RecursiveLoop SourceKMSKeyArn TenancyConfig DurableConfig VersionDeletionPolicy CapacityProviderConfig "
+    "FunctionScalingConfig PublishToLatestPublished ";
 constexpr std::string_view kHttpApi =
     " Auth AccessLogSettings StageVariables Tags CorsConfiguration DefaultRouteSettings Domain RouteSettings "
     "FailOnWarnings "
     "PropagateTags ";
 
+constexpr std::string_view kCapacityProvider =
+    " VpcConfig OperatorRole Tags InstanceRequirements ScalingConfig KmsKeyArn PropagateTags LoggingConfig "
+    "ManagedResourceTags ";
+
 struct Kind {
   std::string_view name, properties;
 };
-constexpr std::array<Kind, 5> kKinds = {{{"Function", kFunction},
+constexpr std::array<Kind, 6> kKinds = {{{"Function", kFunction},
                                          {"HttpApi", kHttpApi},
                                          {"SimpleTable", " SSESpecification "},
                                          {"StateMachine", " PropagateTags "},
+                                         {"CapacityProvider", kCapacityProvider},
                                          {"LayerVersion", " PublishLambdaVersion "}}};
 
 // A resource's own value over the global one: maps merge, lists follow each other, anything else is replaced.
@@ -66,8 +72,7 @@ void Transform::merge_globals() {
   };
   if (!globals->is_object()) complain("It must be a non-empty dictionary");
   for (const auto& [name, defaults] : globals->as_object()) {
-    if (name == "Api" || name == "WebSocketApi" || name == "CapacityProvider")
-      continue;  // the resources themselves are refused
+    if (name == "Api" || name == "WebSocketApi") continue;  // the resources themselves are refused
     const auto kind = std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& k) { return k.name == name; });
     if (kind == kKinds.end()) complain(cat("'", name, "' is not supported"));
     if (!defaults.is_object()) complain(cat("Value of ", name, " must be a dictionary"));

@@ -1,4 +1,4 @@
-// SimpleTable, LayerVersion and StateMachine: resources with little to add.
+// SimpleTable, LayerVersion, StateMachine and CapacityProvider: resources with little to add.
 #include <algorithm>
 
 #include "base/str.h"
@@ -131,8 +131,7 @@ void Transform::state_machine(const Source& source) {
     if (source.find("Tracing")) managed.push_back(managed_policy("AWSXrayWriteOnlyAccess"));
     if (const Json* policies = source.find("Policies")) add_policies(source, role_id, *policies, managed, documents);
     Json r = Json::object();
-    r["AssumeRolePolicyDocument"] = Json::parse(
-        R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["states.amazonaws.com"]},"Action":["sts:AssumeRole"]}]})");
+    r["AssumeRolePolicyDocument"] = assume_role("states.amazonaws.com");
     r["ManagedPolicyArns"] = managed;
     if (!documents.as_array().empty()) r["Policies"] = documents;
     if (const Json* boundary = source.find("PermissionsBoundary")) r["PermissionsBoundary"] = *boundary;
@@ -143,6 +142,51 @@ void Transform::state_machine(const Source& source) {
   Json attributes = Json::object();
   if (const Json* depends = source.resource.find("DependsOn")) attributes["DependsOn"] = *depends;
   add(source, source.id, "AWS::StepFunctions::StateMachine", std::move(p), std::move(attributes));
+}
+
+void Transform::capacity_provider(const Source& source) {
+  for (const char* unserved : {"LoggingConfig", "ManagedResourceTags"}) {
+    if (source.find(unserved)) refuse_unserved(source.id, cat(unserved, " of AWS::Serverless::CapacityProvider"));
+  }
+  const Json* network = source.find("VpcConfig");
+  if (!network || !network->find("SubnetIds")) refuse(source.id, "Missing required property 'VpcConfig.SubnetIds'.");
+  Json p = Json::object({{"VpcConfig", *network}});
+  for (const char* same : {"CapacityProviderName", "KmsKeyArn"}) {
+    if (const Json* value = source.find(same)) p[same] = *value;
+  }
+  const Json* role = source.find("OperatorRole");
+  const std::string role_id = source.id + "OperatorRole";
+  if (!role || is_no_value(*role)) {
+    Json r = Json::object();
+    r["AssumeRolePolicyDocument"] = assume_role("lambda.amazonaws.com");
+    r["ManagedPolicyArns"] = Json(Json::Array{managed_policy("AWSLambdaManagedEC2ResourceOperator")});
+    r["Tags"] = tag_list(nullptr);
+    add(source, role_id, "AWS::IAM::Role", std::move(r));
+    role = nullptr;
+  }
+  p["PermissionsConfig"] = Json::object({{"CapacityProviderOperatorRoleArn", role ? *role : get_att(role_id, "Arn")}});
+  if (const Json* needs = source.find("InstanceRequirements")) {
+    Json& out = p["InstanceRequirements"] = Json::object();
+    for (const auto& [from, to] : {std::pair{"Architectures", "Architectures"},
+                                   {"AllowedTypes", "AllowedInstanceTypes"},
+                                   {"ExcludedTypes", "ExcludedInstanceTypes"}}) {
+      if (const Json* value = needs->find(from)) out[to] = *value;
+    }
+  }
+  if (const Json* scaling = source.find("ScalingConfig")) {
+    Json& out = p["CapacityProviderScalingConfig"] = Json::object();
+    if (const Json* most = scaling->find("MaxVCpuCount")) out["MaxVCpuCount"] = *most;
+    const Json* target = scaling->find("AverageCPUUtilization");
+    out["ScalingMode"] = target ? "Manual" : "Auto";
+    if (target) {
+      out["ScalingPolicies"] = Json(Json::Array{Json::object(
+          {{"PredefinedMetricType", "LambdaCapacityProviderAverageCPUUtilization"}, {"TargetValue", *target}})});
+    }
+  }
+  p["Tags"] = tag_list(source.find("Tags"));
+  Json attributes = Json::object();
+  if (const Json* depends = source.resource.find("DependsOn")) attributes["DependsOn"] = *depends;
+  add(source, source.id, "AWS::Lambda::CapacityProvider", std::move(p), std::move(attributes));
 }
 
 }  // namespace virga::cloudformation::sam

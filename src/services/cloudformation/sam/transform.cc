@@ -161,6 +161,15 @@ Json sub(std::string text, Json variables) {
   return Json::object({{"Fn::Sub", Json(Json::Array{Json(std::move(text)), std::move(variables)})}});
 }
 
+Json assume_role(std::string_view service) {
+  return Json::object(
+      {{"Version", "2012-10-17"},
+       {"Statement", Json(Json::Array{Json::object(
+                         {{"Action", Json(Json::Array{"sts:AssumeRole"})},
+                          {"Effect", "Allow"},
+                          {"Principal", Json::object({{"Service", Json(Json::Array{Json(service)})}})}})})}});
+}
+
 Json tag_list(const Json* tags) {
   Json out = Json::array();
   out.push_back(Json::object({{"Key", Json(kCreatedBy)}, {"Value", "SAM"}}));
@@ -200,6 +209,21 @@ Json Transform::with_parameters(const Json& value) const {
   return out;
 }
 
+// PropagateTags: what else a resource generates has its tags too, where that kind has any.
+void Transform::propagate_tags(const Source& source, std::string_view type, Json& properties) {
+  static constexpr std::string_view kTagged =
+      " AWS::IAM::Role AWS::SQS::Queue AWS::SNS::Topic AWS::Lambda::EventSourceMapping ";
+  const Json* given = source.find("Tags");
+  if (!given || !given->is_object() || kTagged.find(cat(" ", type, " ")) == std::string_view::npos) return;
+  Json tags = properties.find("Tags") ? *properties.find("Tags") : Json::array();
+  for (const auto& [key, value] : given->as_object()) {
+    const bool there =
+        std::ranges::any_of(tags.as_array(), [&](const Json& tag) { return tag.string_or("Key") == key; });
+    if (!there) tags.push_back(Json::object({{"Key", key}, {"Value", value}}));
+  }
+  properties["Tags"] = std::move(tags);
+}
+
 // A generated resource. What guards its source guards it: Condition, and the policies for deletion and replacement.
 void Transform::add(const Source& source, std::string id, std::string_view type, Json properties, Json attributes) {
   Json resource = Json::object({{"Type", Json(type)}});
@@ -207,6 +231,8 @@ void Transform::add(const Source& source, std::string id, std::string_view type,
     if (const Json* value = source.resource.find(name); value && !attributes.find(name)) resource[name] = *value;
   }
   for (auto& [key, value] : attributes.as_object()) resource[key] = value;
+  const Json* propagates = source.find("PropagateTags");
+  if (propagates && with_parameters(*propagates) == Json(true)) propagate_tags(source, type, properties);
   if (!properties.as_object().empty()) resource["Properties"] = std::move(properties);
   resources_[id] = std::move(resource);
 }
@@ -239,6 +265,8 @@ Json Transform::run() {
       layer(source);
     } else if (type == "AWS::Serverless::StateMachine") {
       state_machine(source);
+    } else if (type == "AWS::Serverless::CapacityProvider") {
+      capacity_provider(source);
     } else if (type != "AWS::Serverless::HttpApi") {
       refuse_unserved(id, type);
     }

@@ -24,6 +24,8 @@ Json refer_to(std::string_view name);
 Json get_att(std::string_view name, std::string_view attribute);
 Json sub(std::string text);
 Json sub(std::string text, Json variables);
+// What lets a service assume a role.
+Json assume_role(std::string_view service);
 // [{Key, Value}] of a map of tags, after lambda:createdBy.
 Json tag_list(const Json* tags);
 // The most compact JSON with sorted keys and escapes outside ASCII: what logical ids are hashed from.
@@ -108,6 +110,7 @@ class Transform {
   void simple_table(const Source& source);
   void layer(const Source& source);
   void state_machine(const Source& source);
+  void capacity_provider(const Source& source);
   // policies.cc
   // Splits Policies into managed ARNs and inline documents named <role>Policy<index>.
   void add_policies(const Source& source, const std::string& role, const Json& policies, Json& managed,
@@ -115,6 +118,7 @@ class Transform {
   // transform.cc
   void add(const Source& source, std::string id, std::string_view type, Json properties,
            Json attributes = Json::object());
+  static void propagate_tags(const Source& source, std::string_view type, Json& properties);
   void rename_references();
   // `value` with references to parameters replaced by the stack's values.
   Json with_parameters(const Json& value) const;

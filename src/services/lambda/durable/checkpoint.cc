@@ -50,10 +50,10 @@ struct ChainCall {
   Key parent;
   std::string operation, function, trace;
   uint64_t version = 0;
-  std::string input;
+  std::string input, tenant;
   template <class A>
   void fields(A& a) {
-    a(1, parent), a(2, operation), a(3, function), a(4, trace), a(5, version), a(6, input);
+    a(1, parent), a(2, operation), a(3, function), a(4, trace), a(5, version), a(6, input), a(7, tenant);
   }
 };
 
@@ -261,13 +261,10 @@ Task<std::vector<Executions::Chain>> Executions::find_chains(Ctx& ctx, const Exe
     if (id.account != x.account) {
       co_return err::InvalidParameterValueException("Cannot start a CHAINED_INVOKE on a function in another account.");
     }
-    if (!update.tenant.empty()) {
-      chain.target.refused =
-          error_of(err::InvalidParameterValueException("The tenant of a chained invocation is not served by Virga."));
-      continue;
-    }
     const std::string arn = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
-    if (auto denied = co_await deps_.cloud.authorizer().why_denied(ctx, {"lambda:InvokeFunction", arn, {}}, {})) {
+    auto policy = co_await functions_.policy_of(ctx, arn);
+    if (auto denied =
+            co_await deps_.cloud.authorizer().why_denied(ctx, {"lambda:InvokeFunction", arn, {}}, std::move(policy))) {
       chain.target.refused = ErrorObject{std::move(*denied), "AccessDeniedException", {}, {}};
       continue;
     }
@@ -276,6 +273,13 @@ Task<std::vector<Executions::Chain>> Executions::find_chains(Ctx& ctx, const Exe
       chain.target.refused = error_of(
           err::InvalidParameterValueException("You cannot invoke a durable function using an unqualified ARN."));
       continue;
+    }
+    if (call) {
+      call->tenant = update.tenant;
+      if (auto refusal = refusal_by_tenant(*call)) {
+        chain.target.refused = error_of(*refusal);
+        continue;
+      }
     }
     Result<void> traced;
     if (call) traced = co_await as_result(functions_.trace_function(ctx, *call, x.trace));
@@ -308,8 +312,9 @@ Task<void> Executions::start_chain(kv::Txn& tx, Ctx& ctx, const Execution& x, co
     kernel::Delivery delivery;
     delivery.kind = kChain;
     delivery.lane = function_arn(ctx, chain.call.id);
-    delivery.payload = kv::encode(ChainCall{x.key(), chain.operation, chain.call.id.name, chain.call.trace,
-                                            chain.call.version->version, chain.input.value_or("{}")});
+    delivery.payload =
+        kv::encode(ChainCall{x.key(), chain.operation, chain.call.id.name, chain.call.trace,
+                             chain.call.version->version, chain.input.value_or("{}"), chain.call.tenant});
     deps_.deliveries.enqueue(tx, std::move(delivery));
     co_return;
   }
@@ -337,6 +342,7 @@ Task<kernel::Verdict> Executions::run_chain(kernel::Attempt attempt) {
     call->request_id = ctx.request_id;
     call->payload = chained.input;
     call->trace = chained.trace;
+    call->tenant = chained.tenant;
     answer = co_await as_result(functions_.run_function(ctx, std::move(*call)));
   } else {
     answer = std::unexpected(std::move(call.error()));

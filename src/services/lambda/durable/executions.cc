@@ -286,9 +286,26 @@ Task<void> Executions::close(kv::Txn& tx, Ctx& ctx, Execution& x, Machine& machi
   co_await functions_.drained(tx, x.home(), x.function, x.version);
 }
 
+void Executions::count(const Execution& x) {
+  static constexpr std::string_view kWhat[] = {"started", "succeeded", "failed", "timed_out", "stopped"};
+  MetricLabels labels{{"account", x.account}, {"region", x.region}, {"function", x.function}};
+  if (x.over()) {
+    static constexpr double kBounds[] = {1, 10, 60, 600, 3600, 86'400};
+    deps_.cloud.metrics()
+        .histogram("virga_lambda_durable_execution_seconds", "Time from the start of a durable execution to its end",
+                   labels, kBounds)
+        .observe(static_cast<double>((*x.end - x.start).count()) / 1e6);
+  }
+  labels.emplace_back("event", kWhat[static_cast<size_t>(x.status)]);
+  deps_.cloud.metrics()
+      .counter("virga_lambda_durable_executions_total", "Durable executions that started or ended", std::move(labels))
+      .add();
+}
+
 // Status changes go to the account's default event bus:
 // docs.aws.amazon.com/lambda/latest/dg/durable-monitoring.html
 void Executions::announce(kv::Txn& tx, const Execution& x) {
+  tx.on_commit([this, x] { count(x); });
   kernel::TargetDelivery delivery;
   delivery.target = cat("arn:aws:events:", x.region, ":", x.account, ":event-bus/default");
   delivery.account = x.account;

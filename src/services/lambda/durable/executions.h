@@ -38,6 +38,8 @@ class Functions {
   // The version that a qualifier means. Fails with ResourceNotFoundException.
   virtual Task<Call> find_function(Ctx& ctx, FunctionId id) = 0;
   virtual Task<Answer> run_function(Ctx& ctx, Call call) = 0;
+  // The function's, version's or alias's own policy.
+  virtual Task<std::optional<std::string>> policy_of(Ctx& ctx, std::string arn) = 0;
   // Gives the call its trace header; fails with RecursiveInvocationException.
   virtual Task<void> trace_function(Ctx& ctx, Call& call, std::string trace) = 0;
   // What destinations and dead letters are told of an asynchronous call's end.
@@ -116,6 +118,7 @@ class Executions {
   Task<void> set_timer(kv::Txn& tx, Execution& x);
   Task<void> fire(kernel::Timer timer);
   void announce(kv::Txn& tx, const Execution& x);
+  void count(const Execution& x);
   Ctx context(const Home& home) const;
 
   kernel::Deps& deps_;

@@ -83,6 +83,7 @@ struct World final : Functions {
     }
     co_return answer;
   }
+  Task<std::optional<std::string>> policy_of(Ctx&, std::string) override { co_return std::nullopt; }
   Task<void> trace_function(Ctx&, Call&, std::string) override { co_return; }
   Task<std::vector<kernel::TargetDelivery>> letters_of(kv::Txn&, Ctx&, AsyncEvent, Attempted, std::string,
                                                        uint64_t) override {

@@ -13,6 +13,7 @@
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/str.h"
+#include "base/zstd.h"
 #include "services/lambda/image/rootfs.h"
 
 namespace virga::lambda::image {
@@ -34,6 +35,8 @@ void blame(std::string_view what, F f) {
   } catch (const TarError& e) {
     throw ImageError(cat(what, e.what()));
   } catch (const GzipError& e) {
+    throw ImageError(cat(what, e.what()));
+  } catch (const ZstdError& e) {
     throw ImageError(cat(what, e.what()));
   }
 }
@@ -59,20 +62,24 @@ void read_file(const std::string& path, const std::function<void(std::string_vie
 void read_layer(const std::string& path, const std::function<void(std::string_view)>& raw,
                 const std::function<void(std::string_view)>& tar) {
   std::unique_ptr<Gunzip> gunzip;
+  std::unique_ptr<Unzstd> unzstd;
   bool first = true;
   read_file(path, [&](std::string_view piece) {
     if (std::exchange(first, false)) {
       if (piece.starts_with(kGzipMagic)) gunzip = std::make_unique<Gunzip>();
-      if (piece.starts_with(kZstdMagic)) throw ImageError("layers compressed with zstd are not supported");
+      if (piece.starts_with(kZstdMagic)) unzstd = std::make_unique<Unzstd>();
     }
     if (raw) raw(piece);
     if (gunzip) {
       gunzip->feed(piece, tar);
+    } else if (unzstd) {
+      unzstd->feed(piece, tar);
     } else {
       tar(piece);
     }
   });
   if (gunzip) gunzip->finish();
+  if (unzstd) unzstd->finish();
 }
 
 }  // namespace

@@ -78,6 +78,7 @@ bool is_manifest(std::string_view media_type) {
 bool is_layer(std::string_view media_type) {
   return media_type == "application/vnd.oci.image.layer.v1.tar" ||
          media_type == "application/vnd.oci.image.layer.v1.tar+gzip" ||
+         media_type == "application/vnd.oci.image.layer.v1.tar+zstd" ||
          media_type == "application/vnd.docker.image.rootfs.diff.tar" ||
          media_type == "application/vnd.docker.image.rootfs.diff.tar.gzip";
 }
