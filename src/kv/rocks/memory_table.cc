@@ -137,9 +137,16 @@ class MemoryTable final : public rocksdb::MemTableRep {
     if (!arena) return new Place(list_);
     return new (arena->AllocateAligned(sizeof(Place), 0, nullptr)) Place(list_);
   }
+  // RocksDB 7.8 asks for one of these, without an arena, to look a single key up, and never deletes it: it lives in the
+  // thread.
+  Iterator* GetDynamicPrefixIterator(rocksdb::Arena* arena) override {
+    if (arena) return GetIterator(arena);
+    alignas(Lookup) thread_local char memory[sizeof(Lookup)];
+    return new (memory) Lookup(list_);
+  }
 
  private:
-  class Place final : public Iterator {
+  class Place : public Iterator {
    public:
     explicit Place(const List& list) : list_(list) {}
     bool Valid() const override { return node_ != nullptr; }
@@ -165,6 +172,11 @@ class MemoryTable final : public rocksdb::MemTableRep {
     }
     const List& list_;
     Node* node_ = nullptr;
+  };
+
+  struct Lookup final : Place {
+    using Place::Place;
+    static void operator delete(void*) {}
   };
 
   // Each level has a quarter of the nodes of the one below.
