@@ -9,7 +9,12 @@
 
 namespace virga::sandbox {
 
-enum class ToRuntime : uint8_t { kInit = 1, kInvoke = 2, kRestore = 20 };
+enum class ToRuntime : uint8_t {
+  kInit = 1,     // what the instance is
+  kInvoke = 2,   // may come before the program is ready for it
+  kMounted = 3,  // the function's files are in place; of the launcher, before or after kInit
+  kRestore = 20
+};
 enum class FromRuntime : uint8_t {
   kReady = 1,
   kInitError,    // an error document

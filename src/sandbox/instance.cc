@@ -18,6 +18,7 @@ namespace {
 constexpr size_t kMostOutputPerTurn = 256 * 1024;  // then others on this executor get their turn
 constexpr auto kRestoreWithin = std::chrono::seconds(10);
 constexpr auto kExitNewsWait = std::chrono::seconds(2);
+constexpr Micros kThrottleAfter = std::chrono::milliseconds(2);
 
 using Clock = std::chrono::steady_clock;
 
@@ -226,6 +227,8 @@ Task<Outcome> Core::invoke(Invocation invocation) {
       // A start that takes longer than AWS allows it goes on in the invocation's own time.
       run->deadline = std::max(run->started, begun_ + init_timeout_) + invocation.timeout;
       arm(run->deadline);
+      // Where events are told, its start comes before what it writes.
+      run->ahead = !tells() && !attendance_ && concurrency_ == 1 && !snapshot_ && deliver_ahead(invocation);
       run->waiting = std::move(invocation);
     }
     if (!run->result) {
@@ -266,7 +269,7 @@ void Core::give(const std::string& id, Run& run, Invocation invocation) {
   run.delivered = true;
   if (tells()) tell_start(id, run);
   if (attendance_) attend_invocation(invocation);
-  deliver(invocation);
+  if (!run.ahead) deliver(invocation);
 }
 
 Task<Outcome> Core::initialised() {
@@ -357,6 +360,13 @@ void Core::enter_service() {
     give(id, *run, std::move(invocation));
   }
   if (!backstage_.processor_share || !alive_) return;
+  // Not at once: the launcher would take the processor from a first call.
+  home_.post_after(kThrottleAfter, [weak = weak_from_this()] {
+    if (const auto self = weak.lock(); self && self->alive_) self->throttle();
+  });
+}
+
+void Core::throttle() {
   try {
     backstage_.keeper.order({.kind = jail::Kind::kThrottle, .id = slot_.id, .numbers = {memory_mb_}});
   } catch (const std::exception& e) {

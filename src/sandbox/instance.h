@@ -84,6 +84,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
 
   // The invocation is to be given to the program, which is ready for it.
   virtual void deliver(const Invocation& invocation) = 0;
+  // The same to a program that begins with it once it is ready; false where that isn't possible.
+  virtual bool deliver_ahead(const Invocation& invocation) { return false; }
   // An initialised snapshot is to go on.
   virtual void begin_restore() = 0;
   // The program's descriptors may have something to say.
@@ -139,7 +141,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
     std::shared_ptr<Outcome> ending;  // of an answer that comes before its end
     std::shared_ptr<virga::Event> ended;
     Steady started, deadline = Steady::max();
-    bool delivered = false;  // the program has it
+    bool ahead = false;      // the program has it, perhaps before it is ready
+    bool delivered = false;  // the program has it and is ready
     // For what is told of it.
     std::string trace;
     bool cold = false, told_runtime_done = false;
@@ -151,6 +154,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void give(const std::string& id, Run& run, Invocation invocation);
   static void settle(Run& run, Outcome outcome);
   void enter_service();
+  void throttle();
   void finish(const std::string& id, Outcome outcome);
   void fail(Outcome outcome);
   void drain(Output& output);

@@ -92,7 +92,8 @@ std::unique_ptr<Readiness> Loop::watch(int fd, Executor* executor, std::function
     entries_.emplace(key, entry);
     ensure_thread();
   }
-  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.u64 = key}};
+  const uint32_t writing = executor ? EPOLLOUT : 0;
+  epoll_event event{.events = EPOLLIN | writing | EPOLLRDHUP | EPOLLET, .data = {.u64 = key}};
   must(::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd, &event), "watch a descriptor");
   return std::make_unique<Watched>(*this, key, fd, std::move(entry));
 }

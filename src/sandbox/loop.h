@@ -24,7 +24,7 @@ class Loop final : public Executor {
 
   void post(std::move_only_function<void()> work) override;
   void post_after(Micros delay, std::move_only_function<void()> work) override;
-  // Edges of reading and writing. `executor`: where to call; null: on this loop's thread.
+  // Edges of reading, and of writing where there is an executor to call; null: `ready` is called on this loop's thread.
   std::unique_ptr<Readiness> watch(int fd, Executor* executor, std::function<void()> ready);
 
  private:

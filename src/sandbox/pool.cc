@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "sandbox/frames.h"
 #include "sandbox/jail/error.h"
 
 namespace virga::sandbox {
@@ -30,7 +31,8 @@ constexpr Micros kFillDelay = std::chrono::milliseconds(40);
 // Calls that follow one another within this time are a burst: the next sandboxes are made meanwhile, not afterwards.
 constexpr auto kBurst = std::chrono::milliseconds(100);
 constexpr auto kUnusedFor = std::chrono::minutes(15);
-constexpr int kMostLaunchers = 4;  // that somebody waits for
+constexpr size_t kMostFirstFrame = 32 * 1024;  // the kernel takes it whole, whatever the launcher says meanwhile
+constexpr int kMostLaunchers = 4;              // that somebody waits for
 constexpr Micros kSweepEvery = std::chrono::minutes(1);
 // Longer than extensions have for their end.
 constexpr Micros kSettleTime = std::chrono::milliseconds(2500);
@@ -485,6 +487,7 @@ void Pool::assign(Core& core, const Spec& spec, const Toolchain& toolchain, bool
   order.numbers[Assign::kOutside] = options_.outside && reach_of(spec).outside;
   order.numbers[Assign::kLayers] = spec.layer_directories.size();
   std::string first_frame = family == Family::kCustom ? std::string() : init_frame(spec, environment);
+  if (first_frame.size() > kMostFirstFrame) throw std::runtime_error("the function's environment is too large");
   std::vector<std::string> arguments;
   if (own_start) {
     if (spec.image) {
@@ -509,14 +512,15 @@ void Pool::assign(Core& core, const Spec& spec, const Toolchain& toolchain, bool
   if (spec.image) arguments.push_back(spec.image->working_directory);
   std::vector<std::string> extensions = external_extensions(spec);
   const bool attended = !extensions.empty();
-  order.strings = {spec.code_directory, attended ? std::string() : first_frame,
+  order.strings = {spec.code_directory, first_frame.empty() ? std::string() : frame(ToRuntime::kMounted, {}),
                    own_start ? toolchain.prefix : std::string(), spec.image ? spec.image->root : std::string()};
   for (const std::string& layer : spec.layer_directories) order.strings.push_back(layer);
   if (!attended) {
     order.numbers[Assign::kArguments] = argc;
     order.numbers[Assign::kDirectories] = spec.image ? 1 : 0;
     order.strings.insert(order.strings.end(), arguments.begin(), arguments.end());
-    return keeper_.order(order);
+    keeper_.order(order);
+    return core.greet(std::move(first_frame));
   }
   keeper_.order(order);
   Message run{.kind = Kind::kRun, .id = core.id(), .numbers = std::vector<uint64_t>(jail::Run::kNumbers)};
@@ -577,7 +581,9 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
   co_await move_to(core->home());
   core->open();
   assign(*core, spec, *toolchain, own_start);
-  replace(own_start ? nothing_ : toolchain, spec.limits.memory_mb);
+  core->home().post([this, taken = own_start ? nothing_ : toolchain, memory_mb = spec.limits.memory_mb] {
+    replace(taken, memory_mb);
+  });
   if (caller && caller != &core->home()) co_await move_to(*caller);
   co_return std::move(instance);
 }

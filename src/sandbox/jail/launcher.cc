@@ -158,7 +158,8 @@ void Launcher::hear(Sandbox& sandbox) {
       case Kind::kReady:
         sandbox.ready = true;
         if (outside_ && !message->fds.empty())
-          outside_->add(sandbox.id, std::move(message->fds[0]), std::move(sandbox.relay), std::move(sandbox.names));
+          outside_->add(sandbox.id, static_cast<size_t>(sandbox.slot), !sandbox.execute, std::move(message->fds[0]),
+                        std::move(sandbox.relay), std::move(sandbox.names));
         sandbox.relay.reset();
         sandbox.names.reset();
         if (sandbox.execute) send(sandbox.control.get(), *std::exchange(sandbox.execute, std::nullopt), true);

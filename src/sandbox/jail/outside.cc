@@ -5,13 +5,13 @@
 #include <linux/seccomp.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
-#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstddef>
@@ -34,6 +34,7 @@ using Steady = std::chrono::steady_clock;
 constexpr size_t kMostConnections = 512;   // of one sandbox
 constexpr size_t kDescriptorsEach = 4;     // of a connection, name look-ups counted in
 constexpr size_t kDescriptorsKept = 4096;  // for sandboxes to come
+constexpr size_t kMostSlots = 1 << 16;     // sandboxes at a time; others have no way out
 
 // Connections of all sandboxes: what the process's descriptors allow, so that none can take them all from the others.
 std::atomic<size_t> all_connections = 0;
@@ -67,12 +68,12 @@ constexpr auto kPatience = std::chrono::milliseconds(5);
 // The one sandbox that a thread serves.
 class Way {
  public:
-  Way(Fd calls, Fd relay, Fd names, uint16_t control_port, std::shared_ptr<std::atomic<bool>> allowed)
+  Way(Fd calls, Fd relay, Fd names, uint16_t control_port, const std::atomic<bool>& allowed)
       : calls_(std::move(calls)),
         relay_(std::move(relay)),
         names_(std::move(names)),
         control_port_(control_port),
-        allowed_(std::move(allowed)),
+        allowed_(allowed),
         poll_(must(::epoll_create1(EPOLL_CLOEXEC), "epoll")) {
     watch(calls_.get(), EPOLLIN, {What::kCalls, 0});
     watch(relay_.get(), EPOLLIN, {What::kRelay, 0});
@@ -127,7 +128,7 @@ class Way {
   Fd calls_, relay_;
   Names names_;
   const uint16_t control_port_;
-  const std::shared_ptr<std::atomic<bool>> allowed_;
+  const std::atomic<bool>& allowed_;
   Fd poll_;
   uint16_t relay_port_ = 0;
   bool ended_ = false;
@@ -170,7 +171,7 @@ void Way::take_call() {
     if (to.port() != kNamesPort) return answer(call.id, 0, true);
     return begin(call, names_.server(), true);
   }
-  if (!allowed_->load() || to.out_of_bounds()) return answer(call.id, ENETUNREACH);
+  if (!allowed_.load() || to.out_of_bounds()) return answer(call.id, ENETUNREACH);
   if (to.port() == control_port_ && to.of_this_machine()) return answer(call.id, ECONNREFUSED);
   begin(call, to, false);
 }
@@ -186,7 +187,7 @@ void Way::begin(const seccomp_notif& call, Address to, bool names) {
     // Datagrams have no way out, which resolvers ask in this way, but to the name server on the loopback.
     return answer(call.id, ENETUNREACH, names);
   }
-  if (names && !allowed_->load()) return answer(call.id, ENETUNREACH);
+  if (names && !allowed_.load()) return answer(call.id, ENETUNREACH);
   static const size_t kMostOfAll = most_connections_of_all();
   if (attempts_.size() + links_.size() >= kMostConnections || all_connections.load() > kMostOfAll)
     return answer(call.id, EAGAIN);
@@ -298,7 +299,7 @@ void Way::run() {
           accept_all();
           break;
         case What::kNames:
-          for (const auto& [socket, query] : names_.take(allowed_->load()))
+          for (const auto& [socket, query] : names_.take(allowed_.load()))
             watch(socket, EPOLLIN, {What::kReply, query});
           break;
         case What::kReply:
@@ -326,14 +327,15 @@ void Way::run() {
 // The process: hears of sandboxes, and gives each one that connects a thread.
 class Process {
  public:
-  Process(int socket, uint16_t control_port) : socket_(socket), control_port_(control_port) {}
+  Process(int socket, uint16_t control_port, const std::atomic<bool>* allowed)
+      : socket_(socket), control_port_(control_port), allowed_(allowed) {}
   void run() {
     poll_.reset(must(::epoll_create1(EPOLL_CLOEXEC), "epoll"));
     watch(socket_, 0);
     while (true) {
       epoll_event events[64];
       const int count = ::epoll_wait(poll_.get(), events, 64, -1);
-      if (!hear()) return;  // first, so that what was allowed before a connect is known
+      if (!hear()) return;
       for (int i = 0; i < count; ++i) {
         if (events[i].data.u32 != 0) begin(events[i].data.u32, (events[i].events & EPOLLIN) != 0);
       }
@@ -341,9 +343,10 @@ class Process {
   }
 
  private:
+  // One without a thread.
   struct Sandbox {
-    std::vector<Fd> fds;  // until its thread has them
-    std::shared_ptr<std::atomic<bool>> allowed = std::make_shared<std::atomic<bool>>(false);
+    size_t slot;
+    std::vector<Fd> fds;
   };
 
   void watch(int fd, uint32_t id) {
@@ -355,11 +358,9 @@ class Process {
     while (auto message = receive(socket_, false, closed)) {
       if (message->kind == Kind::kCreate && message->fds.size() == 3) {
         Sandbox& sandbox = sandboxes_[message->id];
-        sandbox.fds = std::move(message->fds);
-        watch(sandbox.fds[0].get(), message->id);
-        watch(sandbox.fds[2].get(), message->id);
-      } else if (const auto found = sandboxes_.find(message->id); found != sandboxes_.end()) {
-        found->second.allowed->store(true);
+        sandbox = {message->number(0), std::move(message->fds)};
+        for (const int i : {0, 2}) watch(sandbox.fds[i].get(), message->id);
+        if (message->number(1)) begin(message->id, true);
       }
     }
     return !closed;
@@ -367,15 +368,14 @@ class Process {
   // A sandbox connects, looks up a name, or has ended.
   void begin(uint32_t id, bool alive) {
     const auto found = sandboxes_.find(id);
-    if (found == sandboxes_.end() || found->second.fds.empty()) return;
-    for (const int i : {0, 2}) ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, found->second.fds[i].get(), nullptr);
-    if (!alive) {
-      sandboxes_.erase(found);
-      return;
-    }
+    if (found == sandboxes_.end()) return;
+    Sandbox sandbox = std::move(found->second);
+    sandboxes_.erase(found);
+    for (const int i : {0, 2}) ::epoll_ctl(poll_.get(), EPOLL_CTL_DEL, sandbox.fds[i].get(), nullptr);
+    if (!alive) return;
     try {
-      std::thread([fds = std::move(found->second.fds), port = control_port_,
-                   allowed = found->second.allowed]() mutable {
+      const auto& allowed = allowed_[sandbox.slot];
+      std::thread([fds = std::move(sandbox.fds), port = control_port_, &allowed]() mutable {
         try {
           Way(std::move(fds[0]), std::move(fds[1]), std::move(fds[2]), port, allowed).run();
         } catch (const std::exception&) {
@@ -385,14 +385,11 @@ class Process {
     } catch (const std::exception&) {
       // Out of threads or memory: likewise. The other sandboxes keep their way out.
     }
-    found->second.fds.clear();
-    std::erase_if(sandboxes_, [](const auto& entry) {
-      return entry.second.fds.empty() && entry.second.allowed.use_count() == 1;  // its thread has ended
-    });
   }
 
   const int socket_;
   const uint16_t control_port_;
+  const std::atomic<bool>* const allowed_;  // by slot
   Fd poll_;
   std::map<uint32_t, Sandbox> sandboxes_;
 };
@@ -414,10 +411,14 @@ void keep_only_tracing() {
 Outside::Outside(uint16_t control_port) {
   int pair[2];
   must(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
+  void* const shared = ::mmap(nullptr, kMostSlots, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (shared == MAP_FAILED) throw SystemError("map memory", errno);
+  allowed_ = static_cast<std::atomic<bool>*>(shared);
   const pid_t child = must(::fork(), "fork the process that connects");
   if (child != 0) {
     ::close(pair[1]);
     socket_.reset(pair[0]);
+    must(::madvise(shared, kMostSlots, MADV_DONTFORK), "keep memory from sandboxes");
     return;
   }
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -427,20 +428,26 @@ Outside::Outside(uint16_t control_port) {
   ::close_range(4, ~0u, 0);
   try {
     keep_only_tracing();
-    Process(3, control_port).run();
+    Process(3, control_port, allowed_).run();
   } catch (const std::exception&) {
   }
   ::_exit(0);
 }
 
-void Outside::add(uint32_t id, Fd calls, Fd relay, Fd names) {
-  Message message{.kind = Kind::kCreate, .id = id};
+Outside::~Outside() { ::munmap(allowed_, kMostSlots); }
+
+void Outside::add(uint32_t id, size_t slot, bool soon, Fd calls, Fd relay, Fd names) {
+  if (slot >= kMostSlots) return;
+  allowed_[slot].store(false);
+  Message message{.kind = Kind::kCreate, .id = id, .numbers = {slot, soon}};
   message.fds.push_back(std::move(calls));
   message.fds.push_back(std::move(relay));
   message.fds.push_back(std::move(names));
   send(socket_.get(), message, true);
 }
 
-void Outside::allow(uint32_t id) { send(socket_.get(), {.kind = Kind::kAssign, .id = id}, true); }
+void Outside::allow(size_t slot) {
+  if (slot < kMostSlots) allowed_[slot].store(true);
+}
 
 }  // namespace virga::sandbox::jail

@@ -10,8 +10,9 @@
 // later.
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 
 #include "sandbox/jail/fd.h"
 
@@ -21,17 +22,20 @@ class Outside {
  public:
   // Forks the process. Called in the host's network namespace, before the caller has threads.
   explicit Outside(uint16_t control_port);
+  ~Outside();
   Outside(const Outside&) = delete;
 
   // A sandbox: where its connects are told (init.cc asks the kernel for that), the listener of its relay, the socket of
-  // its name server. Nothing leads out of it until allow.
-  void add(uint32_t id, Fd calls, Fd relay, Fd names);
-  void allow(uint32_t id);
+  // its name server. `soon`: what it runs connects at once, to the Runtime API at least. Nothing leads out of it until
+  // allow(slot), which later connects of its programs are sure to find. A slot is one sandbox's at a time.
+  void add(uint32_t id, size_t slot, bool soon, Fd calls, Fd relay, Fd names);
+  void allow(size_t slot);
   // Readable once the process has ended.
   int leash() const { return socket_.get(); }
 
  private:
   Fd socket_;
+  std::atomic<bool>* allowed_;  // by slot; memory that the process reads
 };
 
 }  // namespace virga::sandbox::jail

@@ -60,7 +60,8 @@ struct Assign {
     kDirectories,
     kNumbers
   };
-  // kRoot: a directory that becomes its root. Then the layers, and what kExecute has.
+  // kFirstFrame: what the channel is told once all is in place. kRoot: a directory that becomes its root. Then the
+  // layers, and what kExecute has.
   enum String : int { kCode, kFirstFrame, kLanguage, kRoot, kStrings };
 };
 

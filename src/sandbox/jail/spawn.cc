@@ -234,7 +234,7 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
       if (root) become_root(root.get());
     }
     cgroups_->set_limits(sandbox.id, order.number(Assign::kMemoryMb), order.number(Assign::kProcesses));
-    if (outside_ && order.number(Assign::kOutside)) outside_->allow(sandbox.id);
+    if (outside_ && order.number(Assign::kOutside)) outside_->allow(static_cast<size_t>(sandbox.slot));
     const uint64_t open_files = order.number(Assign::kOpenFiles);
     const size_t argc = order.number(Assign::kArguments);
     if (argc) {

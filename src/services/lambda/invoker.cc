@@ -173,7 +173,6 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   const std::string function = unqualified_arn(call.id);
   const std::string key = instance_key(function, call);
   const bool managed = !call.version->capacity_provider.empty();
-  Meter& meter = meter_of(call.id, function);
   Refusal refusal{};
   // Instances of a capacity provider have limits of their own.
   std::optional<Admission::Ticket> ticket =
@@ -186,7 +185,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
                                   .provisioned = provision_of(call.id, *call.version).ready},
                                  refusal);
   if (!managed && !ticket) {
-    meter.throttles.add();
+    meter_of(call.id, function).throttles.add();
     co_return throttled(refusal == Refusal::kReserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
                                                       : "ConcurrentInvocationLimitExceeded");
   }
@@ -194,6 +193,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
 
   Result<WarmPtr> obtained =
       co_await as_result(managed ? fleets_.take(key) : obtain(ctx, call, key, ticket->provisioned()));
+  Meter& meter = meter_of(call.id, function);  // while what was obtained starts
   if (!obtained) {
     if (const Error* error = error_of(obtained); error && error->shape->status == 429) meter.throttles.add();
     co_await fail_with(std::move(obtained.error()));

@@ -35,6 +35,20 @@ def test_java(functions, tmp_path):
     assert functions.call(name, {"n": 1}) == {"n": 2, "f": name}
 
 
+# The first invocation is sent while the function initialises, whose time is not the invocation's.
+@pytest.mark.parametrize("runtime, file, code", [
+    ("python3.12", "app.py", "import time\ntime.sleep(2)\ndef handler(event, context): return context.get_remaining_time_in_millis()"),
+    ("nodejs20.x", "app.js", "const until = Date.now() + 2000; while (Date.now() < until) {}\n"
+                             "exports.handler = async (event, context) => context.getRemainingTimeInMillis();"),
+    ("ruby3.3", "app.rb", "sleep 2\ndef handler(event:, context:) = context.get_remaining_time_in_millis"),
+], ids=["python", "node", "ruby"])
+def test_time_left_after_a_slow_start(functions, runtime, file, code):
+    if runtime.startswith("ruby") and not shutil.which("ruby"):
+        pytest.skip("this machine has no Ruby")
+    name = functions.make({file: code}, runtime=runtime, handler="app.handler", Timeout=30)
+    assert 28_500 < functions.call(name) <= 30_000
+
+
 def own_address():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         try:

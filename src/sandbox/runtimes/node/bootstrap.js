@@ -13,7 +13,7 @@ const { Writable } = require('stream');
 const { AsyncLocalStorage } = require('async_hooks');
 const Module = require('module');
 
-const INIT = 1, INVOKE = 2, RESTORE = 20;
+const INIT = 1, INVOKE = 2, MOUNTED = 3, RESTORE = 20;
 const READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, STREAM_BEGIN = 5, STREAM_CHUNK = 6, STREAM_END = 7, STREAM_ERROR = 8,
   FATAL = 9, OF = 10, RESTORED = 20;
 
@@ -483,19 +483,30 @@ process.on('unhandledRejection', (reason) => {
 
 // ---- frames
 
-function initialise(order, folder) {
+let order;            // what the instance is, until it is initialised
+let mounted = false;  // the function's files are in place
+let early = [];       // invocations that came before it was ready
+let readyAt;          // by the monotonic clock, in milliseconds
+
+function prepare() {
   concurrent = (order.concurrency || 1) > 1;
   const env = process.env;
   for (const key of Object.keys(env)) if (!(key in order.env)) delete env[key];
   if (env.TZ === order.env.TZ) delete order.env.TZ;  // setting it makes dates be worked out anew
   Object.assign(env, order.env);
-  process.chdir(folder);
   Module._initPaths();  // NODE_PATH as the function has it
   patchConsole(env);
+}
+
+function initialise() {
+  const folder = descriptor === 3 ? TASK : __dirname;
+  process.chdir(folder);
   loadHandler(order.handler, folder).then(
     (loaded) => {
       handler = loaded;
+      readyAt = Math.floor(Number(process.hrtime.bigint()) / 1e6);
       send(READY);
+      for (const body of early.splice(0)) receive(INVOKE, body);
     },
     (error) => {
       logFailure('Uncaught Exception', error);
@@ -505,10 +516,17 @@ function initialise(order, folder) {
 
 function receive(kind, body) {
   if (kind === INIT) {
-    initialise(JSON.parse(body.toString('utf8')), descriptor === 3 ? TASK : __dirname);
+    order = JSON.parse(body.toString('utf8'));
+    prepare();
+    if (mounted) initialise();
+  } else if (kind === MOUNTED) {
+    mounted = true;
+    if (order) initialise();
   } else if (kind === INVOKE) {
+    if (!handler) return early.push(body);
     const size = body.readUInt32LE(0);
     const header = JSON.parse(body.toString('utf8', 4, 4 + size));
+    if (header.ahead) header.deadline += Math.max(readyAt - header.ahead, 0);  // it was sent when this process wasn't ready
     if (concurrent) return storage.run(header.id, () => call(header, body.toString('utf8', 4 + size)));
     requestId = header.id;
     tenantId = header.tenant;
@@ -533,13 +551,15 @@ function frame(kind, body) {
 // warm. Nothing is read from the channel before.
 async function rehearse(file) {
   take(frame(INIT, Buffer.from(JSON.stringify({ handler: `${file}.handler`, env: process.env }))));
+  take(frame(MOUNTED, Buffer.alloc(0)));
   while (!handler) await new Promise(setImmediate);
   const header = Buffer.from(JSON.stringify({ id: '', deadline: 0 }));
   const size = Buffer.alloc(4);
   size.writeUInt32LE(header.length, 0);
   take(frame(INVOKE, Buffer.concat([size, header, Buffer.from('{"warm":[1,"é",null]}')])));
   while (running.size) await new Promise(setImmediate);
-  handler = requestId = undefined;
+  handler = requestId = order = undefined;
+  mounted = false;
   delete require.cache[path.join(__dirname, `${file}.js`)];
 }
 

@@ -19,7 +19,7 @@ import time
 import traceback
 
 # To us.
-INIT, INVOKE, RESTORE = 1, 2, 20
+INIT, INVOKE, MOUNTED, RESTORE = 1, 2, 3, 20
 # From us.
 READY, INIT_ERROR, RESPONSE, ERROR, OF, RESTORED, RESTORE_ERROR = 1, 2, 3, 4, 10, 20, 21
 MOST_RESPONSE = 6291556
@@ -39,8 +39,21 @@ class Channel:
         os.set_inheritable(descriptor, False)
         self.socket = socket.socket(fileno=descriptor)
         self.buffered = b""
+        self.kept = collections.deque()  # frames that were passed over
+
+    def await_frame(self, kind):
+        """The body of the next frame of this kind. What comes before it is received later."""
+        passed = []
+        frame = self.receive()
+        while frame[0] != kind:
+            passed.append(frame)
+            frame = self.receive()
+        self.kept.extend(passed)
+        return frame[1]
 
     def receive(self, ended=end):
+        if self.kept:
+            return self.kept.popleft()
         data = self.buffered
         receive = self.socket.recv
         while len(data) < 4:
@@ -104,6 +117,7 @@ class ClientContext:
 
 class LambdaContext:
     of_function = {}  # what all have in common
+    ready = 0  # when it was, by the monotonic clock
 
     @classmethod
     def describe_function(cls):
@@ -120,6 +134,8 @@ class LambdaContext:
         self.client_context = ClientContext(client) if isinstance(client, dict) else None
         self.identity = CognitoIdentity(header.get("cognito") or {})
         self._epoch_deadline_time_in_ms = header["deadline"]
+        if "ahead" in header:  # it was sent when this process wasn't ready
+            self._epoch_deadline_time_in_ms += max(self.ready - header["ahead"], 0)
 
     def get_remaining_time_in_millis(self):
         return max(int(self._epoch_deadline_time_in_ms - time.time() * 1000), 0)
@@ -331,11 +347,11 @@ def give_up(channel, kind, error):
 
 def initialise(channel, order, folder):
     environment = order["env"]
+    zone = os.environ.get("TZ")
     for name in [name for name in os.environ if name not in environment]:
         del os.environ[name]
     os.environ.update(environment)
-    os.chdir(folder)
-    if "TZ" in os.environ:
+    if environment.get("TZ", zone) != zone:
         time.tzset()
     version = order["runtime"].removeprefix("python")
     paths = [folder, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
@@ -343,10 +359,13 @@ def initialise(channel, order, folder):
     sys.path[:] = paths + [p for p in sys.path if p not in paths] + [OWN_FOLDER + "/lib"]
     for path in paths:
         sys.path_importer_cache.pop(path, None)
+    sys.path_importer_cache[folder] = sys.path_hooks[-1](folder)  # no archive: the other hooks need not look
     set_up_logging()
     LambdaContext.describe_function()
     if any(name.startswith("AWS_ENDPOINT_URL") for name in environment):
         sys.meta_path.insert(0, EndpointFinder())
+    channel.await_frame(MOUNTED)
+    os.chdir(folder)
     try:
         handler = load(order["handler"])
         if order.get("snapshot"):
@@ -354,6 +373,7 @@ def initialise(channel, order, folder):
     except Exception as e:
         give_up(channel, INIT_ERROR, e)
     sys.stdout.flush()
+    LambdaContext.ready = int(time.monotonic() * 1000)
     channel.send(READY)
     return handler
 
@@ -401,6 +421,7 @@ def warm_up():
     here, there = socket.socketpair()
     channel, other = Channel(here.detach()), Channel(there.detach())
     other.send(INIT, json.dumps({"handler": "warm.handler", "runtime": "python3", "env": environment}).encode())
+    other.send(MOUNTED)
     handler = initialise(channel, json.loads(channel.receive()[1]), OWN_FOLDER)
     other.send(INVOKE, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}')
     channel.send(*invoke(handler, channel.receive()[1], encoder_of(True)))
@@ -447,12 +468,11 @@ def main():
         warm_up()  # here the pages that it writes become this process's own
 
     channel = Channel(3)
-    kind, body = channel.receive()
-    if kind != INIT:
-        os._exit(1)
-    order = json.loads(body)
+    order = json.loads(channel.await_frame(INIT))
     if order.get("concurrency", 1) > 1:
+        channel.await_frame(MOUNTED)
         channel = share_out(channel, order["concurrency"])
+        channel.kept.append((MOUNTED, b""))
     serve(channel, order)
 
 

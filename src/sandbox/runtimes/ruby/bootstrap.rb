@@ -12,6 +12,7 @@ require 'time'
 module Virga
   INIT = 1
   INVOKE = 2
+  MOUNTED = 3
   RESTORE = 20
   RESTORED = 20
   READY = 1
@@ -33,9 +34,21 @@ module Virga
     def initialize(descriptor)
       @socket = UNIXSocket.for_fd(descriptor)
       @socket.close_on_exec = true
+      @kept = [] # frames that were passed over
+    end
+
+    # The body of the next frame of this kind. What comes before it is received later.
+    def await(kind)
+      passed = []
+      passed << receive until passed.last&.first == kind
+      body = passed.pop.last
+      @kept.concat(passed)
+      body
     end
 
     def receive
+      return @kept.shift unless @kept.empty?
+
       head = @socket.read(4)
       exit!(0) if head.nil? || head.bytesize < 4
       body = @socket.read(head.unpack1('V'))
@@ -155,6 +168,7 @@ module Virga
 
   def self.initialise(channel, order)
     ENV.replace(order['env'])
+    channel.await(MOUNTED)
     Dir.chdir('/var/task')
     $LOAD_PATH.unshift('/var/task', '/opt/ruby/lib')
     Gem.paths = { 'GEM_PATH' => ENV.fetch('GEM_PATH', ''), 'GEM_HOME' => ENV.fetch('GEM_HOME', nil) }.compact if ENV['GEM_PATH']
@@ -192,9 +206,8 @@ module Virga
     Process.setproctitle('ruby')
     JSON.parse(JSON.generate('warm' => [1, 2.5, nil, 'é']))
     channel = Channel.new(3)
-    kind, body = channel.receive
-    exit!(1) unless kind == INIT
-    handler = initialise(channel, JSON.parse(body))
+    handler = initialise(channel, JSON.parse(channel.await(INIT)))
+    LambdaContext.ready = Process.clock_gettime(Process::CLOCK_MONOTONIC, :millisecond)
     loop do
       kind, body = channel.receive
       next channel.send(RESTORED) if kind == RESTORE
@@ -209,6 +222,9 @@ end
 
 # What handlers are given as `context`.
 class LambdaContext
+  class << self
+    attr_accessor :ready # when it was, by the monotonic clock
+  end
   attr_reader :aws_request_id, :invoked_function_arn, :log_group_name, :log_stream_name, :function_name,
               :memory_limit_in_mb, :function_version, :identity, :client_context, :deadline_ms, :tenant_id
 
@@ -216,6 +232,7 @@ class LambdaContext
     @aws_request_id = header['id']
     @invoked_function_arn = header['arn']
     @deadline_ms = header['deadline']
+    @deadline_ms += [LambdaContext.ready - header['ahead'], 0].max if header['ahead'] # it was sent when this process wasn't ready
     @identity = header['cognito']
     @client_context = header['client']
     @tenant_id = header['tenant']

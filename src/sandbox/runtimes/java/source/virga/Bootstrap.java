@@ -15,12 +15,14 @@ import java.lang.reflect.Method;
 import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Queue;
 import org.crac.Core;
 
 /**
@@ -30,13 +32,14 @@ import org.crac.Core;
  * function is known, so everything that doesn't depend on one is done before the first frame.
  */
 public final class Bootstrap {
-  private static final int INIT = 1, INVOKE = 2, RESTORE = 20;
+  private static final int INIT = 1, INVOKE = 2, MOUNTED = 3, RESTORE = 20;
   private static final int READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, RESTORED = 20, RESTORE_ERROR = 21;
   private static final byte[] LOG_RECORD = {0x1e, 'V', 'L', 'R'};
   private static final OutputStream LOG = new FileOutputStream(FileDescriptor.out);
 
   private final InputStream in;
   private final OutputStream out;
+  private final Queue<Map.Entry<Integer, byte[]>> kept = new ArrayDeque<>();  // frames that were passed over
   private int type;
 
   private Bootstrap(FileDescriptor channel) {
@@ -62,7 +65,24 @@ public final class Bootstrap {
     for (int i = 0; i < 4; i++) bytes[at + i] = (byte) (length >> (8 * i));
   }
 
+  /** The body of the next frame of this kind. What comes before it is received later. */
+  private byte[] await(int kind) throws IOException {
+    List<Map.Entry<Integer, byte[]>> passed = new ArrayList<>();
+    byte[] frame = receive();
+    while (type != kind) {
+      passed.add(Map.entry(type, frame));
+      frame = receive();
+    }
+    kept.addAll(passed);
+    return frame;
+  }
+
   private byte[] receive() throws IOException {
+    if (!kept.isEmpty()) {
+      Map.Entry<Integer, byte[]> first = kept.remove();
+      type = first.getKey();
+      return first.getValue();
+    }
     byte[] head = read(5);
     int length = (head[0] & 255) | (head[1] & 255) << 8 | (head[2] & 255) << 16 | (head[3] & 255) << 24;
     type = head[4];
@@ -160,6 +180,7 @@ public final class Bootstrap {
       Map<String, String> environment = (Map<String, String>) order.get("env");
       setEnvironment(environment);
       Logger.INSTANCE.configure(environment);
+      await(MOUNTED);
       ClassLoader loader = functionLoader();
       Thread.currentThread().setContextClassLoader(loader);
       Handler handler = new Handler((String) order.get("handler"), loader);
@@ -226,11 +247,11 @@ public final class Bootstrap {
     field(FileDescriptor.class, "fd").setInt(channel, 3);
     Bootstrap bootstrap = new Bootstrap(channel);
     try {
-      Handler handler = null;
+      Handler handler = bootstrap.initialise(bootstrap.await(INIT));
+      Invocation.ready = System.nanoTime() / 1_000_000;
       while (true) {
         byte[] frame = bootstrap.receive();
-        if (bootstrap.type == INIT) handler = bootstrap.initialise(frame);
-        else if (bootstrap.type == INVOKE) bootstrap.invoke(handler, frame);
+        if (bootstrap.type == INVOKE) bootstrap.invoke(handler, frame);
         else if (bootstrap.type == RESTORE) bootstrap.restore();
       }
     } catch (EOFException e) {

@@ -11,6 +11,8 @@ import java.util.Map;
 
 /** The context of one invocation, out of its frame's header. */
 final class Invocation implements Context {
+  static long ready;  // when the process was, by the monotonic clock
+
   private final Map<?, ?> header;
 
   Invocation(Map<?, ?> header) {
@@ -39,7 +41,10 @@ final class Invocation implements Context {
 
   @Override
   public int getRemainingTimeInMillis() {
-    return (int) Math.max(0, ((Number) header.get("deadline")).longValue() - System.currentTimeMillis());
+    long deadline = ((Number) header.get("deadline")).longValue();
+    // It was sent when this process was not ready.
+    if (header.get("ahead") != null) deadline += Math.max(ready - ((Number) header.get("ahead")).longValue(), 0);
+    return (int) Math.max(0, deadline - System.currentTimeMillis());
   }
 
   @Override
