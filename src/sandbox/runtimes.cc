@@ -126,7 +126,7 @@ std::optional<std::string> value_of(const Environment& environment, std::string_
 }  // namespace
 
 std::optional<Family> family_of(const std::string& runtime) {
-  if (runtime.starts_with("python")) return Family::kPython;
+  if (runtime.starts_with("python3")) return Family::kPython;
   if (runtime.starts_with("nodejs")) return Family::kNode;
   if (runtime.starts_with("ruby")) return Family::kRuby;
   if (runtime.starts_with("java")) return Family::kJava;
@@ -168,7 +168,7 @@ std::shared_ptr<const Toolchain> Toolchains::find(const std::string& runtime) {
   const auto family = family_of(runtime);
   if (!family) {
     throw std::runtime_error(
-        cat("the runtime ", runtime, " is not served; python, nodejs, ruby, java and provided ones are"));
+        cat("the runtime ", runtime, " is not served; python3, nodejs, ruby, java and provided ones are"));
   }
   if (*family == Family::kCustom) {
     static const auto kOwn = std::make_shared<const Toolchain>();

@@ -161,8 +161,9 @@ def test_architectures(functions):
 
 # A runtime AWS has and this machine has not: said when the function is made, not when it is called.
 def test_runtime_that_cannot_run_here(functions):
-    code, message = error_code(functions.make, HELLO, runtime="dotnet8")
-    assert code == "InvalidParameterValueException" and "dotnet8" in message
+    for runtime in "dotnet8", "python2.7":
+        code, message = error_code(functions.make, HELLO, runtime=runtime)
+        assert code == "InvalidParameterValueException" and runtime in message
 
 
 # Constraints are checked before anything is stored, also those that AWS has and its public model has not.
