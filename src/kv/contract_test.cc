@@ -69,6 +69,24 @@ TEST_P(Contract, CommitsAllOrNothing) {
   EXPECT_EQ(scan({}), "b");
 }
 
+// Work that an executor runs after each other, whatever it destroys when.
+TEST_P(Contract, CommitsFromWorkInARow) {
+  const auto all = [&]() -> Task<void> {
+    int left = 3;
+    const auto one = [&](std::string key) -> Task<void> {
+      co_await write(std::move(key), "v");
+      --left;
+    };
+    start_background("test", one("a"));
+    Executor::current()->post([&] { start_background("test", one("b")); });
+    Executor::current()->post([&] { start_background("test", one("c")); });
+    for (int waits = 0; left > 0 && waits < 5000; ++waits) co_await sleep_for(Micros(2000));
+    EXPECT_EQ(left, 0);
+  };
+  get(all());
+  EXPECT_EQ(scan({}), "a b c");
+}
+
 TEST_P(Contract, ExceptionInTheBodyRollsBack) {
   const auto failed = run(db().transact([&](Txn& tx) -> Task<int> {
     tx.put("a", "1");

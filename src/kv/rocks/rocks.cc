@@ -253,8 +253,11 @@ std::shared_ptr<const View> RocksDb::newest(Purpose purpose) {
 // so that the disk has work meanwhile. Goes with the work that was posted to the executor, also when that never runs.
 struct RocksDb::Turn {
   Turn(RocksDb& db, Executor* executor) : db(db), executor(executor) { current = this; }
-  ~Turn() {
-    if (current == this) current = nullptr;
+  ~Turn() { leave(); }
+  // Commits from now on belong to the next turn: an executor may destroy what it ran much later.
+  void end() {
+    leave();
+    hand_over();
   }
   void add(Pending& pending) {
     commits.add(pending);
@@ -264,6 +267,9 @@ struct RocksDb::Turn {
     if (!commits.head) return;
     db.enqueue(std::exchange(commits, {}));
     count = 0;
+  }
+  void leave() {
+    if (current == this) current = nullptr;
   }
   static thread_local Turn* current;
 
@@ -282,7 +288,7 @@ struct RocksDb::Enqueue {
     pending.handle = handle;
     pending.executor = Executor::current();
     if (pending.executor && !Turn::current) {
-      pending.executor->post([turn = std::make_unique<Turn>(db, pending.executor)] { turn->hand_over(); });
+      pending.executor->post([turn = std::make_unique<Turn>(db, pending.executor)] { turn->end(); });
     }
     Turn* const turn = Turn::current;
     if (turn && &turn->db == &db && turn->executor == pending.executor) return turn->add(pending);
