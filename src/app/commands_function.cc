@@ -64,6 +64,7 @@ int run_invoke(const Arguments& arguments) {
 int run_logs(const Arguments& arguments) {
   Client client(arguments);
   const std::string name = arguments.required(0, "function");
+  int64_t from = (SystemClock().now() - parse_duration(arguments.get("--since", "10m"))).millis();
   logs::FilterLogEventsRequest request;
   std::string whose;  // part of the names of its streams, when its group may be others' too
   request.log_group_name = name;
@@ -79,7 +80,6 @@ int run_logs(const Arguments& arguments) {
     }
   }
   if (arguments.has("--filter")) request.filter_pattern = arguments.get("--filter");
-  int64_t from = (SystemClock().now() - parse_duration(arguments.get("--since", "10m"))).millis();
   const bool follow = arguments.has("--follow");
   // Events of the newest millisecond can still grow: their ids say which were printed.
   std::vector<std::string> printed;
