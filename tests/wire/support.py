@@ -111,6 +111,16 @@ def eventually(check, seconds=30):
         time.sleep(0.02)
 
 
+def log_lines(virga, group, **options):
+    """The messages of a log group, or of the group of a function's name; none while there is no such group."""
+    logs = virga.client("logs")
+    group = group if "/" in group else "/aws/lambda/" + group
+    try:
+        return [e["message"].strip() for e in logs.filter_log_events(logGroupName=group, **options)["events"]]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
+
+
 def zipped(files):
     """A deployment package in memory; `files` maps paths to text. Everything in it may be executed."""
     out = io.BytesIO()

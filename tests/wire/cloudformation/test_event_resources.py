@@ -4,7 +4,7 @@ import datetime
 import json
 
 from stacks import outputs, physical
-from support import deployed, error_code, eventually
+from support import deployed, error_code, eventually, log_lines
 
 TRUST = {"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "scheduler.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
@@ -169,18 +169,10 @@ Outputs:
 
 # A bucket of the template calls the function.
 def test_bucket_events(virga, name):
-    s3, logs = virga.client("s3"), virga.client("logs")
+    s3 = virga.client("s3")
     with deployed(virga, name, UPLOADS) as said:
         s3.put_object(Bucket=name, Key="hello", Body=b"x")
-        group = "/aws/lambda/" + said["Function"]
-
-        def seen():
-            try:
-                return any("got hello" in e["message"] for e in logs.filter_log_events(logGroupName=group)["events"])
-            except logs.exceptions.ResourceNotFoundException:
-                return False
-
-        eventually(seen)
+        eventually(lambda: "got hello" in log_lines(virga, said["Function"]))
         s3.delete_object(Bucket=name, Key="hello")
 
 

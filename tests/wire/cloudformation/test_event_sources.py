@@ -1,7 +1,7 @@
 """Functions of a template that queues and streams feed: the mappings, and the roles' permissions to read."""
 
 from stacks import outputs, status
-from support import eventually
+from support import eventually, log_lines
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -36,17 +36,11 @@ def test_a_function_fed_by_a_queue_and_a_stream(virga, cfn, stack):
     options = {"StackName": stack, "Capabilities": ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]}
     cfn.create_stack(TemplateBody=TEMPLATE.replace("SIZE", "5"), **options)
     assert status(cfn, stack) == "CREATE_COMPLETE", cfn.describe_stack_events(StackName=stack)["StackEvents"]
-    made, logs = outputs(cfn, stack), virga.client("logs")
+    made = outputs(cfn, stack)
     virga.client("sqs").send_message(QueueUrl=made["Jobs"], MessageBody="job")
     virga.client("dynamodb").put_item(TableName=made["Orders"], Item={"p": {"S": "order"}})
 
-    def got():
-        try:
-            events = logs.filter_log_events(logGroupName="/aws/lambda/" + made["Worker"])["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return set()
-        return {e["message"].split()[1] for e in events if e["message"].startswith("GOT")}
-    eventually(lambda: got() == {"job", "order"})
+    eventually(lambda: {"GOT job", "GOT order"} <= set(log_lines(virga, made["Worker"])))
 
     functions = virga.client("lambda")
 

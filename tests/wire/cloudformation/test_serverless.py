@@ -7,7 +7,7 @@ import urllib.request
 import zipfile
 
 from stacks import outputs, physical, status
-from support import eventually
+from support import eventually, log_lines
 
 EVERYTHING = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
 GUESTBOOK = pathlib.Path(__file__).resolve().parents[3] / "examples/guestbook"
@@ -181,7 +181,7 @@ Outputs:
 
 # What a template says of asynchronous events holds: retries, the dead-letter queue, destinations, and the role for them.
 def test_asynchronous_events(virga, cfn, stack, name):
-    sqs, functions, logs = virga.client("sqs"), virga.client("lambda"), virga.client("logs")
+    sqs, functions = virga.client("sqs"), virga.client("lambda")
     url = sqs.create_queue(QueueName=name)["QueueUrl"]
     queue = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     options = {"StackName": stack, "Parameters": [{"ParameterKey": "Queue", "ParameterValue": queue}], "Capabilities": EVERYTHING}
@@ -192,14 +192,7 @@ def test_asynchronous_events(virga, cfn, stack, name):
     functions.invoke(FunctionName=source, InvocationType="Event", Payload=b"{}")
     letter = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10, MessageAttributeNames=["All"])["Messages"][0]
     assert letter["MessageAttributes"]["ErrorMessage"]["StringValue"] == "bad luck"
-
-    def printed():
-        try:
-            return [e["message"].strip() for e in logs.filter_log_events(logGroupName="/aws/lambda/" + sink)["events"]]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
-
-    eventually(lambda: "sink Success" in printed())
+    eventually(lambda: "sink Success" in log_lines(virga, sink))
     cfn.update_stack(TemplateBody=EVENTS.replace("RETRIES", "1"), **options)
     assert functions.get_function_event_invoke_config(FunctionName=source)["MaximumRetryAttempts"] == 1
     sqs.delete_queue(QueueUrl=url)

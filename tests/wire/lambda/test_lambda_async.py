@@ -4,24 +4,16 @@ import json
 import time
 
 import pytest
-from support import Functions, error_code, eventually
+from support import Functions, error_code, eventually, log_lines
 
 ECHO = "def handler(event, context):\n    return event"
 FAILS = "def handler(event, context):\n    raise ValueError('not today')"
 PRINTS = "import json\ndef handler(event, context):\n    print('got ' + json.dumps(event))"
 
 
-def lines(server, function):
-    logs = server.client("logs")
-    try:
-        return [e["message"].strip() for e in logs.filter_log_events(logGroupName="/aws/lambda/" + function)["events"]]
-    except logs.exceptions.ResourceNotFoundException:
-        return []
-
-
 def records(server, function):
     """What a function that prints its events was given."""
-    return [json.loads(line[4:]) for line in lines(server, function) if line.startswith("got ")]
+    return [json.loads(line[4:]) for line in log_lines(server, function) if line.startswith("got ")]
 
 
 @pytest.fixture
@@ -149,7 +141,7 @@ def test_throttled_events_run_later(virga, functions):
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     for n in range(3):
         send(functions, name, b'{"n": %d}' % n)
-    eventually(lambda: {f"did {n}" for n in range(3)} <= set(lines(virga, name)), 20)
+    eventually(lambda: {f"did {n}" for n in range(3)} <= set(log_lines(virga, name)), 20)
 
 
 # Functions that hang don't keep others from their events.
@@ -163,7 +155,7 @@ def test_slow_functions_do_not_delay_others(virga, functions):
             send(functions, name)
     for n in range(10):
         send(functions, quick, b'{"n": %d}' % n)
-    eventually(lambda: {f"did {n}" for n in range(10)} <= set(lines(virga, quick)), 45)
+    eventually(lambda: {f"did {n}" for n in range(10)} <= set(log_lines(virga, quick)), 45)
 
 
 # A function that calls itself is stopped after sixteen runs for one event; unless it may.
@@ -178,11 +170,11 @@ def handler(event, context):
 """
     name = functions.make(code, Role=functions.make_role(ANYTHING), Timeout=60, MemorySize=256)
     send(functions, name, b'{"n": 1}')
-    eventually(lambda: "run 16" in lines(virga, name), 60)
+    eventually(lambda: "run 16" in log_lines(virga, name), 60)
     time.sleep(0.5)
-    assert "run 17" not in lines(virga, name)
+    assert "run 17" not in log_lines(virga, name)
     if kind == "RequestResponse":
-        assert any("RecursiveInvocationException" in line for line in lines(virga, name))
+        assert any("RecursiveInvocationException" in line for line in log_lines(virga, name))
 
 
 def test_dead_letter_config_is_checked(functions):
@@ -305,7 +297,7 @@ def handler(event, context):
     mapping = functions.client.create_event_source_mapping(FunctionName=function, EventSourceArn=arn, BatchSize=1)
     sqs.send_message(QueueUrl=url, MessageBody="1")
     assert receive(virga, dead)["Body"] == "17"
-    assert {line for line in lines(virga, function) if line.startswith("run")} == {f"run {n}" for n in range(1, 17)}
+    assert {line for line in log_lines(virga, function) if line.startswith("run")} == {f"run {n}" for n in range(1, 17)}
     functions.client.delete_event_source_mapping(UUID=mapping["UUID"])
     sqs.delete_queue(QueueUrl=dead)
 

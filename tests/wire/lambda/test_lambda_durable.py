@@ -1,14 +1,6 @@
 """What was promised to be run is run, whatever happens to Virga in between."""
 
-from support import Functions, eventually
-
-
-def lines(server, function):
-    logs = server.client("logs")
-    try:
-        return [e["message"].strip() for e in logs.filter_log_events(logGroupName="/aws/lambda/" + function)["events"]]
-    except logs.exceptions.ResourceNotFoundException:
-        return []
+from support import Functions, eventually, log_lines
 
 
 # 202 is a promise: a SIGKILL right after it doesn't lose the event. It may run twice, as AWS says too.
@@ -19,7 +11,7 @@ def test_event_survives_a_kill(own_virga):
         assert functions.client.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": %d}' % n)["StatusCode"] == 202
     own_virga.kill()
     own_virga.start()
-    eventually(lambda: {f"did {n}" for n in range(5)} <= set(lines(own_virga, name)), 20)
+    eventually(lambda: {f"did {n}" for n in range(5)} <= set(log_lines(own_virga, name)), 20)
 
 
 # Functions, versions, aliases, permissions, layers and code are what they were after a SIGKILL; the call needs no warm-up.
@@ -44,7 +36,7 @@ def test_stop_finishes_calls(own_virga):
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         running = pool.submit(functions.call, name)
-        eventually(lambda: "began" in lines(own_virga, name))
+        eventually(lambda: "began" in log_lines(own_virga, name))
         assert own_virga.stop() == 0
         assert running.result() == "done"
 

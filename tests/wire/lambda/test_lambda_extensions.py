@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from support import Functions, eventually, finish, start_virga, zipped
+from support import Functions, eventually, finish, log_lines, start_virga, zipped
 
 API = """
 import http.client, json, os, signal, sys, threading, time
@@ -59,12 +59,7 @@ def make(functions, code, extensions, **options):
 
 
 def log_text(virga, name):
-    logs = virga.client("logs")
-    try:
-        events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
-    except logs.exceptions.ResourceNotFoundException:
-        return ""
-    return "\n".join(event["message"] for event in events)
+    return "\n".join(log_lines(virga, name))
 
 
 # Extensions of two layers, in two languages, hear of each call; a managed runtime and one of its own.

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import error_code, eventually
+from support import error_code, eventually, log_lines
 
 
 # The event arrives and the answer leaves as JSON, unharmed.
@@ -43,14 +43,7 @@ def test_event(functions, virga):
     name = functions.make("def handler(event, context): print('did', event['n'])")
     answer = functions.client.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": 7}')
     assert answer["StatusCode"] == 202 and answer["Payload"].read() == b""
-    logs = virga.client("logs")
-
-    def lines():
-        try:
-            return [e["message"].strip() for e in logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
-    eventually(lambda: "did 7" in lines())
+    eventually(lambda: "did 7" in log_lines(virga, name))
 
 
 # The tail has what the function printed between the lines that the platform writes.
@@ -258,15 +251,11 @@ def test_reservation_leaves_some(functions):
 def test_log_group(functions, virga):
     name = functions.make("def handler(event, context):\n    print('one')\n    print('two')")
     functions.call(name)
-    logs = virga.client("logs")
 
-    def lines():
-        try:
-            events = logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return None
-        return [e["message"].strip() for e in events] if any("REPORT" in e["message"] for e in events) else None
-    found = eventually(lines)
+    def whole():
+        lines = log_lines(virga, name)
+        return lines if any("REPORT" in line for line in lines) else None
+    found = eventually(whole)
     kinds = [line.split()[0] for line in found]
     assert kinds[-5:] == ["START", "one", "two", "END", "REPORT"], found
 

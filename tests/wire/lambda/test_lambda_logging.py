@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from support import BINARY, ROOT, eventually, zipped
+from support import BINARY, ROOT, eventually, log_lines, zipped
 from test_lambda_extensions import LISTENER, READS, make
 
 # Commands of the JavaScript SDK, in turn: what each answered, or its error. (The packaged boto3 is older than all this.)
@@ -293,14 +293,10 @@ def test_snap_start(functions):
     version = functions.client.publish_version(FunctionName=name)["Version"]
     functions.client.get_waiter("published_version_active").wait(FunctionName=name, Qualifier=version)
     functions.call(name, Qualifier=version)
-    logs = functions.virga.client("logs")
 
     def events():
-        try:
-            found = logs.filter_log_events(logGroupName="/aws/lambda/" + name, filterPattern="{ $.type = platform.* }")
-        except logs.exceptions.ResourceNotFoundException:
-            return None
-        messages = [json.loads(event["message"]) for event in found["events"]]
+        lines = log_lines(functions.virga, name, filterPattern="{ $.type = platform.* }")
+        messages = [json.loads(line) for line in lines]
         return messages if "platform.report" in [m["type"] for m in messages] else None
 
     seen = eventually(events)

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from raw import Raw
-from support import ROOT, Functions, error_code, eventually, zipped
+from support import ROOT, Functions, error_code, eventually, log_lines, zipped
 
 # Answers when `together` requests of its process are under way.
 NODE = """
@@ -106,16 +106,11 @@ def test_node_shares_a_process(virga, managed):
     assert [status for status, _ in answers] == [200] * 5
     assert len({value[0] for _, value in answers}) == 1 and len({value[1] for _, value in answers}) == 5
     assert answers[0][1][2] == "5"
-    logs = virga.client("logs")
 
-    def lines():
-        try:
-            events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return set()
-        return {json.loads(e["message"])["requestId"] for e in events if '"saw ' in e["message"]}
+    def seen():
+        return {json.loads(line)["requestId"] for line in log_lines(virga, name) if '"saw ' in line}
 
-    eventually(lambda: lines() == {value[1] for _, value in answers})
+    eventually(lambda: seen() == {value[1] for _, value in answers})
 
 
 # Python takes each in a process of its own, as on AWS.

@@ -4,7 +4,7 @@ import base64
 import json
 
 from raw import Raw
-from support import Functions, error_code, eventually, finish, start_virga, zipped
+from support import Functions, error_code, eventually, finish, log_lines, start_virga, zipped
 
 CODE = """
 import os
@@ -71,30 +71,13 @@ def test_no_event_source_mapping(virga, functions, name):
 def test_events_of_tenants(virga, functions, name):
     isolated(virga, functions, name)
     assert call(virga, name, "blue", kind="Event")[0] == 202
-    logs = virga.client("logs")
-
-    def told():
-        try:
-            events = logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return False
-        return any(e["message"].strip() == "tenant blue" for e in events)
-
-    eventually(told)
+    eventually(lambda: "tenant blue" in log_lines(virga, name))
 
 
 def test_invoke_async(virga, functions):
     name = functions.make("def handler(event, context): print('got', event['n'])")
     assert functions.client.invoke_async(FunctionName=name, InvokeArgs=b'{"n": 7}')["Status"] == 202
-    logs = virga.client("logs")
-
-    def told():
-        try:
-            return any(e["message"].strip() == "got 7" for e in logs.filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"])
-        except logs.exceptions.ResourceNotFoundException:
-            return False
-
-    eventually(told)
+    eventually(lambda: "got 7" in log_lines(virga, name))
     assert error_code(functions.client.invoke_async, FunctionName=name, InvokeArgs=b"no json")[0] == "InvalidRequestContentException"
     assert error_code(functions.client.invoke_async, FunctionName="nobody", InvokeArgs=b"{}")[0] == "ResourceNotFoundException"
 

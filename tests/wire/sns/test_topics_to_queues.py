@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support import eventually
+from support import eventually, log_lines
 
 
 def allow(sqs, url, arn, topic):
@@ -238,17 +238,9 @@ def test_delivery_status(sns, sqs, virga, topic, queue, name):
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn + "nosuch")
     sent = sns.publish(TopicArn=topic, Message="m")["MessageId"]
-    logs = virga.client("logs")
-
-    def lines(group):
-        try:
-            return logs.filter_log_events(logGroupName=group)["events"]
-        except logs.exceptions.ResourceNotFoundException:
-            return []
-
     group = f"sns/us-east-1/000000000000/{topic.rsplit(':', 1)[1]}"
     for which, status in ((group, "SUCCESS"), (group + "/Failure", "FAILURE")):
-        line = json.loads(eventually(lambda: lines(which))[0]["message"])
+        line = json.loads(eventually(lambda: log_lines(virga, which))[0])
         assert line["status"] == status and line["notification"]["messageId"] == sent
         assert line["delivery"]["attempts"] == 1
 
