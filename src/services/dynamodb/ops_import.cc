@@ -15,6 +15,7 @@
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/ion.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/records.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/schema.h"
 #include "services/dynamodb/service.h"
@@ -22,45 +23,33 @@
 
 namespace virga::dynamodb {
 
-std::vector<std::vector<std::string>> csv_records(std::string_view text, char delimiter) {
-  std::vector<std::vector<std::string>> out;
-  std::vector<std::string> record(1);
-  bool quoted = false, any = false;
-  const auto end_record = [&] {
-    if (any || record.size() > 1) out.push_back(std::move(record));
-    record.assign(1, {});
-    any = false;
-  };
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      if (c == '"' && i + 1 < text.size() && text[i + 1] == '"') {
-        record.back() += '"';
-        ++i;
-      } else if (c == '"') {
-        quoted = false;
-      } else {
-        record.back() += c;
-      }
-    } else if (c == '"' && record.back().empty()) {
-      quoted = any = true;
-    } else if (c == delimiter) {
-      record.emplace_back();
-    } else if (c == '\n') {
-      end_record();
-    } else if (c != '\r' || i + 1 >= text.size() || text[i + 1] != '\n') {
-      record.back() += c;
-      any = true;
-    }
-  }
-  end_record();
-  return out;
-}
-
 namespace {
 
-constexpr uint64_t kMostInput = 1ull << 30;  // of one object, uncompressed
-constexpr size_t kAtOnce = 200;              // items of a transaction
+constexpr size_t kAtOnce = 200;  // items of a transaction
+// Packed text is unpacked in pieces so small that what comes out of one fits in memory, whatever it is.
+constexpr size_t kPackedPiece = 1 << 10;
+
+// Unpacks an object's bytes as they come.
+class Unpacker {
+ public:
+  explicit Unpacker(Packing packing) {
+    if (packing == Packing::kGzip) gzip_.emplace();
+    if (packing == Packing::kZstd) zstd_.emplace();
+  }
+  size_t piece() const { return gzip_ || zstd_ ? kPackedPiece : std::string_view::npos; }
+  void feed(std::string_view bytes, RecordReader& out) {
+    const auto sink = [&](std::string_view text) { out.add(text); };
+    gzip_ ? gzip_->feed(bytes, sink) : zstd_ ? zstd_->feed(bytes, sink) : sink(bytes);
+  }
+  void finish() const {
+    if (gzip_) gzip_->finish();
+    if (zstd_) zstd_->finish();
+  }
+
+ private:
+  std::optional<Gunzip> gzip_;
+  std::optional<Unzstd> zstd_;
+};
 
 // A record of an import as an item. Throws what is wrong with it.
 Item item_of_record(const Import& import, const std::vector<std::string>& headers,
@@ -234,12 +223,7 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
     request.bucket = work.bucket;
     request.key = key;
     auto object = co_await cloud_.call<s3::op::GetObject>(ctx, std::move(request));
-    std::string text =
-        co_await read_all(*object.body, kMostInput, validation(cat("The object ", key, " is too large")));
-    work.bytes += static_cast<int64_t>(text.size());
-    if (work.packing == Packing::kGzip) text = gunzip(text, kMostInput);
-    if (work.packing == Packing::kZstd) text = unzstd(text, kMostInput);
-    // Records become rows by the few, so that an object's items are never all there beside its text.
+    // Records become rows by the few, while the object is read: it is never there whole.
     std::vector<Item> items;
     const auto put_items = [&]() -> Task<void> {
       co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
@@ -267,22 +251,35 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
       }
       if (items.size() >= kAtOnce) co_await put_items();
     };
-    if (work.format == InputFormat::CSV) {
-      auto records = csv_records(text, work.delimiter.empty() ? ',' : work.delimiter[0]);
-      std::vector<std::string> headers = work.headers;
-      if (headers.empty() && !records.empty()) {
-        headers = records.front();
-        records.erase(records.begin());
+    const bool csv = work.format == InputFormat::CSV;
+    RecordReader records(!csv ? std::nullopt : std::optional(work.delimiter.empty() ? ',' : work.delimiter[0]));
+    std::vector<std::string> headers = work.headers;
+    const auto take_records = [&](bool last) -> Task<void> {
+      while (auto record = records.next(last)) {
+        if (csv && headers.empty()) {
+          headers = std::move(*record);
+          continue;
+        }
+        co_await take([&] {
+          return csv                               ? item_of_record(work, headers, *record)
+                 : work.format == InputFormat::ION ? read_ion_item(record->front())
+                                                   : item_of_line(record->front());
+        });
       }
-      for (const auto& record : records) co_await take([&] { return item_of_record(work, headers, record); });
-    } else {
-      for (std::string_view rest = text; !rest.empty();) {
-        std::string_view line;
-        std::tie(line, rest) = split_once(rest, '\n');
-        if (trim(line).empty()) continue;
-        co_await take([&] { return work.format == InputFormat::ION ? read_ion_item(line) : item_of_line(line); });
+    };
+    Unpacker unpacker(work.packing);
+    while (const auto chunk = co_await object.body->next()) {
+      if (stopping_) co_await fail(validation("Virga was stopped"));
+      work.bytes += static_cast<int64_t>(chunk->size());
+      for (std::string_view rest = *chunk; !rest.empty();) {
+        const std::string_view piece = rest.substr(0, unpacker.piece());
+        rest.remove_prefix(piece.size());
+        unpacker.feed(piece, records);
+        co_await take_records(false);
       }
     }
+    unpacker.finish();
+    co_await take_records(true);
     if (!items.empty()) co_await put_items();
   }
 }

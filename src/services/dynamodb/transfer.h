@@ -73,7 +73,4 @@ std::pair<std::string, std::string> failure_of(const Failure& failure);  // its 
 ExportDescription description_of(const Export& e);
 ImportTableDescription description_of(const Import& i);
 
-// The fields of a CSV text's records; quotes may hold delimiters and line ends.
-std::vector<std::vector<std::string>> csv_records(std::string_view text, char delimiter);
-
 }  // namespace virga::dynamodb
