@@ -46,7 +46,8 @@ HttpResponse write_json_output(Protocol protocol, const OperationModel& op, cons
     return response;
   }
   response.headers.add("Content-Type", content_type(protocol));
-  response.body = body_of_structure(op.output, output);
+  // What has no output at all has no body either.
+  if (op.output) response.body = body_of_structure(op.output, output);
   return response;
 }
 

@@ -172,6 +172,7 @@ class ValueReader {
       value(out, depth + 1);
       if (name.size() > kMaxAttributeName)
         note("One or more parameter values were invalid: Attribute name is too large, must be less than 65536 bytes");
+      if (name.empty() && depth == 0) note("One or more parameter values were invalid: Empty attribute name");
       if (depth == 0 && was_fine && !fault_.empty()) fault_name_ = name;
       entries.push_back({{}, begin, out.size()});
     }

@@ -74,10 +74,14 @@ class Checker {
     });
   }
 
+  [[noreturn]] void refuse_place(const Node& node) const {
+    refuse(cat("The function is not allowed to be used this way in an expression; function: ", node.text));
+  }
+
   // size() is an operand and every other function is a condition.
   void function_places(const Node& node, bool wants_condition) {
     if (node.kind == NodeKind::kFunction && wants_condition == (node.function == Function::kSize)) {
-      refuse(cat("The function is not allowed to be used this way in an expression; function: ", node.text));
+      refuse_place(node);
     }
     const bool logical = node.kind == NodeKind::kAnd || node.kind == NodeKind::kOr || node.kind == NodeKind::kNot;
     for (const Node& child : node.children) function_places(child, logical);
@@ -187,6 +191,13 @@ class Checker {
       case Function::kUnknown:
         break;
     }
+  }
+
+  // What list_append() makes is no operand of another one.
+  void update_function_places(const Node& node, bool within = false) {
+    const bool appends = node.kind == NodeKind::kFunction && node.function == Function::kListAppend;
+    if (appends && within) refuse_place(node);
+    for (const Node& child : node.children) update_function_places(child, within || appends);
   }
 
   // SET's right-hand side.
@@ -333,6 +344,9 @@ Placeholders::Placeholders(const std::map<std::string, std::string>* names, cons
       if (!is_placeholder(key, '#')) {
         throw validation(cat("ExpressionAttributeNames contains invalid key: Syntax error; key: \"", key, "\""));
       }
+      if (name.empty()) {
+        throw validation(cat("ExpressionAttributeNames contains invalid value: Empty attribute name for key ", key));
+      }
     }
   }
   if (!values_) return;
@@ -411,6 +425,7 @@ std::vector<UpdateAction> parse_update(std::string_view text, Placeholders& plac
     for_each_node(action.value, [&](Node& node) { checker.reserved(node.path); });
   }
   for (UpdateAction& action : raw.actions) checker.known_functions(action.value, true);
+  for (UpdateAction& action : raw.actions) checker.update_function_places(action.value);
   if (!raw.repeated_section.empty()) {
     checker.refuse(cat("The \"", raw.repeated_section, "\" section can only be used once in an update expression;"));
   }

@@ -17,8 +17,8 @@ struct Token {
   size_t begin;
 };
 
-bool is_word_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_word_part(char c) { return is_word_start(c) || (c >= '0' && c <= '9'); }
+bool is_word_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+bool is_word_part(char c) { return is_word_start(c) || (c >= '0' && c <= '9') || c == '_'; }
 
 std::vector<Token> tokens_of(std::string_view text) {
   std::vector<Token> out;

@@ -54,8 +54,12 @@ Node node_of(ComparisonOperator op, const std::string& name, const std::vector<V
     case ComparisonOperator::CONTAINS:
       return function_node(Function::kContains, name, values);
     case ComparisonOperator::NOT_CONTAINS: {
-      Node node{.kind = NodeKind::kNot};
-      node.children.push_back(function_node(Function::kContains, name, values));
+      // Of an attribute that is not there it holds no more than CONTAINS does.
+      Node absent{.kind = NodeKind::kNot};
+      absent.children.push_back(function_node(Function::kContains, name, values));
+      Node node{.kind = NodeKind::kAnd};
+      node.children.push_back(function_node(Function::kAttributeExists, name, {}));
+      node.children.push_back(std::move(absent));
       return node;
     }
     case ComparisonOperator::BEGINS_WITH:
@@ -114,6 +118,10 @@ void check_arguments(ComparisonOperator op, const std::vector<View>& values) {
           "The BETWEEN condition was provided a range where the lower bound is greater than the upper bound");
     }
   }
+}
+
+void check_attribute_name(const std::string& name) {
+  if (name.empty()) throw invalid_parameter("Empty attribute name");
 }
 
 std::vector<View> views_of(const std::optional<std::vector<AttributeValue>>& values) {
@@ -196,6 +204,7 @@ std::optional<Node> condition_of(const std::map<std::string, Condition>& filter,
 std::vector<UpdateAction> actions_of(const std::map<std::string, AttributeValueUpdate>& updates) {
   std::vector<UpdateAction> actions;
   for (const auto& [name, update] : updates) {
+    check_attribute_name(name);
     const AttributeAction action = update.action.value_or(AttributeAction::PUT);
     if (!update.value) {
       if (action != AttributeAction::DELETE) {
@@ -225,6 +234,7 @@ std::vector<UpdateAction> actions_of(const std::map<std::string, AttributeValueU
 std::vector<Path> paths_of(const std::vector<std::string>& attributes_to_get) {
   std::vector<Path> paths;
   for (const std::string& name : attributes_to_get) {
+    check_attribute_name(name);
     for (const Path& path : paths) {
       if (path[0].name == name) throw invalid_parameter(cat("Duplicate value in attribute name: ", name));
     }

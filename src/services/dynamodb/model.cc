@@ -101,6 +101,15 @@ void check_item(const Table& table, View item) {
   check_index_keys(table, item);
 }
 
+bool suits_index(const Table& table, const Index& index, View item) {
+  const auto suits = [&](const std::string& name, size_t most) {
+    const View value = item.find(name);
+    return value.type() == table.type_of(name) && !is_empty_text(value) &&
+           (value.is(Type::kN) || value.content().size() <= most);
+  };
+  return suits(index.key.hash, kMaxPartitionKey) && (index.key.range.empty() || suits(index.key.range, kMaxSortKey));
+}
+
 void check_index_keys(const Table& table, View item) {
   for (const Index& index : table.indexes) {
     for_each_key(index.key, [&](const std::string& name, bool hash) {

@@ -211,6 +211,9 @@ Item key_of(const Table& table, View item);
 std::vector<std::string_view> start_key_names(const Table& table, const Index* index);
 
 bool in_index(const Index& index, View item);  // sparse: items without the index's keys are not in it
+// Whether an item that was there before the index can be in it: AWS leaves out those with keys that it would refuse
+// now.
+bool suits_index(const Table& table, const Index& index, View item);
 Item project_into(const Table& table, const Index& index, View item);
 
 // Capacity units.

@@ -203,6 +203,10 @@ KeyQuestion check_key_conditions(const Table& table, const Index* index, const s
   if (!start) return out;
   check_own_start_key(table, *start);
   const bool same_partition = start->find(key.hash) == out.hash->values[0];
+  if (!index && key.range.empty()) {
+    throw validation(cat("The provided exclusive start key is invalid: ExclusiveStartKey: {", key.hash,
+                         "=AttributeValue: ", describe(start->find(key.hash)), "}"));
+  }
   if (!out.sort) {
     if (!same_partition)
       throw validation("The provided starting key is outside query boundaries based on provided conditions");

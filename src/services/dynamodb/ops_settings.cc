@@ -16,9 +16,10 @@ namespace {
 // The table that a ResourceArn of the tag operations means.
 TableName tagged_table(const Ctx& ctx, const std::string& arn) {
   const auto refuse = [&] { throw validation(cat("Invalid TableArn: Invalid ResourceArn provided as input ", arn)); };
-  if (!arn.starts_with("arn:")) refuse();
+  if (!arn.starts_with("arn:")) throw validation(cat("Invalid TableArn: ARNs must start with 'arn:': ", arn));
   TableName name = table_named(ctx, arn);
-  if (name.name.size() < 3) refuse();
+  const bool of_table = std::count(arn.begin(), arn.end(), '/') == 1;
+  if (name.name.size() < 3 || !of_table) refuse();
   return name;
 }
 

@@ -103,9 +103,10 @@ void change_billing(Table& table, const UpdateTableInput& in, Time now) {
 }
 
 void check_update(const UpdateTableInput& in) {
-  if (!in.provisioned_throughput && !in.billing_mode && !in.global_secondary_index_updates && !in.sse_specification &&
-      !in.replica_updates && !in.stream_specification && !in.table_class && !in.deletion_protection_enabled &&
-      !in.warm_throughput && !in.on_demand_throughput) {
+  const bool indexes = in.global_secondary_index_updates && !in.global_secondary_index_updates->empty();
+  if (!in.provisioned_throughput && !in.billing_mode && !indexes && !in.sse_specification && !in.replica_updates &&
+      !in.stream_specification && !in.table_class && !in.deletion_protection_enabled && !in.warm_throughput &&
+      !in.on_demand_throughput) {
     throw validation(
         "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
         "SSESpecification or ReplicaUpdates is required");
@@ -113,14 +114,16 @@ void check_update(const UpdateTableInput& in) {
   if (in.billing_mode == BillingMode::PROVISIONED && !in.provisioned_throughput) {
     throw invalid_parameter("ProvisionedThroughput must be specified when BillingMode is PROVISIONED");
   }
-  if (!in.global_secondary_index_updates) return;
+  if (!indexes) return;
   std::vector<std::string> names;
   int changes = 0;
   for (const GlobalSecondaryIndexUpdate& update : *in.global_secondary_index_updates) {
-    if (update.create.has_value() + update.update.has_value() + update.delete_.has_value() != 1) {
-      throw invalid_parameter(
-          "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
-          "GlobalSecondaryIndexUpdate.Delete must not be null");
+    const int given = update.create.has_value() + update.update.has_value() + update.delete_.has_value();
+    if (given != 1) {
+      throw invalid_parameter(cat(given ? "Only one" : "One",
+                                  " of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+                                  "GlobalSecondaryIndexUpdate.Delete ",
+                                  given ? "may be given" : "must not be null"));
     }
     const std::string& name = update.create   ? update.create->index_name
                               : update.update ? update.update->index_name
@@ -158,7 +161,9 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
     Store store(tx, cache_);
     if (co_await store.find_table(name))
       co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
-    if (in.stream_specification) co_await change_stream(tx, timers_, table, *in.stream_specification, ctx.now());
+    if (in.stream_specification && in.stream_specification->stream_enabled) {
+      co_await change_stream(tx, timers_, table, *in.stream_specification, ctx.now());
+    }
     store.put_table(table);
   });
   // The table is ready with the commit; the answer shows the moment before, as AWS's does.
@@ -235,7 +240,8 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
     if (in.global_secondary_index_updates) {
       for (const GlobalSecondaryIndexUpdate& update : *in.global_secondary_index_updates) {
         if (update.create) {
-          const Index& index = add_global_index(table, *update.create);
+          const Index& index = add_global_index(table, *update.create,
+                                                in.attribute_definitions.value_or(std::vector<AttributeDefinition>()));
           const std::string key = backfill_key(table, index.number);
           tx.put(key, kv::encode(Backfill{name, {}}));
           tx.on_commit([this, key] { start_backfill(key); });
@@ -297,8 +303,14 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
     co_return *table;
   });
   DeleteTableOutput out;
-  out.table_description = description_of(gone);
-  mark_status(*out.table_description, TableStatus::DELETING);
+  // Of a table that goes, AWS no longer tells the schema.
+  TableDescription& last = out.table_description.emplace(description_of(gone));
+  last.creation_date_time.reset();
+  last.key_schema.reset();
+  last.attribute_definitions.reset();
+  last.local_secondary_indexes.reset();
+  last.global_secondary_indexes.reset();
+  mark_status(last, TableStatus::DELETING);
   co_return out;
 }
 

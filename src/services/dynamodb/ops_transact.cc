@@ -180,6 +180,16 @@ Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>
     std::vector<Reason> reasons(actions.size());
     std::set<std::string> rows;
     bool stop = false;
+    // An action that no item could make right ends the transaction before any item is looked at.
+    for (size_t i = 0; i < actions.size(); ++i) {
+      const TablePtr table = co_await store.require_table(actions[i].write.table);
+      try {
+        check_write(*table, actions[i].write);
+      } catch (const Error& error) {
+        reasons[i] = {"ValidationError", error.message, std::nullopt};
+      }
+      if (!reasons[i].message.empty()) co_return cancelled(reasons);
+    }
     for (size_t i = 0; i < actions.size(); ++i) {
       auto result = co_await as_result(store.write(actions[i].write));
       if (!result) {
@@ -219,7 +229,7 @@ Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, con
     actions.back().write.wants_old = actions.back().returns_old_on_failure || is_asked(in.return_consumed_capacity);
     bytes += actions.back().write.subject.bytes().size();
   }
-  if (bytes > kTransactBytes) throw validation("Transaction request cannot exceed the 4 MB size limit");
+  if (bytes > kTransactBytes) throw validation("Transaction payload size cannot exceed 4 MB");
   std::optional<Idempotency> idempotency;
   if (in.client_request_token) idempotency = Idempotency{*in.client_request_token, digest_of(in)};
   const Outcome outcome = co_await run_transaction(ctx, actions, std::move(idempotency));

@@ -89,7 +89,12 @@ void read_projection(Index& index, const Projection& projection) {
   if (index.projection == IndexProjection::kInclude && !projection.non_key_attributes) {
     throw invalid_parameter("ProjectionType is INCLUDE, but NonKeyAttributes is not specified");
   }
-  if (projection.non_key_attributes) index.non_key = *projection.non_key_attributes;
+  if (!projection.non_key_attributes) return;
+  index.non_key = *projection.non_key_attributes;
+  const std::set<std::string> distinct(index.non_key.begin(), index.non_key.end());
+  if (distinct.size() != index.non_key.size()) {
+    throw invalid_parameter(cat("Duplicate attribute in NonKeyAttributes of index: ", index.name));
+  }
 }
 
 void check_units(const ProvisionedThroughput& in) {
@@ -166,6 +171,15 @@ void add_global_indexes(Table& table, const std::vector<GlobalSecondaryIndex>& a
   }
   if (all.size() > kMaxGlobalIndexes)
     throw invalid_parameter("GlobalSecondaryIndex count exceeds the per-table limit of 20");
+}
+
+void add_definitions(Table& table, const std::vector<AttributeDefinition>& definitions) {
+  for (const AttributeDefinition& definition : definitions) {
+    if (table.type_of(definition.attribute_name) != Type::kNull) {
+      throw validation(cat("Attribute Name is duplicated: ", definition.attribute_name));
+    }
+    table.attributes.push_back({definition.attribute_name, type_of(definition.attribute_type)});
+  }
 }
 
 // Definitions are of keys only, and every one must be of a key.
@@ -289,7 +303,7 @@ Table table_of(const CreateTableInput& in) {
   }
   if (!in.key_schema || in.key_schema->empty()) throw invalid_parameter("Missing KeySchema");
   if (!in.attribute_definitions) throw invalid_parameter("Missing AttributeDefinitions");
-  merge_definitions(table, *in.attribute_definitions);
+  add_definitions(table, *in.attribute_definitions);
   if (in.key_schema->size() > table.attributes.size()) {
     throw validation("Invalid KeySchema: Some index key attribute have no definition");
   }
@@ -317,6 +331,9 @@ Table table_of(const CreateTableInput& in) {
 }
 
 void merge_definitions(Table& table, const std::vector<AttributeDefinition>& definitions) {
+  const auto element = [](const std::string& name, Type type) {
+    return cat("Schema:[SchemaElement: key{", name, ":", name_of(type), ":HASH}]");
+  };
   for (const AttributeDefinition& definition : definitions) {
     const Type type = type_of(definition.attribute_type);
     const auto same = std::find_if(table.attributes.begin(), table.attributes.end(),
@@ -324,13 +341,23 @@ void merge_definitions(Table& table, const std::vector<AttributeDefinition>& def
     if (same == table.attributes.end()) {
       table.attributes.push_back({definition.attribute_name, type});
     } else if (same->type != type) {
-      throw invalid_parameter(cat("Cannot change the type of attribute ", definition.attribute_name));
+      throw invalid_parameter(
+          cat("Attributes cannot be redefined. Please check that your attribute has the same type as previously "
+              "defined. Existing schema: ",
+              element(same->name, same->type), " New schema: ", element(same->name, type)));
     }
   }
 }
 
-Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in) {
-  check_defined(in.key_schema, table.attributes);
+Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in,
+                        const std::vector<AttributeDefinition>& definitions) {
+  if (table.find_index(in.index_name)) {
+    throw invalid_parameter(cat("Attempting to create an index which already exists: ", in.index_name));
+  }
+  // Also attributes that the table knows have to be defined again.
+  std::vector<KeyAttribute> defined;
+  for (const AttributeDefinition& d : definitions) defined.push_back({d.attribute_name, type_of(d.attribute_type)});
+  check_defined(in.key_schema, defined);
   Index index{.name = in.index_name, .key = key_names_of(in.key_schema), .state = IndexState::kCreating};
   read_projection(index, in.projection);
   read_index_throughput(table, index, in.provisioned_throughput);
@@ -355,8 +382,16 @@ void drop_unused_definitions(Table& table) {
 }
 
 void check_tags(const std::map<std::string, std::string>& tags) {
+  // Letters of any alphabet, digits, blanks and some signs.
+  const auto valid = [](const std::string& text) {
+    return std::all_of(text.begin(), text.end(), [](char c) {
+      return static_cast<uint8_t>(c) >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+             std::string_view("0123456789 \t_.:/=+-@").find(c) != std::string_view::npos;
+    });
+  };
   if (tags.size() > kMaxTags) throw validation("Too many tags: a table can have at most 50 tags");
   for (const auto& [key, value] : tags) {
+    if (!valid(key) || !valid(value)) throw validation(cat("Tag contains invalid characters. Key: ", key));
     if (lower(key).starts_with("aws:")) throw validation("Tag keys starting with 'aws:' are reserved for system use");
   }
 }

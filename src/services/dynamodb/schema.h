@@ -11,7 +11,8 @@ namespace virga::dynamodb {
 // caller's to fill in.
 Table table_of(const CreateTableInput& in);
 // Adds the definitions of an UpdateTable and its new index.
-Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in);
+Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in,
+                        const std::vector<AttributeDefinition>& definitions);
 void merge_definitions(Table& table, const std::vector<AttributeDefinition>& definitions);
 
 // Refuses options that are not built, by name.

@@ -281,10 +281,7 @@ void Store::charge_write(const Written& written) {
   });
 }
 
-Task<Written> Store::write(const Write& write) {
-  Written out;
-  out.table = co_await require_table(write.table);
-  const Table& table = *out.table;
+void check_write(const Table& table, const Write& write) {
   if (write.kind == WriteKind::kPut) {
     check_item(table, write.subject);
   } else {
@@ -296,7 +293,13 @@ Task<Written> Store::write(const Write& write) {
     collect_paths(*write.condition, paths);
     check_key_paths(table, paths);
   }
+}
 
+Task<Written> Store::write(const Write& write) {
+  Written out;
+  out.table = co_await require_table(write.table);
+  const Table& table = *out.table;
+  check_write(table, write);
   admit_write(table);
   const std::string row = row_key(table, nullptr, write.subject);
   // A plain put or delete of a table without indexes changes the row without reading it.
@@ -391,11 +394,7 @@ void Store::fill(const Table& table, uint32_t number, const Item& item) {
     return;
   }
   for (const Index& index : table.indexes) {
-    // An item whose key attribute has another type than the index's is left out, as AWS does when it backfills.
-    if (index.number != number || !in_index(index, item)) continue;
-    const View hash = item.find(index.key.hash);
-    if (hash.type() != table.type_of(index.key.hash)) continue;
-    if (!index.key.range.empty() && item.find(index.key.range).type() != table.type_of(index.key.range)) continue;
+    if (index.number != number || !in_index(index, item) || !suits_index(table, index, item)) continue;
     tx_->put(row_key(table, &index, item), project_into(table, index, item).bytes());
   }
 }

@@ -157,6 +157,9 @@ kv::Range partition_range(const Table& table, const Index* index, View hash, con
 // The rows of one segment of `total`.
 kv::Range segment_range(const Table& table, const Index* index, uint32_t segment, uint32_t total);
 
+// What can be said against a write before its item is known. Throws ValidationException.
+void check_write(const Table& table, const Write& write);
+
 class Store {
  public:
   Store(kv::Reader& reader, TableCache& cache) : reader_(reader), cache_(cache) {}

@@ -136,8 +136,7 @@ Task<void> change_stream(kv::Txn& tx, kernel::Timers& timers, Table& table, cons
     if (wanted.stream_view_type) {
       co_await fail(invalid_parameter("StreamViewType must not be specified when StreamEnabled is false"));
     }
-    if (!table.stream) co_return;
-    if (!table.stream->enabled) {
+    if (!table.streams()) {
       co_await fail(validation(cat("Table has no stream to disable: TableName: ", table.name)));
     }
     co_await close_stream(tx, timers, table, now);

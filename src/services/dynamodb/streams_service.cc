@@ -95,6 +95,17 @@ streams::Record record_of(const Stream& stream, uint32_t shard, std::string_view
   return out;
 }
 
+// How many streams, shards or records are wanted, at most `most`.
+size_t checked_limit(std::optional<int64_t> wanted, size_t most) {
+  if (!wanted) return most;
+  if (static_cast<size_t>(*wanted) > most) {
+    throw validation(cat("1 validation error detected: Value '", *wanted,
+                         "' at 'limit' failed to satisfy constraint: Member must have value less than or equal to ",
+                         most));
+  }
+  return static_cast<size_t>(*wanted);
+}
+
 std::string iterator_arn(const kernel::Tokens& tokens, const std::string& token) {
   const auto payload = tokens.open(kIteratorPurpose, token);
   return payload ? kv::decode<Iterator>(*payload).arn : "*";
@@ -157,7 +168,7 @@ Task<std::optional<std::string>> StreamsService::resource_policy(Ctx& ctx, std::
 }
 
 Task<streams::ListStreamsOutput> StreamsService::list_streams(Ctx& ctx, const streams::ListStreamsInput& in) {
-  const size_t limit = std::min<size_t>(static_cast<size_t>(in.limit.value_or(kMostShown)), kMostShown);
+  const size_t limit = checked_limit(in.limit, kMostShown);
   kv::Range range = streams_of(ctx.account, ctx.region, in.table_name.value_or(""));
   if (in.exclusive_start_stream_arn) {
     const auto name = stream_named(*in.exclusive_start_stream_arn);
@@ -185,6 +196,10 @@ Task<streams::ListStreamsOutput> StreamsService::list_streams(Ctx& ctx, const st
 Task<streams::DescribeStreamOutput> StreamsService::describe_stream(Ctx& ctx, const streams::DescribeStreamInput& in) {
   const auto name = stream_named(in.stream_arn);
   if (!name) co_return validation("Invalid StreamArn");
+  const size_t limit = checked_limit(in.limit, kMostShown);
+  if (in.shard_filter && (!in.shard_filter->type || !in.shard_filter->shard_id)) {
+    co_return validation(cat("ShardFilter must have a ", in.shard_filter->type ? "ShardId" : "Type"));
+  }
   const auto reader = deps_.db.snapshot();
   const auto found = co_await find_stream(*reader, *name);
   if (!found || name->table.region != ctx.region) co_return no_such_stream(in.stream_arn);
@@ -206,7 +221,6 @@ Task<streams::DescribeStreamOutput> StreamsService::describe_stream(Ctx& ctx, co
     const auto after = stream.find_shard(*in.exclusive_start_shard_id);
     first = after ? *after + 1 : stream.shards;
   }
-  const size_t limit = std::min<size_t>(static_cast<size_t>(in.limit.value_or(kMostShown)), kMostShown);
   for (uint32_t shard = first; shard < stream.shards; ++shard) {
     if (shards.size() == limit) {
       description.last_evaluated_shard_id = shards.back().shard_id;
@@ -238,6 +252,10 @@ Task<streams::GetShardIteratorOutput> StreamsService::get_shard_iterator(Ctx& ct
   Iterator iterator{in.stream_arn, *shard, {}, false, ctx.now()};
   const bool by_number = in.shard_iterator_type == streams::ShardIteratorType::AT_SEQUENCE_NUMBER ||
                          in.shard_iterator_type == streams::ShardIteratorType::AFTER_SEQUENCE_NUMBER;
+  if (!by_number && in.sequence_number) {
+    co_return validation(
+        cat("SequenceNumber must not be specified for ShardIteratorType ", to_string(in.shard_iterator_type)));
+  }
   if (by_number) {
     if (!in.sequence_number) {
       co_return validation(
@@ -262,11 +280,7 @@ Task<streams::GetShardIteratorOutput> StreamsService::get_shard_iterator(Ctx& ct
 }
 
 Task<streams::GetRecordsOutput> StreamsService::get_records(Ctx& ctx, const streams::GetRecordsInput& in) {
-  if (in.limit && static_cast<size_t>(*in.limit) > kMostRecords) {
-    co_return validation(
-        cat("1 validation error detected: Value '", *in.limit,
-            "' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 1000"));
-  }
+  const size_t limit = checked_limit(in.limit, kMostRecords);
   const auto payload = deps_.tokens.open(kIteratorPurpose, in.shard_iterator);
   if (!payload) co_return validation("Invalid ShardIterator");
   Iterator iterator = kv::decode<Iterator>(*payload);
@@ -282,7 +296,6 @@ Task<streams::GetRecordsOutput> StreamsService::get_records(Ctx& ctx, const stre
   const std::string prefix = shard_prefix(stream->number, iterator.shard);
   kv::Range range = kv::prefix_range(prefix);
   if (!iterator.position.empty()) range.begin = prefix + iterator.position + '\0';
-  const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kMostRecords;
   const auto rows = co_await reader->scan(range, {.limit = limit, .byte_limit = kMostRecordBytes});
   streams::GetRecordsOutput out;
   out.records.emplace();

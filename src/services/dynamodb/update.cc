@@ -17,8 +17,10 @@ constexpr std::string_view kNoAttribute =
 constexpr std::string_view kNoPath = "The document path provided in the update expression is invalid for update";
 
 Number checked(std::expected<Number, NumberFault> result) {
-  if (!result) throw validation(message_of(result.error(), ""));
-  return *result;
+  if (result) return *result;
+  // Also of a sum that would need more digits than there are.
+  const bool digits = result.error() == NumberFault::kTooManyDigits;
+  throw validation(message_of(digits ? NumberFault::kOverflow : result.error(), ""));
 }
 
 // A value under change. Only the containers on a changed path are taken apart; everything else stays encoded.

@@ -1,0 +1,165 @@
+"""What AWS refuses and in which words, and the little that it leaves out: corners that clients and their tests lean on."""
+
+import gzip
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from support import eventually
+
+
+def refused(words):
+    return pytest.raises(ClientError, match=f"(?s)ValidationException.*{words}")
+
+
+def by_hash(attribute, **more):
+    return {"KeySchema": [{"AttributeName": attribute, "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}, **more}
+
+
+def add_index(dynamodb, table, index, attribute, attribute_type="S", **more):
+    return dynamodb.update_table(
+        TableName=table, AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": attribute_type}],
+        GlobalSecondaryIndexUpdates=[{"Create": by_hash(attribute, IndexName=index)}], **more)
+
+
+def test_expressions(dynamodb, table, p):
+    def update(expression, **values):
+        return dynamodb.update_item(TableName=table, Key={"p": p}, UpdateExpression=expression,
+                                    ExpressionAttributeValues={":" + name: value for name, value in values.items()})
+    one, text, many = {"N": "1"}, {"S": "x"}, {"L": [{"S": "x"}]}
+    with refused('Syntax error; token: "_", near: "SET _a"'):
+        update("SET _a = :one", one=one)
+    update("SET a_1 = :text", text=text)
+    with refused("The function is not allowed to be used this way in an expression; function: list_append"):
+        update("SET a = list_append(list_append(:a, :b), :a)", a=many, b=many)
+    update("SET a = list_append(if_not_exists(a, :a), :b)", a=many, b=many)
+    with refused("Number overflow"):
+        update("SET n = :large - :one", large={"N": "1e50"}, one=one)
+    with refused("Empty attribute name"):
+        dynamodb.get_item(TableName=table, Key={"p": p}, ProjectionExpression="#n", ExpressionAttributeNames={"#n": ""})
+    with refused("Empty attribute name"):
+        dynamodb.put_item(TableName=table, Item={"p": p, "": one})
+    with refused("Empty attribute name"):
+        dynamodb.update_item(TableName=table, Key={"p": p}, AttributeUpdates={"": {"Value": one}})
+
+
+def test_what_is_not_there_does_not_lack_a_part(dynamodb, table, p):
+    dynamodb.put_item(TableName=table, Item={"p": p, "a": {"S": "hello"}})
+
+    def put(attribute):
+        condition = {"ComparisonOperator": "NOT_CONTAINS", "AttributeValueList": [{"S": "dog"}]}
+        dynamodb.put_item(TableName=table, Item={"p": p, "a": {"S": "hello"}}, Expected={attribute: condition})
+    put("a")
+    with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException):
+        put("b")
+
+
+def test_a_query_of_one_item_is_not_restarted(dynamodb, table, p):
+    with refused("The provided exclusive start key is invalid: ExclusiveStartKey"):
+        dynamodb.query(TableName=table, KeyConditionExpression="p = :p", ExpressionAttributeValues={":p": p}, ExclusiveStartKey={"p": p})
+
+
+def test_tables(dynamodb, create_table, name):
+    twice = [{"AttributeName": "p", "AttributeType": "S"}, {"AttributeName": "p", "AttributeType": "N"}]
+    with refused("Attribute Name is duplicated: p"):
+        dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", AttributeDefinitions=twice,
+                              KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}])
+    with refused("Duplicate"):
+        some = by_hash("x", IndexName="gsi", Projection={"ProjectionType": "INCLUDE", "NonKeyAttributes": ["a", "a"]})
+        create_table(dynamodb, name, ["p"], {"p": "S", "x": "S"}, GlobalSecondaryIndexes=[some])
+    create_table(dynamodb, name, ["p"], {"p": "S", "x": "S"}, GlobalSecondaryIndexes=[by_hash("x", IndexName="gsi")])
+    with refused("already exists"):
+        add_index(dynamodb, name, "gsi", "y")
+    with refused("Attributes cannot be redefined"):
+        add_index(dynamodb, name, "other", "x", "N")
+    with refused("AttributeDefinitions"):
+        dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[{"Create": by_hash("x", IndexName="other")}])
+    with refused("At least one of"):
+        dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[])
+    with refused("Only one of"):
+        dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[
+            {"Create": by_hash("x", IndexName="other"), "Delete": {"IndexName": "gsi"}}])
+    with refused("Table has no stream to disable"):
+        dynamodb.update_table(TableName=name, StreamSpecification={"StreamEnabled": False})
+    last = dynamodb.delete_table(TableName=name)["TableDescription"]
+    assert last["TableName"] == name and not {"KeySchema", "AttributeDefinitions", "CreationDateTime", "GlobalSecondaryIndexes"} & last.keys()
+
+
+# What a key of an index may not be is no reason to refuse an item that is older than the index.
+def test_items_that_no_index_takes_are_left_out_of_a_new_one(dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S"})
+    for key, value in (("fits", "x" * 2048), ("long", "x" * 2049), ("longer", "x" * 70000), ("empty", "")):
+        dynamodb.put_item(TableName=name, Item={"p": {"S": key}, "x": {"S": value}})
+    add_index(dynamodb, name, "gsi", "x")
+    eventually(lambda: dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"] == "ACTIVE")
+    assert [item["p"]["S"] for item in dynamodb.scan(TableName=name, IndexName="gsi")["Items"]] == ["fits"]
+    dynamodb.delete_table(TableName=name)
+
+
+def test_tags(virga, dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S", "x": "S"}, GlobalSecondaryIndexes=[by_hash("x", IndexName="gsi")])
+    table = dynamodb.describe_table(TableName=name)["Table"]
+    for key, value in (("hi!", "dog"), ("dog", '"hi"')):
+        with refused("invalid characters"):
+            dynamodb.tag_resource(ResourceArn=table["TableArn"], Tags=[{"Key": key, "Value": value}])
+    with refused("Invalid ResourceArn"):
+        dynamodb.list_tags_of_resource(ResourceArn=table["GlobalSecondaryIndexes"][0]["IndexArn"])
+    with refused("ARNs must start with 'arn:'"):
+        dynamodb.tag_resource(ResourceArn="nowhere", Tags=[{"Key": "a", "Value": "b"}])
+    status, answer = raw(virga, "TagResource", {"ResourceArn": table["TableArn"], "Tags": [{"Key": "k\u00e9y", "Value": "a b/c"}]})
+    assert (status, answer) == (200, b"")
+    dynamodb.delete_table(TableName=name)
+
+
+def raw(virga, operation, content, **headers):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    request = AWSRequest("POST", virga.url + "/", data=body, headers={
+        "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810." + operation, **headers})
+    SigV4Auth(Credentials("test", "test"), "dynamodb", "us-east-1").add_auth(request)
+    try:
+        with urllib.request.urlopen(urllib.request.Request(request.url, body, dict(request.headers))) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as refusal:
+        return refusal.code, refusal.read()
+
+
+def test_packed_requests(virga, dynamodb, table, p):
+    content = json.dumps({"TableName": table, "Item": {"p": p}}).encode()
+    packed = {"Content-Encoding": "gzip"}
+    for damaged in (content, gzip.compress(content)[:-1], b"", gzip.compress(content[:-1] + b" " * (20 << 20) + b"}")):
+        assert raw(virga, "PutItem", damaged, **packed)[0] == 400
+    assert "Item" not in dynamodb.get_item(TableName=table, Key={"p": p})
+    assert raw(virga, "PutItem", gzip.compress(content[:9]) + gzip.compress(content[9:]), **packed)[0] == 200
+    assert dynamodb.get_item(TableName=table, Key={"p": p})["Item"] == {"p": p}
+
+
+def test_transactions(dynamodb, table, p):
+    def put(item, **more):
+        return {"Put": {"TableName": table, "Item": item, **more}}
+    with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as caught:
+        dynamodb.transact_write_items(TransactItems=[
+            put({"p": p}, ConditionExpression="attribute_exists(p)"), put({"p": {"N": "7"}}), put({"p": {"N": "8"}})])
+    reasons = caught.value.response["CancellationReasons"]
+    assert [reason["Code"] for reason in reasons] == ["None", "ValidationError", "None"] and "Message" not in reasons[2]
+    with refused("size cannot exceed 4 MB"):
+        dynamodb.transact_write_items(TransactItems=[put({"p": {"S": str(i)}, "x": {"S": "x" * 100_000}}) for i in range(50)])
+
+
+def test_streams(virga, dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S"}, StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+    streams = virga.client("dynamodbstreams")
+    arn = dynamodb.describe_table(TableName=name)["Table"]["LatestStreamArn"]
+    shard = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"][0]
+    for call, limit in ((streams.list_streams, 101), (lambda **options: streams.describe_stream(StreamArn=arn, **options), 101)):
+        with refused("less than or equal to 100"):
+            call(Limit=limit)
+    for kind in ("TRIM_HORIZON", "LATEST"):
+        with refused("SequenceNumber"):
+            streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType=kind,
+                                       SequenceNumber=shard["SequenceNumberRange"]["StartingSequenceNumber"])
+    dynamodb.delete_table(TableName=name)
