@@ -5,9 +5,13 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <mutex>
 #include <new>
+#include <span>
 #include <string_view>
+#include <vector>
 
+#include "base/encoding.h"
 #include "base/id.h"
 
 // What RocksDB's own tables allocate their iterators from; its header is not installed.
@@ -45,6 +49,9 @@ class Node {
   Node* next(int level) const { return links()[-1 - level].load(std::memory_order_acquire); }
   void set_next(int level, Node* node) { links()[-1 - level].store(node, std::memory_order_release); }
   const char* entry() const { return reinterpret_cast<const char*>(this); }
+  // Kept where its first link will be, until it is linked.
+  int height() const { return static_cast<int>(reinterpret_cast<uintptr_t>(next(0))); }
+  void set_height(int height) { set_next(0, reinterpret_cast<Node*>(static_cast<uintptr_t>(height))); }
   Key key() const {
     const auto* at = reinterpret_cast<const unsigned char*>(this);
     uint32_t size = *at & 0x7f;
@@ -77,7 +84,8 @@ class List {
     }
     return beyond;
   }
-  void insert(Node* node, int height) {
+  void insert(Node* node) {
+    const int height = node->height();
     std::array<Node*, kMostLevels> before;
     before.fill(head());
     find(node->key(), &before);
@@ -87,6 +95,23 @@ class List {
       node->set_next(level, previous->next(level));
       previous->set_next(level, node);
     }
+  }
+  // Fills an empty list with nodes that are in order.
+  template <class Nodes>
+  void fill(const Nodes& nodes) {
+    std::array<Node*, kMostLevels> last;
+    last.fill(head());
+    int highest = 1;
+    for (const auto& entry : nodes) {
+      const int height = entry.node->height();
+      highest = std::max(highest, height);
+      for (size_t level = 0; level < static_cast<size_t>(height); ++level) {
+        last[level]->set_next(static_cast<int>(level), entry.node);
+        last[level] = entry.node;
+      }
+    }
+    last[0]->set_next(0, nullptr);
+    height_.store(highest, std::memory_order_relaxed);
   }
   Node* first() const { return head()->next(0); }
   // The last node with a key before `key`, or the last of all.
@@ -106,9 +131,50 @@ class List {
   std::atomic<int> height_ = 1;
 };
 
+// Nodes on their way into order, with eight bytes of their keys beside them: nodes lie all over the memory, and looking
+// into one takes longer than anything else.
+struct Unsorted {
+  Node* node;
+  uint64_t part = 0;
+  bool ended = false;  // the key has no more bytes than that
+
+  void look(size_t at) {
+    const std::string_view user = node->key().user;
+    const std::string_view rest = user.substr(std::min(at, user.size()), sizeof part);
+    char bytes[sizeof part] = {};
+    std::memcpy(bytes, rest.data(), rest.size());
+    part = read_be64(bytes);
+    ended = rest.size() < sizeof part;
+  }
+};
+
+// Sorts nodes whose keys are the same before `at`.
+void sort(std::span<Unsorted> nodes, size_t at = 0) {
+  constexpr size_t kMostParts = 64;  // more of them are compared as a whole
+  for (Unsorted& node : nodes) node.look(at);
+  // Nodes with the same part stay in the order of the memory, in which they come.
+  const auto before = [](const auto& a, const auto& b) {
+    return std::pair(a.part, a.node) < std::pair(b.part, b.node);
+  };
+  if (!std::is_sorted(nodes.begin(), nodes.end(), before)) std::sort(nodes.begin(), nodes.end(), before);
+  for (auto begin = nodes.begin(); begin != nodes.end();) {
+    const auto end = std::find_if(begin, nodes.end(), [&](const auto& node) { return node.part != begin->part; });
+    const std::span same(begin, end);
+    begin = end;
+    if (same.size() == 1) continue;
+    const bool ended = std::any_of(same.begin(), same.end(), [](const auto& node) { return node.ended; });
+    if (!ended && at < kMostParts * sizeof(uint64_t)) {
+      sort(same, at + sizeof(uint64_t));
+    } else {
+      std::sort(same.begin(), same.end(), [](const auto& a, const auto& b) { return a.node->key() < b.node->key(); });
+    }
+  }
+}
+
 class MemoryTable final : public rocksdb::MemTableRep {
  public:
-  explicit MemoryTable(rocksdb::Allocator* allocator) : MemTableRep(allocator), random_(random_u64() | 1) {}
+  MemoryTable(rocksdb::Allocator* allocator, bool collects)
+      : MemTableRep(allocator), collects_(collects), random_(random_u64() | 1) {}
 
   KeyHandle Allocate(const size_t bytes, char** out) override {
     const int height = next_height();
@@ -118,31 +184,37 @@ class MemoryTable final : public rocksdb::MemTableRep {
     memory += -reinterpret_cast<uintptr_t>(memory) % sizeof(Node*);
     for (int i = 0; i < height; ++i) new (memory + static_cast<size_t>(i) * sizeof(Node*)) std::atomic<Node*>(nullptr);
     *out = memory + links;
-    // Its height, until it is inserted.
     auto* const node = reinterpret_cast<Node*>(*out);
-    node->set_next(0, reinterpret_cast<Node*>(static_cast<uintptr_t>(height)));
+    node->set_height(height);
     return node;
   }
   void Insert(KeyHandle handle) override {
     auto* const node = static_cast<Node*>(handle);
-    list_.insert(node, static_cast<int>(reinterpret_cast<uintptr_t>(node->next(0))));
+    if (collects_.load(std::memory_order_acquire)) {
+      const std::lock_guard lock(mutex_);
+      if (collects_.load(std::memory_order_relaxed)) {
+        collected_.push_back({node});
+        return;
+      }
+    }
+    list_.insert(node);
   }
   bool Contains(const char* entry) const override {
     const Key key = reinterpret_cast<const Node*>(entry)->key();
-    const Node* const found = list_.find(key);
+    const Node* const found = list().find(key);
     return found && !(key < found->key());
   }
   size_t ApproximateMemoryUsage() override { return 0; }  // all of it is the allocator's
   Iterator* GetIterator(rocksdb::Arena* arena) override {
-    if (!arena) return new Place(list_);
-    return new (arena->AllocateAligned(sizeof(Place), 0, nullptr)) Place(list_);
+    if (!arena) return new Place(list());
+    return new (arena->AllocateAligned(sizeof(Place), 0, nullptr)) Place(list());
   }
   // RocksDB 7.8 asks for one of these, without an arena, to look a single key up, and never deletes it: it lives in the
   // thread.
   Iterator* GetDynamicPrefixIterator(rocksdb::Arena* arena) override {
     if (arena) return GetIterator(arena);
     alignas(Lookup) thread_local char memory[sizeof(Lookup)];
-    return new (memory) Lookup(list_);
+    return new (memory) Lookup(list());
   }
 
  private:
@@ -179,6 +251,19 @@ class MemoryTable final : public rocksdb::MemTableRep {
     static void operator delete(void*) {}
   };
 
+  // For a reader: puts what was collected in order.
+  const List& list() const {
+    if (!collects_.load(std::memory_order_acquire)) return list_;
+    const std::lock_guard lock(mutex_);
+    if (collects_.load(std::memory_order_relaxed)) {
+      sort(collected_);
+      list_.fill(collected_);
+      collected_ = {};
+      collects_.store(false, std::memory_order_release);
+    }
+    return list_;
+  }
+
   // Each level has a quarter of the nodes of the one below.
   int next_height() {
     random_ ^= random_ << 13;
@@ -187,22 +272,29 @@ class MemoryTable final : public rocksdb::MemTableRep {
     return 1 + std::min(__builtin_ctzll(random_ | 1ull << 62) / 2, kMostLevels - 1);
   }
 
-  List list_;
+  mutable List list_;
+  mutable std::atomic<bool> collects_;
+  mutable std::mutex mutex_;  // of what follows, while it collects
+  mutable std::vector<Unsorted> collected_;
   uint64_t random_;
 };
 
-class Tables final : public rocksdb::MemTableRepFactory {
+class Tables final : public MemoryTables {
  public:
+  void opened() override { opening_ = false; }
   using MemTableRepFactory::CreateMemTableRep;
   const char* Name() const override { return "VirgaMemoryTable"; }
   rocksdb::MemTableRep* CreateMemTableRep(const rocksdb::MemTableRep::KeyComparator&, rocksdb::Allocator* allocator,
                                           const rocksdb::SliceTransform*, rocksdb::Logger*) override {
-    return new MemoryTable(allocator);
+    return new MemoryTable(allocator, opening_);
   }
+
+ private:
+  std::atomic<bool> opening_ = true;
 };
 
 }  // namespace
 
-std::shared_ptr<rocksdb::MemTableRepFactory> memory_tables() { return std::make_shared<Tables>(); }
+std::shared_ptr<MemoryTables> memory_tables() { return std::make_shared<Tables>(); }
 
 }  // namespace virga::kv

@@ -78,6 +78,33 @@ TEST(MemoryTable, HasWhatAMapHas) {
   }
 }
 
+TEST(MemoryTable, HasAfterAStartWhatTheLogHas) {
+  TempDir dir;
+  std::mt19937 random(11);
+  Rows rows;
+  // Keys of every length around the parts that they are sorted by, some much alike, many written again and again.
+  const auto key_of = [&] { return std::string(random() % 20 * 5, 'p') + random_key(random); };
+  for (int start = 0; start < 3; ++start) {
+    const auto opened = open_rocks_files({.directory = dir / "db"});
+    expect_rows(*opened.db, nullptr, rows, random);
+    for (int i = 0; i < 2000; ++i) {
+      const std::string key = i % 3 == 0 ? std::string(
+                                               "\xff"
+                                               "often")
+                                         : key_of();
+      if (random() % 4 == 0) {
+        ASSERT_TRUE(opened.db->Delete({}, key).ok());
+        rows.erase(key);
+      } else {
+        const std::string value = cat(start, "/", i);
+        ASSERT_TRUE(opened.db->Put({}, key, value).ok());
+        rows.insert_or_assign(key, value);
+      }
+    }
+    expect_rows(*opened.db, nullptr, rows, random);
+  }
+}
+
 TEST(MemoryTable, IsReadWhileItIsWritten) {
   TempDir dir;
   const auto opened = open_rocks_files({.directory = dir / "db"});

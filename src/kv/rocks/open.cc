@@ -59,7 +59,6 @@ rocksdb::Options options_for(const RocksOptions& wanted, std::shared_ptr<rocksdb
 
   options.write_buffer_size = wanted.memtable_bytes;
   options.arena_block_size = 128 << 10;
-  options.memtable_factory = memory_tables();
   options.max_write_buffer_number = 4;
   options.allow_concurrent_memtable_write = false;  // one thread writes
   options.enable_write_thread_adaptive_yield = false;
@@ -121,6 +120,8 @@ OpenedRocks open_rocks_files(const RocksOptions& wanted) {
   opened.cache = rocksdb::NewLRUCache(cache);
 
   rocksdb::Options options = options_for(wanted, opened.cache);
+  const auto tables = memory_tables();
+  options.memtable_factory = tables;
   try {
     const auto birth = Birth::of(wanted.directory);
     opened.env = rocksdb::NewCompositeEnv(with_filled_logs(birth ? birth->files() : rocksdb::FileSystem::Default()));
@@ -129,6 +130,7 @@ OpenedRocks open_rocks_files(const RocksOptions& wanted) {
     const rocksdb::Status status = rocksdb::DB::Open(options, wanted.directory, &db);
     if (!status.ok()) throw std::runtime_error(sentence(status, wanted.directory));
     opened.db.reset(db);
+    tables->opened();
     if (birth) birth->finish();
   } catch (const std::system_error& error) {
     throw std::runtime_error(cat("The data folder ", wanted.directory, " can't be made: ", error.what(), "."));
