@@ -1,7 +1,5 @@
 #include "app/client.h"
 
-#include <cstdlib>
-
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/source.h"
@@ -17,13 +15,6 @@ namespace {
 
 constexpr size_t kMostAnswer = 256 << 20;
 constexpr size_t kMostUpload = 512 << 20;
-
-std::string environment(std::initializer_list<const char*> names, std::string_view otherwise) {
-  for (const char* name : names) {
-    if (const char* value = std::getenv(name); value && *value) return value;
-  }
-  return std::string(otherwise);
-}
 
 // The code and message of an error response, in any of the protocols' spellings.
 Refusal parse_refusal(const wire::HttpResponse& response, const std::string& body) {

@@ -1,6 +1,10 @@
 #include "app/command.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 
 #include "base/str.h"
 
@@ -10,6 +14,30 @@ const Option kEndpointOption{"--endpoint", "URL",
                              "The Virga to talk to (AWS_ENDPOINT_URL, else http://127.0.0.1:4566)"};
 const Option kRegionOption{"--region", "NAME", "Region (AWS_REGION, AWS_DEFAULT_REGION, else us-east-1)"};
 const Option kOutputOption{"--output", "FORMAT", "text, for people, or json, for programs"};
+
+void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
+
+void print(const Arguments& arguments, const Json& json, const std::string& text) {
+  print(arguments.json() ? cat(json.dump(), "\n") : text);
+}
+
+std::string column(std::string text, size_t width) {
+  text.resize(std::max(text.size() + 2, width), ' ');
+  return text;
+}
+
+std::string environment(std::initializer_list<const char*> names, std::string_view otherwise) {
+  for (const char* name : names) {
+    if (const char* value = std::getenv(name); value && *value) return value;
+  }
+  return std::string(otherwise);
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw CommandError(cat("can't read ", path));
+  return {std::istreambuf_iterator<char>(in), {}};
+}
 
 std::string Arguments::get(std::string_view option, std::string_view otherwise) const {
   const auto found = options_.find(option);
@@ -72,9 +100,7 @@ std::string Command::help() const {
                         options.empty() ? "" : " [options]", "\n");
   if (!options.empty()) out += "\nOptions:\n";
   for (const Option& option : options) {
-    std::string left = cat("  ", option.name, option.value.empty() ? "" : " ", option.value);
-    left.resize(std::max<size_t>(left.size() + 2, 24), ' ');
-    append(out, left, option.help, "\n");
+    append(out, column(cat("  ", option.name, option.value.empty() ? "" : " ", option.value), 24), option.help, "\n");
   }
   if (!examples.empty()) out += "\nExamples:\n";
   for (const std::string_view example : examples) append(out, "  ", example, "\n");
@@ -84,9 +110,7 @@ std::string Command::help() const {
 std::string overview() {
   std::string out = "Virga: a serverless cloud in one binary.\n\nUsage: virga COMMAND [options]\n\nCommands:\n";
   for (const Command& command : commands()) {
-    std::string left = cat("  ", command.name);
-    left.resize(14, ' ');
-    append(out, left, command.summary, "\n");
+    append(out, column(cat("  ", command.name), 14), command.summary, "\n");
   }
   out +=
       "\nExamples:\n"

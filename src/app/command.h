@@ -1,12 +1,15 @@
 // The command line as data: verbs with their options and examples, from which parsing, help and completion follow.
 #pragma once
 
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/json.h"
 
 namespace virga::app {
 
@@ -53,6 +56,17 @@ struct Command {
   Arguments parse(const std::vector<std::string>& words) const;  // throws UsageError
   std::string help() const;
 };
+
+void print(const std::string& text);
+// What a command found, in the form that was asked for: `text` as it is, or `json` on a line.
+void print(const Arguments& arguments, const Json& json, const std::string& text);
+
+// `text` with blanks after it up to `width`, two at the least.
+std::string column(std::string text, size_t width);
+
+// The first of these environment variables that is set and not empty.
+std::string environment(std::initializer_list<const char*> names, std::string_view otherwise = "");
+std::string read_file(const std::string& path);  // throws CommandError
 
 // Options that every command which talks to a running Virga takes.
 extern const Option kEndpointOption, kRegionOption, kOutputOption;

@@ -1,7 +1,5 @@
 #include "app/commands.h"
 
-#include <cstdio>
-
 #include "base/str.h"
 
 namespace virga::app {
@@ -132,17 +130,12 @@ const std::vector<Command>& commands() {
 }
 
 int run_version(const Arguments& arguments) {
-  if (arguments.json()) {
-    std::printf("{\"version\":\"%s\"}\n", VIRGA_VERSION);
-  } else {
-    std::printf("virga %s\n", VIRGA_VERSION);
-  }
+  print(arguments, Json::object({{"version", VIRGA_VERSION}}), cat("virga ", VIRGA_VERSION, "\n"));
   return 0;
 }
 
 int run_completion(const Arguments& arguments) {
-  const std::string script = completion_script(arguments.required(0, "shell"));
-  std::fwrite(script.data(), 1, script.size(), stdout);
+  print(completion_script(arguments.required(0, "shell")));
   return 0;
 }
 

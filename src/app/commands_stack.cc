@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <set>
 #include <thread>
 
@@ -33,12 +32,6 @@ void say(const Arguments& arguments, const std::string& line) {
   std::fflush(stdout);
 }
 
-std::string read_file(const fs::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw CommandError(cat("can't read ", path.string()));
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 fs::path find_template(const Arguments& arguments, const fs::path& folder) {
   if (arguments.has("--template")) return folder / arguments.get("--template");
   for (const char* name : {"template.yaml", "template.yml", "template.json"}) {
@@ -50,49 +43,47 @@ fs::path find_template(const Arguments& arguments, const fs::path& folder) {
 
 Json read_template(const fs::path& file) {
   try {
-    return cfn::parse_template(read_file(file));
+    return cfn::parse_template(read_file(file.string()));
   } catch (const Error& error) {
     throw CommandError(cat(file.string(), ": ", error.message));
   }
 }
 
+// The regular files in and below a folder, in order.
+std::vector<fs::path> files_of(const fs::path& folder) {
+  std::vector<fs::path> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) files.push_back(entry.path());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
 // A folder as an archive whose bytes depend on its content alone; a file that is an archive already, as it is.
 std::string pack(const fs::path& path) {
   if (!fs::exists(path)) throw CommandError(cat("the template names ", path.string(), ", which doesn't exist"));
-  if (fs::is_regular_file(path) && (path.extension() == ".zip" || path.extension() == ".jar")) return read_file(path);
-  std::vector<fs::path> files;
-  if (fs::is_regular_file(path)) {
-    files.push_back(path);
-  } else {
-    for (const auto& entry : fs::recursive_directory_iterator(path)) {
-      if (entry.is_regular_file()) files.push_back(entry.path());
-    }
-  }
-  std::ranges::sort(files);
-  const fs::path base = fs::is_directory(path) ? path : path.parent_path();
+  if (fs::is_regular_file(path) && (path.extension() == ".zip" || path.extension() == ".jar"))
+    return read_file(path.string());
+  const bool alone = fs::is_regular_file(path);
+  const fs::path base = alone ? path.parent_path() : path;
   ZipWriter zip;
-  for (const fs::path& file : files) {
+  for (const fs::path& file : alone ? std::vector{path} : files_of(path)) {
     const bool executable = (fs::status(file).permissions() & fs::perms::owner_exec) != fs::perms::none;
-    zip.add(file.lexically_relative(base).generic_string(), read_file(file), executable ? 0100755 : 0100644);
+    zip.add(file.lexically_relative(base).generic_string(), read_file(file.string()), executable ? 0100755 : 0100644);
   }
   return zip.finish();
 }
 
 // An image: an archive as it is, or the folder of an OCI layout as one.
 std::string pack_image(const fs::path& path) {
-  if (fs::is_regular_file(path)) return read_file(path);
+  if (fs::is_regular_file(path)) return read_file(path.string());
   if (!fs::exists(path / "index.json")) {
     throw CommandError(cat("the template names the image ", path.string(),
                            ", which is neither an archive (docker save -o) nor the folder of an OCI layout"));
   }
-  std::vector<fs::path> files;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    if (entry.is_regular_file()) files.push_back(entry.path());
-  }
-  std::ranges::sort(files);
   std::string archive;
-  for (const fs::path& file : files) {
-    const std::string content = read_file(file);
+  for (const fs::path& file : files_of(path)) {
+    const std::string content = read_file(file.string());
     append(archive, tar_header(file.lexically_relative(path).generic_string(), content.size()), content,
            tar_padding(content.size()));
   }
@@ -155,7 +146,7 @@ class Packager {
   void replace_text(Json& properties, std::string_view key) {
     const Json* path = properties.find(key);
     if (!is_local(path)) return;
-    properties[key] = cat("s3://", bucket_, "/", upload(read_file(folder_ / path->as_string()), ".txt"));
+    properties[key] = cat("s3://", bucket_, "/", upload(read_file((folder_ / path->as_string()).string()), ".txt"));
   }
   void replace_object(const std::string& name, Json& properties, std::string_view key) {
     if (!is_local(properties.find(key))) return;
@@ -260,11 +251,9 @@ class Progress {
     for (const cfn::StackEvent& event : events()) {
       if (!seen_.insert(event.event_id).second) continue;
       const std::string status = event.resource_status ? std::string(to_string(*event.resource_status)) : "";
-      std::string column = cat("  ", status);
-      column.resize(std::max<size_t>(column.size() + 1, 38), ' ');
       const std::string reason = event.resource_status_reason.value_or("");
-      say(arguments_, cat(column, event.logical_resource_id.value_or(""), "  ", event.resource_type.value_or(""),
-                          reason.empty() ? "" : "  ", reason));
+      say(arguments_, cat(column(cat("  ", status), 38), event.logical_resource_id.value_or(""), "  ",
+                          event.resource_type.value_or(""), reason.empty() ? "" : "  ", reason));
       if (status.ends_with("_FAILED") && failure_.empty())
         failure_ = cat(event.logical_resource_id.value_or(""), ": ", reason);
     }
@@ -283,15 +272,12 @@ void show_outputs(const Arguments& arguments, const std::string& stack, const st
   if (arguments.json()) {
     Json all = Json::object();
     for (const cfn::Output& output : outputs) all[output.output_key.value_or("")] = output.output_value.value_or("");
-    std::printf("%s\n",
-                Json::object({{"stack", stack}, {"status", status}, {"outputs", std::move(all)}}).dump().c_str());
+    print(cat(Json::object({{"stack", stack}, {"status", status}, {"outputs", std::move(all)}}).dump(), "\n"));
     return;
   }
-  if (!outputs.empty()) std::printf("\nOutputs:\n");
+  if (!outputs.empty()) print("\nOutputs:\n");
   for (const cfn::Output& output : outputs) {
-    std::string key = cat("  ", output.output_key.value_or(""));
-    key.resize(std::max<size_t>(key.size() + 2, 20), ' ');
-    std::printf("%s%s\n", key.c_str(), output.output_value.value_or("").c_str());
+    print(cat(column(cat("  ", output.output_key.value_or("")), 20), output.output_value.value_or(""), "\n"));
   }
 }
 
@@ -373,7 +359,7 @@ int run_delete(const Arguments& arguments) {
   const std::string status = progress.follow(id);
   if (status != "DELETE_COMPLETE") throw CommandError(cat(stack, " ended as ", status, ": ", progress.failure()));
   say(arguments, cat(stack, " is deleted."));
-  if (arguments.json()) std::printf("%s\n", Json::object({{"stack", stack}, {"status", status}}).dump().c_str());
+  if (arguments.json()) print(cat(Json::object({{"stack", stack}, {"status", status}}).dump(), "\n"));
   return 0;
 }
 

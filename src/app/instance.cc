@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 
 #include "app/command.h"
 #include "app/services.h"
@@ -85,12 +84,6 @@ T must(Result<T> result, std::string_view what) {
   if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
-std::string read_file(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) throw CommandError(cat("can't read ", path));
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
 wire::HttpResponse answer(std::string type, std::string body) {
   wire::HttpResponse response;
   response.headers.set("content-type", type);
@@ -140,7 +133,7 @@ struct Instance::Parts {
     audit.set_listener(&events::trail_of(*cloud.find_service("events")));
     front::ServeLimits limits;
     limits.body = settings.body_limit;
-    door.emplace(cloud, clock, limits);
+    door.emplace(cloud, limits);
     front::ServerOptions server_options;
     server_options.clock = &clock;
     server.emplace(reactors, server_options);

@@ -13,11 +13,9 @@ namespace {
 
 using virga::app::Command;
 
-void print(std::FILE* to, const std::string& text) { std::fwrite(text.data(), 1, text.size(), to); }
-
 int run_command(const Command& command, const std::vector<std::string>& words) {
   if (std::ranges::find(words, "--help") != words.end() || std::ranges::find(words, "-h") != words.end()) {
-    print(stdout, command.help());
+    virga::app::print(command.help());
     return 0;
   }
   return command.run(command.parse(words));
@@ -39,7 +37,7 @@ int main(int argc, char** argv) {
     if (words.size() > 1)
       std::swap(words[0], words[1]), words[1] = "--help";
     else
-      return print(stdout, virga::app::overview()), 0;
+      return virga::app::print(virga::app::overview()), 0;
   }
   if (words[0] == "--version") words[0] = "version";
   const auto& commands = virga::app::commands();

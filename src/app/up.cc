@@ -10,7 +10,6 @@
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
 #include "app/commands.h"
@@ -25,11 +24,6 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
-
 Settings settings_of(const Arguments& arguments) {
   Settings settings;
   settings.data = arguments.get("--data", default_data());
@@ -39,8 +33,8 @@ Settings settings_of(const Arguments& arguments) {
   settings.cache_bytes = static_cast<size_t>(arguments.number("--cache", 16, 1, 1 << 20)) << 20;
   settings.tls_certificate = arguments.get("--tls-certificate");
   settings.tls_key = arguments.get("--tls-key");
-  settings.root_access_key = environment("VIRGA_ROOT_ACCESS_KEY_ID");
-  settings.root_secret_key = environment("VIRGA_ROOT_SECRET_ACCESS_KEY");
+  settings.root_access_key = environment({"VIRGA_ROOT_ACCESS_KEY_ID"});
+  settings.root_secret_key = environment({"VIRGA_ROOT_SECRET_ACCESS_KEY"});
   settings.node_modules = arguments.get("--node-modules", default_node_modules());
   const std::string network = arguments.get("--function-network", "all");
   if (network != "all" && network != "virga")
@@ -195,8 +189,13 @@ std::string default_node_modules() {
   return {};
 }
 
+std::string default_runtimes() {
+  const std::string home = environment({"HOME"});
+  return home.empty() ? "/var/lib/virga/runtimes" : cat(home, "/.local/share/virga/runtimes");
+}
+
 std::string default_data() {
-  const std::string home = environment("HOME");
+  const std::string home = environment({"HOME"});
   return home.empty() ? ".virga" : cat(home, "/.virga");
 }
 

@@ -4,7 +4,6 @@
 // share. What is kept is bounded; the rest goes back.
 #include <malloc.h>
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

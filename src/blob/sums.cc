@@ -1,7 +1,5 @@
 #include "blob/sums.h"
 
-#include <algorithm>
-
 #include "base/encoding.h"
 
 namespace virga::blob {

@@ -38,8 +38,6 @@ class Http2Connection final : public Connection, private rt::CoarseTimer {
   Task<void> run_exchange(ExchangePtr exchange);
   Task<void> respond(ExchangePtr exchange, wire::HttpResponse response);
   Task<std::optional<std::string>> read_body(ExchangePtr exchange);
-  // Lets the client send that much more.
-  void consumed(Exchange& exchange, size_t bytes);
   // Writes what the session has to say; returns at once.
   void flush();
   Task<void> write_all();

@@ -62,7 +62,6 @@ class Lane {
   void stop_accepting();
   void drain();
   void abort();
-  bool draining() const { return draining_; }
   bool idle() const { return running_ == 0; }
 
   // Takes a connected socket and serves it to its end.

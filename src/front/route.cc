@@ -45,7 +45,7 @@ std::string_view bucket_of_host(std::string_view host, bool for_s3) {
   return {};
 }
 
-// The version parameter that query-protocol clients always send, from a query string or a form body.
+// A parameter of a query string or a form body; empty when it is not there.
 std::string parameter(std::string_view form, std::string_view name) {
   while (!form.empty()) {
     const auto [pair, rest] = split_once(form, '&');

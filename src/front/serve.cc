@@ -1,16 +1,14 @@
 #include "front/serve.h"
 
-#include <algorithm>
-#include <cstddef>
-#include <new>
-
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "front/body.h"
+#include "kernel/typed_json.h"
 #include "wire/aws_chunked.h"
+#include "wire/errors.h"
 #include "wire/presigned.h"
 #include "wire/protocol.h"
 
@@ -22,31 +20,6 @@ namespace sigv4 = wire::sigv4;
 namespace door = wire::door;
 
 namespace {
-
-// A value of a generated structure, made and destroyed through its table.
-class Value {
- public:
-  explicit Value(const wire::Shape* shape) : info_(shape ? shape->structure : nullptr) {
-    if (!info_) return;
-    at_ = ::operator new(std::max<size_t>(info_->size, 1), std::align_val_t(alignof(std::max_align_t)));
-    info_->construct(at_);
-  }
-  ~Value() {
-    if (!info_) return;
-    info_->destroy(at_);
-    ::operator delete(at_, std::align_val_t(alignof(std::max_align_t)));
-  }
-  Value(const Value&) = delete;
-  Value& operator=(const Value&) = delete;
-  // Operations without input or output have an empty structure: any address does.
-  void* get() { return info_ ? at_ : this; }
-
- private:
-  const wire::StructInfo* info_;
-  void* at_ = nullptr;
-};
-
-bool is_s3(const wire::ServiceModel* service) { return service && service->id == "s3"; }
 
 // The name of the host as the client said it, for URLs in answers.
 std::string base_url(const HttpRequest& request) {
@@ -111,8 +84,7 @@ struct Door::Call {
   const kernel::Operation* operation = nullptr;
 };
 
-Door::Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits)
-    : cloud_(cloud), machine_clock_(machine_clock), router_(cloud), limits_(limits) {}
+Door::Door(kernel::Cloud& cloud, ServeLimits limits) : cloud_(cloud), router_(cloud), limits_(limits) {}
 
 void Door::add_local(std::string path, Local handler) { locals_.emplace(std::move(path), std::move(handler)); }
 
@@ -171,7 +143,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
     kernel::EndpointRequest endpoint{call.route.endpoint_id, call.route.endpoint_path, request};
     co_return co_await call.route.endpoint->serve(ctx, endpoint);
   }
-  if (is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
+  if (wire::is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
   call.flavour = sigv4::flavour_of(call.route.service->id, call.route.protocol);
   call.signature = sigv4::find_signature(request, std::move(call.scope), call.flavour);
   // What was signed for one service opens no other: else whoever holds a presigned link to an object could add an
@@ -231,7 +203,7 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
     if (!call.signature) admit_anonymous(call);
   }
 
-  Value input(route.operation->input), output(route.operation->output);
+  kernel::TypedValue input(route.operation->input), output(route.operation->output);
   wire::read_input(route.protocol, *route.operation, request, call.body, route.labels, input.get());
   co_await cloud_.dispatch(call.ctx, *call.operation, input.get(), output.get());
   co_return wire::write_output(route.protocol, *route.operation, output.get(), call.ctx.request_id);
@@ -245,7 +217,8 @@ void Door::require_served(Call& call) {
 // Refuses who has no key where one is needed.
 void Door::admit_anonymous(const Call& call) const {
   const Route& route = call.route;
-  const bool admits = !route.operation || route.operation->anonymous || is_s3(route.service) || call.operation->guarded;
+  const bool admits =
+      !route.operation || route.operation->anonymous || wire::is_s3(route.service) || call.operation->guarded;
   if (!admits) throw sigv4::missing_authentication(call.flavour);
 }
 
@@ -267,8 +240,8 @@ void Door::authenticate(HttpRequest& request, Call& call, std::string_view body_
   if (!call.signature) return;  // anonymous: the policies decide
   const sigv4::SignedRequest& signature = *call.signature;
   call.signing_key = keys_.derive(call.credential->secret, signature);
-  sigv4::verify(signature, request, body_sha256, call.signing_key, machine_clock_.now(), call.flavour);
-  if (signature.presigned && is_s3(call.route.service)) wire::take_headers_from_query(request);
+  sigv4::verify(signature, request, body_sha256, call.signing_key, call.ctx.now(), call.flavour);
+  if (signature.presigned && wire::is_s3(call.route.service)) wire::take_headers_from_query(request);
   call.ctx.principal = std::move(call.credential->principal);
   call.ctx.account = call.ctx.principal.account;
 }

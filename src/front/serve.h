@@ -23,8 +23,7 @@ struct ServeLimits {
 
 class Door {
  public:
-  // `machine_clock` judges signatures: clients know nothing of a cloud whose own clock was moved.
-  Door(kernel::Cloud& cloud, const Clock& machine_clock, ServeLimits limits);
+  Door(kernel::Cloud& cloud, ServeLimits limits);
 
   // A path of Virga's own: answered before any routing, unsigned, to those outside. It begins with "/_virga/"; or it
   // is "/", and then answered to a GET that is nothing else: without signature or query, to no bucket's or API's host.
@@ -50,7 +49,6 @@ class Door {
   Body unchunked(wire::HttpRequest& request, Call& call);
 
   kernel::Cloud& cloud_;
-  const Clock& machine_clock_;
   Router router_;
   ServeLimits limits_;
   wire::sigv4::KeyCache keys_;

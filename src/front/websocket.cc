@@ -38,10 +38,6 @@ class WebSocketImpl final : public WebSocket, private rt::CoarseTimer {
   Task<void> send(WebSocketMessage message) override {
     co_await send_frame(message.text ? Opcode::kText : Opcode::kBinary, std::move(message.data));
   }
-  Task<void> ping(std::string payload) override {
-    payload.resize(std::min<size_t>(payload.size(), 125));
-    co_await send_frame(Opcode::kPing, std::move(payload));
-  }
   Task<void> close(uint16_t code, std::string reason) override {
     if (close_sent_) co_return;
     auto sent = co_await as_result(send_frame(Opcode::kClose, close_payload(code, reason)));
@@ -49,7 +45,6 @@ class WebSocketImpl final : public WebSocket, private rt::CoarseTimer {
   }
   bool is_open() const override { return open_; }
   uint16_t close_code() const override { return code_; }
-  const std::string& close_reason() const override { return reason_; }
 
   Task<void> end(uint16_t code) {
     if (!close_sent_ && open_) co_await close(code, {});
@@ -89,7 +84,6 @@ class WebSocketImpl final : public WebSocket, private rt::CoarseTimer {
         case Event::kClose:
           close_received_ = true;
           code_ = decoder_.code();
-          reason_ = decoder_.payload();
           co_await close(code_ == CloseCode::kNone ? CloseCode::kNormal : code_, {});
           break;
         case Event::kFailed:
@@ -151,7 +145,6 @@ class WebSocketImpl final : public WebSocket, private rt::CoarseTimer {
   std::atomic<bool> open_ = true, close_sent_ = false;
   bool close_received_ = false;
   uint16_t code_ = CloseCode::kAbnormal;
-  std::string reason_;
 };
 
 }  // namespace

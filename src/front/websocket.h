@@ -27,13 +27,11 @@ class WebSocket {
   virtual Task<std::optional<WebSocketMessage>> receive() = 0;
   // Returns when the bytes are with the kernel; fails with err::broken when the connection is closed.
   virtual Task<void> send(WebSocketMessage message) = 0;
-  virtual Task<void> ping(std::string payload) = 0;
   // Starts the closing handshake; receive() then ends soon. On a closed connection it does nothing.
   virtual Task<void> close(uint16_t code, std::string reason) = 0;
   virtual bool is_open() const = 0;
-  // How the client closed: its code and reason; kAbnormal when it just went.
+  // How the client closed; kAbnormal when it just went.
   virtual uint16_t close_code() const = 0;
-  virtual const std::string& close_reason() const = 0;
 };
 
 // The Sec-WebSocket-Accept for a handshake's headers; nothing when they are not a valid handshake of version 13.

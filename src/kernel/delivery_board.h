@@ -111,7 +111,6 @@ class DeliveryBoard {
 
   // What is to be read, since the last call.
   std::vector<Load> take_loads() { return std::exchange(loads_, {}); }
-  bool has_loads() const { return !loads_.empty(); }
   struct Loaded {
     uint64_t sequence;
     std::string bytes;

@@ -51,29 +51,22 @@ const Operation* find_sdk_operation(const Cloud& cloud, std::string_view service
 }
 
 Task<Json> sdk_call(Cloud& cloud, Ctx& ctx, const Operation& operation, Json input) {
-  if (!operation.model->input) {
-    co_await cloud.dispatch(ctx, operation, nullptr, nullptr);
-    co_return Json::object();
-  }
-  TypedValue in(*operation.model->input);
-  try {
-    fill(*operation.model->input, input, in.get(), "#", Blobs::kText);
-  } catch (const TypedJsonError& e) {
-    co_return invalid(e.what());
-  }
-  for (const wire::Member& member : operation.model->input->structure->members) {
-    if (member.required && !find_given(input, member)) {
-      co_return invalid(cat("The input of ", operation.model->name, " lacks the required member ", member.name, "."));
+  const wire::OperationModel& model = *operation.model;
+  TypedValue in(model.input), out(model.output);
+  if (model.input) {
+    try {
+      fill(*model.input, input, in.get(), "#", Blobs::kText);
+    } catch (const TypedJsonError& e) {
+      co_return invalid(e.what());
     }
+    for (const wire::Member& member : model.input->structure->members) {
+      if (member.required && !find_given(input, member))
+        co_return invalid(cat("The input of ", model.name, " lacks the required member ", member.name, "."));
+    }
+    wire::check_constraints(model, in.get());
   }
-  wire::check_constraints(*operation.model, in.get());
-  if (!operation.model->output) {
-    co_await cloud.dispatch(ctx, operation, in.get(), nullptr);
-    co_return Json::object();
-  }
-  TypedValue out(*operation.model->output);
   co_await cloud.dispatch(ctx, operation, in.get(), out.get());
-  co_return read(*operation.model->output, out.get());
+  co_return model.output ? read(*model.output, out.get()) : Json::object();
 }
 
 }  // namespace virga::kernel

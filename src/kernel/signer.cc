@@ -17,8 +17,7 @@ Task<std::optional<Principal>> signer_of(Authorizer& authorizer, const wire::Htt
   if (!credential) co_await fail(sigv4::unknown_key(kFlavour, signature->access_key));
   if (credential->expires.micros && credential->expires < now)
     co_await fail(sigv4::expired_token(kFlavour, signature->session_token));
-  sigv4::verify(*signature, request, body_sha256, sigv4::derive_key(credential->secret, *signature),
-                SystemClock().now(), kFlavour);
+  sigv4::verify(*signature, request, body_sha256, sigv4::derive_key(credential->secret, *signature), now, kFlavour);
   co_return std::move(credential->principal);
 }
 

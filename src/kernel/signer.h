@@ -12,7 +12,6 @@ namespace virga::kernel {
 
 // The principal whose key signed `request` for `service` ("lambda", "execute-api"); nothing when it is not signed.
 // Fails with AWS's refusal of a wrong, expired or unknown signature, and of bodies signed by the chunk.
-// `now`: the cloud's time, for credentials that expire; a signature's own age is told by the machine's clock.
 Task<std::optional<Principal>> signer_of(Authorizer& authorizer, const wire::HttpRequest& request,
                                          std::string body_sha256, std::string service, Time now);
 

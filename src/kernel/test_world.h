@@ -77,13 +77,10 @@ struct ServiceWorld : TestWorld {
     return call_with(operation(name), Json::parse(json));
   }
   Json call_with(const Operation& op, const Json& input) {
-    TypedValue in(*op.model->input);
-    std::optional<TypedValue> out;
-    if (op.model->output) out.emplace(*op.model->output);
-    char nothing;  // an operation without output still has an empty struct to write
+    TypedValue in(op.model->input), out(op.model->output);
     const auto result = run([&]() -> Task<void> {
-      wire::from_json(*op.model->input, input, in.get());
-      co_await op.run(ctx, in.get(), out ? out->get() : &nothing);
+      wire::read_input(wire::Protocol::kJson11, *op.model, {}, input.dump(), {}, in.get());
+      co_await op.run(ctx, in.get(), out.get());
     }());
     if (const Error* error = error_of(result)) {
       Json answer = error->members ? *error->members : Json::object();
@@ -92,7 +89,7 @@ struct ServiceWorld : TestWorld {
       return answer;
     }
     if (!result) return Json::object({{"error", describe(result.error())}});
-    return out ? wire::to_json(*op.model->output, out->get()) : Json::object();
+    return op.model->output ? wire::to_json(*op.model->output, out.get()) : Json::object();
   }
 };
 

@@ -46,7 +46,7 @@ void fill_scalar(const wire::Shape& shape, const Json& value, void* out, const s
   if (shape.kind == Kind::kBlob) wanted = "base64";
   wire::Findings none;
   try {
-    wire::read_scalar(shape, text(value, path, wanted), out, wire::TimestampFormat::kDefault, {}, none);
+    wire::read_scalar(shape, text(value, path, wanted), out, {}, none);
   } catch (const wire::BadInput&) {
     mismatch(path, wanted, value);
   }
@@ -214,13 +214,15 @@ Json read(const wire::Shape& shape, const void* value, Style style) {
   return nullptr;
 }
 
-TypedValue::TypedValue(const wire::Shape& shape)
-    : shape_(shape), at_(::operator new(std::max<size_t>(shape.structure->size, 1))) {
-  shape_.structure->construct(at_);
+TypedValue::TypedValue(const wire::Shape* shape) : structure_(shape ? shape->structure : nullptr) {
+  if (!structure_) return;
+  at_ = ::operator new(std::max<size_t>(structure_->size, 1));
+  structure_->construct(at_);
 }
 
 TypedValue::~TypedValue() {
-  shape_.structure->destroy(at_);
+  if (!structure_) return;
+  structure_->destroy(at_);
   ::operator delete(at_);
 }
 

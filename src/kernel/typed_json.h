@@ -29,19 +29,19 @@ enum class Style : uint8_t { kModel, kTrail };
 // The value as JSON. Absent members are absent; streams are left out.
 Json read(const wire::Shape& shape, const void* value, Style style = Style::kModel);
 
-// An owned value of a structure shape.
+// An owned value of a structure shape. Without one it is the empty structure that operations without input or output
+// have.
 class TypedValue {
  public:
-  explicit TypedValue(const wire::Shape& shape);
+  explicit TypedValue(const wire::Shape* shape);
   ~TypedValue();
   TypedValue(const TypedValue&) = delete;
   TypedValue& operator=(const TypedValue&) = delete;
-  void* get() { return at_; }
-  const wire::Shape& shape() const { return shape_; }
+  void* get() { return structure_ ? at_ : this; }
 
  private:
-  const wire::Shape& shape_;
-  void* at_;
+  const wire::StructInfo* structure_;
+  void* at_ = nullptr;
 };
 
 // The member that somebody means by `name`; null when there is none.

@@ -1,5 +1,4 @@
 // Waiting for changes, on every engine.
-#include <atomic>
 #include <thread>
 
 #include "kv/key.h"

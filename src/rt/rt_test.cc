@@ -7,9 +7,7 @@
 
 #include "base/str.h"
 #include "rt/http_client.h"
-#include "rt/process.h"
 #include "rt/reactor.h"
-#include "rt/signal.h"
 #include "rt/timer_wheel.h"
 #include "rt/tls.h"
 
@@ -130,38 +128,6 @@ TEST_F(RtTest, ConnectsToNoMetadataService) {
     }(host));
     EXPECT_NE(result.value().find("link-local"), std::string::npos) << host;
   }
-}
-
-TEST_F(RtTest, RunsProcesses) {
-  const auto result = run_on(reactors[0], []() -> Task<std::string> {
-    ProcessOptions options{.arguments = {"cat"}, .in = Channel::kPipe, .out = Channel::kPipe};
-    auto cat_process = Process::start(*Reactor::here(), options);
-    co_await cat_process->in()->write("through a pipe");
-    cat_process->in()->close();
-    std::string out = co_await read_to_end(*cat_process->out(), 1000);
-    const ExitStatus status = co_await cat_process->wait();
-    auto killed = Process::start(*Reactor::here(), {.arguments = {"sleep", "100"}});
-    killed->kill(SIGKILL);
-    const ExitStatus dead = co_await killed->wait();
-    auto code = Process::start(*Reactor::here(), {.arguments = {"sh", "-c", "exit 3"}});
-    co_return cat(out, " ", status.success(), " ", dead.signal, " ", (co_await code->wait()).code);
-  }());
-  ASSERT_TRUE(result);
-  EXPECT_EQ(*result, "through a pipe true 9 3");
-  const auto missing = run_on(reactors[0], []() -> Task<void> {
-    Process::start(*Reactor::here(), {.arguments = {"/no/such/program"}});
-    co_return;
-  }());
-  EXPECT_FALSE(missing);
-}
-
-TEST_F(RtTest, WaitsForSignals) {
-  const auto result = run_on(reactors[0], []() -> Task<int> {
-    Signals signals(*Reactor::here(), {SIGUSR1});
-    Executor::current()->post_after(Millis(10), [] { ::kill(getpid(), SIGUSR1); });
-    co_return co_await signals.next();
-  }());
-  EXPECT_EQ(result.value(), SIGUSR1);
 }
 
 TEST(Url, IsTakenApart) {

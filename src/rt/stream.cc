@@ -161,93 +161,6 @@ class SocketStream final : public Stream {
   size_t written_ = 0;
 };
 
-class PipeStream final : public Stream {
- public:
-  PipeStream(Reactor& reactor, int fd) : watch_(std::make_unique<Watch>(reactor, fd)), fd_(fd) {
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-  }
-  ~PipeStream() override { finish(); }
-  void shutdown_write() override { close(); }
-  void cancel() override {
-    if (is_open()) watch_->cancel();
-  }
-  void close() override {
-    if (!is_open()) return;
-    closing_ = true;
-    watch_->cancel();
-    if (waiting_ == 0) finish();
-  }
-  bool is_open() const override { return fd_ >= 0 && !closing_; }
-
- protected:
-  bool start_read(char* into, size_t room, Pending& pending) override {
-    virga::start(read(into, room), [&pending](Result<Io> r) {
-      pending.io = *r;
-      pending.waiter.resume();
-    });
-    return false;
-  }
-  bool start_write(Buffers buffers, Pending& pending) override {
-    writing_.set(buffers);
-    virga::start(write_all(), [&pending](Result<Io> r) {
-      pending.io = *r;
-      pending.waiter.resume();
-    });
-    return false;
-  }
-
- private:
-  void finish() {
-    if (fd_ < 0) return;
-    watch_.reset();
-    ::close(fd_);
-    fd_ = -1;
-  }
-  Task<int> ready(bool for_write) {
-    if (!is_open()) co_return ECANCELED;
-    ++waiting_;
-    const int error = for_write ? co_await watch_->writable() : co_await watch_->readable();
-    --waiting_;
-    if (closing_ && waiting_ == 0) finish();
-    co_return closing_ ? ECANCELED : error;
-  }
-  // The first wait also makes sure that nobody is resumed from within its own await_suspend.
-  Task<Io> read(char* into, size_t room) {
-    while (true) {
-      const int error = co_await ready(false);
-      if (error != 0) co_return co_await later(Io{0, error});
-      const ssize_t n = ::read(fd_, into, room);
-      if (n >= 0) co_return Io{static_cast<size_t>(n), 0};
-      if (errno != EINTR && errno != EAGAIN) co_return Io{0, errno};
-    }
-  }
-  Task<Io> write_all() {
-    size_t written = 0;
-    while (!writing_.empty()) {
-      const int error = co_await ready(true);
-      if (error != 0) co_return co_await later(Io{written, error});
-      const ssize_t n = ::writev(fd_, writing_.data(), static_cast<int>(writing_.count()));
-      if (n < 0) {
-        if (errno != EINTR && errno != EAGAIN) co_return Io{written, errno};
-        continue;
-      }
-      written += static_cast<size_t>(n);
-      writing_.consume(static_cast<size_t>(n));
-    }
-    co_return co_await later(Io{written, 0});
-  }
-  static Task<Io> later(Io io) {
-    co_await suspend_until([](Resume resume) { resume.later(); });
-    co_return io;
-  }
-
-  std::unique_ptr<Watch> watch_;
-  int fd_;
-  int waiting_ = 0;
-  bool closing_ = false;
-  Cursor writing_;
-};
-
 // Ends a wait when time is up.
 class WatchTimer final : public CoarseTimer {
  public:
@@ -333,8 +246,6 @@ std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) {
   getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
   return std::make_unique<SocketStream>(reactor, fd, family);
 }
-
-std::unique_ptr<Stream> adopt_pipe(Reactor& reactor, int fd) { return std::make_unique<PipeStream>(reactor, fd); }
 
 Task<int> connect_socket(std::string host, uint16_t port, Millis timeout) {
   const std::string name = cat(host, ":", port);

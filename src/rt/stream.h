@@ -1,4 +1,4 @@
-// Byte streams: TCP, Unix sockets, pipes and TLS behind one interface whose operations are awaited without a
+// Byte streams: TCP, Unix sockets and TLS behind one interface whose operations are awaited without a
 // coroutine frame or an allocation of their own.
 #pragma once
 
@@ -108,8 +108,6 @@ inline Stream::WriteAwaiter Stream::write(std::string_view bytes) { return {*thi
 
 // Takes over a connected socket (any family, stream type). Call on `reactor`'s thread.
 std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd);
-// Takes over one end of a pipe or another file that can be polled.
-std::unique_ptr<Stream> adopt_pipe(Reactor& reactor, int fd);
 
 // Connect on the calling reactor. They fail with Error `err::unreachable`, whose message names the address.
 Task<std::unique_ptr<Stream>> connect_tcp(std::string host, uint16_t port, Millis timeout);

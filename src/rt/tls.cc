@@ -160,11 +160,6 @@ void TlsServer::set_certificate(const std::string& name, const Certificate& cert
   impl_->chains[lower(name)] = std::move(chain);
 }
 
-void TlsServer::remove_certificate(const std::string& name) {
-  std::lock_guard lock(impl_->mutex);
-  if (!name.empty()) impl_->chains.erase(lower(name));
-}
-
 Task<std::unique_ptr<Stream>> TlsServer::accept(Reactor& reactor, int fd, Millis timeout) {
   auto stream = std::make_unique<TlsStream>(reactor, fd, SSL_new(impl_->context.get()));
   SSL_set_accept_state(stream->ssl());

@@ -37,7 +37,6 @@ class TlsServer {
   ~TlsServer();
   // Adds or replaces the certificate for a host name or "*.domain". Safe while serving, from any thread.
   void set_certificate(const std::string& name, const Certificate& certificate);
-  void remove_certificate(const std::string& name);
 
   // The server's half of the handshake on a connected socket, which it takes over.
   Task<std::unique_ptr<Stream>> accept(Reactor& reactor, int fd, Millis timeout);

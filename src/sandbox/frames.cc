@@ -1,7 +1,6 @@
 #include "sandbox/frames.h"
 
 #include <algorithm>
-#include <cstring>
 
 namespace virga::sandbox {
 

@@ -56,8 +56,6 @@ std::optional<ChecksumKind> checksum_of_header(std::string_view header) {
   return std::nullopt;
 }
 
-std::string_view checksum_header(ChecksumKind kind) { return name_of(kind).header; }
-
 Checksum::Checksum(ChecksumKind kind) : kind_(kind) {
   if (kind == ChecksumKind::kSha1) hasher_.emplace(HashKind::kSha1);
   if (kind == ChecksumKind::kSha256) hasher_.emplace(HashKind::kSha256);

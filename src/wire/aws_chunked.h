@@ -20,7 +20,6 @@ enum class ChecksumKind : uint8_t { kCrc32, kCrc32c, kCrc64Nvme, kSha1, kSha256 
 
 // "x-amz-checksum-crc32" and so on. Nothing for other names.
 std::optional<ChecksumKind> checksum_of_header(std::string_view header);
-std::string_view checksum_header(ChecksumKind kind);
 
 // A running checksum in the form its header carries: base64 of the big-endian bytes.
 class Checksum {

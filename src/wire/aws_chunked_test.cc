@@ -48,13 +48,13 @@ TEST(AwsChunked, DecodesEverySplitAndVerifiesTheChecksum) {
 }
 
 TEST(AwsChunked, KnowsEveryChecksum) {
-  for (const ChecksumKind kind : {ChecksumKind::kCrc32, ChecksumKind::kCrc32c, ChecksumKind::kCrc64Nvme,
-                                  ChecksumKind::kSha1, ChecksumKind::kSha256}) {
-    Checksum sum(kind);
+  for (const std::string header : {"x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme",
+                                   "x-amz-checksum-sha1", "x-amz-checksum-sha256"}) {
+    const auto kind = checksum_of_header(upper(header));
+    ASSERT_TRUE(kind);
+    Checksum sum(*kind);
     sum.update("ab");
     sum.update("c");
-    const std::string header(checksum_header(kind));
-    EXPECT_EQ(checksum_of_header(upper(header)), kind);
     const std::string text = cat("3\r\nabc\r\n0\r\n", header, ": ", sum.finish(), "\n\r\n\r\n");
     EXPECT_EQ(decode(text, unsigned_with(header, 3)).code, "");
     const std::string other = cat("3\r\nabd", text.substr(6));

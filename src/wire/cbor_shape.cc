@@ -1,7 +1,5 @@
 #include "wire/cbor_shape.h"
 
-#include <cmath>
-
 #include "base/source.h"
 #include "base/str.h"
 #include "wire/access.h"

@@ -28,10 +28,6 @@ constexpr ErrorShape kAccessDeniedJson = {"AccessDeniedException", 400, Fault::k
 constexpr ErrorShape kAccessDeniedRest = {"AccessDeniedException", 403};
 constexpr ErrorShape kAccessDenied = {"AccessDenied", 403};
 constexpr ErrorShape kAuthorizationError = {"AuthorizationError", 403};
-constexpr ErrorShape kThrottlingJson = {"ThrottlingException", 400, Fault::kSender, "Throttling"};
-constexpr ErrorShape kTooManyRequests = {"TooManyRequestsException", 429};
-constexpr ErrorShape kThrottling = {"Throttling", 400};
-constexpr ErrorShape kSlowDown = {"SlowDown", 503, Fault::kReceiver};
 constexpr ErrorShape kTooLarge = {"RequestEntityTooLargeException", 413};
 constexpr ErrorShape kRequestTooLarge = {"RequestTooLargeException", 413};
 constexpr ErrorShape kEntityTooLarge = {"EntityTooLarge", 400};
@@ -393,13 +389,6 @@ Error access_denied(const ServiceModel& service, std::string message) {
   const Protocol protocol = first_protocol(service);
   if (speaks_xml(protocol)) return refusal(kAccessDenied, std::move(message));
   return refusal(protocol == Protocol::kRestJson ? kAccessDeniedRest : kAccessDeniedJson, std::move(message));
-}
-
-Error throttled(const ServiceModel& service) {
-  if (is_s3(&service)) return refusal(kSlowDown, "Please reduce your request rate.");
-  const Protocol protocol = first_protocol(service);
-  if (speaks_xml(protocol)) return refusal(kThrottling, "Rate exceeded");
-  return refusal(protocol == Protocol::kRestJson ? kTooManyRequests : kThrottlingJson, "Rate exceeded");
 }
 
 Error too_large(const ServiceModel* service, uint64_t limit) {

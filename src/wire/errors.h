@@ -13,9 +13,9 @@ namespace virga::wire {
 bool is_s3(const ServiceModel* service);
 // The model's XML namespace, or the one its documents have always had.
 std::string xml_namespace_of(const ServiceModel& service);
-// The request id as this family of services sends it.
 // What DynamoDB's clients compare an answer's body with.
 void add_checksum(HttpResponse& response, const ServiceModel* service);
+// The request id as this family of services sends it.
 void add_request_id(HttpResponse& response, const ServiceModel* service, std::string_view request_id);
 // A violated constraint, in the service's own code for it.
 Error validation_error(const OperationModel& op, std::string message);

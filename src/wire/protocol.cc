@@ -150,26 +150,4 @@ Json to_json(const Shape& shape, const void* value) {
   return Json::parse(text);
 }
 
-void from_json(const Shape& shape, const Json& json, void* value) {
-  static constexpr ErrorShape kSerialization = {"SerializationException", 400};
-  static constexpr ErrorShape kValidation = {"ValidationException", 400};
-  const std::string text = json.dump();
-  JsonReader in(text);
-  Findings findings;
-  try {
-    JsonShapeReader(in, findings).read(shape, value, Path());
-  } catch (const BadInput& bad) {
-    throw Error{&kSerialization, bad.message, nullptr, {}};
-  } catch (const JsonError& error) {
-    throw Error{&kSerialization, error.what(), nullptr, {}};
-  }
-  if (findings.empty()) return;
-  std::string message = cat(findings.by_place.size(),
-                            findings.by_place.size() == 1 ? " validation error" : " validation errors", " detected: ");
-  bool first = true;
-  for (const auto& [place, sentence] : findings.by_place)
-    append(message, std::exchange(first, false) ? "" : "; ", sentence);
-  throw Error{&kValidation, std::move(message), nullptr, {}};
-}
-
 }  // namespace virga::wire

@@ -30,10 +30,8 @@ void read_output(Protocol protocol, const OperationModel& op, const HttpResponse
 // Throws Error ValidationException (or the service's own wording) listing every violation, as AWS does.
 void check_constraints(const OperationModel& op, const void* input);
 
-// Typed values to and from Json by shape, in the restJson/json form: for Step Functions' integrations, CloudFormation
-// properties and logs. from_json throws Error like read_input.
+// A typed value as Json, in the json protocols' form.
 Json to_json(const Shape& shape, const void* value);
-void from_json(const Shape& shape, const Json& json, void* value);
 
 // Errors that belong to the door, not to a service; each protocol and S3 have their own spelling of some.
 namespace door {
@@ -42,7 +40,6 @@ Error not_served(const ServiceModel& service, std::string_view operation);  // 5
 Error malformed(const ServiceModel& service, Protocol protocol, std::string message);
 Error internal_failure();
 Error access_denied(const ServiceModel& service, std::string message);
-Error throttled(const ServiceModel& service);
 Error too_large(const ServiceModel* service, uint64_t limit);
 Error service_unavailable();
 }  // namespace door

@@ -1,6 +1,5 @@
 // AWS Query and EC2 Query: a form in, XML out.
 #include <algorithm>
-#include <memory>
 
 #include "base/encoding.h"
 #include "base/str.h"
@@ -110,7 +109,7 @@ class FormReader {
         return map(node, *shape.map, flattened, value, at);
       default: {
         static const std::string kNothing;
-        read_scalar(shape, node.value ? *node.value : kNothing, value, TimestampFormat::kIso8601, at, findings_);
+        read_scalar(shape, node.value ? *node.value : kNothing, value, at, findings_);
       }
     }
   }

@@ -52,8 +52,7 @@ std::vector<std::string> date_elements(std::string_view text) {
   return out;
 }
 
-void read_header_value(const Shape& shape, std::string_view text, void* value, TimestampFormat format, const Path& at,
-                       Findings& findings) {
+void read_header_value(const Shape& shape, std::string_view text, void* value, const Path& at, Findings& findings) {
   if (shape.kind == Kind::kDocument) {
     // A jsonvalue: JSON in base64.
     const std::optional<std::string> json = base64_decode(text);
@@ -61,14 +60,13 @@ void read_header_value(const Shape& shape, std::string_view text, void* value, T
     *static_cast<Json*>(value) = Json::parse(*json);
     return;
   }
-  read_scalar(shape, trim(text), value, format, at, findings);
+  read_scalar(shape, trim(text), value, at, findings);
 }
 
 void read_header(const Member& member, const HttpRequest& request, void* input, const Path& at, Findings& findings) {
   void* field = field_of(input, member);
-  const TimestampFormat format = format_of(member, TimestampFormat::kHttpDate);
   if (member.shape->kind != Kind::kList) {
-    read_header_value(*member.shape, request.headers.get(member.wire_name), member.access->emplace(field), format, at,
+    read_header_value(*member.shape, request.headers.get(member.wire_name), member.access->emplace(field), at,
                       findings);
     return;
   }
@@ -76,10 +74,11 @@ void read_header(const Member& member, const HttpRequest& request, void* input, 
   void* value = member.access->emplace(field);
   const std::string text = request.headers.joined(member.wire_name);
   const bool dates =
-      list.element->kind == Kind::kTimestamp && format_of(*list.element, format) == TimestampFormat::kHttpDate;
+      list.element->kind == Kind::kTimestamp &&
+      format_of(*list.element, format_of(member, TimestampFormat::kHttpDate)) == TimestampFormat::kHttpDate;
   size_t index = 0;
   for (const std::string& element : dates ? date_elements(text) : header_elements(text)) {
-    read_header_value(*list.element, element, list.append(value), format, at.element(index++), findings);
+    read_header_value(*list.element, element, list.append(value), at.element(index++), findings);
   }
 }
 
@@ -101,7 +100,6 @@ bool read_prefix_headers(const Member& member, const HttpRequest& request, void*
 
 bool read_query_member(const Member& member, const Labels& parameters, void* input, const Path& at,
                        Findings& findings) {
-  const TimestampFormat format = format_of(member, TimestampFormat::kIso8601);
   void* value = nullptr;
   size_t index = 0;
   for (const auto& [name, text] : parameters) {
@@ -109,12 +107,12 @@ bool read_query_member(const Member& member, const Labels& parameters, void* inp
     if (member.shape->kind == Kind::kList) {
       const ListInfo& list = *member.shape->list;
       if (!value) value = member.access->emplace(field_of(input, member));
-      read_scalar(*list.element, text, list.append(value), format, at.element(index++), findings);
+      read_scalar(*list.element, text, list.append(value), at.element(index++), findings);
       continue;
     }
     // A number or enumerator without text is one that was not given.
     if (text.empty() && member.shape->kind != Kind::kString) continue;
-    read_scalar(*member.shape, text, member.access->emplace(field_of(input, member)), format, at, findings);
+    read_scalar(*member.shape, text, member.access->emplace(field_of(input, member)), at, findings);
     return true;
   }
   return value != nullptr;
@@ -200,8 +198,7 @@ void read_bound_input(const StructInfo& info, const HttpRequest& request, const 
       case Location::kUri:
         for (const auto& [name, text] : labels) {
           if (name != member.wire_name) continue;
-          read_scalar(*member.shape, text, member.access->emplace(field_of(input, member)),
-                      format_of(member, TimestampFormat::kIso8601), here, findings);
+          read_scalar(*member.shape, text, member.access->emplace(field_of(input, member)), here, findings);
           seen.mark(i);
         }
         break;

@@ -1,6 +1,5 @@
 #include "wire/router.h"
 
-#include <algorithm>
 #include <tuple>
 
 #include "base/encoding.h"
@@ -126,11 +125,6 @@ std::optional<Router::Route> Router::find(std::string_view method, std::string_v
     best = Route{entry.operation, std::move(*labels)};
   }
   return best;
-}
-
-bool Router::knows_path(std::string_view path) const {
-  return std::any_of(entries_.begin(), entries_.end(),
-                     [&](const Entry& entry) { return entry.pattern.match(path).has_value(); });
 }
 
 }  // namespace virga::wire

@@ -51,8 +51,6 @@ class Router {
   // headers and query parameters are all there. Operations that are not served are found too.
   std::optional<Route> find(std::string_view method, std::string_view path, std::string_view query,
                             const Headers& headers) const;
-  // Some operation answers to the path, whatever the method.
-  bool knows_path(std::string_view path) const;
 
  private:
   struct Entry {

@@ -38,7 +38,6 @@ double real_of(std::string_view text, std::string_view type) {
 }
 
 Time time_of(std::string_view text) {
-  // Whatever the model says, clients send any of the three.
   text = trim(text);
   if (const std::optional<Time> time = parse_iso8601(text)) return *time;
   if (const std::optional<Time> time = parse_http_date(text)) return *time;
@@ -103,8 +102,7 @@ std::string scalar_text(const Shape& shape, const void* value, TimestampFormat f
   }
 }
 
-void read_scalar(const Shape& shape, std::string_view text, void* value, TimestampFormat, const Path& at,
-                 Findings& findings) {
+void read_scalar(const Shape& shape, std::string_view text, void* value, const Path& at, Findings& findings) {
   switch (shape.kind) {
     case Kind::kBoolean:
       if (equals_ignoring_case(text, "true") || text == "1") {

@@ -134,7 +134,6 @@ Error missing_authentication(Flavour flavour);                    // a call that
 Error unknown_key(Flavour flavour, std::string_view access_key);  // no such access key, or inactive
 Error invalid_token(Flavour flavour, std::string_view token);     // the session token is not one of ours
 Error expired_token(Flavour flavour, std::string_view token);     // it was
-Error wrong_region(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned);
 Error wrong_service(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned);
 Error chunk_mismatch();  // a ChunkVerifier said false
 

@@ -109,17 +109,6 @@ Error expired_token(Flavour flavour, std::string_view token) {
   return make(pick(kExpiredToken, flavour), "The security token included in the request is expired");
 }
 
-Error wrong_region(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned) {
-  if (flavour == Flavour::kS3) {
-    const std::string tail = cat("the region '", scope.region, "' is wrong; expecting '", expected, "'");
-    if (presigned)
-      return make(kIncompleteQuery[0], cat("Error parsing the X-Amz-Credential parameter; ", tail),
-                  {{"Region", expected}});
-    return make(kIncomplete[0], cat("The authorization header is malformed; ", tail), {{"Region", expected}});
-  }
-  return make(pick(kMismatch, flavour), "Credential should be scoped to a valid region. ");
-}
-
 Error wrong_service(Flavour flavour, const Scope& scope, std::string_view expected, bool presigned) {
   if (flavour == Flavour::kS3) {
     const std::string tail =

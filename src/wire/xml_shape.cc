@@ -137,7 +137,7 @@ void read_xml_structure(const XmlNode& node, const StructInfo& info, void* struc
     if (member.xml_attribute) {
       if (const std::string* text = node.attribute(member.wire_name)) {
         seen.mark(i);
-        read_scalar(*member.shape, *text, member.access->emplace(field), TimestampFormat::kIso8601, here, findings);
+        read_scalar(*member.shape, *text, member.access->emplace(field), here, findings);
       }
       continue;
     }
@@ -191,7 +191,7 @@ void read_xml(const XmlNode& node, const Shape& shape, void* value, const Path& 
     case Kind::kCustom:
       throw BadInput{cat(shape.name, " has no form in XML")};
     default:
-      read_scalar(shape, node.text, value, TimestampFormat::kIso8601, at, findings);
+      read_scalar(shape, node.text, value, at, findings);
       return;
   }
 }

@@ -7,7 +7,6 @@
 #include <fstream>
 #include <map>
 #include <random>
-#include <thread>
 
 #include "base/encoding.h"
 #include "base/fault.h"

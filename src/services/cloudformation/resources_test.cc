@@ -93,7 +93,7 @@ TEST(Names, Functions) {
 
 TEST(TypedJson, ThereAndBack) {
   const wire::Shape& shape = *lambda::op::CreateFunction::model().input;
-  TypedValue value(shape);
+  TypedValue value(&shape);
   fill(shape,
        Json::parse(
            R"({"FunctionName":"f","Timeout":"5","Publish":"true","Environment":{"Variables":{"A":1}},"Layers":"one"})"),
@@ -106,7 +106,7 @@ TEST(TypedJson, ThereAndBack) {
 
   // Wire names differ from those that templates use.
   const wire::Shape& api = *apigatewayv2::op::CreateApi::model().input;
-  TypedValue http(api);
+  TypedValue http(&api);
   fill(api, Json::parse(R"({"Name":"n","ProtocolType":"HTTP","CorsConfiguration":{"AllowOrigins":["*"]}})"),
        http.get());
   EXPECT_EQ(read(api, http.get()).find("CorsConfiguration")->dump(), R"({"AllowOrigins":["*"]})");
@@ -115,7 +115,7 @@ TEST(TypedJson, ThereAndBack) {
 TEST(TypedJson, Refusals) {
   const wire::Shape& shape = *lambda::op::CreateFunction::model().input;
   const auto why = [&](std::string_view json) -> std::string {
-    TypedValue value(shape);
+    TypedValue value(&shape);
     try {
       fill(shape, Json::parse(json), value.get());
     } catch (const Error& e) {

@@ -1,7 +1,6 @@
 #include <aws/logs/errors.h>
 
 #include <algorithm>
-#include <queue>
 
 #include "base/encoding.h"
 #include "base/str.h"

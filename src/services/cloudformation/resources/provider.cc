@@ -37,15 +37,10 @@ std::string clipped(std::string text, size_t most) {
 Task<Json> Call::api(std::string service, std::string operation, Json input) {
   const kernel::Operation* op = find_operation(cloud, service, operation);
   if (!op) co_return not_served(cat("The operation ", service, ":", operation, ", which ", type, " needs,"));
-  TypedValue in(*op->model->input);
-  fill(*op->model->input, input, in.get());
-  if (!op->model->output) {
-    co_await cloud.dispatch(ctx, *op, in.get(), nullptr);
-    co_return Json::object();
-  }
-  TypedValue out(*op->model->output);
+  TypedValue in(op->model->input), out(op->model->output);
+  if (op->model->input) fill(*op->model->input, input, in.get());
   co_await cloud.dispatch(ctx, *op, in.get(), out.get());
-  co_return read(*op->model->output, out.get());
+  co_return op->model->output ? read(*op->model->output, out.get()) : Json::object();
 }
 
 Task<std::optional<Json>> Call::api_unless(std::string codes, std::string service, std::string operation, Json input) {
@@ -64,7 +59,7 @@ Task<std::optional<Json>> Call::create(std::string codes, std::string service, s
 Task<std::string> Call::object(std::string bucket, std::string key, std::string version, uint64_t most) {
   const kernel::Operation* op = find_operation(cloud, "s3", "GetObject");
   if (!op) co_return not_served("The operation s3:GetObject");
-  TypedValue in(*op->model->input), out(*op->model->output);
+  TypedValue in(op->model->input), out(op->model->output);
   Json input = Json::object({{"Bucket", bucket}, {"Key", key}});
   if (!version.empty()) input["VersionId"] = version;
   fill(*op->model->input, input, in.get());
