@@ -1,2 +1,2 @@
 # What calls and events pass through.
-set(hot proxy_event routing serve store)
+set(hot routing serve store)

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "base/id.h"
 #include "base/str.h"
@@ -9,54 +11,18 @@
 namespace virga::apigatewayv2 {
 namespace {
 
-CorsRecord record_of(const Cors& cors) {
-  CorsRecord record;
-  record.allow_credentials = cors.allow_credentials.value_or(false);
-  const auto list = [](const std::optional<std::vector<std::string>>& values) {
-    return values.value_or(std::vector<std::string>());
-  };
-  record.headers = list(cors.allow_headers);
-  record.methods = list(cors.allow_methods);
-  record.origins = list(cors.allow_origins);
-  record.expose = list(cors.expose_headers);
-  record.max_age = cors.max_age;
-  for (const std::string& origin : record.origins) {
-    if (origin == "*" && record.allow_credentials) {
-      throw err::BadRequestException("allowCredentials can not be enabled when allowOrigins contains '*'");
-    }
-  }
+kernel::CorsRecord checked_cors(const Cors& cors) {
+  kernel::CorsRecord record = kernel::cors_record(cors);
+  if (record.credentials && std::ranges::find(record.origins, "*") != record.origins.end())
+    throw err::BadRequestException("allowCredentials can not be enabled when allowOrigins contains '*'");
   return record;
-}
-
-Cors cors_of(const CorsRecord& record) {
-  Cors cors;
-  const auto list = [](const std::vector<std::string>& values) {
-    return values.empty() ? std::nullopt : std::optional(values);
-  };
-  cors.allow_credentials = record.allow_credentials;
-  cors.allow_headers = list(record.headers);
-  cors.allow_methods = list(record.methods);
-  cors.allow_origins = list(record.origins);
-  cors.expose_headers = list(record.expose);
-  cors.max_age = record.max_age;
-  return cors;
-}
-
-// http://<id>.execute-api.<host>: names below localhost are this machine by RFC 6761, an address has no names below it.
-std::string endpoint_of(const Ctx& ctx, const std::string& id) {
-  const size_t scheme_end = ctx.base_url.find("://");
-  if (scheme_end == std::string::npos) return cat("http://", id, ".execute-api.localhost");
-  std::string host = ctx.base_url.substr(scheme_end + 3);
-  const auto [name, port] = split_once(host, ':');
-  if (name.find_first_not_of("0123456789.") == name.npos) host = cat("localhost", port.empty() ? "" : ":", port);
-  return cat(ctx.base_url.substr(0, scheme_end + 3), id, ".execute-api.", host);
 }
 
 template <class Out>
 Out describe(const Ctx& ctx, const ApiRecord& api) {
   Out out;
   out.api_id = api.id;
-  out.api_endpoint = endpoint_of(ctx, api.id);
+  out.api_endpoint = kernel::address_below(ctx, cat(api.id, ".execute-api"));
   out.name = api.name;
   out.protocol_type = ProtocolType::HTTP;
   out.created_date = api.created;
@@ -65,7 +31,7 @@ Out describe(const Ctx& ctx, const ApiRecord& api) {
   out.disable_execute_api_endpoint = api.disable_endpoint;
   if (!api.description.empty()) out.description = api.description;
   if (!api.version.empty()) out.version = api.version;
-  if (api.cors) out.cors_configuration = cors_of(*api.cors);
+  if (api.cors) out.cors_configuration = kernel::cors_shape<Cors>(*api.cors);
   out.tags = api.tags;
   out.ip_address_type = IpAddressType::ipv4;
   return out;
@@ -104,7 +70,7 @@ Task<op::CreateApi::Output> ApiGatewayV2Service::create_api(Ctx& ctx, const Crea
   api.version = in.version.value_or("");
   api.created = ctx.now();
   api.disable_endpoint = in.disable_execute_api_endpoint.value_or(false);
-  if (in.cors_configuration) api.cors = record_of(*in.cors_configuration);
+  if (in.cors_configuration) api.cors = checked_cors(*in.cors_configuration);
   if (in.tags) api.tags = *in.tags;
   if (in.target) {
     // Quick create: one integration, one route, and a $default stage that deploys by itself.
@@ -161,8 +127,8 @@ Task<op::GetApis::Output> ApiGatewayV2Service::get_apis(Ctx& ctx, const GetApisR
 Task<op::UpdateApi::Output> ApiGatewayV2Service::update_api(Ctx& ctx, const UpdateApiRequest& in) {
   if (in.credentials_arn) not_served("credentialsArn");
   if (in.target || in.route_key) not_served("Changing the target of a quickly created API");
-  std::optional<CorsRecord> cors;
-  if (in.cors_configuration) cors = record_of(*in.cors_configuration);
+  std::optional<kernel::CorsRecord> cors;
+  if (in.cors_configuration) cors = checked_cors(*in.cors_configuration);
   const ApiRecord api = co_await change(ctx, in.api_id, [&](ApiRecord& record) {
     if (in.name) record.name = *in.name;
     if (in.description) record.description = *in.description;

@@ -1,19 +1,19 @@
 // The data plane: one HTTP request to an API, from its stage to its function and back.
 #include <aws/lambda/ops.h>
 
-#include <algorithm>
-
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "kernel/cloud.h"
+#include "kernel/http_function.h"
 #include "services/apigatewayv2/limits.h"
-#include "services/apigatewayv2/proxy_event.h"
 #include "services/apigatewayv2/routing.h"
 #include "services/apigatewayv2/service.h"
 
 namespace virga::apigatewayv2 {
 namespace {
+
+constexpr std::string_view kAnswerType = "text/plain;charset=UTF-8";  // of a function's answer that names none
 
 wire::HttpResponse message(uint16_t status, std::string_view text) {
   wire::HttpResponse response;
@@ -45,29 +45,6 @@ std::string function_of(const std::string& uri) {
   return uri.substr(begin + kBefore.size(), end - begin - kBefore.size());
 }
 
-bool origin_allowed(const CorsRecord& cors, std::string_view origin) {
-  return std::ranges::any_of(
-      cors.origins, [&](const std::string& allowed) { return allowed == "*" || matches_wildcard(allowed, origin); });
-}
-
-// What the API's CORS configuration says to this request; the function's own CORS headers give way to it.
-void apply_cors(const CorsRecord& cors, const wire::HttpRequest& request, bool preflight,
-                wire::HttpResponse& response) {
-  std::erase_if(response.headers.fields(),
-                [](const auto& field) { return lower(field.first).starts_with("access-control-"); });
-  const std::string_view origin = request.headers.get("origin");
-  if (origin.empty() || !origin_allowed(cors, origin)) return;
-  const bool any = std::ranges::find(cors.origins, "*") != cors.origins.end();
-  response.headers.set("access-control-allow-origin", any ? "*" : origin);
-  if (!any) response.headers.add("vary", "Origin");
-  if (cors.allow_credentials) response.headers.set("access-control-allow-credentials", "true");
-  if (!cors.expose.empty()) response.headers.set("access-control-expose-headers", join(cors.expose, ","));
-  if (!preflight) return;
-  if (!cors.methods.empty()) response.headers.set("access-control-allow-methods", join(cors.methods, ","));
-  if (!cors.headers.empty()) response.headers.set("access-control-allow-headers", join(cors.headers, ","));
-  if (cors.max_age) response.headers.set("access-control-max-age", cat(*cors.max_age));
-}
-
 // What function permissions name: the API, the stage, and the route with its variables as wildcards.
 std::string source_arn(const ApiRecord& api, const StageRecord& stage, const RouteRecord& route,
                        std::string_view method) {
@@ -94,12 +71,10 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
   if (request.content_length && *request.content_length > kMaxPayload)
     co_return message(413, "Request Entity Too Large");
 
-  const bool preflight =
-      api->cors && request.method == "OPTIONS" && request.headers.has("access-control-request-method");
-  if (preflight) {
+  if (api->cors && kernel::is_preflight(request)) {
     wire::HttpResponse response;
     response.status = 204;
-    apply_cors(*api->cors, request, true, response);
+    kernel::apply_cors(*api->cors, request, response);
     co_return response;
   }
 
@@ -120,7 +95,7 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
     co_await fail_with(std::move(body.error()));
   }
 
-  ProxyCall call;
+  kernel::HttpCall call;
   call.request = &request;
   call.body = std::move(*body);
   call.account = api->account;
@@ -130,7 +105,6 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
   call.request_id = ctx.request_id;
   call.source_ip = ctx.source_ip;
   call.path = endpoint.path;
-  call.host = std::string(request.host().substr(0, request.host().rfind(':')));
   call.parameters = match->parameters;
   call.variables = place.stage->variables;
   call.time = ctx.now();
@@ -143,7 +117,7 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
   lambda_ctx.trace = ctx.trace;
   lambda::InvocationRequest invocation;
   invocation.function_name = function_of(integration->second.uri);
-  invocation.payload = v2 ? event_v2(call) : event_v1(call);
+  invocation.payload = v2 ? kernel::event_v2(call) : kernel::event_v1(call);
   Result<lambda::InvocationResponse> answer =
       co_await as_result(deps_.cloud.call<lambda::op::Invoke>(lambda_ctx, std::move(invocation)));
 
@@ -158,7 +132,7 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
     response = message(500, "Internal Server Error");
   } else {
     const std::string text = answer->payload.value_or("");
-    response = v2 ? response_v2(text) : response_v1(text);
+    response = v2 ? kernel::response_v2(text, kAnswerType) : kernel::response_v1(text, kAnswerType);
     if (!response) {
       log_info("apigateway", "a function's answer is not a proxy response",
                {{"api", api->id}, {"route", match->route->key}});
@@ -166,7 +140,7 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
     }
   }
   response->headers.set("apigw-requestid", ctx.request_id);
-  if (api->cors) apply_cors(*api->cors, request, false, *response);
+  if (api->cors) kernel::apply_cors(*api->cors, request, *response);
   co_return std::move(*response);
 }
 

@@ -7,19 +7,10 @@
 #include <vector>
 
 #include "base/time.h"
+#include "kernel/http_function.h"
 #include "kv/db.h"
 
 namespace virga::apigatewayv2 {
-
-struct CorsRecord {
-  bool allow_credentials = false;
-  std::vector<std::string> headers, methods, origins, expose;
-  std::optional<int32_t> max_age;
-  template <class A>
-  void fields(A& a) {
-    a(1, allow_credentials), a(2, headers), a(3, methods), a(4, origins), a(5, expose), a(6, max_age);
-  }
-};
 
 struct IntegrationRecord {
   std::string id, uri, description, payload_version = "1.0", method = "POST";
@@ -66,7 +57,7 @@ struct StageRecord {
 struct ApiRecord {
   std::string id, account, region, name, description, version;
   Time created;
-  std::optional<CorsRecord> cors;
+  std::optional<kernel::CorsRecord> cors;
   bool disable_endpoint = false;
   std::map<std::string, std::string> tags;
   std::map<std::string, RouteRecord> routes;              // by id

@@ -195,6 +195,7 @@ def test_deployment(apis, web):
 @pytest.mark.parametrize("value, status, body, kind", [
     ("{'a': 1}", 200, '{"a":1}', "application/json"),
     ("'text'", 200, "text", "application/json"),
+    ("None", 200, "null", "application/json"),
     ("[1, 2]", 200, "[1,2]", "application/json"),
     ("{'statusCode': 201, 'body': 'made', 'headers': {'content-type': 'text/plain'}}", 201, "made", "text/plain"),
 ])

@@ -1,19 +1,19 @@
-#include "services/apigatewayv2/proxy_event.h"
+#include "kernel/http_function.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/encoding.h"
-#include "base/json.h"
 #include "base/str.h"
 
-namespace virga::apigatewayv2 {
+namespace virga::kernel {
 namespace {
 
 using Pairs = std::vector<std::pair<std::string, std::string>>;
 
 // Bodies of these types go as text, any other as base64.
 bool is_text(std::string_view content_type) {
-  const std::string type = lower(split_once(content_type, ';').first);
+  const std::string type = lower(trim(split_once(content_type, ';').first));
   return type.starts_with("text/") || type == "application/json" || type == "application/xml" ||
          type == "application/javascript" || type.ends_with("+json") || type.ends_with("+xml");
 }
@@ -72,7 +72,7 @@ Pairs header_pairs(const wire::HttpRequest& request, bool with_cookies) {
   return pairs;
 }
 
-void put_body(Json& event, const ProxyCall& call, bool null_when_empty) {
+void put_body(Json& event, const HttpCall& call, bool null_when_empty) {
   const bool text = is_text(call.request->headers.get("content-type"));
   if (call.body.empty()) {
     if (null_when_empty) event["body"] = nullptr;
@@ -85,26 +85,34 @@ void put_body(Json& event, const ProxyCall& call, bool null_when_empty) {
   event["isBase64Encoded"] = !plain;
 }
 
-Json domain_fields(const ProxyCall& call) {
-  return Json::object({{"accountId", call.account},
-                       {"apiId", call.api},
-                       {"domainName", call.host},
-                       {"domainPrefix", split_once(call.host, '.').first}});
+std::string_view without_port(std::string_view host) {
+  return host.ends_with(']') ? host : host.substr(0, host.rfind(':'));
 }
 
-bool add_headers(wire::HttpResponse& response, const Json* headers) {
+Json domain_fields(const HttpCall& call) {
+  return Json::object({{"accountId", call.account},
+                       {"apiId", call.api},
+                       {"domainName", without_port(call.request->host())},
+                       {"domainPrefix", call.api}});
+}
+
+std::string text_of(const Json& value) { return value.is_string() ? value.as_string() : value.dump(); }
+
+bool read_headers(const Json* headers, wire::HttpResponse& response) {
   if (!headers || headers->is_null()) return true;
   if (!headers->is_object()) return false;
   for (const auto& [name, value] : headers->as_object()) {
-    if (value.is_null()) continue;
-    response.headers.set(name, value.is_string() ? value.as_string() : value.dump());
+    const std::string key = lower(name);
+    // The door frames the body itself.
+    if (value.is_null() || key == "content-length" || key == "transfer-encoding" || key == "connection") continue;
+    response.headers.set(name, text_of(value));
   }
   return true;
 }
 
-bool set_body(wire::HttpResponse& response, const Json& answer) {
+bool read_body(const Json& answer, wire::HttpResponse& response) {
   const Json* body = answer.find("body");
-  if (body && !body->is_null()) response.body = body->is_string() ? body->as_string() : body->dump();
+  if (body && !body->is_null()) response.body = text_of(*body);
   const Json* encoded = answer.find("isBase64Encoded");
   if (encoded && encoded->is_bool() && encoded->as_bool()) {
     auto decoded = base64_decode(response.body);
@@ -114,8 +122,7 @@ bool set_body(wire::HttpResponse& response, const Json& answer) {
   return true;
 }
 
-bool set_status(wire::HttpResponse& response, const Json& answer) {
-  const Json* status = answer.find("statusCode");
+bool read_status(const Json* status, wire::HttpResponse& response) {
   std::optional<int64_t> code;
   if (status && status->is_int()) code = status->as_int();
   if (status && status->is_string()) code = parse_int(status->as_string());
@@ -124,9 +131,17 @@ bool set_status(wire::HttpResponse& response, const Json& answer) {
   return true;
 }
 
+std::optional<Json> parsed(const std::string& answer) {
+  try {
+    return Json::parse(answer);
+  } catch (const JsonError&) {
+    return std::nullopt;
+  }
+}
+
 }  // namespace
 
-std::string event_v2(const ProxyCall& call) {
+std::string event_v2(const HttpCall& call) {
   const wire::HttpRequest& request = *call.request;
   Json event = Json::object({{"version", "2.0"},
                              {"routeKey", call.route_key},
@@ -144,6 +159,7 @@ std::string event_v2(const ProxyCall& call) {
                                   {"protocol", protocol(request.version)},
                                   {"sourceIp", call.source_ip},
                                   {"userAgent", request.headers.get("user-agent")}});
+  if (!call.authorizer.is_null()) context["authorizer"] = call.authorizer;
   context["requestId"] = call.request_id;
   context["routeKey"] = call.route_key;
   context["stage"] = call.stage;
@@ -156,7 +172,7 @@ std::string event_v2(const ProxyCall& call) {
   return event.dump();
 }
 
-std::string event_v1(const ProxyCall& call) {
+std::string event_v1(const HttpCall& call) {
   const wire::HttpRequest& request = *call.request;
   const std::string resource =
       call.route_key == "$default" ? "$default" : std::string(split_once(call.route_key, ' ').second);
@@ -195,52 +211,82 @@ std::string event_v1(const ProxyCall& call) {
   return event.dump();
 }
 
-std::optional<wire::HttpResponse> response_v2(const std::string& text) {
-  wire::HttpResponse response;
-  Json answer;
-  try {
-    answer = Json::parse(text);
-  } catch (const JsonError&) {
-    return std::nullopt;
+bool read_head(const Json& answer, wire::HttpResponse& response) {
+  if (const Json* status = answer.find("statusCode"); status && !read_status(status, response)) return false;
+  if (!read_headers(answer.find("headers"), response)) return false;
+  const Json* cookies = answer.find("cookies");
+  if (!cookies || cookies->is_null()) return true;
+  if (!cookies->is_array()) return false;
+  for (const Json& cookie : cookies->as_array()) {
+    if (!cookie.is_string()) return false;
+    response.headers.add("set-cookie", cookie.as_string());
   }
+  return true;
+}
+
+std::optional<wire::HttpResponse> response_v2(const std::string& text, std::string_view content_type) {
+  const auto answer = parsed(text);
+  if (!answer) return std::nullopt;
+  wire::HttpResponse response;
   // An answer without a status is the body itself.
-  if (!answer.is_object() || !answer.find("statusCode")) {
+  if (!answer->is_object() || !answer->find("statusCode")) {
     response.headers.set("content-type", "application/json");
-    response.body = answer.is_string() ? answer.as_string() : answer.is_null() ? "" : text;
+    response.body = answer->is_string() ? answer->as_string() : text;
     return response;
   }
-  if (!set_status(response, answer) || !set_body(response, answer)) return std::nullopt;
-  response.headers.set("content-type", "text/plain;charset=UTF-8");
-  if (!add_headers(response, answer.find("headers"))) return std::nullopt;
-  if (const Json* cookies = answer.find("cookies"); cookies && cookies->is_array()) {
-    for (const Json& cookie : cookies->as_array()) {
-      if (!cookie.is_string()) return std::nullopt;
-      response.headers.add("set-cookie", cookie.as_string());
-    }
-  }
+  response.headers.set("content-type", content_type);
+  if (!read_head(*answer, response) || !read_body(*answer, response)) return std::nullopt;
   return response;
 }
 
-std::optional<wire::HttpResponse> response_v1(const std::string& text) {
+std::optional<wire::HttpResponse> response_v1(const std::string& text, std::string_view content_type) {
+  const auto answer = parsed(text);
+  if (!answer || !answer->is_object()) return std::nullopt;
   wire::HttpResponse response;
-  Json answer;
-  try {
-    answer = Json::parse(text);
-  } catch (const JsonError&) {
+  response.headers.set("content-type", content_type);
+  if (!read_status(answer->find("statusCode"), response) || !read_headers(answer->find("headers"), response) ||
+      !read_body(*answer, response))
     return std::nullopt;
-  }
-  if (!answer.is_object() || !set_status(response, answer) || !set_body(response, answer)) return std::nullopt;
-  response.headers.set("content-type", "text/plain;charset=UTF-8");
-  if (!add_headers(response, answer.find("headers"))) return std::nullopt;
-  if (const Json* multiple = answer.find("multiValueHeaders"); multiple && multiple->is_object()) {
+  if (const Json* multiple = answer->find("multiValueHeaders"); multiple && multiple->is_object()) {
     for (const auto& [name, values] : multiple->as_object()) {
       if (!values.is_array()) return std::nullopt;
       response.headers.remove(name);
-      for (const Json& value : values.as_array())
-        response.headers.add(name, value.is_string() ? value.as_string() : value.dump());
+      for (const Json& value : values.as_array()) response.headers.add(name, text_of(value));
     }
   }
   return response;
 }
 
-}  // namespace virga::apigatewayv2
+bool is_preflight(const wire::HttpRequest& request) {
+  return request.method == "OPTIONS" && request.headers.has("access-control-request-method");
+}
+
+void apply_cors(const CorsRecord& cors, const wire::HttpRequest& request, wire::HttpResponse& response) {
+  std::erase_if(response.headers.fields(),
+                [](const auto& field) { return lower(field.first).starts_with("access-control-"); });
+  const std::string_view origin = request.headers.get("origin");
+  const bool any = std::ranges::find(cors.origins, "*") != cors.origins.end();
+  const bool allowed =
+      any || std::ranges::any_of(cors.origins, [&](const std::string& one) { return matches_wildcard(one, origin); });
+  if (origin.empty() || !allowed) return;
+  const bool to_all = any && !cors.credentials;
+  response.headers.set("access-control-allow-origin", to_all ? "*" : origin);
+  if (!to_all) response.headers.add("vary", "Origin");
+  if (cors.credentials) response.headers.set("access-control-allow-credentials", "true");
+  if (!cors.expose.empty()) response.headers.set("access-control-expose-headers", join(cors.expose, ","));
+  if (!is_preflight(request)) return;
+  if (!cors.methods.empty()) response.headers.set("access-control-allow-methods", join(cors.methods, ","));
+  if (!cors.headers.empty()) response.headers.set("access-control-allow-headers", join(cors.headers, ","));
+  if (cors.max_age) response.headers.set("access-control-max-age", cat(*cors.max_age));
+}
+
+std::string address_below(const Ctx& ctx, std::string_view name) {
+  const size_t scheme_end = ctx.base_url.find("://");
+  const std::string scheme = scheme_end == std::string::npos ? "http" : ctx.base_url.substr(0, scheme_end);
+  std::string host = scheme_end == std::string::npos ? "localhost" : ctx.base_url.substr(scheme_end + 3);
+  const auto [address, port] = split_once(host, ':');
+  if (address.find_first_not_of("0123456789.") == address.npos) host = cat("localhost", port.empty() ? "" : ":", port);
+  return cat(scheme, "://", name, ".", host);
+}
+
+}  // namespace virga::kernel
