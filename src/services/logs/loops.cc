@@ -2,27 +2,47 @@
 
 namespace virga::logs {
 namespace {
+
 constexpr auto kBetweenExpiries = std::chrono::hours(1);
+constexpr size_t kExpiryPage = 256;  // streams looked at together
+
+// A transaction of its own: it meets writers of this stream only.
+Task<void> expire_stream(kv::Db& db, Home home, std::string group, std::string name, Time cutoff) {
+  co_await db.transact([&](kv::Txn& tx) -> Task<void> {
+    WriteStore store(tx, home);
+    auto stream = co_await store.find_stream(group, name);
+    if (!stream || !stream->first_event || *stream->first_event >= cutoff) co_return;
+    store.erase_events_before(group, name, cutoff);
+    stream->first_event = cutoff;
+    store.put_stream(group, *stream);
+  });
 }
+
+}  // namespace
 
 // Deletes what the group's retention has passed, and sets the next time; ends when the group or its retention is gone.
 Task<void> LogsService::expire(kernel::Timer timer) {
   const auto arn = kernel::parse_arn(timer.id);
   const Home home{arn->account, arn->region};
+  const std::string name = timer.payload;
+  const auto group = co_await Store(*deps_.db.snapshot(), home).find_group(name);
+  if (group && group->retention_days) {
+    const Time cutoff = deps_.clock.now() - std::chrono::hours(24 * *group->retention_days);
+    std::vector<Stream> page;
+    do {
+      const std::string after = page.empty() ? "" : page.back().name;
+      page = co_await Store(*deps_.db.snapshot(), home).list_streams(name, "", after, kExpiryPage, false);
+      for (const Stream& stream : page) {
+        if (stream.first_event && *stream.first_event < cutoff)
+          co_await expire_stream(deps_.db, home, name, stream.name, cutoff);
+      }
+    } while (page.size() == kExpiryPage);
+  }
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    WriteStore store(tx, home);
-    const auto group = co_await store.find_group(timer.payload);
-    if (!group || !group->retention_days) {
+    const auto now = co_await Store(tx, home).find_group(name);
+    if (!now || !now->retention_days) {
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
       co_return;
-    }
-    const Time cutoff = deps_.clock.now() - std::chrono::hours(24 * *group->retention_days);
-    for (const Stream& stream : co_await store.list_streams(group->name, "", "", SIZE_MAX, false)) {
-      if (!stream.first_event || *stream.first_event >= cutoff) continue;
-      store.erase_events_before(group->name, stream.name, cutoff);
-      Stream left = stream;
-      left.first_event = cutoff;
-      store.put_stream(group->name, left);
     }
     kernel::Timer next = timer;
     next.due = deps_.clock.now() + kBetweenExpiries;
