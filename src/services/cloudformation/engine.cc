@@ -2,7 +2,6 @@
 
 #include <aws/sts/ops.h>
 
-#include <algorithm>
 #include <variant>
 
 #include "base/id.h"
@@ -49,6 +48,13 @@ PseudoParameters pseudo_parameters(const StackRecord& stack) {
   return {stack.account, stack.region, "aws", stack.id, stack.name, {}};
 }
 
+Json object_of(const std::string& text) { return text.empty() ? Json::object() : Json::parse(text); }
+
+std::string name_in(const std::string& id) {
+  const auto parts = split(id, '/');
+  return std::string(parts.size() > 1 ? parts[1] : std::string_view(id));
+}
+
 std::string reason_of(const Failure& failure, const std::string& token) {
   const Error* error = error_of(failure);
   if (!error) {
@@ -92,14 +98,14 @@ void Engine::run(std::string account, std::string region, std::string stack_id) 
 
 Task<void> Engine::wait(std::string stack_id, Micros timeout) {
   const std::string key = Store::running_key(stack_id);
-  const Time until = SystemClock().now() + timeout;
+  const auto until = std::chrono::steady_clock::now() + timeout;
   for (;;) {
     auto snapshot = db_.snapshot();
     if (!co_await snapshot->get(key)) co_return;
     const kv::Version seen = snapshot->version();
     snapshot.reset();
-    const Time now = SystemClock().now();
-    if (now >= until || !co_await db_.wait_change(key, seen, until - now)) co_return;
+    const auto left = std::chrono::duration_cast<Micros>(until - std::chrono::steady_clock::now());
+    if (left.count() <= 0 || !co_await db_.wait_change(key, seen, left)) co_return;
   }
 }
 
@@ -148,7 +154,7 @@ Task<void> Engine::prepare_work(Work& work) {
   work.resolver.get_att = [w](const std::string& name, const std::string& attribute) -> std::optional<Json> {
     const auto found = w->resources.find(name);
     if (found == w->resources.end() || !found->second.exists()) return std::nullopt;
-    const Json attributes = Json::parse(found->second.made.attributes.empty() ? "{}" : found->second.made.attributes);
+    const Json attributes = object_of(found->second.made.attributes);
     const Json* value = attributes.find(attribute);
     if (!value)
       throw template_error(cat("resource ", name, " does not support attribute type ", attribute, " in Fn::GetAtt"));
@@ -221,8 +227,8 @@ Call Engine::call_for(Work& work, kernel::Ctx& ctx, const std::string& logical_i
               .type = made.type,
               .physical_id = made.physical_id,
               .token = cat(work.stack.operation, "-", logical_id),
-              .properties = Json::parse(made.properties.empty() ? "{}" : made.properties),
-              .attributes = Json::parse(made.attributes.empty() ? "{}" : made.attributes),
+              .properties = object_of(made.properties),
+              .attributes = object_of(made.attributes),
               .stack_tags = work.stack.now.tags};
 }
 

@@ -90,6 +90,11 @@ class Engine {
 // A session of `role_arn` for CloudFormation; fails when the role does not exist or does not trust it.
 Task<kernel::Principal> assume(kernel::Cloud& cloud, std::string role_arn, std::string account, std::string region);
 
+// JSON that a record keeps as text; empty text is an object without members.
+Json object_of(const std::string& text);
+// The name in a stack's or a change set's id: arn:aws:cloudformation:<region>:<account>:stack/<name>/<uuid>.
+std::string name_in(const std::string& id);
+
 // A refusal as the reason of a resource's failure.
 std::string reason_of(const Failure& failure, const std::string& token);
 

@@ -16,7 +16,7 @@ bool is_done(const ResourceRecord& resource, const StackRecord& stack) {
 
 // Whether some changed property takes a new resource.
 bool needs_replacement(const MadeRecord& made, const Json& properties) {
-  const Json former = Json::parse(made.properties.empty() ? "{}" : made.properties);
+  const Json former = object_of(made.properties);
   const auto differs = [&](const Json& a, const Json& b) {
     return std::any_of(a.as_object().begin(), a.as_object().end(), [&](const auto& member) {
       const Json* other = b.find(member.first);
@@ -152,7 +152,7 @@ Task<void> Engine::change(Work& work, const LiveResource& live, Json properties)
   }
   kernel::Ctx ctx = context_for(work);
   Call call = call_for(work, ctx, live.name, resource.made);
-  call.former = Json::parse(resource.former->properties.empty() ? "{}" : resource.former->properties);
+  call.former = object_of(resource.former->properties);
   call.properties = properties;
   call.repeated = repeated;
   auto result = co_await as_result(provider->update(call));
@@ -197,12 +197,10 @@ Task<void> Engine::finish_apply(Work& work) {
                                      [&](const OutputRecord& r) { return r.export_name == old.export_name; });
       if (kept != records.end() && kept->value == old.value) continue;
       const auto users = co_await store.importers(stack->account, stack->region, old.export_name);
-      if (!users.empty()) {
-        const auto parts = split(users.front(), '/');
+      if (!users.empty())
         co_await fail(validation_error(cat("Export ", old.export_name, " cannot be ",
                                            kept == records.end() ? "deleted" : "updated", " as it is in use by ",
-                                           parts.size() > 1 ? parts[1] : users.front())));
-      }
+                                           name_in(users.front()))));
       store.drop_export(*stack, old.export_name);
     }
     for (const OutputRecord& output : records) {
@@ -210,7 +208,7 @@ Task<void> Engine::finish_apply(Work& work) {
       const auto taken = co_await store.find_export(stack->account, stack->region, output.export_name);
       if (taken && taken->stack_id != stack->id)
         co_await fail(validation_error(cat("Export with name ", output.export_name, " is already exported by stack ",
-                                           split(taken->stack_id, '/')[1],
+                                           name_in(taken->stack_id),
                                            ". Export names must be unique across a given account and region.")));
       store.put_export(*stack, {output.export_name, output.value, stack->id});
     }

@@ -13,6 +13,10 @@ bool keeps(const std::string& policy) {
   return policy == "Retain" || policy == "RetainExceptOnCreate" || policy == "Snapshot";
 }
 
+std::string failed_to(std::string_view what, const std::vector<std::string>& names) {
+  return cat("The following resource(s) failed to ", what, ": [", join(names, ", "), "]. ");
+}
+
 // Dependents first.
 std::vector<std::string> removal_order(const std::map<std::string, ResourceRecord>& all) {
   Graph graph;
@@ -89,8 +93,7 @@ Task<void> Engine::roll_back_creation(Work& work) {
   const auto stuck = co_await remove_all(work, false);
   if (stopping_) co_return;
   if (!stuck.empty()) {
-    co_await end(work, "ROLLBACK_FAILED",
-                 cat("The following resource(s) failed to delete: [", join(stuck, ", "), "]. "));
+    co_await end(work, "ROLLBACK_FAILED", failed_to("delete", stuck));
   } else {
     co_await end(work, "ROLLBACK_COMPLETE", "");
   }
@@ -119,7 +122,7 @@ Task<void> Engine::restore(Work& work, std::string logical_id) {
   Call call = call_for(work, ctx, logical_id, resource.made);
   call.former = call.properties;
   // A failed update may have got anywhere: what it wanted counts as what there is.
-  call.properties = Json::parse(former.properties.empty() ? "{}" : former.properties);
+  call.properties = object_of(former.properties);
   call.repeated = true;
   if (provider && provider->update) {
     auto result = co_await as_result(provider->update(call));
@@ -145,9 +148,7 @@ Task<void> Engine::roll_back_update(Work& work) {
   for (const auto& [name, resource] : work.resources) {
     if (resource.operation == work.stack.operation && resource.status == "UPDATE_FAILED") stuck.push_back(name);
   }
-  if (!stuck.empty())
-    co_return co_await end(work, "UPDATE_ROLLBACK_FAILED",
-                           cat("The following resource(s) failed to update: [", join(stuck, ", "), "]. "));
+  if (!stuck.empty()) co_return co_await end(work, "UPDATE_ROLLBACK_FAILED", failed_to("update", stuck));
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);
@@ -228,17 +229,14 @@ Task<void> Engine::remove_stack(Work& work) {
       if (output.export_name.empty()) continue;
       const auto users = co_await store.importers(work.stack.account, work.stack.region, output.export_name);
       if (users.empty()) continue;
-      const auto parts = split(users.front(), '/');
-      co_return co_await end(work, "DELETE_FAILED",
-                             cat("Export ", output.export_name, " cannot be deleted as it is in use by ",
-                                 parts.size() > 1 ? parts[1] : users.front()));
+      co_return co_await end(
+          work, "DELETE_FAILED",
+          cat("Export ", output.export_name, " cannot be deleted as it is in use by ", name_in(users.front())));
     }
   }
   const auto stuck = co_await remove_all(work, true);
   if (stopping_) co_return;
-  if (!stuck.empty())
-    co_return co_await end(work, "DELETE_FAILED",
-                           cat("The following resource(s) failed to delete: [", join(stuck, ", "), "]. "));
+  if (!stuck.empty()) co_return co_await end(work, "DELETE_FAILED", failed_to("delete", stuck));
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx);
     auto stack = co_await store.find_stack(work.stack.account, work.stack.region, work.stack.id);

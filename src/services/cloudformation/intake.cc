@@ -21,6 +21,10 @@ TagList tags_of(const std::optional<std::vector<Tag>>& tags) {
   return out;
 }
 
+std::optional<std::string> unless_empty(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional(text);
+}
+
 std::vector<std::string> capabilities_of(const std::optional<std::vector<Capability>>& given) {
   std::vector<std::string> out;
   if (given) {

@@ -1,8 +1,6 @@
 // Change sets: what an operation would do, kept until it is carried out or thrown away.
 #include <aws/cloudformation/errors.h>
 
-#include <algorithm>
-
 #include "base/id.h"
 #include "base/str.h"
 #include "kernel/tokens.h"
@@ -30,27 +28,14 @@ Task<std::optional<std::string>> stack_of(Store& store, const Ctx& ctx, std::str
   co_return co_await store.find_name(ctx.account, ctx.region, *stack_name);
 }
 
-std::string bare_name(const std::string& change_set) {
-  if (!change_set.starts_with("arn:")) return change_set;
-  const auto parts = split(change_set, '/');
-  return parts.size() > 1 ? std::string(parts[1]) : change_set;
-}
-
 Task<ChangeSetRecord> need_change_set(Store& store, const Ctx& ctx, std::string name,
                                       std::optional<std::string> stack_name) {
   const auto stack_id = co_await stack_of(store, ctx, name, stack_name);
   if (!stack_id && stack_name) co_return validation_error(cat("Stack [", *stack_name, "] does not exist"));
-  auto found = stack_id ? co_await store.find_change_set(*stack_id, bare_name(name)) : std::optional<ChangeSetRecord>();
+  auto found = stack_id ? co_await store.find_change_set(*stack_id, name_in(name)) : std::optional<ChangeSetRecord>();
   if (!found || (name.starts_with("arn:") && found->id != name))
     co_return err::ChangeSetNotFoundException(cat("ChangeSet [", name, "] does not exist"));
   co_return std::move(*found);
-}
-
-template <class E>
-E value_of(const std::string& text) {
-  E value{};
-  from_string(text, value);
-  return value;
 }
 
 }  // namespace
@@ -147,11 +132,11 @@ Task<DescribeChangeSetOutput> CloudFormationService::describe_change_set(Ctx& ct
   out.change_set_id = record.id;
   out.stack_id = record.stack_id;
   out.stack_name = record.stack_name;
-  if (!record.description.empty()) out.description = record.description;
+  out.description = unless_empty(record.description);
   out.parameters = shown_parameters(record.definition);
   out.creation_time = record.created;
   out.status = value_of<ChangeSetStatus>(record.status);
-  if (!record.reason.empty()) out.status_reason = record.reason;
+  out.status_reason = unless_empty(record.reason);
   out.execution_status = value_of<ExecutionStatus>(record.execution);
   out.capabilities = capability_values(record.definition.capabilities);
   out.tags = shown_tags(record.definition.tags);
@@ -220,7 +205,7 @@ Task<DeleteChangeSetOutput> CloudFormationService::delete_change_set(Ctx& ctx, c
     Store store(tx);
     const auto stack_id = co_await stack_of(store, ctx, in.change_set_name, in.stack_name);
     if (!stack_id && in.stack_name) co_return validation_error(cat("Stack [", *in.stack_name, "] does not exist"));
-    const auto found = stack_id ? co_await store.find_change_set(*stack_id, bare_name(in.change_set_name))
+    const auto found = stack_id ? co_await store.find_change_set(*stack_id, name_in(in.change_set_name))
                                 : std::optional<ChangeSetRecord>();
     if (found) store.drop_change_set(*found);
     co_return DeleteChangeSetOutput{};
@@ -240,9 +225,9 @@ Task<ListChangeSetsOutput> CloudFormationService::list_change_sets(Ctx& ctx, con
     summary.change_set_name = record.name;
     summary.execution_status = value_of<ExecutionStatus>(record.execution);
     summary.status = value_of<ChangeSetStatus>(record.status);
-    if (!record.reason.empty()) summary.status_reason = record.reason;
+    summary.status_reason = unless_empty(record.reason);
     summary.creation_time = record.created;
-    if (!record.description.empty()) summary.description = record.description;
+    summary.description = unless_empty(record.description);
     summary.include_nested_stacks = false;
     out.summaries->push_back(std::move(summary));
   }

@@ -26,15 +26,6 @@ struct After {
 
 Error bad_token() { return validation_error("NextToken is invalid"); }
 
-template <class E>
-E value_of(const std::string& text) {
-  E value{};
-  from_string(text, value);
-  return value;
-}
-std::optional<std::string> unless_empty(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional<std::string>(text);
-}
 std::optional<Time> unless_zero(Time t) { return t == Time{} ? std::nullopt : std::optional<Time>(t); }
 
 std::string description_of(const StackRecord& stack) {
@@ -288,10 +279,8 @@ Task<ListImportsOutput> CloudFormationService::list_imports(Ctx& ctx, const List
   auto snapshot = deps_.db.snapshot();
   ListImportsOutput out;
   out.imports.emplace();
-  for (const std::string& id : co_await Store(*snapshot).importers(ctx.account, ctx.region, in.export_name)) {
-    const auto parts = split(id, '/');
-    out.imports->push_back(std::string(parts.size() > 1 ? parts[1] : id));
-  }
+  for (const std::string& id : co_await Store(*snapshot).importers(ctx.account, ctx.region, in.export_name))
+    out.imports->push_back(name_in(id));
   if (out.imports->empty())
     co_return validation_error(cat("Export '", in.export_name, "' is not imported by any stack."));
   co_return std::move(out);

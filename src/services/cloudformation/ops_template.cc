@@ -49,6 +49,14 @@ Looked look(const std::string& text) {
   return out;
 }
 
+template <class Out>
+void describe(const Looked& looked, Out& out) {
+  out.description = unless_empty(looked.root.string_or("Description"));
+  if (looked.capabilities.empty()) return;
+  out.capabilities = capability_values(looked.capabilities);
+  out.capabilities_reason = looked.capabilities_reason;
+}
+
 }  // namespace
 
 Task<std::optional<std::string>> CloudFormationService::template_text(Ctx& ctx, std::optional<std::string> body,
@@ -89,9 +97,8 @@ Task<GetTemplateOutput> CloudFormationService::get_template(Ctx& ctx, const GetT
     } else {
       stack_id = co_await store.find_change_set_stack(*in.change_set_name);
     }
-    std::string name = *in.change_set_name;
-    if (name.starts_with("arn:") && split(name, '/').size() > 1) name = split(*in.change_set_name, '/')[1];
-    const auto found = stack_id ? co_await store.find_change_set(*stack_id, name) : std::optional<ChangeSetRecord>();
+    const auto found = stack_id ? co_await store.find_change_set(*stack_id, name_in(*in.change_set_name))
+                                : std::optional<ChangeSetRecord>();
     if (!found) co_return err::ChangeSetNotFoundException(cat("ChangeSet [", *in.change_set_name, "] does not exist"));
     definition = found->definition;
   } else if (in.stack_name) {
@@ -118,25 +125,19 @@ Task<GetTemplateSummaryOutput> CloudFormationService::get_template_summary(Ctx& 
   for (const DeclaredParameter& p : looked.declared) {
     ParameterDeclaration one{
         .parameter_key = p.name, .default_value = p.default_value, .parameter_type = p.type, .no_echo = p.no_echo};
-    if (!p.description.empty()) one.description = p.description;
+    one.description = unless_empty(p.description);
     one.parameter_constraints.emplace();
     if (!p.allowed_values.empty()) one.parameter_constraints->allowed_values = p.allowed_values;
     out.parameters->push_back(std::move(one));
   }
-  if (const std::string description = looked.root.string_or("Description"); !description.empty())
-    out.description = description;
-  if (!looked.capabilities.empty()) {
-    out.capabilities = capability_values(looked.capabilities);
-    out.capabilities_reason = looked.capabilities_reason;
-  }
+  describe(looked, out);
   std::set<std::string> seen;
   out.resource_types.emplace();
   for (const auto& [name, resource] : section(looked.root, "Resources")) {
     const std::string type = resource.string_or("Type");
     if (seen.insert(type).second) out.resource_types->push_back(type);
   }
-  if (const std::string version = looked.root.string_or("AWSTemplateFormatVersion"); !version.empty())
-    out.version = version;
+  out.version = unless_empty(looked.root.string_or("AWSTemplateFormatVersion"));
   if (const Json* metadata = looked.root.find("Metadata")) out.metadata = metadata->dump();
   out.declared_transforms = looked.transforms;
   co_return std::move(out);
@@ -150,15 +151,10 @@ Task<ValidateTemplateOutput> CloudFormationService::validate_template(Ctx& ctx, 
   out.parameters.emplace();
   for (const DeclaredParameter& p : looked.declared) {
     TemplateParameter one{.parameter_key = p.name, .default_value = p.default_value, .no_echo = p.no_echo};
-    if (!p.description.empty()) one.description = p.description;
+    one.description = unless_empty(p.description);
     out.parameters->push_back(std::move(one));
   }
-  if (const std::string description = looked.root.string_or("Description"); !description.empty())
-    out.description = description;
-  if (!looked.capabilities.empty()) {
-    out.capabilities = capability_values(looked.capabilities);
-    out.capabilities_reason = looked.capabilities_reason;
-  }
+  describe(looked, out);
   if (!looked.transforms.empty()) out.declared_transforms = looked.transforms;
   co_return std::move(out);
 }

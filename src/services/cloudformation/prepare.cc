@@ -1,7 +1,6 @@
 #include "services/cloudformation/prepare.h"
 
 #include <algorithm>
-#include <variant>
 
 #include "base/str.h"
 #include "services/cloudformation/references.h"

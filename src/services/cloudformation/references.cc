@@ -1,7 +1,6 @@
 #include "services/cloudformation/references.h"
 
 #include <algorithm>
-#include <functional>
 
 #include "base/str.h"
 #include "services/cloudformation/refusal.h"

@@ -91,6 +91,14 @@ class CloudFormationService final : public kernel::Service {
 inline constexpr Micros kPatience = std::chrono::milliseconds(2500);
 
 TagList tags_of(const std::optional<std::vector<Tag>>& tags);
+std::optional<std::string> unless_empty(const std::string& text);
+// The enumerator that a record's text names.
+template <class E>
+E value_of(const std::string& text) {
+  E value{};
+  from_string(text, value);
+  return value;
+}
 std::vector<std::string> capabilities_of(const std::optional<std::vector<Capability>>& given);
 std::vector<Capability> capability_values(const std::vector<std::string>& names);
 // Parameters as descriptions show them: NoEcho values are hidden.

@@ -1,7 +1,5 @@
 #include "services/iam/managed_policies.h"
 
-#include <algorithm>
-
 #include "base/crypto.h"
 #include "base/str.h"
 

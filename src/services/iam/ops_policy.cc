@@ -20,6 +20,17 @@ const Time kAwsPolicyDate = Time::from_seconds(1'423'161'600);
 
 Error no_policy(std::string_view arn) { return err::NoSuchEntityException(cat("Policy ", arn, " was not found.")); }
 
+Error no_version(std::string_view arn, std::string_view id) {
+  return err::NoSuchEntityException(cat("Policy ", arn, " version ", id, " does not exist or is not attachable."));
+}
+
+// The number of a version that there is.
+int64_t need_version(const Managed& policy, std::string_view arn, const std::string& id) {
+  const auto number = parse_version_id(id);
+  if (!number || !policy.version(*number)) throw no_version(arn, id);
+  return *number;
+}
+
 void check_size(std::string_view document) {
   check_identity_document(document);
   if (size_without_space(document) > kManagedPolicySize)
@@ -185,13 +196,8 @@ Task<CreatePolicyVersionResponse> IamService::create_policy_version(Ctx& ctx, co
 }
 
 Task<GetPolicyVersionResponse> IamService::get_policy_version(Ctx& ctx, const GetPolicyVersionRequest& in) {
-  const auto missing = [&] {
-    return err::NoSuchEntityException(
-        cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
-  };
-  const auto number = parse_version_id(in.version_id);
   if (const AwsPolicy* aws = find_aws_policy(in.policy_arn)) {
-    if (number != 1) co_return missing();
+    if (parse_version_id(in.version_id) != 1) co_return no_version(in.policy_arn, in.version_id);
     PolicyVersion out{percent_encode(aws->document()), "v1", true, kAwsPolicyDate};
     co_return GetPolicyVersionResponse{std::move(out)};
   }
@@ -199,20 +205,16 @@ Task<GetPolicyVersionResponse> IamService::get_policy_version(Ctx& ctx, const Ge
   View view(*reader, ctx.account);
   const auto policy = co_await view.find_policy_arn(in.policy_arn);
   if (!policy) co_return no_policy(in.policy_arn);
-  const Version* version = number ? policy->version(*number) : nullptr;
-  if (!version) co_return missing();
-  co_return GetPolicyVersionResponse{wire_version(*policy, *version, true)};
+  const auto number = need_version(*policy, in.policy_arn, in.version_id);
+  co_return GetPolicyVersionResponse{wire_version(*policy, *policy->version(number), true)};
 }
 
 Task<DeletePolicyVersionOutput> IamService::delete_policy_version(Ctx& ctx, const DeletePolicyVersionRequest& in) {
   check_own(ctx, in.policy_arn);
   co_await change_policy(ctx, in.policy_arn, [&](Managed& p) {
-    const auto number = parse_version_id(in.version_id);
-    if (!number || !p.version(*number))
-      throw err::NoSuchEntityException(
-          cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
-    if (*number == p.current) throw err::DeleteConflictException("Cannot delete the default version of a policy.");
-    std::erase_if(p.versions, [&](const Version& v) { return v.number == *number; });
+    const auto number = need_version(p, in.policy_arn, in.version_id);
+    if (number == p.current) throw err::DeleteConflictException("Cannot delete the default version of a policy.");
+    std::erase_if(p.versions, [&](const Version& v) { return v.number == number; });
   });
   co_return DeletePolicyVersionOutput{};
 }
@@ -238,11 +240,7 @@ Task<SetDefaultPolicyVersionOutput> IamService::set_default_policy_version(Ctx& 
                                                                            const SetDefaultPolicyVersionRequest& in) {
   check_own(ctx, in.policy_arn);
   co_await change_policy(ctx, in.policy_arn, [&](Managed& p) {
-    const auto number = parse_version_id(in.version_id);
-    if (!number || !p.version(*number))
-      throw err::NoSuchEntityException(
-          cat("Policy ", in.policy_arn, " version ", in.version_id, " does not exist or is not attachable."));
-    p.current = *number;
+    p.current = need_version(p, in.policy_arn, in.version_id);
     p.updated = ctx.now();
   });
   co_return SetDefaultPolicyVersionOutput{};

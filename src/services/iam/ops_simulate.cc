@@ -1,6 +1,5 @@
 #include <aws/iam/errors.h>
 
-#include <algorithm>
 #include <set>
 #include <stdexcept>
 

@@ -275,25 +275,15 @@ Task<Entity> IamService::read(Ctx& ctx, Kind kind, std::string name) {
   co_return co_await view.need(kind, std::move(name));
 }
 
-namespace {
-struct After {
-  std::string name;
-  template <class A>
-  void fields(A& a) {
-    a(1, name);
-  }
-};
-}  // namespace
-
 std::string IamService::marker(const Ctx& ctx, std::string_view operation, std::string after) const {
-  return kernel::seal_page(tokens_, ctx, cat("iam:", operation), After{std::move(after)});
+  return kernel::seal_page(tokens_, ctx, cat("iam:", operation), after);
 }
 
 std::string IamService::after(const Ctx& ctx, std::string_view operation,
                               const std::optional<std::string>& marker) const {
-  const auto opened =
-      kernel::open_page<After>(tokens_, ctx, cat("iam:", operation), marker, err::ValidationError("Invalid Marker."));
-  return opened ? opened->name : std::string();
+  return kernel::open_page<std::string>(tokens_, ctx, cat("iam:", operation), marker,
+                                        err::ValidationError("Invalid Marker."))
+      .value_or("");
 }
 
 Iam make_iam(kernel::Deps& deps, Options options) {

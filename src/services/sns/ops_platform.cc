@@ -22,14 +22,6 @@ constexpr std::array<std::string_view, 10> kApplicationAttributes = {
     "SuccessFeedbackRoleArn",   "FailureFeedbackRoleArn", "Enabled",
     "SuccessFeedbackSampleRate"};
 
-struct After {
-  std::string key;
-  template <class A>
-  void fields(A& a) {
-    a(1, key);
-  }
-};
-
 struct ApplicationId {
   std::string platform, name;
 };
@@ -167,15 +159,15 @@ Task<op::SetPlatformApplicationAttributes::Output> SnsService::set_platform_appl
 
 Task<ListPlatformApplicationsResponse> SnsService::list_platform_applications(Ctx& ctx,
                                                                               const ListPlatformApplicationsInput& in) {
-  const auto after =
-      kernel::open_page<After>(deps_.tokens, ctx, "sns:ListPlatformApplications", in.next_token, invalid("NextToken"));
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, "sns:ListPlatformApplications", in.next_token,
+                                                    invalid("NextToken"));
   const auto snapshot = deps_.db.snapshot();
-  auto page = co_await Store(*snapshot).list_applications(home_of(ctx), after ? after->key : "", kPage + 1);
+  auto page = co_await Store(*snapshot).list_applications(home_of(ctx), after.value_or(""), kPage + 1);
   ListPlatformApplicationsResponse out;
   if (page.size() > kPage) {
     page.pop_back();
-    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListPlatformApplications",
-                                       After{Store::application_after(page.back())});
+    out.next_token =
+        kernel::seal_page(deps_.tokens, ctx, "sns:ListPlatformApplications", Store::application_after(page.back()));
   }
   out.platform_applications.emplace();
   for (const ApplicationRecord& application : page)
@@ -257,16 +249,16 @@ Task<ListEndpointsByPlatformApplicationResponse> SnsService::list_endpoints_by_p
     Ctx& ctx, const ListEndpointsByPlatformApplicationInput& in) {
   const ApplicationId id = application_id(ctx, in.platform_application_arn);
   const std::string purpose = cat("sns:ListEndpoints:", id.platform, "/", id.name);
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, purpose, in.next_token, invalid("NextToken"));
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, purpose, in.next_token, invalid("NextToken"));
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot);
   const auto application = co_await store.find_application(home_of(ctx), id.platform, id.name);
   if (!application) co_return no_application();
-  auto page = co_await store.list_endpoints(home_of(ctx), id.platform, id.name, after ? after->key : "", kPage + 1);
+  auto page = co_await store.list_endpoints(home_of(ctx), id.platform, id.name, after.value_or(""), kPage + 1);
   ListEndpointsByPlatformApplicationResponse out;
   if (page.size() > kPage) {
     page.pop_back();
-    out.next_token = kernel::seal_page(deps_.tokens, ctx, purpose, After{page.back().id});
+    out.next_token = kernel::seal_page(deps_.tokens, ctx, purpose, page.back().id);
   }
   out.endpoints.emplace();
   for (const EndpointRecord& endpoint : page)

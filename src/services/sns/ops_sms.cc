@@ -14,14 +14,6 @@
 namespace virga::sns {
 namespace {
 
-struct After {
-  std::string number;
-  template <class A>
-  void fields(A& a) {
-    a(1, number);
-  }
-};
-
 Error bad_attribute(std::string_view text) { return err::InvalidParameterException(std::string(text)); }
 
 void check_setting(const std::string& name, const std::string& value) {
@@ -81,14 +73,14 @@ Task<CheckIfPhoneNumberIsOptedOutResponse> SnsService::check_if_phone_number_is_
 
 Task<ListPhoneNumbersOptedOutResponse> SnsService::list_phone_numbers_opted_out(
     Ctx& ctx, const ListPhoneNumbersOptedOutInput& in) {
-  const auto after =
-      kernel::open_page<After>(deps_.tokens, ctx, "sns:ListPhoneNumbersOptedOut", in.next_token, invalid("NextToken"));
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, "sns:ListPhoneNumbersOptedOut", in.next_token,
+                                                    invalid("NextToken"));
   const auto snapshot = deps_.db.snapshot();
-  auto page = co_await Store(*snapshot).opted_out(home_of(ctx), after ? after->number : "", kPage + 1);
+  auto page = co_await Store(*snapshot).opted_out(home_of(ctx), after.value_or(""), kPage + 1);
   ListPhoneNumbersOptedOutResponse out;
   if (page.size() > kPage) {
     page.pop_back();
-    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListPhoneNumbersOptedOut", After{page.back()});
+    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListPhoneNumbersOptedOut", page.back());
   }
   out.phone_numbers = std::move(page);
   co_return out;
@@ -153,14 +145,14 @@ Task<op::DeleteSMSSandboxPhoneNumber::Output> SnsService::delete_sms_sandbox_pho
 Task<ListSMSSandboxPhoneNumbersResult> SnsService::list_sms_sandbox_phone_numbers(
     Ctx& ctx, const ListSMSSandboxPhoneNumbersInput& in) {
   const auto after =
-      kernel::open_page<After>(deps_.tokens, ctx, "sns:ListSMSSandbox", in.next_token, invalid("NextToken"));
+      kernel::open_page<std::string>(deps_.tokens, ctx, "sns:ListSMSSandbox", in.next_token, invalid("NextToken"));
   const auto most = static_cast<size_t>(in.max_results.value_or(kPage));
   const auto snapshot = deps_.db.snapshot();
-  auto page = co_await Store(*snapshot).sandbox_numbers(home_of(ctx), after ? after->number : "", most + 1);
+  auto page = co_await Store(*snapshot).sandbox_numbers(home_of(ctx), after.value_or(""), most + 1);
   ListSMSSandboxPhoneNumbersResult out;
   if (page.size() > most) {
     page.pop_back();
-    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListSMSSandbox", After{page.back().number});
+    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListSMSSandbox", page.back().number);
   }
   using Status = SMSSandboxPhoneNumberVerificationStatus;
   for (const SandboxNumber& number : page)

@@ -13,14 +13,6 @@
 namespace virga::sns {
 namespace {
 
-struct After {
-  std::string key;
-  template <class A>
-  void fields(A& a) {
-    a(1, key);
-  }
-};
-
 // What a confirmation's token says.
 struct Token {
   std::string topic, id;
@@ -260,14 +252,14 @@ Task<void> SnsService::forget_subscription(kernel::Timer timer) {
 
 Task<ListSubscriptionsResponse> SnsService::list_subscriptions(Ctx& ctx, const ListSubscriptionsInput& in) {
   const auto after =
-      kernel::open_page<After>(deps_.tokens, ctx, "sns:ListSubscriptions", in.next_token, invalid("NextToken"));
+      kernel::open_page<std::string>(deps_.tokens, ctx, "sns:ListSubscriptions", in.next_token, invalid("NextToken"));
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot);
-  auto owned = co_await store.list_owned(home_of(ctx), after ? after->key : "", kPage + 1);
+  auto owned = co_await store.list_owned(home_of(ctx), after.value_or(""), kPage + 1);
   ListSubscriptionsResponse out;
   if (owned.size() > kPage) {
     owned.pop_back();
-    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListSubscriptions", After{owned.back().key});
+    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListSubscriptions", owned.back().key);
   }
   out.subscriptions.emplace();
   for (const Store::Owned& one : owned) {
@@ -281,15 +273,15 @@ Task<ListSubscriptionsByTopicResponse> SnsService::list_subscriptions_by_topic(
     Ctx& ctx, const ListSubscriptionsByTopicInput& in) {
   const TopicId id = topic_id(ctx, in.topic_arn);
   const std::string purpose = cat("sns:ListSubscriptionsByTopic:", id.name);
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, purpose, in.next_token, invalid("NextToken"));
+  const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, purpose, in.next_token, invalid("NextToken"));
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot);
   if (!co_await store.find_topic(id)) co_return no_topic();
-  auto page = co_await store.list_subscriptions(id, after ? after->key : "", kPage + 1);
+  auto page = co_await store.list_subscriptions(id, after.value_or(""), kPage + 1);
   ListSubscriptionsByTopicResponse out;
   if (page.size() > kPage) {
     page.pop_back();
-    out.next_token = kernel::seal_page(deps_.tokens, ctx, purpose, After{page.back().id});
+    out.next_token = kernel::seal_page(deps_.tokens, ctx, purpose, page.back().id);
   }
   out.subscriptions.emplace();
   for (const SubscriptionRecord& subscription : page) out.subscriptions->push_back(listed(id, subscription));

@@ -13,14 +13,6 @@
 namespace virga::sns {
 namespace {
 
-struct After {
-  std::string name;
-  template <class A>
-  void fields(A& a) {
-    a(1, name);
-  }
-};
-
 // Of an attribute that has a default: whether what is asked for is what is there.
 bool same_attribute(const TopicRecord& there, const std::string& name, const std::string& wanted) {
   const auto found = there.attributes.find(name);
@@ -103,13 +95,14 @@ Task<op::DeleteTopic::Output> SnsService::delete_topic(Ctx& ctx, const DeleteTop
 }
 
 Task<ListTopicsResponse> SnsService::list_topics(Ctx& ctx, const ListTopicsInput& in) {
-  const auto after = kernel::open_page<After>(deps_.tokens, ctx, "sns:ListTopics", in.next_token, invalid("NextToken"));
+  const auto after =
+      kernel::open_page<std::string>(deps_.tokens, ctx, "sns:ListTopics", in.next_token, invalid("NextToken"));
   const auto snapshot = deps_.db.snapshot();
-  auto topics = co_await Store(*snapshot).list_topics(home_of(ctx), after ? after->name : "", kPage + 1);
+  auto topics = co_await Store(*snapshot).list_topics(home_of(ctx), after.value_or(""), kPage + 1);
   ListTopicsResponse out;
   if (topics.size() > kPage) {
     topics.pop_back();
-    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListTopics", After{topics.back().name});
+    out.next_token = kernel::seal_page(deps_.tokens, ctx, "sns:ListTopics", topics.back().name);
   }
   out.topics.emplace();
   for (const TopicRecord& topic : topics)

@@ -2,8 +2,6 @@
 // and message are separated by the first zero byte.
 #include <cstdint>
 #include <stdexcept>
-#include <string>
-#include <string_view>
 
 #include "base/str.h"
 #include "services/logs/filter.h"

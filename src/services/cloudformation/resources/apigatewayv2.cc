@@ -1,5 +1,4 @@
 // AWS::ApiGatewayV2::Api (also from an OpenAPI Body), Stage, Route, Integration, Deployment.
-#include <algorithm>
 
 #include "base/str.h"
 #include "services/cloudformation/intrinsics.h"

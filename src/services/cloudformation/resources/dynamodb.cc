@@ -1,5 +1,4 @@
 // AWS::DynamoDB::Table.
-#include <algorithm>
 
 #include "base/executor.h"
 #include "base/str.h"

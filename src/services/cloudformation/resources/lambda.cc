@@ -1,5 +1,4 @@
 // AWS::Lambda::Function, Version, Alias, LayerVersion and CapacityProvider.
-#include <algorithm>
 
 #include "base/encoding.h"
 #include "base/executor.h"

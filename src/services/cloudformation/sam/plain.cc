@@ -1,5 +1,4 @@
 // SimpleTable, LayerVersion, StateMachine and CapacityProvider: resources with little to add.
-#include <algorithm>
 
 #include "base/str.h"
 #include "services/cloudformation/references.h"

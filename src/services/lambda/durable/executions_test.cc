@@ -7,12 +7,8 @@
 
 #include "base/async.h"
 #include "base/json.h"
-#include "base/metrics.h"
 #include "base/str.h"
-#include "blob/blob.h"
-#include "kernel/audit.h"
-#include "kernel/cloud.h"
-#include "kernel/tokens.h"
+#include "kernel/test_world.h"
 #include "kv/key.h"
 #include "services/lambda/catalog.h"
 
@@ -28,24 +24,12 @@ class NoService final : public kernel::Service {
   void operations(kernel::OpTable&) override {}
 };
 
-struct World final : Functions {
-  ManualClock clock;
-  std::unique_ptr<kv::Db> db = kv::open_mem();
-  std::unique_ptr<blob::Store> blobs = blob::open_files(testing::TempDir() + "durable_blobs", *db);
-  kernel::Timers timers{*db, clock};
-  kernel::Tokens tokens{std::string(32, 'k')};
-  kernel::Authorizer authorizer{kernel::IamMode::kAudit};
-  kernel::Audit audit{*db, clock};
-  MetricRegistry metrics;
-  kernel::Cloud cloud{clock, authorizer, audit, metrics};
-  kernel::Deliveries deliveries{*db, clock, metrics};
-  kernel::Targets targets{cloud, deliveries};
-  kernel::Deps deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, testing::TempDir()};
+struct World final : kernel::TestWorld, Functions {
   Catalog catalog{*db};
   Executions executions{deps, *this};
   NoService service;
   kernel::OpTable table{service};
-  kernel::Ctx ctx;
+  kernel::Ctx ctx = as(kernel::root_of("000000000000"));
   const FunctionId function{"000000000000", "us-east-1", "f", "1"};
   std::shared_ptr<VersionRecord> version = std::make_shared<VersionRecord>();
   std::vector<Json> events;  // what the function was invoked with
@@ -53,10 +37,6 @@ struct World final : Functions {
   int drains = 0;
 
   World() {
-    ctx.principal = kernel::root_of(function.account);
-    ctx.account = function.account;
-    ctx.region = function.region;
-    ctx.clock = &clock;
     version->version = 1;
     version->durable_timeout = 31'622'400;
     version->durable_retention = 2;
