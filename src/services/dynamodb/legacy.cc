@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "services/dynamodb/condition.h"
 #include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
 
 namespace virga::dynamodb {
 
@@ -325,10 +326,14 @@ bool satisfies(View value, const KeyCondition& condition) {
   return holds(node, Item().view());
 }
 
+void check_condition_count(size_t count, size_t most) {
+  if (count == 0 || count > most) throw validation("Conditions can be of length 1 or 2 only");
+}
+
 std::vector<KeyCondition> key_conditions_of(const Node& expression) {
   std::vector<KeyCondition> out;
   add_key_condition(expression, out);
-  if (out.size() > 2) throw validation("Conditions can be of length 1 or 2 only");
+  check_condition_count(out.size(), kMostKeyConditions);
   return out;
 }
 
@@ -369,7 +374,7 @@ std::vector<KeyCondition> key_conditions_of(const std::map<std::string, Conditio
     }
     out.push_back(std::move(c));
   }
-  if (out.empty() || out.size() > 2) throw validation("Conditions can be of length 1 or 2 only");
+  check_condition_count(out.size(), kMostKeyConditions);
   return out;
 }
 

@@ -25,6 +25,8 @@ inline constexpr int kMaxExpressionDepth = 350;
 // Tables.
 inline constexpr size_t kMaxLocalIndexes = 5;
 inline constexpr size_t kMaxGlobalIndexes = 20;
+inline constexpr size_t kMaxIndexKeys = 4;  // of a global index, of each kind: "Multi-attribute keys pattern"
+inline constexpr size_t kMostKeyConditions = 2 * kMaxIndexKeys;
 inline constexpr size_t kMaxProjectedAttributes = 100;  // over all indexes of a table
 inline constexpr size_t kMaxTags = 50;
 inline constexpr size_t kMaxTables = 2500;

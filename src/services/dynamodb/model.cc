@@ -25,10 +25,29 @@ void check_key_size(View value, bool hash) {
 template <class F>
 void for_each_key(const KeyNames& key, F visit) {
   visit(key.hash, true);
+  for (const std::string& name : key.more_hash) visit(name, true);
   if (!key.range.empty()) visit(key.range, false);
+  for (const std::string& name : key.more_range) visit(name, false);
 }
 
 }  // namespace
+
+std::vector<std::string_view> KeyNames::hashes() const {
+  std::vector<std::string_view> out = {hash};
+  out.insert(out.end(), more_hash.begin(), more_hash.end());
+  return out;
+}
+std::vector<std::string_view> KeyNames::ranges() const {
+  std::vector<std::string_view> out;
+  if (!range.empty()) out.push_back(range);
+  out.insert(out.end(), more_range.begin(), more_range.end());
+  return out;
+}
+bool KeyNames::has(std::string_view name) const {
+  bool found = false;
+  for_each_key(*this, [&](const std::string& key, bool) { found |= key == name; });
+  return found;
+}
 
 Type Table::type_of(std::string_view attribute) const {
   for (const KeyAttribute& a : attributes) {
@@ -102,12 +121,13 @@ void check_item(const Table& table, View item) {
 }
 
 bool suits_index(const Table& table, const Index& index, View item) {
-  const auto suits = [&](const std::string& name, size_t most) {
+  bool suits = true;
+  for_each_key(index.key, [&](const std::string& name, bool hash) {
     const View value = item.find(name);
-    return value.type() == table.type_of(name) && !is_empty_text(value) &&
-           (value.is(Type::kN) || value.content().size() <= most);
-  };
-  return suits(index.key.hash, kMaxPartitionKey) && (index.key.range.empty() || suits(index.key.range, kMaxSortKey));
+    suits = suits && value.type() == table.type_of(name) && !is_empty_text(value) &&
+            (value.is(Type::kN) || value.content().size() <= (hash ? kMaxPartitionKey : kMaxSortKey));
+  });
+  return suits;
 }
 
 void check_index_keys(const Table& table, View item) {
@@ -190,7 +210,9 @@ std::vector<std::string_view> start_key_names(const Table& table, const Index* i
 }
 
 bool in_index(const Index& index, View item) {
-  return item.find(index.key.hash).present() && (index.key.range.empty() || item.find(index.key.range).present());
+  bool in = true;
+  for_each_key(index.key, [&](const std::string& name, bool) { in = in && item.find(name).present(); });
+  return in;
 }
 
 Item project_into(const Table& table, const Index& index, View item) {

@@ -28,11 +28,19 @@ struct KeyAttribute {
 struct KeyNames {
   std::string hash;
   std::string range;  // empty: none
+  // A global index may have more of both, which count from the left.
+  std::vector<std::string> more_hash, more_range;
   template <class A>
   void fields(A& a) {
     a(1, hash);
     a(2, range);
+    a(3, more_hash), a(4, more_range);
   }
+
+  bool composite() const { return !more_hash.empty() || !more_range.empty(); }
+  std::vector<std::string_view> hashes() const;
+  std::vector<std::string_view> ranges() const;
+  bool has(std::string_view name) const;
 };
 
 struct Throughput {

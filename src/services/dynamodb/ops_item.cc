@@ -232,7 +232,7 @@ Task<std::optional<ItemCollectionMetrics>> DynamoService::collection_metrics(
   for (size_t i = 0; i <= table->indexes.size(); ++i) {
     const Index* index = i ? &table->indexes[i - 1] : nullptr;
     if (index && !index->local) continue;
-    kv::Range range = partition_range(*table, index, item.find(table->key.hash), nullptr);
+    kv::Range range = partition_range(*table, index, {item.find(table->key.hash)}, {}, nullptr);
     // Read in pages, and no further than the first gigabyte: the estimate is a range of whole gigabytes.
     for (;;) {
       const auto rows = co_await reader->scan(range, {.byte_limit = kPageBytes});

@@ -208,7 +208,8 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   request.fetch = needs_items(table, request.index, statement);
 
   std::vector<kv::Range> parts;
-  const std::vector<View> partitions = equal_values(statement, key.hash);
+  // An index whose keys have several attributes is read whole.
+  const std::vector<View> partitions = key.composite() ? std::vector<View>() : equal_values(statement, key.hash);
   const std::optional<KeyCondition> sort = sort_condition(statement, key.range);
   std::set<std::string_view> seen;
   for (const View partition : partitions) {
@@ -217,7 +218,7 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
     if (sort) {
       for (const View value : sort->values) check_key_type(table, key.range, value);
     }
-    parts.push_back(partition_range(table, request.index, partition, sort ? &*sort : nullptr));
+    parts.push_back(partition_range(table, request.index, {partition}, {}, sort ? &*sort : nullptr));
   }
   if (statement.order_by) {
     if (!statement.where) co_return validation("Must have WHERE clause in the statement when using ORDER BY clause.");

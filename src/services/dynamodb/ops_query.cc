@@ -106,21 +106,26 @@ void check_start_key_part(const Table& table, View start, const std::string& nam
   check_key_value(table, start, name, hash);
 }
 
+void check_index_start(const Table& table, const Index& index, View start) {
+  for (const std::string_view name : index.key.hashes()) check_start_key_part(table, start, std::string(name), true);
+  for (const std::string_view name : index.key.ranges()) check_start_key_part(table, start, std::string(name), false);
+}
+
 void check_scan_start(const Table& table, const Index* index, View start) {
   if (start.size() != start_key_names(table, index).size()) {
     throw validation(index ? kBadStart : cat(kBadStart, ": The provided key element does not match the schema"));
   }
-  if (!index) return;
-  check_start_key_part(table, start, index->key.hash, true);
-  if (!index->key.range.empty()) check_start_key_part(table, start, index->key.range, false);
+  if (index) check_index_start(table, *index, start);
 }
 
 void check_no_key_filter(const KeyNames& key, const Node& filter, std::string_view label) {
   std::vector<const Path*> paths;
   collect_paths(filter, paths);
-  for (const std::string& name : {key.hash, key.range}) {
+  auto names = key.hashes();
+  for (const std::string_view name : key.ranges()) names.push_back(name);
+  for (const std::string_view name : names) {
     for (const Path* path : paths) {
-      if (!name.empty() && (*path)[0].name == name) {
+      if ((*path)[0].name == name) {
         throw validation(cat(label, " can only contain non-primary key attributes: Primary key attribute: ", name));
       }
     }
@@ -160,8 +165,9 @@ void answer(Out& out, Page page, bool count_only) {
 
 // A query's conditions on the key it reads by, and where it starts, judged attribute by attribute as AWS does.
 struct KeyQuestion {
-  const KeyCondition* hash = nullptr;
-  const KeyCondition* sort = nullptr;
+  std::vector<View> hash;
+  std::vector<View> equal;             // of the first sort keys, where an index has several
+  const KeyCondition* sort = nullptr;  // of the next one
 };
 
 void check_condition_values(const Table& table, const KeyCondition& condition) {
@@ -177,8 +183,71 @@ void check_condition_values(const Table& table, const KeyCondition& condition) {
   }
 }
 
+void check_indexable(const Table& table, const KeyCondition& condition) {
+  if (condition.comparison == NodeKind::kNot) {
+    throw validation("Attempted conditional constraint is not an indexable operation");
+  }
+  check_condition_values(table, condition);
+}
+
+// Of an index whose keys have several attributes: all of the partition's by equality, those of the sort key from the
+// left on, all but the last by equality.
+KeyQuestion check_composite_conditions(const Table& table, const Index& index,
+                                       const std::vector<KeyCondition>& conditions, const std::optional<Item>& start) {
+  if (start && start->size() != start_key_names(table, &index).size()) throw validation(kBadStart);
+  if (start) check_index_start(table, index, *start);
+  const auto find = [&](std::string_view name) {
+    const auto found =
+        std::find_if(conditions.begin(), conditions.end(), [&](const auto& c) { return c.attribute == name; });
+    if (found != conditions.end()) check_indexable(table, *found);
+    return found == conditions.end() ? nullptr : &*found;
+  };
+  KeyQuestion out;
+  for (const std::string_view name : index.key.hashes()) {
+    const KeyCondition* condition = find(name);
+    if (!condition || condition->comparison != NodeKind::kEq) {
+      throw validation(cat("Every HASH key of the index needs a condition of equality: ", name));
+    }
+    out.hash.push_back(condition->values[0]);
+  }
+  bool within = true;  // whether the keys so far are all given
+  for (const std::string_view name : index.key.ranges()) {
+    const KeyCondition* condition = find(name);
+    if (condition && (!within || out.sort)) {
+      throw validation(
+          cat("RANGE keys of the index take conditions from the left on, all but the last of equality: ", name));
+    }
+    within = within && condition;
+    if (!condition) continue;
+    if (condition->comparison == NodeKind::kEq) {
+      out.equal.push_back(condition->values[0]);
+    } else {
+      out.sort = condition;
+    }
+  }
+  if (out.hash.size() + out.equal.size() + (out.sort ? 1 : 0) != conditions.size()) {
+    throw validation("Query key condition not supported");
+  }
+  if (!start) return out;
+  check_own_start_key(table, *start);
+  const auto same = [&](const std::vector<std::string_view>& names, const std::vector<View>& values) {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (!(start->find(names[i]) == values[i])) return false;
+    }
+    return true;
+  };
+  if (!same(index.key.hashes(), out.hash)) {
+    throw validation("The provided starting key is outside query boundaries based on provided conditions");
+  }
+  if (!same(index.key.ranges(), out.equal) || (out.sort && !satisfies(start->find(out.sort->attribute), *out.sort))) {
+    throw validation("The provided starting key does not match the range key predicate");
+  }
+  return out;
+}
+
 KeyQuestion check_key_conditions(const Table& table, const Index* index, const std::vector<KeyCondition>& conditions,
                                  const std::optional<Item>& start) {
+  if (index && index->key.composite()) return check_composite_conditions(table, *index, conditions, start);
   const KeyNames& key = index ? index->key : table.key;
   if (start && start->size() != start_key_names(table, index).size()) throw validation(kBadStart);
   KeyQuestion out;
@@ -193,16 +262,17 @@ KeyQuestion check_key_conditions(const Table& table, const Index* index, const s
       if (hash || conditions.size() > 1) throw validation(cat("Query condition missed key schema element: ", name));
       continue;
     }
-    if (condition->comparison == NodeKind::kNot) {
-      throw validation("Attempted conditional constraint is not an indexable operation");
-    }
-    check_condition_values(table, *condition);
+    check_indexable(table, *condition);
     if (hash && condition->comparison != NodeKind::kEq) throw validation("Query key condition not supported");
-    (hash ? out.hash : out.sort) = &*condition;
+    if (hash) {
+      out.hash = {condition->values[0]};
+    } else {
+      out.sort = &*condition;
+    }
   }
   if (!start) return out;
   check_own_start_key(table, *start);
-  const bool same_partition = start->find(key.hash) == out.hash->values[0];
+  const bool same_partition = start->find(key.hash) == out.hash[0];
   if (!index && key.range.empty()) {
     throw validation(cat("The provided exclusive start key is invalid: ExclusiveStartKey: {", key.hash,
                          "=AttributeValue: ", describe(start->find(key.hash)), "}"));
@@ -255,12 +325,17 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
   const auto reader = db_.snapshot();
   Store store(*reader, cache_);
   PageRequest request;
+  if (conditions.size() > 2) {
+    const TablePtr known = co_await store.find_table(name);
+    const Index* index = known && in.index_name ? known->find_index(*in.index_name) : nullptr;
+    if (!index || !index->key.composite()) check_condition_count(conditions.size(), 2);
+  }
   request.table = co_await store.require_table(name);
   const Table& table = *request.table;
   request.index = index_in(in, table);
   const KeyNames& key = request.index ? request.index->key : table.key;
   const KeyQuestion question = check_key_conditions(table, request.index, conditions, in.exclusive_start_key);
-  request.range = partition_range(table, request.index, question.hash->values[0], question.sort);
+  request.range = partition_range(table, request.index, question.hash, question.equal, question.sort);
   request.reverse = !in.scan_index_forward.value_or(true);
   if (in.exclusive_start_key) {
     std::string start = row_key(table, request.index, *in.exclusive_start_key);

@@ -69,6 +69,31 @@ KeyNames key_names_of(const std::vector<KeySchemaElement>& schema) {
   return {schema[0].attribute_name, schema.size() == 2 ? schema[1].attribute_name : std::string()};
 }
 
+// Of a global index: up to four of each kind, the partition's first.
+KeyNames index_key_names_of(const std::vector<KeySchemaElement>& schema) {
+  if (schema.size() < 2 || (schema.size() == 2 && schema[1].key_type == KeyType::RANGE)) return key_names_of(schema);
+  std::vector<std::string> hashes, ranges;
+  std::set<std::string> distinct;
+  for (const KeySchemaElement& element : schema) {
+    const bool hash = element.key_type == KeyType::HASH;
+    if (hash && !ranges.empty()) throw validation("Invalid KeySchema: HASH keys must precede all RANGE keys");
+    (hash ? hashes : ranges).push_back(element.attribute_name);
+    if (!distinct.insert(element.attribute_name).second) {
+      throw validation(cat("Invalid KeySchema: Two elements have the same name: ", element.attribute_name));
+    }
+  }
+  if (hashes.empty()) throw validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type");
+  for (const auto& [names, kind] : {std::pair(&hashes, "HASH"), std::pair(&ranges, "RANGE")}) {
+    if (names->size() > kMaxIndexKeys) {
+      throw validation(cat("Invalid KeySchema: An index can have at most ", kMaxIndexKeys, " ", kind, " keys"));
+    }
+  }
+  KeyNames out{hashes[0], ranges.empty() ? std::string() : ranges[0], {}, {}};
+  out.more_hash.assign(hashes.begin() + 1, hashes.end());
+  if (!ranges.empty()) out.more_range.assign(ranges.begin() + 1, ranges.end());
+  return out;
+}
+
 void read_projection(Index& index, const Projection& projection) {
   if (!projection.projection_type) throw invalid_parameter("Unknown ProjectionType: null");
   switch (*projection.projection_type) {
@@ -164,7 +189,7 @@ void add_global_indexes(Table& table, const std::vector<GlobalSecondaryIndex>& a
   if (all.empty()) throw invalid_parameter("List of GlobalSecondaryIndexes is empty");
   for (const GlobalSecondaryIndex& in : all) {
     check_defined(in.key_schema, table.attributes);
-    Index index{.name = in.index_name, .key = key_names_of(in.key_schema)};
+    Index index{.name = in.index_name, .key = index_key_names_of(in.key_schema)};
     read_projection(index, in.projection);
     read_index_throughput(table, index, in.provisioned_throughput);
     append_index(table, std::move(index));
@@ -186,8 +211,8 @@ void add_definitions(Table& table, const std::vector<AttributeDefinition>& defin
 void check_all_used(const Table& table) {
   std::set<std::string> used;
   const auto use = [&](const KeyNames& key) {
-    used.insert(key.hash);
-    if (!key.range.empty()) used.insert(key.range);
+    for (const std::string_view name : key.hashes()) used.emplace(name);
+    for (const std::string_view name : key.ranges()) used.emplace(name);
   };
   use(table.key);
   for (const Index& index : table.indexes) use(index.key);
@@ -203,8 +228,9 @@ void check_all_used(const Table& table) {
 }
 
 std::vector<KeySchemaElement> schema_of(const KeyNames& key) {
-  std::vector<KeySchemaElement> out = {{key.hash, KeyType::HASH}};
-  if (!key.range.empty()) out.push_back({key.range, KeyType::RANGE});
+  std::vector<KeySchemaElement> out;
+  for (const std::string_view name : key.hashes()) out.push_back({std::string(name), KeyType::HASH});
+  for (const std::string_view name : key.ranges()) out.push_back({std::string(name), KeyType::RANGE});
   return out;
 }
 
@@ -358,7 +384,7 @@ Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in
   std::vector<KeyAttribute> defined;
   for (const AttributeDefinition& d : definitions) defined.push_back({d.attribute_name, type_of(d.attribute_type)});
   check_defined(in.key_schema, defined);
-  Index index{.name = in.index_name, .key = key_names_of(in.key_schema), .state = IndexState::kCreating};
+  Index index{.name = in.index_name, .key = index_key_names_of(in.key_schema), .state = IndexState::kCreating};
   read_projection(index, in.projection);
   read_index_throughput(table, index, in.provisioned_throughput);
   Index& added = append_index(table, std::move(index));
@@ -374,9 +400,8 @@ Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in
 
 void drop_unused_definitions(Table& table) {
   const auto used = [&](const std::string& name) {
-    if (name == table.key.hash || name == table.key.range) return true;
-    return std::any_of(table.indexes.begin(), table.indexes.end(),
-                       [&](const Index& i) { return name == i.key.hash || name == i.key.range; });
+    return table.key.has(name) ||
+           std::any_of(table.indexes.begin(), table.indexes.end(), [&](const Index& i) { return i.key.has(name); });
   };
   std::erase_if(table.attributes, [&](const KeyAttribute& a) { return !used(a.name); });
 }

@@ -46,6 +46,22 @@ void write_hash_and_partition(kv::KeyWriter& w, View partition) {
   w.u32(partition_hash(partition));
   write_partition(w, partition.content());
 }
+void write_hash_and_partition(kv::KeyWriter& w, const std::vector<View>& partition) {
+  if (partition.size() == 1) return write_hash_and_partition(w, partition[0]);
+  std::string text;
+  for (const View value : partition) {
+    append_be16(text, static_cast<uint16_t>(value.content().size()));
+    text += value.content();
+  }
+  w.u32(read_be32(md5(text).data()));
+  write_partition(w, text);
+}
+
+std::vector<View> values_of(View item, const std::vector<std::string_view>& names) {
+  std::vector<View> out;
+  for (const std::string_view name : names) out.push_back(item.find(name));
+  return out;
+}
 
 // The item's own part of a row: what follows the prefix in the table itself, without the hash.
 void write_own_key(kv::KeyWriter& w, const Table& table, View item) {
@@ -77,8 +93,7 @@ void check_new_index_keys(const Table& table, const std::vector<UpdateAction>& a
     const std::string& name = action.path[0].name;
     const View value = item.find(name);
     for (const Index& index : table.indexes) {
-      if ((name == index.key.hash || name == index.key.range) && value.present() &&
-          value.type() != table.type_of(name)) {
+      if (index.key.has(name) && value.present() && value.type() != table.type_of(name)) {
         throw validation("The update expression attempted to update the secondary index key to unsupported type");
       }
     }
@@ -159,8 +174,8 @@ std::string row_key(const Table& table, const Index* index, View item) {
     w.u32(partition_hash(item.find(table.key.hash)));
     write_own_key(w, table, item);
   } else {
-    write_hash_and_partition(w, item.find(index->key.hash));
-    if (!index->key.range.empty()) w.text(item.find(index->key.range).content());
+    write_hash_and_partition(w, values_of(item, index->key.hashes()));
+    for (const View value : values_of(item, index->key.ranges())) w.text(value.content());
     // Items with the same index key stand in the order of their own keys' hash.
     w.u32(partition_hash(item.find(table.key.hash), table.key.range.empty() ? View() : item.find(table.key.range)));
     write_own_key(w, table, item);
@@ -168,10 +183,12 @@ std::string row_key(const Table& table, const Index* index, View item) {
   return std::move(w).take();
 }
 
-kv::Range partition_range(const Table& table, const Index* index, View hash, const KeyCondition* sort) {
+kv::Range partition_range(const Table& table, const Index* index, const std::vector<View>& hash,
+                          const std::vector<View>& equal, const KeyCondition* sort) {
   kv::KeyWriter w = key('r');
   w.u64(table.number).u32(index ? index->number : 0);
   write_hash_and_partition(w, hash);
+  for (const View value : equal) w.text(value.content());
   const std::string prefix = std::move(w).take();
   kv::Range range = kv::prefix_range(prefix);
   if (!sort) return range;

@@ -9,8 +9,9 @@
 //   i  account, region, token                       an IdempotencyRecord of TransactWriteItems
 //   s, k, h                                         streams: streams.h
 // A row is u32 hash, u16 length and bytes of the partition key, then of the table itself the sort key's bytes; of an
-// index the index's sort key (delimited), u32 hash of the item's own key, its partition key (u16 length, bytes) and
-// sort key. Hash first: segments of a parallel scan are ranges of it. Numbers are in their key form (number.h).
+// index the index's sort keys (each delimited), u32 hash of the item's own key, its partition key (u16 length, bytes)
+// and sort key. Of several partition keys each has its length before it. Hash first: segments of a parallel scan are
+// ranges of it. Numbers are in their key form (number.h).
 #pragma once
 
 #include <atomic>
@@ -152,8 +153,10 @@ std::string counts_key(const Table& table);
 std::string idempotency_key(const std::string& account, const std::string& region, const std::string& token);
 
 std::string row_key(const Table& table, const Index* index, View item);  // the item has the keys
-// The rows of one partition, narrowed by a condition on the sort key.
-kv::Range partition_range(const Table& table, const Index* index, View hash, const KeyCondition* sort);
+// The rows of one partition, narrowed by a condition on the sort key. Of an index whose keys have several attributes:
+// the values of all partition keys, of the first sort keys, and a condition on the next one.
+kv::Range partition_range(const Table& table, const Index* index, const std::vector<View>& hash,
+                          const std::vector<View>& equal, const KeyCondition* sort);
 // The rows of one segment of `total`.
 kv::Range segment_range(const Table& table, const Index* index, uint32_t segment, uint32_t total);
 
