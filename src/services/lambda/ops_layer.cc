@@ -3,11 +3,11 @@
 #include <algorithm>
 
 #include "base/encoding.h"
-#include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "kernel/page.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/policy.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
@@ -201,26 +201,17 @@ Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permiss
   if (in.organization_id)
     statement["Condition"] =
         Json::object({{"StringEquals", Json::object({{"aws:PrincipalOrgID", *in.organization_id}})}});
-  const std::string revision = uuid();
-  co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
+  const PolicyRecord policy = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<PolicyRecord> {
     WriteStore store(tx, {id.account, id.region}, catalog_);
     if (!co_await store.find_layer_version(id.name, version)) co_await fail(no_layer());
     const auto former = co_await store.find_layer_policy(id.name, version);
-    if (in.revision_id && (!former || former->revision != *in.revision_id)) co_await fail(wrong_revision());
-    Json document = former ? Json::parse(former->document)
-                           : Json::object({{"Version", "2012-10-17"}, {"Id", "default"}, {"Statement", Json::array()}});
-    Json::Array& statements = document["Statement"].as_array();
-    if (std::ranges::any_of(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
-      co_await fail(err::ResourceConflictException(
-          cat("The statement id (", in.statement_id,
-              ") provided already exists. Please provide a new statement id, or remove the existing statement.")));
-    }
-    statements.push_back(statement);
-    store.put_layer_policy(id.name, version, {document.dump(), revision});
+    PolicyRecord made = with_statement(former, in.revision_id, statement);
+    store.put_layer_policy(id.name, version, made);
+    co_return made;
   });
   AddLayerVersionPermissionResponse out;
   out.statement = statement.dump();
-  out.revision_id = revision;
+  out.revision_id = policy.revision;
   co_return out;
 }
 
@@ -228,21 +219,13 @@ Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_versi
     Ctx& ctx, const RemoveLayerVersionPermissionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const uint64_t version = static_cast<uint64_t>(in.version_number);
-  const std::string revision = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemoveLayerVersionPermission::Output> {
     WriteStore store(tx, {id.account, id.region}, catalog_);
-    const auto policy = co_await store.find_layer_policy(id.name, version);
-    if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
-    if (in.revision_id && policy->revision != *in.revision_id) co_return wrong_revision();
-    Json document = Json::parse(policy->document);
-    Json::Array& statements = document["Statement"].as_array();
-    if (!std::erase_if(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
-      co_return err::ResourceNotFoundException(cat("Statement ", in.statement_id, " is not found in resource policy."));
-    }
-    if (statements.empty()) {
-      store.erase_layer_policy(id.name, version);
+    const auto former = co_await store.find_layer_policy(id.name, version);
+    if (const auto policy = without_statement(former, in.revision_id, in.statement_id)) {
+      store.put_layer_policy(id.name, version, *policy);
     } else {
-      store.put_layer_policy(id.name, version, {document.dump(), revision});
+      store.erase_layer_policy(id.name, version);
     }
     co_return op::RemoveLayerVersionPermission::Output{};
   });

@@ -1,16 +1,12 @@
 #include <aws/lambda/errors.h>
 
-#include <algorithm>
-
-#include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "services/lambda/policy.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
 namespace {
-
-constexpr size_t kMaxPolicy = 20'480;  // bytes of a function's resource-based policy
 
 // The principal element as Lambda writes it: a service, an account's root, an ARN or everybody.
 Json principal_of(const std::string& text) {
@@ -49,27 +45,11 @@ Task<AddPermissionResponse> LambdaService::add_permission(Ctx& ctx, const AddPer
   co_await route(ctx, id);  // the function, version or alias exists
   const std::string resource = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
   const Json statement = statement_of(in, resource);
-  const std::string revision = uuid();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
     const auto former = co_await store.find_policy(id.name, policy_qualifier(id));
-    if (in.revision_id && (!former || former->revision != *in.revision_id)) co_await fail(wrong_revision());
-    Json document = former ? Json::parse(former->document)
-                           : Json::object({{"Version", "2012-10-17"}, {"Id", "default"}, {"Statement", Json::array()}});
-    Json::Array& statements = document["Statement"].as_array();
-    if (std::ranges::any_of(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
-      co_await fail(err::ResourceConflictException(
-          cat("The statement id (", in.statement_id,
-              ") provided already exists. Please provide a new statement id, or remove the existing statement.")));
-    }
-    statements.push_back(statement);
-    PolicyRecord policy{document.dump(), revision};
-    if (policy.document.size() > kMaxPolicy) {
-      co_await fail(err::PolicyLengthExceededException(
-          cat("The final policy size (", policy.document.size(), ") is bigger than the limit (", kMaxPolicy, ").")));
-    }
-    store.put_policy(id.name, policy_qualifier(id), policy);
+    store.put_policy(id.name, policy_qualifier(id), with_statement(former, in.revision_id, statement));
   });
   AddPermissionResponse out;
   out.statement = statement.dump();
@@ -78,22 +58,14 @@ Task<AddPermissionResponse> LambdaService::add_permission(Ctx& ctx, const AddPer
 
 Task<op::RemovePermission::Output> LambdaService::remove_permission(Ctx& ctx, const RemovePermissionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
-  const std::string revision = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemovePermission::Output> {
     WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
-    const auto policy = co_await store.find_policy(id.name, policy_qualifier(id));
-    if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
-    if (in.revision_id && policy->revision != *in.revision_id) co_return wrong_revision();
-    Json document = Json::parse(policy->document);
-    Json::Array& statements = document["Statement"].as_array();
-    if (!std::erase_if(statements, [&](const Json& s) { return s.string_or("Sid") == in.statement_id; })) {
-      co_return err::ResourceNotFoundException(cat("Statement ", in.statement_id, " is not found in resource policy."));
-    }
-    if (statements.empty()) {
-      store.erase_policy(id.name, policy_qualifier(id));
+    const auto former = co_await store.find_policy(id.name, policy_qualifier(id));
+    if (const auto policy = without_statement(former, in.revision_id, in.statement_id)) {
+      store.put_policy(id.name, policy_qualifier(id), *policy);
     } else {
-      store.put_policy(id.name, policy_qualifier(id), {document.dump(), revision});
+      store.erase_policy(id.name, policy_qualifier(id));
     }
     co_return op::RemovePermission::Output{};
   });

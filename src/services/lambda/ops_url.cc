@@ -3,6 +3,7 @@
 
 #include "base/id.h"
 #include "base/str.h"
+#include "kernel/http_function.h"
 #include "kernel/page.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/resources.h"
@@ -10,16 +11,6 @@
 
 namespace virga::lambda {
 namespace {
-
-// Names below localhost are this machine by RFC 6761; an address has no names below it.
-std::string address_of(const Ctx& ctx, const UrlRecord& url) {
-  const size_t scheme_end = ctx.base_url.find("://");
-  const std::string scheme = scheme_end == std::string::npos ? "http" : ctx.base_url.substr(0, scheme_end);
-  std::string host = scheme_end == std::string::npos ? "localhost" : ctx.base_url.substr(scheme_end + 3);
-  const auto [name, port] = split_once(host, ':');
-  if (name.find_first_not_of("0123456789.") == name.npos) host = cat("localhost", port.empty() ? "" : ":", port);
-  return cat(scheme, "://", url.id, ".lambda-url.", url.region, ".", host, "/");
-}
 
 CorsRecord cors_of(const Cors& in) {
   CorsRecord out;
@@ -51,7 +42,7 @@ template <class Out>
 Out describe(const Ctx& ctx, const UrlRecord& url) {
   Out out;
   const FunctionId id{url.account, url.region, url.function, url.qualifier};
-  out.function_url = address_of(ctx, url);
+  out.function_url = cat(kernel::address_below(ctx, cat(url.id, ".lambda-url.", url.region)), "/");
   out.function_arn = url.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, url.qualifier);
   out.auth_type = url.signed_only ? FunctionUrlAuthType::AWS_IAM : FunctionUrlAuthType::NONE;
   if (url.cors) out.cors = cors_shape(*url.cors);

@@ -7,14 +7,17 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kernel/cloud.h"
+#include "kernel/http_function.h"
 #include "kernel/signer.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/service.h"
-#include "services/lambda/url_event.h"
 
 namespace virga::lambda {
 namespace {
 
+// The head of a streamed answer: JSON with statusCode, headers and cookies, before eight NULs.
+constexpr std::string_view kIntegrationType = "application/vnd.awslambda.http-integration-response";
+constexpr std::string_view kPreludeEnd{"\0\0\0\0\0\0\0\0", 8};
 constexpr size_t kMostPrelude = 64 * 1024;
 
 wire::HttpResponse message(uint16_t status, std::string_view text, std::string_view type = {}) {
@@ -46,6 +49,32 @@ class Resumed final : public ByteSource {
   Body rest_;
 };
 
+std::optional<wire::HttpResponse> read_prelude(std::string_view json) {
+  wire::HttpResponse response;
+  response.headers.set("content-type", "application/octet-stream");
+  try {
+    const Json head = Json::parse(json);
+    if (!head.is_object() || !kernel::read_head(head, response)) return std::nullopt;
+  } catch (const JsonError&) {
+    return std::nullopt;
+  }
+  return response;
+}
+
+kernel::CorsRecord cors_of(const CorsRecord& cors) {
+  return {cors.credentials, cors.headers, cors.methods, cors.origins, cors.expose, cors.max_age};
+}
+
+Json iam_of(const kernel::Principal& caller) {
+  return Json::object({{"accessKey", caller.access_key},
+                       {"accountId", caller.account},
+                       {"callerId", caller.user_id},
+                       {"cognitoIdentity", nullptr},
+                       {"principalOrgId", nullptr},
+                       {"userArn", caller.arn},
+                       {"userId", caller.user_id}});
+}
+
 // The answer of a function that streams, its prelude read. Nothing: it is not one the format allows.
 Task<std::optional<wire::HttpResponse>> begin_streamed(Answer answer) {
   if (!answer.content_type.starts_with(kIntegrationType)) {
@@ -62,7 +91,7 @@ Task<std::optional<wire::HttpResponse>> begin_streamed(Answer answer) {
     if (!chunk || !*chunk) co_return std::nullopt;
     head += **chunk;
   }
-  auto response = url_prelude(std::string_view(head).substr(0, end));
+  auto response = read_prelude(std::string_view(head).substr(0, end));
   if (response)
     response->stream = std::make_shared<Resumed>(head.substr(end + kPreludeEnd.size()), std::move(answer.stream));
   co_return response;
@@ -95,11 +124,9 @@ Task<wire::HttpResponse> LambdaService::serve_url(Ctx& ctx, kernel::EndpointRequ
   if (!url) co_return message(404, "Not Found", "ResourceNotFoundException");
   ctx.account = url->account;
   ctx.region = url->region;
-  const bool preflight =
-      url->cors && request.method == "OPTIONS" && request.headers.has("access-control-request-method");
   wire::HttpResponse response;
-  if (preflight) {
-    apply_cors(*url, request, true, response);
+  if (url->cors && kernel::is_preflight(request)) {
+    kernel::apply_cors(cors_of(*url->cors), request, response);
     co_return response;
   }
   Result<wire::HttpResponse> answer = co_await as_result(call_url(ctx, *url, endpoint));
@@ -111,21 +138,21 @@ Task<wire::HttpResponse> LambdaService::serve_url(Ctx& ctx, kernel::EndpointRequ
     co_await fail_with(std::move(answer.error()));
   }
   response.headers.set("x-amzn-requestid", ctx.request_id);
-  if (url->cors) apply_cors(*url, request, false, response);
+  if (url->cors) kernel::apply_cors(cors_of(*url->cors), request, response);
   co_return std::move(response);
 }
 
 Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel::EndpointRequest& endpoint) {
   wire::HttpRequest& request = endpoint.http;
   // The event around a body may not be larger than a payload; base64 makes it larger by a third.
-  UrlCall made;
+  kernel::HttpCall made;
   made.body = co_await read_all(*request.body, kMaxSyncPayload, err::RequestTooLargeException("Request Too Large"));
   if (url.signed_only) {
     auto signer = co_await kernel::signer_of(deps_.cloud.authorizer(), request, hex_encode(sha256(made.body)), "lambda",
                                              ctx.now());
     if (!signer) co_return forbidden();
     ctx.principal = std::move(*signer);
-    made.caller = &ctx.principal;
+    made.authorizer = Json::object({{"iam", iam_of(ctx.principal)}});
   }
   if (!co_await may_use_url(ctx, url)) co_return forbidden();
 
@@ -133,12 +160,13 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
   Result<Call> call = co_await as_result(route_call(ctx, id));
   if (!call) co_return message(404, "Not Found", "ResourceNotFoundException");
   made.request = &request;
-  made.url_id = url.id;
+  made.account = url.signed_only ? ctx.principal.account : "anonymous";
+  made.api = url.id;
   made.path = endpoint.path;
   made.request_id = ctx.request_id;
   made.source_ip = ctx.source_ip;
   made.time = ctx.now();
-  call->payload = url_event(made);
+  call->payload = kernel::event_v2(made);
   if (call->payload.size() > kMaxSyncPayload) co_return message(413, "Request Too Large", "RequestTooLargeException");
   call->request_id = ctx.request_id;
   co_await follow_trace(ctx, *call, ctx.trace);
@@ -152,7 +180,7 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
       response.body = std::move(answer.payload);
       co_return response;
     }
-    auto response = url_response(answer.payload);
+    auto response = kernel::response_v2(answer.payload, "application/json");
     co_return response ? std::move(*response) : bad_gateway();
   }
   auto response = co_await begin_streamed(std::move(answer));

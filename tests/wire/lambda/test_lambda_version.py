@@ -134,3 +134,30 @@ def test_layers_take_permission(virga, functions, name):
     statement["Action"].append("lambda:GetLayerVersion")
     iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
     assert theirs.update_function_configuration(FunctionName=function, Layers=[arn])["Layers"][0]["Arn"] == arn
+
+
+# The policy of a layer's version changes under revisions like a function's, and has the same limit.
+def test_layer_policy(functions, name):
+    client, version = functions.client, {"LayerName": name, "VersionNumber": 1}
+    client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"python/shared.py": "value = 1"})})
+    assert error_code(client.get_layer_version_policy, **version)[0] == "ResourceNotFoundException"
+
+    def add(statement, **options):
+        return client.add_layer_version_permission(
+            **version, StatementId=statement, Action="lambda:GetLayerVersion", Principal="*", **options)
+
+    first = add("a")
+    shown = client.get_layer_version_policy(**version)
+    assert shown["RevisionId"] == first["RevisionId"]
+    assert [s["Sid"] for s in json.loads(shown["Policy"])["Statement"]] == ["a"]
+    assert error_code(add, "a")[0] == "ResourceConflictException"
+    second = add("b", RevisionId=first["RevisionId"])
+    assert error_code(add, "c", RevisionId=first["RevisionId"])[0] == "PreconditionFailedException"
+    code, message = error_code(lambda: [add("s" * 90 + str(n)) for n in range(120)])
+    assert code == "PolicyLengthExceededException" and "20480" in message
+    assert error_code(client.remove_layer_version_permission, **version, StatementId="a",
+                      RevisionId=second["RevisionId"])[0] == "PreconditionFailedException"
+    for statement in json.loads(client.get_layer_version_policy(**version)["Policy"])["Statement"]:
+        client.remove_layer_version_permission(**version, StatementId=statement["Sid"])
+    assert error_code(client.get_layer_version_policy, **version)[0] == "ResourceNotFoundException"
+    assert error_code(client.remove_layer_version_permission, **version, StatementId="a")[0] == "ResourceNotFoundException"

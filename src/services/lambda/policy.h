@@ -1,0 +1,20 @@
+// Resource policies of functions and of layers' versions, one statement more or less. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/json.h"
+#include "services/lambda/store.h"
+
+namespace virga::lambda {
+
+// The policy with the statement, under a new revision. Throws what AddPermission answers: another `revision` than the
+// policy's, its Sid taken, more than 20 KB.
+PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const std::optional<std::string>& revision,
+                            const Json& statement);
+// Without the statement `id`; nothing when none is left. Throws what RemovePermission answers.
+std::optional<PolicyRecord> without_statement(const std::optional<PolicyRecord>& policy,
+                                              const std::optional<std::string>& revision, const std::string& id);
+
+}  // namespace virga::lambda
