@@ -1,6 +1,5 @@
 """Many calls at once, and many functions one after the other."""
 
-import pathlib
 import re
 import statistics
 import subprocess

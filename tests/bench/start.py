@@ -1,6 +1,5 @@
 """Start, stop, size."""
 
-import shutil
 import statistics
 import time
 

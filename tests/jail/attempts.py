@@ -10,10 +10,6 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
 
 
-class Escaped(Exception):
-    pass
-
-
 def attempt(results, name, f):
     try:
         value = f()

@@ -2,10 +2,8 @@
 import ctypes
 import fcntl
 import os
-import socket
-import struct
 
-from attempts import attempt, libc, syscall
+from attempts import attempt, syscall
 
 NEW_NAMESPACES = {"user": 0x10000000, "mount": 0x00020000, "pid": 0x20000000, "net": 0x40000000, "ipc": 0x08000000,
                   "uts": 0x04000000, "cgroup": 0x02000000}

@@ -1,9 +1,7 @@
 """One function looking for another that runs at the same time."""
-import ctypes
-import os
 import socket
 
-from attempts import attempt, expect, libc, syscall
+from attempts import attempt, expect, syscall
 
 kept = []
 

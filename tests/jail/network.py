@@ -1,6 +1,4 @@
 """Leaving by the network, and forging what goes over it."""
-import errno
-import os
 import socket
 
 from attempts import attempt, expect

@@ -1,13 +1,13 @@
 // What CloudFormation keeps, and the only place that knows the keys:
-//   cfn name <account> <region> <stack name>              the id of the stack that has the name now
-//   cfn stack <account> <region> <stack id>               StackRecord; deleted stacks stay for a while
-//   cfn resource <stack id> <logical id>                  ResourceRecord
-//   cfn trash <stack id> <u32 order>                      TrashRecord: a physical resource an update will delete at its
-//   end cfn event <stack id> <u64 number>                     EventRecord, oldest first cfn changeset <stack id>
-//   <change set name>            ChangeSetRecord cfn changesetid <change set id>                       the id of its
-//   stack cfn export <account> <region> <export name>           ExportRecord cfn import <account> <region> <export
-//   name> <stack id>  empty: the stack uses the export cfn running <stack id>                                account
-//   and region: an operation is under way
+//   cfn name <account> <region> <stack name>                 the id of the stack that has the name now
+//   cfn stack <account> <region> <stack id>                  StackRecord; deleted stacks stay
+//   cfn resource <stack id> <logical id>                     ResourceRecord
+//   cfn trash <stack id> <u32 order>                         TrashRecord: what an update deletes at its end
+//   cfn event <stack id> <u64 number>                        EventRecord, oldest first
+//   cfn changeset <stack id> <change set name>               ChangeSetRecord; cfn changesetid <id>: its stack's id
+//   cfn export <account> <region> <export name>              ExportRecord
+//   cfn import <account> <region> <export name> <stack id>   empty: the stack uses the export
+//   cfn running <stack id>                                   account and region: an operation is under way
 #pragma once
 
 #include <map>

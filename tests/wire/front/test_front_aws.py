@@ -223,7 +223,6 @@ def test_unknown_service(virga):
 
 # A session's credentials work with their token and not without.
 def test_session_credentials(virga):
-    import boto3  # noqa: F401
     credentials = virga.client("sts").get_session_token()["Credentials"]
     good = {"key": credentials["AccessKeyId"], "secret": credentials["SecretAccessKey"], "token": credentials["SessionToken"]}
     assert identity(virga, **good)[0] == 200

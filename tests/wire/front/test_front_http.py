@@ -4,7 +4,6 @@ import concurrent.futures
 import json
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 

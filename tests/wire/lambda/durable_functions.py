@@ -2,7 +2,6 @@
 
 import base64
 import json
-import pathlib
 import urllib.parse
 import uuid
 

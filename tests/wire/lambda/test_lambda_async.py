@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from support import Functions, error_code, eventually, log_lines
+from support import error_code, eventually, log_lines
 
 ECHO = "def handler(event, context):\n    return event"
 FAILS = "def handler(event, context):\n    raise ValueError('not today')"

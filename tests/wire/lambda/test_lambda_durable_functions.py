@@ -8,7 +8,7 @@ import uuid
 
 import pytest
 
-from durable_functions import EFFECTS, POLICY, DurableFunctions, quoted
+from durable_functions import EFFECTS, DurableFunctions, quoted
 from support import eventually, zipped
 
 WORKFLOWS = """

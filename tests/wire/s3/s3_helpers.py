@@ -37,8 +37,3 @@ def with_headers(client, operation, headers):
             client.meta.events.unregister(event, add)
 
     return adding()
-
-
-def knows(client, operation, member):
-    shape = client.meta.service_model.operation_model(operation).input_shape
-    return shape is not None and member in shape.members

@@ -14,7 +14,7 @@ import botocore.config
 import pytest
 import requests
 
-from s3_helpers import code_of, knows, status_of, with_headers
+from s3_helpers import code_of, status_of, with_headers
 
 
 @pytest.mark.parametrize("key", ["plain", "dir/file.txt", "trailing/", "sp ace+plus&amp=?#%", "ünï/cødé", "//double", "a~b'(c)!*", "..dots/../x"])

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cloudformation"))
 
-from stacks import outputs, physical, status  # noqa: E402
+from stacks import outputs, status  # noqa: E402
 from support import error_code, eventually  # noqa: E402
 
 EVERYTHING = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]

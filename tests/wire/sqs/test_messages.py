@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support import error_code, eventually
+from support import error_code
 
 
 @pytest.fixture
