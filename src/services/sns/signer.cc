@@ -23,9 +23,12 @@ Task<void> Signer::prepare() {
   if (held()) co_return;
   auto record = co_await Store(*db_.snapshot()).signing_key();
   if (!record) {
-    const KeyRecord made = co_await pool_.run([] {
-      const SigningKey key = SigningKey::make("sns.amazonaws.com", kCertificateDays);
-      return KeyRecord{hex_encode(random_bytes(16)), key.private_pem(), key.certificate_pem()};
+    const KeyRecord made = co_await pool_.run([this] {
+      if (!made_) {
+        const SigningKey key = SigningKey::make("sns.amazonaws.com", kCertificateDays);
+        made_ = KeyRecord{hex_encode(random_bytes(16)), key.private_pem(), key.certificate_pem()};
+      }
+      return *made_;
     });
     // Whoever is first decides.
     record = co_await db_.transact([&](kv::Txn& tx) -> Task<KeyRecord> {

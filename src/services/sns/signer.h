@@ -23,10 +23,10 @@ class Signer {
   Task<Signed> sign(const Message& message, const std::string& body, std::string_view base_url);
   // The certificate published as `file`, or nothing.
   Task<std::optional<std::string>> certificate(std::string file);
-  // Makes the key when there is none, which takes a while: before anyone waits for a message.
-  Task<void> prepare();
 
  private:
+  // Reads the key, or makes it when there is none, which takes a while.
+  Task<void> prepare();
   struct Held {
     std::string id;
     SigningKey key;
@@ -35,6 +35,7 @@ class Signer {
 
   kv::Db& db_;
   WorkerPool pool_{1};
+  std::optional<KeyRecord> made_;  // by the pool's one thread: all who came before the key was there take this one
   std::mutex mutex_;
   std::shared_ptr<const Held> held_;
   std::unordered_map<std::string, std::string> recent_;  // hash of what was signed -> signature
