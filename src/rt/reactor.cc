@@ -16,6 +16,8 @@
 namespace virga::rt {
 namespace {
 
+constexpr int kMostAfterStop = 100'000;
+
 thread_local Reactor* here_ = nullptr;
 
 }  // namespace
@@ -102,14 +104,22 @@ void Reactor::run() {
   Executor* previous = current();
   set_current(this);
   auto guard = asio::make_work_guard(*context_);
-  while (!context_->stopped()) {
+  const auto handled = [](auto step) -> size_t {
     try {
-      context_->run();
+      return step();
     } catch (const std::exception& e) {
       log_error("rt", "posted work threw", {{"what", e.what()}});
     } catch (...) {
       log_error("rt", "posted work threw something unknown");
     }
+    return 1;
+  };
+  while (!context_->stopped()) handled([&] { return context_->run(); });
+  // Waits that were ended just before the stop are told so: their frames would stay for ever otherwise.
+  for (int i = 0; i < kMostAfterStop; ++i) {
+    if (handled([&] { return context_->poll_one(); }) > 0) continue;
+    if (!context_->stopped()) break;
+    context_->restart();
   }
   set_current(previous);
   here_ = nullptr;

@@ -37,7 +37,7 @@ class Reactor final : public Executor {
 
   // Runs the loop on the calling thread until stop(); then the thread is nobody's reactor again.
   void run();
-  // Ends run() soon; work that is still queued stays unrun. Safe from any thread.
+  // Ends run() soon, when what is ready has run; timers and waits stay. Safe from any thread.
   void stop();
   // After run() has ended: destroys what is queued, and from then on whatever is posted. Other threads may still post,
   // and what watched descriptors here may still be destroyed.

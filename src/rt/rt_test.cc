@@ -3,6 +3,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
+#include <optional>
 #include <thread>
 
 #include "base/str.h"
@@ -10,6 +12,7 @@
 #include "rt/reactor.h"
 #include "rt/timer_wheel.h"
 #include "rt/tls.h"
+#include "rt/watch.h"
 
 namespace virga::rt {
 namespace {
@@ -57,6 +60,24 @@ class RtTest : public testing::Test {
   void SetUp() override { reactors.start(); }
   Reactors reactors{1};
 };
+
+// Its frame would never be destroyed otherwise.
+TEST_F(RtTest, TellsWaitsThatEndWithIt) {
+  std::array<int, 2> ends;
+  ASSERT_EQ(::pipe(ends.data()), 0);
+  std::optional<Watch> watch;
+  int heard = -1;
+  reactors[0].post([&] {
+    watch.emplace(reactors[0], ends[0]);
+    start_background("test",
+                     [](Watch& watch, int& heard) -> Task<void> { heard = co_await watch.readable(); }(*watch, heard));
+    watch.reset();
+    reactors[0].stop();
+  });
+  reactors.stop();
+  EXPECT_EQ(heard, ECANCELED);
+  for (const int end : ends) ::close(end);
+}
 
 TEST_F(RtTest, RunsTasksAndTimersOnItsThread) {
   const auto result = run_on(reactors[0], []() -> Task<int> {
