@@ -5,7 +5,6 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "front/body.h"
 #include "kernel/typed_json.h"
 #include "wire/aws_chunked.h"
 #include "wire/errors.h"
@@ -84,7 +83,8 @@ struct Door::Call {
   const kernel::Operation* operation = nullptr;
 };
 
-Door::Door(kernel::Cloud& cloud, ServeLimits limits) : cloud_(cloud), router_(cloud), limits_(limits) {}
+Door::Door(kernel::Cloud& cloud, ServeLimits limits)
+    : cloud_(cloud), router_(cloud), limits_(limits), held_(limits.held) {}
 
 void Door::add_local(std::string path, Local handler) { locals_.emplace(std::move(path), std::move(handler)); }
 
@@ -140,6 +140,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   if (running_ > limits_.concurrent) co_return door::service_unavailable();
   router_.find(request, call.scope ? call.scope->service : std::string_view(), call.route);
   if (call.route.endpoint) {
+    request.body = held_.hold(std::move(request.body));
     kernel::EndpointRequest endpoint{call.route.endpoint_id, call.route.endpoint_path, request};
     co_return co_await call.route.endpoint->serve(ctx, endpoint);
   }
@@ -166,6 +167,7 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
     admit_anonymous(call);
   }
   if (!streams) {
+    request.body = held_.hold(std::move(request.body));
     const uint64_t most = call.operation && call.operation->body_limit ? call.operation->body_limit : limits_.body;
     if (request.content_length && *request.content_length > most) co_return door::too_large(route.service, most);
     if (call.signature && sigv4::is_chunked(call.signature->payload)) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/task.h"
+#include "front/body.h"
 #include "front/route.h"
 #include "kernel/authorize.h"
 #include "kernel/cloud.h"
@@ -17,6 +18,7 @@ namespace virga::front {
 
 struct ServeLimits {
   uint64_t body = 16 << 20;             // bytes of a body that is read whole
+  uint64_t held = 1 << 30;              // bytes of all those bodies at a time; more get 503
   uint64_t streamed_body = 5ull << 30;  // bytes of a body that streams (S3: 5 GiB a part)
   uint32_t concurrent = 20'000;         // requests being served, also those that wait for a message; more get 503
 };
@@ -51,6 +53,7 @@ class Door {
   kernel::Cloud& cloud_;
   Router router_;
   ServeLimits limits_;
+  BodyBudget held_;
   wire::sigv4::KeyCache keys_;
   std::map<std::string, Local, std::less<>> locals_;
   std::atomic<uint32_t> running_ = 0;
