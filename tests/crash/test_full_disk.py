@@ -1,5 +1,6 @@
 """A full disk: writes fail with errors, reads go on, nothing acknowledged is lost, and it works again with space."""
 
+import json
 import os
 import pathlib
 import subprocess
@@ -8,7 +9,7 @@ import tempfile
 import botocore.exceptions
 import pytest
 
-from support import Virga, eventually
+from support import Functions, Virga, eventually
 
 
 @pytest.fixture
@@ -42,6 +43,16 @@ def fill(path):
                 pass
 
 
+def refused(call, **arguments):
+    """Whether it fails; that must be an error of ours and not a broken connection."""
+    try:
+        call(**arguments)
+    except botocore.exceptions.ClientError as error:
+        assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500, error
+        return True
+    return False
+
+
 def test_full_disk(server, small_disk):
     table, objects = server.client("dynamodb"), server.client("s3")
     table.create_table(TableName="table", BillingMode="PAY_PER_REQUEST", AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
@@ -63,10 +74,7 @@ def test_full_disk(server, small_disk):
     def written(function, numbers):
         """How many were written before the first refusal, which must be an error of ours and not a broken connection."""
         for done, n in enumerate(numbers):
-            try:
-                function(n)
-            except botocore.exceptions.ClientError as error:
-                assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500, error
+            if refused(function, n=n):
                 return done
         return len(numbers)
 
@@ -103,4 +111,50 @@ def test_full_disk(server, small_disk):
     server.start()
     intact()
     put(10_001)
+    assert server.stop() == 0
+
+
+# What was acknowledged is delivered once there is space: sent, published, or given to a function. Functions that are
+# called in the meantime answer or fail, and call again.
+def test_events_on_a_full_disk(server, small_disk):
+    queues, topics, functions = server.client("sqs"), server.client("sns"), Functions(server)
+    queue = queues.create_queue(QueueName="queue")["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    allowed = {"Effect": "Allow", "Action": "sqs:*", "Resource": arn}
+    policy = {"Version": "2012-10-17", "Statement": {**allowed, "Principal": "*"}}
+    queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": json.dumps(policy)})
+    topic = topics.create_topic(Name="topic")["TopicArn"]
+    topics.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
+    code = "import boto3\nfrom botocore.config import Config\ndef handler(event, context):\n    boto3.client('sqs', config=Config(retries={'total_max_attempts': 1})).send_message(QueueUrl=event['queue'], MessageBody=event['body'])"
+    relay = functions.make(code, Role=functions.make_role(allowed), MemorySize=256)
+    payload = {"queue": queue, "body": "called"}
+    functions.call(relay, payload)
+    kept = ["called"]
+    for n in range(30):
+        topics.publish(TopicArn=topic, Message=f"published-{n}")
+        kept.append(f"published-{n}")
+    functions.client.invoke(FunctionName=relay, InvocationType="Event", Payload=json.dumps({**payload, "body": "later"}))
+    kept.append("later")
+    fill(small_disk / "filler")
+    for _ in range(10):
+        assert refused(queues.send_message, QueueUrl=queue, MessageBody="refused")
+        assert refused(topics.publish, TopicArn=topic, Message="refused")
+        assert refused(functions.client.invoke, FunctionName=relay, InvocationType="Event", Payload="{}")
+    refused(functions.client.invoke, FunctionName=relay, Payload=json.dumps(payload))
+    os.remove(small_disk / "filler")
+    eventually(lambda: not refused(queues.send_message, QueueUrl=queue, MessageBody="after"))
+    kept.append("after")
+    server.kill()
+    server.start()
+    queues, functions.client, seen = server.client("sqs"), server.client("lambda"), []
+    queue = queues.get_queue_url(QueueName="queue")["QueueUrl"]
+
+    def all_seen():
+        for message in queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", []):
+            seen.append(message["Body"])
+            queues.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return set(kept) <= set(seen)
+    eventually(all_seen)
+    assert "refused" not in seen
+    functions.call(relay, {"queue": queue, "body": "again"})
     assert server.stop() == 0

@@ -21,6 +21,12 @@
 namespace virga::sandbox::jail {
 namespace {
 
+#if __has_feature(thread_sanitizer)
+constexpr int kSharedMemory = 0;  // the sanitizer's clone() knows processes with a memory of their own only
+#else
+constexpr int kSharedMemory = CLONE_VM;
+#endif
+
 constexpr uint64_t kFirstHostUser = 1'879'048'192;  // far above people, services and container engines' ranges
 
 // Back in the launcher's own namespaces, however the scope ends.
@@ -80,7 +86,7 @@ int Launcher::id_map(int slot) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     return ::getppid() == *static_cast<pid_t*>(launcher) ? ::pause() : 0;
   };
-  const pid_t pid = must(::clone(wait, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &launcher),
+  const pid_t pid = must(::clone(wait, stack + sizeof stack, CLONE_NEWUSER | kSharedMemory | SIGCHLD, &launcher),
                          "clone for a map of users");
   const std::string map = cat("0 ", kFirstHostUser + slot, " 1");
   const bool mapped =

@@ -72,6 +72,8 @@ std::vector<Token> tokens_of(std::string_view text) {
       for (const std::string_view pair : kPairs) {
         if (text.substr(at, 2) == pair) length = 2;
       }
+      // Characters stay whole: the refusal repeats the symbol.
+      while (at + length < text.size() && (text[at + length] & 0xc0) == 0x80) ++length;
       out.push_back({TokenKind::kSymbol, std::string(text.substr(at, length))});
       at += length;
     }

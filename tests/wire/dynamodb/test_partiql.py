@@ -99,6 +99,7 @@ def test_several_partitions_and_indexes(run, dynamodb, sorted_table, p):
     ("SELECT", "wasn't well formed"),
     ("SELECT * FROM \"{t}\" WHERE p = ", "wasn't well formed"),
     ("DROP TABLE \"{t}\"", "wasn't well formed"),
+    ("SELECT * FROM \"{t}\" WHERE ˑ = 1", "Unexpected token: ˑ"),
     ("SELECT * FROM \"{t}\" WHERE p = ?", "Number of parameters in request and statement don't match."),
     ("UPDATE \"{t}\" SET a = 1 WHERE p = 'x'", "mandatory equality on all key attributes"),
     ("DELETE FROM \"{t}\" WHERE s = 1", "mandatory equality on all key attributes"),
