@@ -389,10 +389,11 @@ Task<ClientResponse> HttpClient::send(ClientRequest request) {
             const iovec last = piece("0\r\n\r\n");
             if (chunked) co_await c.write({&last, 1}, options.idle_time);
           }
+          size_t interim = 0;  // bytes of answers before the answer, which count as though they were its head
           while (true) {
             size_t end;
             while ((end = c.buffered().find("\r\n\r\n")) == std::string_view::npos) {
-              if (c.buffered().size() > options.most_head)
+              if (interim + c.buffered().size() > options.most_head)
                 co_await fail(err::broken("The server's header fields are too large."));
               co_await c.more(options.answer_time);
             }
@@ -402,6 +403,8 @@ Task<ClientResponse> HttpClient::send(ClientRequest request) {
             }
             c.consume(end + 4);
             if (response.status >= 200 || response.status == 101) co_return;
+            interim += end + 4;
+            if (interim > options.most_head) co_await fail(err::broken("The server's interim answers are too many."));
           }
         }(c, request, head, options, response, old));
     if (!attempt) {

@@ -1,8 +1,10 @@
 #include <aws/events/errors.h>
 
+#include <stdexcept>
+
 #include "base/str.h"
-#include "kernel/authorize.h"
 #include "kernel/cloud.h"
+#include "kernel/policy.h"
 #include "services/events/limits.h"
 #include "services/events/list.h"
 #include "services/events/service.h"
@@ -180,7 +182,9 @@ Task<op::PutPermission::Output> EventsService::put_permission(Ctx& ctx, const Pu
     if (bus->policy.size() > kMaxPolicyBytes) {
       co_return err::PolicyLengthExceededException("The event bus policy is longer than 10240 bytes.");
     }
-    if (!deps_.cloud.authorizer().parsed(bus->policy, kernel::policy::Type::kResource)) {
+    try {
+      kernel::policy::parse(bus->policy, kernel::policy::Type::kResource);
+    } catch (const std::invalid_argument&) {
       co_return err::ValidationException("Policy is not a valid JSON policy document.");
     }
     bus->modified = ctx.now();

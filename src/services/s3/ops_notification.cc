@@ -58,6 +58,36 @@ bool wants(const Notification& n, const std::string& key, std::string_view what)
   });
 }
 
+bool shares_event(const Notification& a, const Notification& b) {
+  const auto covers = [](std::string_view wide, std::string_view event) {
+    return wide == event || (wide.ends_with('*') && event.starts_with(wide.substr(0, wide.size() - 1)));
+  };
+  return std::ranges::any_of(a.events, [&](const std::string& one) {
+    return std::ranges::any_of(b.events,
+                               [&](const std::string& other) { return covers(one, other) || covers(other, one); });
+  });
+}
+
+// Whether one key of one event could be told twice.
+bool overlap(const Notification& a, const Notification& b) {
+  const bool prefixes = a.prefix.starts_with(b.prefix) || b.prefix.starts_with(a.prefix);
+  const bool suffixes = a.suffix.ends_with(b.suffix) || b.suffix.ends_with(a.suffix);
+  return prefixes && suffixes && shares_event(a, b);
+}
+
+void refuse_overlaps(const std::vector<Notification>& all) {
+  for (size_t i = 0; i < all.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      if (!overlap(all[i], all[j])) continue;
+      const bool filtered = !cat(all[i].prefix, all[i].suffix, all[j].prefix, all[j].suffix).empty();
+      throw err::InvalidArgument(
+          filtered ? "Configuration is ambiguously defined. Cannot have overlapping suffixes in two rules if the "
+                     "prefixes are overlapping for the same event type."
+                   : "Configurations overlap. Configurations on the same bucket cannot share a common event type.");
+    }
+  }
+}
+
 // Grows with time, in hexadecimal: tells which of two events of a key came later.
 std::string sequencer(Time now) {
   std::string bytes;
@@ -207,6 +237,7 @@ Task<op::PutBucketNotificationConfiguration::Output> S3Service::put_bucket_notif
       }
     }
   }
+  refuse_overlaps(all);
   const auto reader = deps_.db.snapshot();
   const BucketRecord asking = co_await require_bucket(ctx, *reader, in.bucket, in.expected_bucket_owner);
   for (const Notification& n : all) {

@@ -1,6 +1,7 @@
 """Provisioned concurrency and table capacity within bounds, by schedule, and what is refused."""
 
 import datetime
+import json
 import os
 import time
 
@@ -139,6 +140,30 @@ def test_table_and_index_capacity(virga, scaling, table, name):
 
 
 # A change that its service refuses is an activity that says so.
+def test_a_target_at_its_maximum_is_an_event(virga, scaling, table, name):
+    events, sqs = virga.client("events"), virga.client("sqs")
+    url, arn = sqs.create_queue(QueueName=name)["QueueUrl"], f"arn:aws:sqs:us-east-1:000000000000:{name}"
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}]})})
+    events.put_rule(Name=name, EventPattern=json.dumps({"source": ["aws.application-autoscaling"], "detail": {
+        "resourceId": [table["ResourceId"]]}}))
+    events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": arn}])
+    scaling.register_scalable_target(**table, MinCapacity=5, MaxCapacity=9)
+    eventually(lambda: len(activities(scaling, table)) == 1)  # to five, of which nobody is told
+    scaling.register_scalable_target(**table, MinCapacity=9, MaxCapacity=9)
+    told, = eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages"))
+    event = json.loads(told["Body"])
+    assert event["detail-type"] == "Application Auto Scaling Scaling Activity State Change" and event["resources"] == []
+    detail = event["detail"]
+    began, ended = detail.pop("startTime"), detail.pop("endTime")
+    assert began <= ended and began.endswith("Z")
+    assert detail == {"newDesiredCapacity": 9, "oldDesiredCapacity": 5, "minCapacity": 9, "maxCapacity": 9, **{
+        "resourceId": table["ResourceId"], "scalableDimension": table["ScalableDimension"], "serviceNamespace": "dynamodb"},
+        "statusCode": "Successful", "scaledToMax": True, "direction": "scale-out"}
+    events.remove_targets(Rule=name, Ids=["q"])
+    events.delete_rule(Name=name)
+
+
 def test_failed_activity(scaling, functions, alias):
     scaling.register_scalable_target(**alias, MinCapacity=2000, MaxCapacity=2000)
     eventually(lambda: activities(scaling, alias) == [

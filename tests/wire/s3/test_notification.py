@@ -97,3 +97,30 @@ def test_refused(virga, name):
     for arn, event in (("nonsense", "s3:ObjectCreated:*"), ("arn:aws:sqs:us-east-1:000000000000:q", "s3:ObjectRestore:*")):
         assert error_code(s3.put_bucket_notification_configuration, Bucket=name, NotificationConfiguration={
             "QueueConfigurations": [{"QueueArn": arn, "Events": [event]}]})[0] == "InvalidArgument"
+
+
+@pytest.mark.parametrize("one, other, clash", [
+    ({}, {}, "Configurations overlap."),
+    ({"prefix": "in/"}, {}, "Configuration is ambiguously defined."),
+    ({"prefix": "in/"}, {"prefix": "in/a"}, "Configuration is ambiguously defined."),
+    ({"prefix": "in/", "suffix": "jpg"}, {"suffix": "pg"}, "Configuration is ambiguously defined."),
+    ({"prefix": "in/", "suffix": "jpg"}, {"prefix": "in/", "suffix": "png"}, None),
+    ({"prefix": "in/"}, {"prefix": "out/"}, None),
+])
+def test_filters_must_not_overlap(virga, name, queue, one, other, clash):
+    s3 = virga.client("s3")
+    s3.create_bucket(Bucket=name)
+
+    def put(first, second):
+        s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"QueueConfigurations": [
+            {"QueueArn": queue.arn, "Events": [event],
+             "Filter": {"Key": {"FilterRules": [{"Name": n, "Value": v} for n, v in filters.items()]}}}
+            for event, filters in ((first, one), (second, other))]})
+
+    put("s3:ObjectCreated:*", "s3:ObjectRemoved:*")  # of different events nothing overlaps
+    put("s3:ObjectCreated:Put", "s3:ObjectCreated:Copy")
+    if not clash:
+        return put("s3:ObjectCreated:*", "s3:ObjectCreated:Put")
+    for events in (("s3:ObjectCreated:*", "s3:ObjectCreated:Put"), ("s3:ObjectCreated:Put", "s3:ObjectCreated:Put")):
+        code, words = error_code(put, *events)
+        assert code == "InvalidArgument" and words.startswith(clash), words

@@ -1,5 +1,6 @@
 import base64
 import json
+import socket
 import subprocess
 import tempfile
 import threading
@@ -126,3 +127,16 @@ def test_slow_endpoints_delay_nobody(sns, topic, subscriber, outbox, name):
     assert subscriber.of_type("Notification") == []
     subscriber.wait.set()
     eventually(lambda: len(subscriber.of_type("Notification")) == 200, seconds=20)
+
+
+def test_an_endpoint_that_only_says_that_it_will_answer_is_left(sns, topic):
+    """Interim answers count as the head of the answer: without a bound, such an endpoint is read for ever."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=f"http://127.0.0.1:{listener.getsockname()[1]}")
+    connection, _ = listener.accept()
+    connection.settimeout(30)
+    with pytest.raises(OSError):  # the other side closes
+        while True:
+            connection.sendall(b"HTTP/1.1 102 Processing\r\n\r\n" * 1000)
+    connection.close()
+    listener.close()
