@@ -118,13 +118,15 @@ struct Instance::Parts {
         authorizer(settings.iam),
         audit(*db, clock),
         cloud(clock, authorizer, audit, metrics),
-        timers(*db, clock),
-        deliveries(*db, clock, metrics),
+        timers(*db, elapsed),
+        deliveries(*db, elapsed, metrics),
         targets(cloud, deliveries),
         deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, settings.data} {
     targets.serve();
     ServiceOptions options;
     options.functions = settings.functions;
+    options.elapsed = &elapsed;
+    reactors.each([&](rt::Reactor& reactor) { options.executors.push_back(&reactor); });
     options.iam.development_key = is_loopback(settings.host) && settings.root_access_key.empty();
     if (!settings.root_access_key.empty()) {
       options.iam.root_keys.push_back({settings.root_access_key, settings.root_secret_key, kRootAccount});
@@ -159,6 +161,7 @@ struct Instance::Parts {
   const Settings settings;
   DataLock lock;
   SystemClock clock;
+  kernel::ElapsedClock elapsed{clock, kernel::ElapsedClock::since_boot};
   MetricRegistry metrics;
   rt::Reactors reactors;  // their threads start later; to the store's and the sandboxes' threads they stay
   std::unique_ptr<sandbox::Sandboxes> sandboxes;

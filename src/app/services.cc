@@ -50,8 +50,8 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(s3::make_s3(deps));
   cloud.add(dynamodb::make_dynamodb(deps));
   cloud.add(dynamodb::make_dynamodbstreams(deps));
-  auto queues = sqs::make_sqs(deps);
-  cloud.add(sns::make_sns(deps, sqs::post_of(*queues)));
+  auto queues = sqs::make_sqs(deps, options.elapsed);
+  cloud.add(sns::make_sns(deps, sqs::post_of(*queues), options.executors));
   cloud.add(std::move(queues));
   cloud.add(apigatewayv2::make_apigatewayv2(deps));
   cloud.add(events::make_events(deps));

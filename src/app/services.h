@@ -2,7 +2,9 @@
 
 #include <vector>
 
+#include "base/executor.h"
 #include "kernel/deps.h"
+#include "kernel/elapsed_clock.h"
 #include "sandbox/sandbox.h"
 #include "services/iam/api.h"
 #include "services/lambda/api.h"
@@ -13,6 +15,8 @@ namespace virga::app {
 struct ServiceOptions {
   iam::Options iam;
   lambda::Options functions;
+  const kernel::ElapsedClock* elapsed = nullptr;  // null: nobody puts the clock forward or back
+  std::vector<Executor*> executors;               // on which what is much at once may run
 };
 
 // Registers every service with deps.cloud, and the identities with the authoriser.

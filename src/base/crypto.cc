@@ -15,6 +15,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "base/md5.h"
+
 namespace virga {
 
 namespace {
@@ -143,6 +145,20 @@ std::string random_bytes(size_t count) {
     return out;
   }
   require(RAND_bytes(bytes_of(out), static_cast<int>(count)) == 1, "the system's random source failed");
+  return out;
+}
+
+namespace {
+static_assert(sizeof(MD5_CTX) == sizeof(Md5));
+MD5_CTX* context_of(std::array<uint32_t, 23>& state) { return reinterpret_cast<MD5_CTX*>(state.data()); }
+}  // namespace
+Md5::Md5() { require(MD5_Init(context_of(state_)) == 1, "hashing failed"); }
+void Md5::update(std::string_view bytes) {
+  require(MD5_Update(context_of(state_), bytes.data(), bytes.size()) == 1, "hashing failed");
+}
+std::string Md5::finish() {
+  std::string out(MD5_DIGEST_LENGTH, '\0');
+  require(MD5_Final(bytes_of(out), context_of(state_)) == 1, "hashing failed");
   return out;
 }
 

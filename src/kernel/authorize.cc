@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "kernel/policy_document.h"
 #include "wire/protocol.h"
 
 namespace virga::kernel {
@@ -36,25 +37,44 @@ std::string_view principal_type(Principal::Kind kind) {
 // arn:aws:iam::1:user/path/name -> name
 std::string user_name(const Principal& p) { return p.arn.substr(p.arn.rfind('/') + 1); }
 
+// The keys that any of the policies names, sorted.
+std::vector<std::string_view> wanted_keys(const policy::Policies& all) {
+  std::vector<std::string_view> out;
+  const auto add = [&](const policy::DocumentPtr& document) {
+    if (document) out.insert(out.end(), document->keys.begin(), document->keys.end());
+  };
+  add(all.resource);
+  add(all.boundary);
+  for (const auto* documents : {&all.identity, &all.session, &all.service_control}) {
+    for (const policy::DocumentPtr& document : *documents) add(document);
+  }
+  std::ranges::sort(out);
+  return out;
+}
+
+// Of all that a request has to say, what the policies ask for.
 Keys condition_keys(const Ctx& ctx, const Access& access, const PrincipalPolicies* policies,
-                    std::string_view resource_account) {
+                    const policy::Policies& all) {
   Keys keys;
+  const auto wanted = wanted_keys(all);
+  if (wanted.empty()) return keys;
+  const auto is_wanted = [&](std::string_view key) { return std::ranges::binary_search(wanted, key); };
   const auto set = [&](std::string_view key, std::string_view value) {
-    if (!value.empty()) keys.emplace(std::string(key), std::vector<std::string>{std::string(value)});
+    if (!value.empty() && is_wanted(key)) keys.emplace(std::string(key), std::vector<std::string>{std::string(value)});
   };
   const Principal& p = ctx.principal;
   const Time now = ctx.now();
   const bool session = p.kind == Principal::Kind::kRoleSession;
   const bool service = p.kind == Principal::Kind::kService;
-  set("aws:currenttime", iso8601(Time::from_seconds(now.seconds())));
-  set("aws:epochtime", std::to_string(now.seconds()));
+  if (is_wanted("aws:currenttime")) set("aws:currenttime", iso8601(Time::from_seconds(now.seconds())));
+  if (is_wanted("aws:epochtime")) set("aws:epochtime", cat(now.seconds()));
   set("aws:sourceip", ctx.source_ip);
   set("aws:securetransport", ctx.secure ? "true" : "false");
   set("aws:useragent", ctx.user_agent);
   set("aws:requestedregion", ctx.region);
   set("aws:sourcearn", ctx.source_arn);
   set("aws:sourceaccount", ctx.source_account);
-  set("aws:resourceaccount", resource_account);
+  set("aws:resourceaccount", all.resource_account);
   set("aws:principaltype", principal_type(p.kind));
   set("aws:principalisawsservice", service ? "true" : "false");
   set("aws:viaawsservice", ctx.via.empty() ? "false" : "true");
@@ -79,13 +99,6 @@ Keys condition_keys(const Ctx& ctx, const Access& access, const PrincipalPolicie
   }
   for (const auto& [key, values] : access.conditions) keys[lower(key)] = values;
   return keys;
-}
-
-bool any_uses_keys(const policy::Policies& all) {
-  const auto uses = [](const policy::DocumentPtr& d) { return d && policy::uses_keys(*d); };
-  return uses(all.resource) || uses(all.boundary) || std::any_of(all.identity.begin(), all.identity.end(), uses) ||
-         std::any_of(all.session.begin(), all.session.end(), uses) ||
-         std::any_of(all.service_control.begin(), all.service_control.end(), uses);
 }
 
 // Where a resource's own policy has the last word: role trust and KMS keys.
@@ -190,7 +203,7 @@ Task<std::optional<std::string>> Authorizer::ask(Ctx& ctx, const Access& access,
   }
 
   policy::Request request{&p, access.action, access.resource, {}};
-  if (any_uses_keys(all)) request.keys = condition_keys(ctx, access, own.get(), all.resource_account);
+  request.keys = condition_keys(ctx, access, own.get(), all);
   const policy::Outcome outcome = policy::evaluate(all, request);
   if (outcome.decision == policy::Decision::kAllow) co_return std::nullopt;
   co_return sentence(ctx, access, outcome);

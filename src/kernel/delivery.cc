@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kernel/delivery_board.h"
+#include "kernel/elapsed_clock.h"
 #include "kv/key.h"
 #include "kv/record.h"
 
@@ -21,6 +22,7 @@ constexpr size_t kMostStarts = 64;    // of a kind before the reactor gets its t
 constexpr size_t kMostRemoved = 512;  // ended deliveries removed in one commit
 constexpr size_t kMostDue = 256;      // put off ones that come back in one commit
 constexpr size_t kLoadRows = 64;
+constexpr size_t kMostCarried = 64 << 10;  // bytes of a row; a larger one is read when its turn comes
 constexpr size_t kLoadBytes = 2 << 20;
 constexpr size_t kDueBytes = 8 << 20;
 constexpr Micros kLongestWait{500'000};  // how late a jump of the clock is noticed
@@ -104,10 +106,15 @@ Verdict Verdict::busy(Micros delay) {
 
 struct Deliveries::State : std::enable_shared_from_this<Deliveries::State> {
   State(kv::Db& db, const Clock& clock, MetricRegistry& metrics)
-      : db(db), clock(clock), metrics(metrics), sequence(next_start(db) << kSequenceBits) {}
+      : db(db),
+        clock(clock),
+        elapsed(dynamic_cast<const ElapsedClock*>(&clock)),
+        metrics(metrics),
+        sequence(next_start(db) << kSequenceBits) {}
 
   kv::Db& db;
-  const Clock& clock;
+  const Clock& clock;                 // of all times in rows
+  const ElapsedClock* const elapsed;  // when it is one
   MetricRegistry& metrics;
   std::atomic<uint64_t> sequence;
   Executor* home = nullptr;  // where start() was called
@@ -128,6 +135,8 @@ struct Deliveries::State : std::enable_shared_from_this<Deliveries::State> {
   };
   std::multimap<Time, Blocked> blocked;
 
+  // How far the rows' clock is ahead of the one that others see.
+  Micros ahead() const { return elapsed ? elapsed->ahead() : Micros(0); }
   void arrived(const Delivery& to, uint64_t sequence, std::string bytes);
   void due_at(Time at);
   void pump_soon();
@@ -413,7 +422,7 @@ Task<void> Deliveries::State::attempt(Turn turn) {
   if (turn.strand->ordered && row.not_before > clock.now()) co_return ended(turn, End::kBlocked, row.not_before);
 
   Attempt now{std::move(row.id),      turn.lane->name, turn.strand->name,
-              std::move(row.payload), row.attempts,    row.accepted};
+              std::move(row.payload), row.attempts,    row.accepted - ahead()};
   Result<Verdict> verdict = co_await as_result(kind.handler(std::move(now)));
   if (!verdict) {
     log_warning("deliveries", "a delivery failed; it will be tried again",
@@ -558,6 +567,7 @@ void Deliveries::enqueue(kv::Txn& tx, Delivery delivery) {
   State& state = *state_;
   const uint64_t number = state.sequence.fetch_add(1, std::memory_order_relaxed) + 1;
   const Time now = state.clock.now();
+  if (delivery.not_before.micros != 0) delivery.not_before = delivery.not_before + state.ahead();
   Row row{delivery.id.empty() ? uuid() : std::move(delivery.id), std::move(delivery.payload), 0, now,
           delivery.not_before};
   std::string bytes = kv::encode(row);
@@ -566,7 +576,9 @@ void Deliveries::enqueue(kv::Txn& tx, Delivery delivery) {
     tx.on_commit([self = state_, at = delivery.not_before] { self->due_at(at); });
     return;
   }
-  tx.put(with_sequence(strand_prefix(delivery.kind, delivery.lane, delivery.group), number), bytes);
+  std::string key = with_sequence(strand_prefix(delivery.kind, delivery.lane, delivery.group), number);
+  const bool large = bytes.size() > kMostCarried;
+  tx.put(std::move(key), large ? std::exchange(bytes, {}) : bytes);
   delivery.payload.clear();
   tx.on_commit([self = state_, to = std::move(delivery), number, bytes = std::move(bytes)]() mutable {
     self->arrived(to, number, std::move(bytes));

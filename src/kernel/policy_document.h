@@ -93,7 +93,7 @@ class Document {
  public:
   std::string id;
   std::vector<Statement> statements;
-  bool uses_keys = false;
+  std::vector<std::string> keys;  // that conditions and variables name: sorted
 };
 
 // Whether the request satisfies one condition.

@@ -295,11 +295,20 @@ Statement statement_of(const Json& json, Type type, bool variables) {
   return out;
 }
 
-bool has_variables(const Statement& s) {
-  const auto any = [](const std::vector<Pattern>& patterns) {
-    return std::any_of(patterns.begin(), patterns.end(), [](const Pattern& p) { return p.has_variables(); });
-  };
-  return !s.conditions.empty() || any(s.resources);
+void add_keys(const std::vector<Pattern>& patterns, std::vector<std::string>& keys) {
+  for (const Pattern& pattern : patterns) {
+    for (const auto& piece : pattern.pieces) {
+      if (const auto* variable = std::get_if<Pattern::Variable>(&piece)) keys.push_back(variable->key);
+    }
+  }
+}
+
+void add_keys(const Statement& s, std::vector<std::string>& keys) {
+  add_keys(s.resources, keys);
+  for (const Condition& condition : s.conditions) {
+    keys.push_back(condition.key);
+    add_keys(condition.patterns, keys);
+  }
 }
 
 }  // namespace
@@ -387,14 +396,16 @@ DocumentPtr parse(std::string_view text, Type type) {
   std::vector<std::string_view> sids;
   for (const Statement& s : out->statements) {
     if (!s.sid.empty()) sids.push_back(s.sid);
-    out->uses_keys |= has_variables(s);
+    add_keys(s, out->keys);
   }
+  std::sort(out->keys.begin(), out->keys.end());
+  out->keys.erase(std::unique(out->keys.begin(), out->keys.end()), out->keys.end());
   std::sort(sids.begin(), sids.end());
   if (std::adjacent_find(sids.begin(), sids.end()) != sids.end())
     refuse("Statement IDs (SID) in a single policy must be unique.");
   return out;
 }
 
-bool uses_keys(const Document& document) { return document.uses_keys; }
+bool uses_keys(const Document& document) { return !document.keys.empty(); }
 
 }  // namespace virga::kernel::policy

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
 
 #include "base/async.h"
 #include "base/log.h"
+#include "base/str.h"
+#include "kernel/elapsed_clock.h"
 #include "kv/key.h"
 #include "kv/record.h"
 
@@ -13,11 +16,13 @@ namespace virga::kernel {
 namespace {
 
 constexpr size_t kMostRunning = 256;
+constexpr size_t kMoved = 256;  // in one commit, when the clock was put back
 // The longest real wait: how late a jump of the clock is noticed.
 constexpr Micros kLongestWait{500'000};
 constexpr int64_t kFirstRetry = 1, kLongestRetry = 300;  // seconds
 
-// Keys: tmr/due/<fire time>/<kind>/<id> -> nothing, and tmr/row/<kind>/<id> -> Row.
+// Keys: tmr/due/<fire time>/<kind>/<id> -> nothing, tmr/row/<kind>/<id> -> Row, and tmr/ahead -> how far the elapsed
+// clock is ahead of the wall's, once that was put forward or back.
 struct Row {
   Time due, fire;
   int64_t failures = 0;
@@ -36,6 +41,12 @@ std::string row_key(std::string_view kind, std::string_view id) {
   return std::move(kv::KeyWriter("tmr").text("row").text(kind).text(id)).take();
 }
 
+std::string ahead_key() { return std::move(kv::KeyWriter("tmr").text("ahead")).take(); }
+
+bool is_of_calendar(std::string_view kind) {
+  return kind == "scheduler.schedule" || kind == "events.rule" || kind == "aas.action";
+}
+
 struct DueKey {
   Time fire;
   std::string kind, id;
@@ -52,11 +63,14 @@ DueKey parse_due(std::string_view key) {
 }  // namespace
 
 struct Timers::State : std::enable_shared_from_this<Timers::State> {
-  State(kv::Db& db, const Clock& clock) : db(db), clock(clock) {}
+  State(kv::Db& db, const Clock& given)
+      : db(db), elapsed(dynamic_cast<const ElapsedClock*>(&given)), clock(elapsed ? elapsed->wall() : given) {}
 
   kv::Db& db;
-  const Clock& clock;
+  const ElapsedClock* const elapsed;  // tells when the clock is put forward or back
+  const Clock& clock;                 // of all times in rows: the wall's
   std::map<std::string, std::function<Task<void>(Timer)>> handlers;
+  Micros ahead{0};  // of the elapsed clock, as it is stored
   // Touched on the loop's executor only.
   std::set<std::string> running;
   bool looping = false;
@@ -66,6 +80,7 @@ struct Timers::State : std::enable_shared_from_this<Timers::State> {
 
   Task<void> loop();
   Task<void> step();
+  Task<void> follow_wall(Micros moved);
   Task<void> fire(DueKey key);
   Task<void> put_off(DueKey key);
   void leave() {
@@ -75,6 +90,7 @@ struct Timers::State : std::enable_shared_from_this<Timers::State> {
 
 // Starts what is due, then waits for the next moment at which something may be.
 Task<void> Timers::State::step() {
+  if (elapsed && elapsed->ahead() != ahead) co_await follow_wall(ahead - elapsed->ahead());
   const Time now = clock.now();
   Micros wait = kLongestWait;
   auto view = db.snapshot();
@@ -101,6 +117,41 @@ Task<void> Timers::State::step() {
   } else {
     co_await db.wait_change(due_prefix(), seen, wait);
   }
+}
+
+// The wall's clock was put forward or back. Put back, what was set before would fire late by as much: what is due after
+// a while fires earlier, and handlers of what is due at times of the calendar are asked at once, see that it is not
+// due, and set it by the time that it now is.
+Task<void> Timers::State::follow_wall(Micros moved) {
+  log_warning("timers", "the clock was moved", {{"seconds", cat(moved.count() / 1'000'000)}});
+  const auto view = db.snapshot();
+  kv::Range range = kv::prefix_range(due_prefix());
+  const Time now = clock.now();
+  range.begin = due_key(now, "", "");
+  for (bool more = moved.count() < 0; more;) {
+    const auto rows = co_await view->scan(range, {.limit = kMoved});
+    more = rows.size() == kMoved;
+    if (more) range.begin = rows.back().key + '\0';
+    co_await db.transact([&](kv::Txn& tx) -> Task<void> {
+      for (const kv::Entry& each : rows) {
+        const DueKey key = parse_due(each.key);
+        const auto bytes = co_await tx.get(row_key(key.kind, key.id));
+        if (!bytes) continue;
+        Row row = kv::decode<Row>(*bytes);
+        if (row.fire != key.fire) continue;  // set again meanwhile
+        row.fire = is_of_calendar(key.kind) ? now : row.fire + moved;
+        tx.erase(each.key);
+        tx.put(due_key(row.fire, key.kind, key.id), "");
+        tx.put(row_key(key.kind, key.id), kv::encode(row));
+      }
+    });
+  }
+  const Micros now_ahead = ahead - moved;
+  co_await db.transact([&](kv::Txn& tx) -> Task<void> {
+    tx.put(ahead_key(), kv::encode(Time() + now_ahead));
+    co_return;
+  });
+  ahead = now_ahead;
 }
 
 Task<void> Timers::State::loop() {
@@ -155,7 +206,13 @@ Task<void> Timers::State::put_off(DueKey key) {
   });
 }
 
-Timers::Timers(kv::Db& db, const Clock& clock) : state_(std::make_shared<State>(db, clock)) {}
+Timers::Timers(kv::Db& db, const Clock& clock) : state_(std::make_shared<State>(db, clock)) {
+  if (!state_->elapsed) return;
+  const auto stored = run(db.snapshot()->get(ahead_key()));
+  if (!stored) throw std::runtime_error(cat("timers can't be read: ", describe(stored.error())));
+  if (*stored) state_->ahead = kv::decode<Time>(**stored) - Time();
+  state_->elapsed->go_on(state_->ahead);
+}
 Timers::~Timers() = default;
 
 Task<void> Timers::set(kv::Txn& tx, Timer timer) {

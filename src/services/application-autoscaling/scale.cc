@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "kernel/schedule_expression.h"
+#include "kernel/target_delivery.h"
 #include "kv/record.h"
 #include "services/application-autoscaling/request.h"
 
@@ -29,12 +30,40 @@ struct Scaling {
   std::optional<int32_t> wanted;
   std::string cause;
   std::optional<ActivityRecord> activity;
-  int32_t asked = 0;  // what the activity sets
+  int32_t asked = 0, before = 0;  // what the activity sets, and what it found
   template <class A>
   void fields(A& a) {
-    a(1, home), a(2, what), a(3, wanted), a(4, cause), a(5, activity), a(6, asked);
+    a(1, home), a(2, what), a(3, wanted), a(4, cause), a(5, activity), a(6, asked), a(7, before);
   }
 };
+
+// What EventBridge is told when a target has reached its maximum.
+kernel::TargetDelivery scaled_to_max(const Home& home, const TargetRecord& target, const ActivityRecord& activity,
+                                     int32_t before) {
+  const auto seconds = [](Time t) { return iso8601(Time::from_seconds(t.seconds())); };
+  kernel::TargetDelivery out;
+  out.account = home.account;
+  out.region = home.region;
+  out.service = "application-autoscaling.amazonaws.com";
+  out.target = cat("arn:aws:events:", home.region, ":", home.account, ":event-bus/default");
+  out.input.body = Json::object({{"startTime", seconds(activity.start)},
+                                 {"endTime", seconds(activity.end.value_or(activity.start))},
+                                 {"newDesiredCapacity", target.max},
+                                 {"oldDesiredCapacity", before},
+                                 {"minCapacity", target.min},
+                                 {"maxCapacity", target.max},
+                                 {"resourceId", target.what.resource},
+                                 {"scalableDimension", target.what.dimension},
+                                 {"serviceNamespace", target.what.space},
+                                 {"statusCode", activity.status},
+                                 {"scaledToMax", true},
+                                 {"direction", "scale-out"}})
+                       .dump();
+  out.input.parameters = {{"Source", "aws.application-autoscaling"},
+                          {"DetailType", "Application Auto Scaling Scaling Activity State Change"},
+                          {"Resources", "[]"}};
+  return out;
+}
 
 constexpr auto kSettleEvery = Millis(200);
 
@@ -75,8 +104,8 @@ Task<void> ApplicationAutoscalingService::run_action(kernel::Timer timer) {
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
       co_return;
     }
-    co_await arm(tx, of.home, *action, std::max(now, timer.due));
-    if (target->schedule_suspended) co_return;
+    co_await arm(tx, of.home, *action, now);
+    if (timer.due > now || target->schedule_suspended) co_return;  // not due: the clock was put back
     // What the action does not say gives way to what it does.
     if (action->min) target->max = std::max(target->max, target->min = *action->min);
     if (action->max) target->min = std::min(target->min, target->max = *action->max);
@@ -140,10 +169,14 @@ Task<kernel::Verdict> ApplicationAutoscalingService::run_scaling(kernel::Attempt
     const auto snapshot = deps_.db.snapshot();
     target = co_await Store(*snapshot, job.home).find_target(job.what);
   }
-  const auto keep = [job](const ActivityRecord& activity) -> kernel::Verdict::Writes {
-    return [home = job.home, activity](kv::Txn& tx) -> Task<void> {
+  const auto keep = [&](const ActivityRecord& activity) -> kernel::Verdict::Writes {
+    std::optional<kernel::TargetDelivery> event;
+    const bool to_max = target && job.asked == target->max && job.asked > job.before;
+    if (activity.status == "Successful" && to_max) event = scaled_to_max(job.home, *target, activity, job.before);
+    return [this, home = job.home, activity, event](kv::Txn& tx) -> Task<void> {
       WriteStore store(tx, home);
       store.put(activity);
+      if (event) deps_.targets.enqueue(tx, *event);
       co_await store.forget_activities(activity.what.space, activity.start - kActivityLife);
     };
   };
@@ -172,6 +205,7 @@ Task<kernel::Verdict> ApplicationAutoscalingService::run_scaling(kernel::Attempt
   }
   job.asked = std::clamp(job.wanted.value_or(capacity->now), target->min, target->max);
   if (job.asked == capacity->now) co_return kernel::Verdict::done();
+  job.before = capacity->now;
   if (job.cause.empty()) {
     job.cause = job.asked > capacity->now ? cat("minimum capacity was set to ", target->min)
                                           : cat("maximum capacity was set to ", target->max);

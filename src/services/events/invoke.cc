@@ -90,6 +90,7 @@ Task<void> EventsService::wait_for_turn(std::string destination, int32_t rate) {
       std::erase_if(next_invocation_, [&](const auto& kept) { return kept.second < now; });
     }
     Time& next = next_invocation_[destination];
+    if (next > now + kMostRateWait + gap) next = now;  // it was given before the clock was put back
     const Time at = std::max(next, now);
     wait = at - now;
     if (wait <= kMostRateWait) next = at + gap;

@@ -25,6 +25,7 @@ inline constexpr auto kDestinationTime = std::chrono::seconds(5);
 inline constexpr int kMostHops = 10;        // from bus to bus
 inline constexpr size_t kReplayPage = 100;  // events of a replay in one transaction
 inline constexpr auto kExpiry = std::chrono::hours(1);
-inline constexpr size_t kKeptBuses = 1'000;  // whose rules are kept compiled
+inline constexpr size_t kKeptBuses = 1'000;     // whose rules are kept compiled
+inline constexpr size_t kMostCopies = 4 << 20;  // bytes of an event's copies for targets, in one transaction
 
 }  // namespace virga::events

@@ -62,6 +62,7 @@ Task<void> EventsService::fire_rule(kernel::Timer timer) {
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
       co_return;
     }
+    if (timer.due > now) co_return co_await arm(tx, home, *rule, now);  // the clock was put back
     Envelope e;
     e.id = uuid();
     e.detail_type = "Scheduled Event";
@@ -78,7 +79,7 @@ Task<void> EventsService::fire_rule(kernel::Timer timer) {
     event.ingested = now;
     router_.give(tx, home, *rule, event);
     // Times that passed while nothing ran are not made up for, but the one that was due.
-    co_await arm(tx, home, *rule, std::max(now, timer.due));
+    co_await arm(tx, home, *rule, now);
   });
 }
 

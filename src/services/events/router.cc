@@ -9,9 +9,25 @@
 #include "kernel/cloud.h"
 #include "kernel/context.h"
 #include "kernel/target_delivery.h"
+#include "kv/record.h"
 #include "services/events/limits.h"
 
 namespace virga::events {
+
+namespace {
+
+// An event and rules whose targets have not been given it yet.
+struct Rest {
+  Home home;
+  Event event;
+  std::vector<RuleRecord> rules;
+  template <class A>
+  void fields(A& a) {
+    a(1, home.account), a(2, home.region), a(3, event), a(4, rules);
+  }
+};
+
+}  // namespace
 
 std::string envelope(const Envelope& e) {
   std::string out;
@@ -119,6 +135,7 @@ Task<bool> Router::route(kv::Txn& tx, Home home, std::string bus, Event event) {
   here->machine.match(event.text, scratch, matched);
   std::sort(matched.begin(), matched.end());
   WriteStore store(tx, home);
+  std::vector<const RuleRecord*> wanting;
   for (const uint32_t index : matched) {
     if (index < here->rules.size()) {
       const RuleRecord& rule = here->rules[index];
@@ -127,7 +144,7 @@ Task<bool> Router::route(kv::Txn& tx, Home home, std::string bus, Event event) {
         continue;
       }
       if (event.read_only && !rule.management_events) continue;
-      give(tx, home, rule, event);
+      wanting.push_back(&rule);
     } else if (event.replay.empty() && !event.read_only) {
       store.archive(here->archives[here->patterned[index - here->rules.size()]].name, event.ingested, event.text);
     }
@@ -137,7 +154,38 @@ Task<bool> Router::route(kv::Txn& tx, Home home, std::string bus, Event event) {
       if (archive.pattern.empty()) store.archive(archive.name, event.ingested, event.text);
     }
   }
+  give_all(tx, home, wanting, event);
   co_return true;
+}
+
+void Router::give_all(kv::Txn& tx, const Home& home, const std::vector<const RuleRecord*>& rules, const Event& event) {
+  size_t bytes = 0;
+  Rest rest{home, event, {}};
+  for (const RuleRecord* rule : rules) {
+    const size_t more = rule->targets.size() * event.text.size();
+    if (rest.rules.empty() && (bytes == 0 || bytes + more <= kMostCopies)) {
+      give(tx, home, *rule, event);
+      bytes += more;
+    } else {
+      rest.rules.push_back(*rule);
+    }
+  }
+  if (rest.rules.empty()) return;
+  kernel::Delivery delivery;
+  delivery.kind = kRest;
+  delivery.lane = bus_arn(home, rest.rules.front().bus);
+  delivery.payload = kv::encode(rest);
+  deps_.deliveries.enqueue(tx, std::move(delivery));
+}
+
+Task<kernel::Verdict> Router::give_rest(kernel::Attempt attempt) {
+  auto rest = std::make_shared<const Rest>(kv::decode<Rest>(attempt.payload));
+  co_return kernel::Verdict::done().with([this, rest](kv::Txn& tx) -> Task<void> {
+    std::vector<const RuleRecord*> rules;
+    for (const RuleRecord& rule : rest->rules) rules.push_back(&rule);
+    give_all(tx, rest->home, rules, rest->event);
+    co_return;
+  });
 }
 
 void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const Event& event) {
@@ -195,7 +243,7 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
     if (!target.dead_letter.empty()) {
       kernel::DeadLetter& letter = delivery.dead_letter;
       letter.target = target.dead_letter;
-      letter.input.body = event.text;
+      if (delivery.input.body != event.text) letter.input.body = event.text;
       letter.input.attributes["RULE_ARN"].value = arn;
       letter.input.attributes["TARGET_ARN"].value = target.arn;
       letter.input.attributes["ERROR_CODE"].value = "${code}";

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/delivery.h"
 #include "kernel/deps.h"
 #include "kernel/event_pattern.h"
 #include "services/events/store.h"
@@ -25,6 +26,10 @@ struct Event {
   std::string replay;             // the name of the replay that brings it back
   std::vector<std::string> only;  // ARNs of the rules that may take it; empty: all
   bool read_only = false;         // a call that only reads: for the rules that ask for such
+  template <class A>
+  void fields(A& a) {  // what targets are given depends on
+    a(1, id), a(2, text), a(3, trace), a(4, time), a(5, ingested), a(6, hops);
+  }
 };
 
 inline constexpr std::string_view kCallDetailType = "AWS API Call via CloudTrail";
@@ -41,6 +46,8 @@ std::string rule_arn(const Home& home, std::string_view bus, std::string_view ru
 
 class Router {
  public:
+  static constexpr const char* kRest = "events.rest";
+
   explicit Router(kernel::Deps& deps) : deps_(deps) {}
 
   // False when there is no such bus: nothing happens then.
@@ -52,8 +59,13 @@ class Router {
   Task<Interest> interest(kv::Txn& tx, Home home);
   // To the targets of one rule, whatever its pattern.
   void give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const Event& event);
+  // Goes on with the rules that one transaction did not come to.
+  Task<kernel::Verdict> give_rest(kernel::Attempt attempt);
 
  private:
+  // As much as one transaction should hold of copies of the event; a delivery goes on with the rest.
+  void give_all(kv::Txn& tx, const Home& home, const std::vector<const RuleRecord*>& rules, const Event& event);
+
   // A bus's rules and archives, compiled, as of one generation.
   struct View {
     std::string generation;

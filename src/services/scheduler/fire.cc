@@ -35,6 +35,7 @@ Task<void> SchedulerService::fire(kernel::Timer timer) {
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
       co_return;
     }
+    if (timer.due > now) co_return co_await arm(tx, home, *schedule, now);  // the clock was put back
     Time not_before;
     if (schedule->window > 0) {
       const auto window = static_cast<uint64_t>(schedule->window) * 60'000'000;
@@ -42,12 +43,11 @@ Task<void> SchedulerService::fire(kernel::Timer timer) {
     }
     deps_.targets.enqueue(tx, delivery_of(home, *schedule, timer.due, execution), not_before, execution);
     // Times that passed while nothing ran are not made up for, but the one that was due.
-    const Time after = std::max(now, timer.due);
-    if (!next_time(*schedule, zones_, after) && schedule->delete_after) {
+    if (!next_time(*schedule, zones_, now) && schedule->delete_after) {
       store.erase(*schedule);
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
     } else {
-      co_await arm(tx, home, *schedule, after);
+      co_await arm(tx, home, *schedule, now);
     }
   });
 }

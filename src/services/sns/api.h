@@ -1,7 +1,9 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
+#include "base/executor.h"
 #include "kernel/deps.h"
 #include "kernel/service.h"
 
@@ -11,6 +13,7 @@ class Post;
 
 namespace virga::sns {
 
-std::unique_ptr<kernel::Service> make_sns(kernel::Deps& deps, sqs::Post& post);
+// A topic's queues are written to on all of `executors`; without any, where the message was published.
+std::unique_ptr<kernel::Service> make_sns(kernel::Deps& deps, sqs::Post& post, std::vector<Executor*> executors = {});
 
 }  // namespace virga::sns

@@ -105,47 +105,50 @@ Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
 
 // The queues' writes and the end of the delivery are one commit: each gets the message exactly once.
 Task<kernel::Verdict> SnsService::to_queues(kernel::Attempt attempt) {
-  const Job job = kv::decode<Job>(attempt.payload);
-  const Message& message = job.message;
-  const TopicId topic = *topic_of(message.topic_arn);
-  const std::string body = message.for_protocol("sqs");
-  struct Receiver {
-    SubscriptionRecord subscription;
-    kernel::TargetInput input;
+  struct Letters {
+    Job job;
+    TopicId topic;
+    sqs::Opening raw;
+    struct Enveloped {
+      Envelope envelope;
+      sqs::Opening opening;
+    };
+    std::map<std::string, Enveloped> by_address;  // that their URLs begin with
   };
-  std::vector<Receiver> receivers;
-  {
-    std::map<std::string, Envelope> envelopes;  // by the address that their URLs begin with
-    const auto snapshot = deps_.db.snapshot();
-    const Store store(*snapshot);
-    for (const std::string& id : job.subscriptions) {
-      auto subscription = co_await store.find_subscription(topic, id);
-      if (!subscription) continue;
-      const std::string& address = subscription->base_url;
-      kernel::TargetInput input = raw_input(message, body);
-      if (!is_raw(message, *subscription)) {
-        auto made = envelopes.find(address);
-        if (made == envelopes.end())
-          made =
-              envelopes.emplace(address, Envelope(message, body, co_await signer_.sign(message, body, address))).first;
-        input.body = made->second.with(unsubscribe_url(address, subscription_arn(topic, id)));
-        input.attributes.clear();
-      }
-      set_group(input, message, subscription->endpoint);
-      receivers.push_back({std::move(*subscription), std::move(input)});
-    }
+  if (!executors_.empty()) co_await move_to(*executors_[next_executor_++ % executors_.size()]);
+  Job decoded = kv::decode<Job>(attempt.payload);
+  const TopicId of = *topic_of(decoded.message.topic_arn);
+  const std::string body = decoded.message.for_protocol("sqs");
+  const auto letters = std::make_shared<Letters>(Letters{std::move(decoded), of, sqs::Opening(body), {}});
+  for (const Job::Queue& queue : letters->job.queues) {
+    if (queue.raw || letters->by_address.contains(queue.base_url)) continue;
+    const Message& message = letters->job.message;
+    Envelope envelope(message, body, co_await signer_.sign(message, body, queue.base_url));
+    sqs::Opening opening(envelope.opening());
+    letters->by_address.emplace(queue.base_url, Letters::Enveloped{std::move(envelope), std::move(opening)});
   }
-  co_return kernel::Verdict::done().with([this, topic, message = job.message,
-                                          receivers = std::move(receivers)](kv::Txn& tx) -> Task<void> {
+  co_return kernel::Verdict::done().with([this, letters](kv::Txn& tx) -> Task<void> {
+    const auto& [job, topic, raw, by_address] = *letters;
     Ctx ctx =
         deps_.cloud.internal_context(kernel::service_principal(kService, topic.account), topic.account, topic.region);
     ctx.source_arn = topic.arn();
     ctx.source_account = topic.account;
-    for (const auto& [subscription, input] : receivers) {
+    for (const Job::Queue& queue : job.queues) {
       KILL_POINT("sns.to_queues");
-      const auto sent = co_await as_result(post_.post(ctx, tx, subscription.endpoint, input));
-      if (!sent) enqueue(tx, topic, subscription, message, false);
+      const sqs::Opening* opening = &raw;
+      kernel::TargetInput input = raw_input(job.message, {});
+      if (!queue.raw) {
+        const Letters::Enveloped& enveloped = by_address.at(queue.base_url);
+        opening = &enveloped.opening;
+        input.body = enveloped.envelope.rest(unsubscribe_url(queue.base_url, subscription_arn(topic, queue.id)));
+        input.attributes.clear();
+      }
+      set_group(input, job.message, queue.endpoint);
+      const auto sent = co_await as_result(post_.post(ctx, tx, queue.endpoint, *opening, std::move(input)));
+      if (!sent) enqueue(tx, topic, queue.id, job.message, false);
     }
+    // Ids alone are of an earlier version's row.
+    for (const std::string& id : job.subscriptions) enqueue(tx, topic, id, job.message, false);
   });
 }
 

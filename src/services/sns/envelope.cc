@@ -54,10 +54,8 @@ std::string envelope(const Message& message, std::string_view body, const Signed
   return Envelope(message, body, signed_by).with(unsubscribe_url);
 }
 
-std::string Envelope::with(std::string_view unsubscribe_url) const {
+std::string Envelope::rest(std::string_view unsubscribe_url) const {
   std::string out;
-  out.reserve(before_.size() + after_.size() + unsubscribe_url.size() + 2);
-  out += before_;
   if (!confirms_) append_json_string(out, unsubscribe_url);
   out += after_;
   return out;
@@ -81,7 +79,7 @@ Envelope::Envelope(const Message& message, std::string_view body, const Signed& 
     lines.text("SigningCertURL", signed_by.certificate);
   }
   if (!confirms_) lines.begin("UnsubscribeURL");
-  before_ = std::exchange(lines.out(), {});
+  opening_ = std::exchange(lines.out(), {});
   std::string& out = after_;
   if (!message.attributes.empty()) {
     out += ",\n  \"MessageAttributes\" : ";

@@ -21,10 +21,13 @@ struct Signed {
 class Envelope {
  public:
   Envelope(const Message& message, std::string_view body, const Signed& signed_by);
-  std::string with(std::string_view unsubscribe_url) const;
+  std::string with(std::string_view unsubscribe_url) const { return opening() + rest(unsubscribe_url); }
+  // The same in two parts: what does not depend on the subscription, and what follows.
+  const std::string& opening() const { return opening_; }
+  std::string rest(std::string_view unsubscribe_url) const;
 
  private:
-  std::string before_, after_;
+  std::string opening_, after_;
   bool confirms_;  // then it has no such URL
 };
 std::string envelope(const Message& message, std::string_view body, const Signed& signed_by,

@@ -15,7 +15,7 @@ Task<void> SnsService::fan_out(kv::Txn& tx, TopicId topic, TopicRecord record, M
   const bool fifo = record.fifo(), together = !fifo && !reports_queues(record);
   const auto page = co_await Store(tx).list_subscriptions(topic, after, kFanOutPage);
   std::optional<std::string> attributes;
-  std::vector<const SubscriptionRecord*> queues;
+  std::vector<Job::Queue> queues;
   for (const SubscriptionRecord& subscription : page) {
     // What is published during a replay is in the archive too, and comes in its turn.
     if (!subscription.confirmed || subscription.replaying()) continue;
@@ -24,33 +24,34 @@ Task<void> SnsService::fan_out(kv::Txn& tx, TopicId topic, TopicRecord record, M
       if (!filter->matches(message.for_protocol(subscription.protocol), *attributes)) continue;
     }
     if (together && subscription.protocol == "sqs") {
-      queues.push_back(&subscription);
+      queues.push_back(
+          {subscription.id, subscription.endpoint, subscription.base_url, subscription.is("RawMessageDelivery")});
     } else {
-      enqueue(tx, topic, subscription, message, fifo);
+      enqueue(tx, topic, subscription.id, message, fifo);
     }
   }
-  enqueue_queues(tx, topic, queues, message, after);
+  enqueue_queues(tx, topic, std::move(queues), message, after);
   if (page.size() < kFanOutPage) co_return;
   kernel::Delivery rest;
   rest.kind = kFanOut;
   rest.lane = topic.arn();
   if (fifo) rest.group = message.group;
-  rest.payload = kv::encode(Job{std::move(message), {}, {}, page.back().id});
+  rest.payload = kv::encode(Job{std::move(message), {}, {}, page.back().id, {}});
   deps_.deliveries.enqueue(tx, std::move(rest));
 }
 
 // A few queues have a delivery each. Many are written to by the hundred in one commit; a queue that refuses gets its
 // own delivery then. A hundred's deliveries run one after the other, since they would write the same queues' counts.
-void SnsService::enqueue_queues(kv::Txn& tx, const TopicId& topic, const std::vector<const SubscriptionRecord*>& queues,
+void SnsService::enqueue_queues(kv::Txn& tx, const TopicId& topic, std::vector<Job::Queue> queues,
                                 const Message& message, const std::string& page) {
   if (queues.size() < kTogether) {
-    for (const SubscriptionRecord* one : queues) enqueue(tx, topic, *one, message, false);
+    for (const Job::Queue& queue : queues) enqueue(tx, topic, queue.id, message, false);
     return;
   }
   const size_t chunk = std::clamp<size_t>(kChunkBytes / (size_of(message) + 1024), 1, kChunk);
   for (size_t from = 0; from < queues.size(); from += chunk) {
-    Job job{message, {}, {}, {}};
-    for (size_t i = from; i < std::min(from + chunk, queues.size()); ++i) job.subscriptions.push_back(queues[i]->id);
+    Job job{message, {}, {}, {}, {}};
+    for (size_t i = from; i < std::min(from + chunk, queues.size()); ++i) job.queues.push_back(std::move(queues[i]));
     kernel::Delivery delivery;
     delivery.kind = kQueues;
     delivery.lane = cat(topic.arn(), "#", page, "#", from / chunk);
@@ -60,13 +61,13 @@ void SnsService::enqueue_queues(kv::Txn& tx, const TopicId& topic, const std::ve
   }
 }
 
-void SnsService::enqueue(kv::Txn& tx, const TopicId& topic, const SubscriptionRecord& subscription,
-                         const Message& message, bool fifo) {
+void SnsService::enqueue(kv::Txn& tx, const TopicId& topic, const std::string& subscription, const Message& message,
+                         bool fifo) {
   kernel::Delivery delivery;
   delivery.kind = kDeliver;
-  delivery.lane = subscription_arn(topic, subscription.id);
+  delivery.lane = subscription_arn(topic, subscription);
   if (fifo) delivery.group = message.group;
-  delivery.payload = kv::encode(Job{message, {subscription.id}, {}, {}});
+  delivery.payload = kv::encode(Job{message, {subscription}, {}, {}, {}});
   deps_.deliveries.enqueue(tx, std::move(delivery));
 }
 
@@ -119,7 +120,7 @@ Task<kernel::Verdict> SnsService::replay(kernel::Attempt attempt) {
           const FilterPtr filter = filters_.of(*subscription);
           if (filter && !filter->matches(message.for_protocol(subscription->protocol), attributes_event(message)))
             continue;
-          enqueue(tx, topic, *subscription, message, true);
+          enqueue(tx, topic, subscription->id, message, true);
         }
         store.put_subscription(topic, *subscription);
         if (subscription->replay != Replay::kRunning) co_return;

@@ -60,7 +60,8 @@ std::vector<kernel::Access> subscribe_access(const Ctx& ctx, const SubscribeInpu
 
 }  // namespace
 
-SnsService::SnsService(kernel::Deps& deps, sqs::Post& post) : deps_(deps), post_(post), signer_(deps.db) {
+SnsService::SnsService(kernel::Deps& deps, sqs::Post& post, std::vector<Executor*> executors)
+    : deps_(deps), post_(post), executors_(std::move(executors)), signer_(deps.db) {
   deps_.deliveries.on(std::string(kQueues), [this](kernel::Attempt attempt) { return to_queues(std::move(attempt)); });
   deps_.deliveries.on(std::string(kDeliver), [this](kernel::Attempt attempt) { return deliver(std::move(attempt)); });
   deps_.deliveries.on(std::string(kStatus),
@@ -202,8 +203,8 @@ void SnsService::operations(kernel::OpTable& t) {
   t.add<op::ListOriginationNumbers>(this, &S::list_origination_numbers);
 }
 
-std::unique_ptr<kernel::Service> make_sns(kernel::Deps& deps, sqs::Post& post) {
-  return std::make_unique<SnsService>(deps, post);
+std::unique_ptr<kernel::Service> make_sns(kernel::Deps& deps, sqs::Post& post, std::vector<Executor*> executors) {
+  return std::make_unique<SnsService>(deps, post, std::move(executors));
 }
 
 }  // namespace virga::sns

@@ -29,19 +29,29 @@ namespace virga::sns {
 
 // What waits in a lane: a message and the subscription it is for, or some of them.
 struct Job {
+  // A queue's subscription, as far as a message for it depends on it.
+  struct Queue {
+    std::string id, endpoint, base_url;
+    bool raw = false;
+    template <class A>
+    void fields(A& a) {
+      a(1, id), a(2, endpoint), a(3, base_url), a(4, raw);
+    }
+  };
   Message message;
   std::vector<std::string> subscriptions;   // ids
   std::optional<SubscriptionRecord> ended;  // the subscription, where it is not in the store any more
   std::string after;                        // of a fan-out that goes on: the last subscription looked at
+  std::vector<Queue> queues;                // that are written to together
   template <class A>
   void fields(A& a) {
-    a(1, message), a(2, subscriptions), a(3, ended), a(4, after);
+    a(1, message), a(2, subscriptions), a(3, ended), a(4, after), a(5, queues);
   }
 };
 
 class SnsService final : public kernel::Service {
  public:
-  SnsService(kernel::Deps& deps, sqs::Post& post);
+  SnsService(kernel::Deps& deps, sqs::Post& post, std::vector<Executor*> executors);
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
   std::vector<kernel::Endpoint> endpoints() override;
@@ -129,10 +139,9 @@ class SnsService final : public kernel::Service {
 
   // fan_out.cc: from a published message to its subscriptions' lanes.
   Task<void> fan_out(kv::Txn& tx, TopicId id, TopicRecord topic, Message message, std::string after);
-  void enqueue(kv::Txn& tx, const TopicId& topic, const SubscriptionRecord& subscription, const Message& message,
-               bool fifo);
-  void enqueue_queues(kv::Txn& tx, const TopicId& topic, const std::vector<const SubscriptionRecord*>& queues,
-                      const Message& message, const std::string& page);
+  void enqueue(kv::Txn& tx, const TopicId& topic, const std::string& subscription, const Message& message, bool fifo);
+  void enqueue_queues(kv::Txn& tx, const TopicId& topic, std::vector<Job::Queue> queues, const Message& message,
+                      const std::string& page);
   Task<kernel::Verdict> go_on(kernel::Attempt attempt);
   Task<kernel::Verdict> replay(kernel::Attempt attempt);
   void begin_replay(kv::Txn& tx, const TopicId& topic, SubscriptionRecord& subscription, Time now);
@@ -160,6 +169,8 @@ class SnsService final : public kernel::Service {
 
   kernel::Deps& deps_;
   sqs::Post& post_;
+  const std::vector<Executor*> executors_;
+  std::atomic<size_t> next_executor_ = 0;
   std::atomic<uint64_t> put_out_ = 0;
   Filters filters_;
   Signer signer_;

@@ -103,7 +103,7 @@ class GroupLoad {
 // What the work of one batch needs.
 struct Work {
   kv::Db& db;
-  const Clock& clock;
+  const Clock& clock;  // of all times in rows: kernel/elapsed_clock.h
   Desks& desks;
   const QueueName& queue;
   std::shared_ptr<GroupLoad> load;

@@ -45,14 +45,17 @@ struct Draft {
   size_t size = 0;
 };
 
-// `In`: SendMessageRequest or an entry of a batch.
+// `In`: SendMessageRequest or an entry of a batch. What it calls the body comes after `opening`, when there is one.
 template <class In>
-Draft draft_of(const Ctx& ctx, const QueueName& name, const QueueRecord& queue, const In& in) {
+Draft draft_of(const Ctx& ctx, Time now, const QueueName& name, const QueueRecord& queue, const In& in,
+               const Opening* opening = nullptr) {
   StoredMessage message;
-  if (in.message_body.empty()) {
+  if (opening) message.body = opening->text();
+  message.body += in.message_body;
+  if (message.body.empty()) {
     throw err::MissingRequiredParameterException("The request must contain the parameter MessageBody.");
   }
-  if (!is_valid_body(in.message_body)) {
+  if ((opening && !opening->valid()) || !is_valid_body(in.message_body)) {
     throw err::InvalidMessageContents(
         "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | "
         "#x10000 to #x10FFFF");
@@ -60,7 +63,7 @@ Draft draft_of(const Ctx& ctx, const QueueName& name, const QueueRecord& queue, 
   if (in.message_attributes) message.attributes = message_attributes(*in.message_attributes);
   if (in.message_system_attributes) message.trace = trace_header(*in.message_system_attributes);
   Draft draft;
-  draft.size = message_size(in.message_body, message.attributes);
+  draft.size = message_size(message.body, message.attributes);
   if (draft.size > static_cast<size_t>(queue.max_size)) {
     throw bad_value(
         cat("One or more parameters are invalid. Reason: Message must be shorter than ", queue.max_size, " bytes."));
@@ -89,20 +92,19 @@ Draft draft_of(const Ctx& ctx, const QueueName& name, const QueueRecord& queue, 
             "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided "
             "explicitly");
       }
-      message.deduplication = hex_encode(sha256(in.message_body));
+      message.deduplication = hex_encode(sha256(message.body));
     }
   } else if (in.message_deduplication_id) {
     throw bad_value(cat("Value ", *in.message_deduplication_id, " for parameter MessageDeduplicationId is invalid. ",
                         "Reason: The request includes a parameter that is not valid for this queue type."));
   }
   const int32_t delay = name.fifo() ? queue.delay : in.delay_seconds.value_or(queue.delay);
-  if (delay > 0) draft.entry.due = ctx.now() + std::chrono::seconds(delay);
+  if (delay > 0) draft.entry.due = now + std::chrono::seconds(delay);
   message.due = draft.entry.due;
   message.id = uuid();
-  message.sent = ctx.now();
+  message.sent = now;
   message.sender = ctx.principal.user_id.empty() ? ctx.source_ip : ctx.principal.user_id;
-  message.body = in.message_body;
-  message.body_md5 = draft.md5 = hex_encode(md5(in.message_body));
+  message.body_md5 = draft.md5 = opening ? opening->md5_with(in.message_body) : hex_encode(md5(in.message_body));
   draft.md5_attributes = attributes_md5(message.attributes);
   draft.md5_system = trace_md5(message.trace);
   if (message.trace.empty()) message.trace = ctx.trace;  // the request's own, as its header has it
@@ -200,8 +202,8 @@ std::set<std::string> system_attributes(const ReceiveMessageRequest& in) {
   return wanted;
 }
 
-Message describe_received(const QueueName& name, ReceiveJob::Item& item, const std::set<std::string>& system,
-                          const std::vector<std::string>& attributes) {
+Message describe_received(const QueueName& name, ReceiveJob::Item& item, const kernel::ElapsedClock& elapsed,
+                          const std::set<std::string>& system, const std::vector<std::string>& attributes) {
   StoredMessage& stored = item.message;
   Message out;
   out.message_id = stored.id;
@@ -213,9 +215,9 @@ Message describe_received(const QueueName& name, ReceiveJob::Item& item, const s
     if (!value.empty() && (system.contains("All") || system.contains(attribute))) shown[attribute] = std::move(value);
   };
   show("SenderId", stored.sender);
-  show("SentTimestamp", cat(stored.sent.millis()));
+  show("SentTimestamp", cat(elapsed.on_wall(stored.sent).millis()));
   show("ApproximateReceiveCount", cat(item.count));
-  show("ApproximateFirstReceiveTimestamp", cat(item.first_received.millis()));
+  show("ApproximateFirstReceiveTimestamp", cat(elapsed.on_wall(item.first_received).millis()));
   show("MessageGroupId", stored.group);
   show("AWSTraceHeader", stored.trace);
   show("DeadLetterQueueSourceArn", stored.dead_letter_from);
@@ -299,7 +301,7 @@ Task<Out> edit_all(Desks& desks, const QueueName& name, const In& in, F edit_of)
 Task<SendMessageResult> SqsService::send_message(Ctx& ctx, const SendMessageRequest& in) {
   const QueueName name = queue_of_url(ctx, in.queue_url);
   const QueuePtr queue = co_await load(name);
-  Draft draft = draft_of(ctx, name, *queue, in);
+  Draft draft = draft_of(ctx, elapsed_.now(), name, *queue, in);
   SendJob job;
   job.bytes = draft.entry.bytes.size();
   job.entries.push_back(std::move(draft.entry));
@@ -318,7 +320,7 @@ Task<SendMessageBatchResult> SqsService::send_message_batch(Ctx& ctx, const Send
   std::vector<std::pair<const SendMessageBatchRequestEntry*, Draft>> drafts;
   size_t size = 0;
   for (const SendMessageBatchRequestEntry& entry : in.entries) {
-    auto draft = attempt([&] { return draft_of(ctx, name, *queue, entry); });
+    auto draft = attempt([&] { return draft_of(ctx, elapsed_.now(), name, *queue, entry); });
     if (!draft) {
       size += entry.message_body.size();
       out.failed.push_back(failed_entry(entry.id, draft.error()));
@@ -375,7 +377,8 @@ Task<ReceiveMessageResult> SqsService::receive_message(Ctx& ctx, const ReceiveMe
   if (job.items.empty()) co_return out;
   const auto attributes = in.message_attribute_names.value_or(std::vector<std::string>{});
   out.messages.emplace();
-  for (ReceiveJob::Item& item : job.items) out.messages->push_back(describe_received(name, item, system, attributes));
+  for (ReceiveJob::Item& item : job.items)
+    out.messages->push_back(describe_received(name, item, elapsed_, system, attributes));
   co_return out;
 }
 
@@ -425,17 +428,26 @@ Task<ChangeMessageVisibilityBatchResult> SqsService::change_message_visibility_b
 }
 
 // Beside the desk, whose own sends count in another row, so that neither waits for the other.
-Task<void> SqsService::post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, kernel::TargetInput input) {
+Opening::Opening(std::string text) : text_(std::move(text)), valid_(is_valid_body(text_)) { md5_.update(text_); }
+
+std::string Opening::md5_with(std::string_view rest) const {
+  Md5 hash = md5_;
+  hash.update(rest);
+  return hex_encode(hash.finish());
+}
+
+Task<void> SqsService::post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, const Opening& opening,
+                            kernel::TargetInput input) {
   const auto name = queue_of_arn(queue_arn);
   if (!name || name->fifo()) co_await fail(no_queue());
-  const auto queue = co_await find_queue(tx, *name);
+  const auto queue = co_await find(tx, *name);
   if (!queue) co_await fail(no_queue());
   std::optional<std::string> policy;
   if (!queue->policy.empty()) policy = queue->policy;
   const auto why =
       co_await deps_.cloud.authorizer().why_denied(ctx, {"sqs:SendMessage", queue_arn, {}}, std::move(policy));
   if (why) co_await fail(wire::door::access_denied(kModel, *why));
-  const Draft draft = draft_of(ctx, *name, *queue, request_of(*name, std::move(input)));
+  const Draft draft = draft_of(ctx, elapsed_.now(), *name, *queue, request_of(*name, std::move(input)), &opening);
   Tally tally = co_await read_tally(tx, queue->contents, "p");
   tally.messages += 1;
   const bool delayed = draft.entry.due.micros != 0;

@@ -205,7 +205,7 @@ Task<GetQueueAttributesResult> SqsService::get_queue_attributes(Ctx& ctx, const 
   if (wanted.empty()) co_return out;
   Attributes shown = shown_attributes(*queue, name);
   if (all || counts) {
-    const Counts n = co_await count(*snapshot, *queue, name, ctx.now());
+    const Counts n = co_await count(*snapshot, *queue, name, elapsed_.now());
     shown["ApproximateNumberOfMessages"] = cat(n.visible);
     shown["ApproximateNumberOfMessagesNotVisible"] = cat(n.in_flight);
     shown["ApproximateNumberOfMessagesDelayed"] = cat(n.delayed);

@@ -72,7 +72,8 @@ SendMessageRequest request_of(const QueueName& name, kernel::TargetInput input) 
 
 Post& post_of(kernel::Service& sqs) { return static_cast<SqsService&>(sqs); }
 
-SqsService::SqsService(kernel::Deps& deps) : deps_(deps), desks_(deps.db, deps.clock) {
+SqsService::SqsService(kernel::Deps& deps, const kernel::ElapsedClock* elapsed)
+    : deps_(deps), unmoved_(deps.clock), elapsed_(elapsed ? *elapsed : unmoved_), desks_(deps.db, elapsed_) {
   // An event for a queue's ARN is a message, sent by whoever delivers it as far as the queue's policy lets them.
   deps_.cloud.accept(
       "sqs", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) -> Task<std::string> {
@@ -158,6 +159,11 @@ Task<std::optional<std::string>> SqsService::resource_policy(Ctx&, std::string r
   co_return queue->policy;
 }
 
+SqsService::QueuePtr SqsService::known(std::string row) {
+  auto record = kv::decode<QueueRecord>(row);
+  return std::make_shared<const KnownQueue>(std::move(record), std::move(row));
+}
+
 Task<SqsService::QueuePtr> SqsService::find(QueueName name) {
   const std::string key = keys::queue(name);
   uint64_t generation = 0;
@@ -166,14 +172,21 @@ Task<SqsService::QueuePtr> SqsService::find(QueueName name) {
     if (const auto known = known_.find(key); known != known_.end()) co_return known->second;
     generation = generation_;
   }
-  const auto snapshot = deps_.db.snapshot();
-  auto queue = co_await find_queue(*snapshot, std::move(name));
-  if (!queue) co_return nullptr;
-  auto found = std::make_shared<const QueueRecord>(std::move(*queue));
+  auto row = co_await deps_.db.snapshot()->get(key);
+  if (!row) co_return nullptr;
+  const QueuePtr found = known(std::move(*row));
   std::lock_guard lock(mutex_);
   if (known_.size() >= kMostKnown) known_.clear();
   if (generation == generation_) known_[key] = found;
   co_return found;
+}
+
+Task<SqsService::QueuePtr> SqsService::find(kv::Txn& tx, QueueName name) {
+  auto row = co_await tx.get(keys::queue(name));
+  if (!row) co_return nullptr;
+  const QueuePtr queue = co_await find(std::move(name));
+  if (queue && queue->stored == *row) co_return queue;
+  co_return known(std::move(*row));
 }
 
 Task<SqsService::QueuePtr> SqsService::load(QueueName name) {
@@ -194,6 +207,8 @@ void SqsService::put(kv::Txn& tx, const QueueName& name, const std::optional<Que
 
 void end_waiting(kernel::Service& sqs) { static_cast<SqsService&>(sqs).end_waiting(); }
 
-std::unique_ptr<kernel::Service> make_sqs(kernel::Deps& deps) { return std::make_unique<SqsService>(deps); }
+std::unique_ptr<kernel::Service> make_sqs(kernel::Deps& deps, const kernel::ElapsedClock* elapsed) {
+  return std::make_unique<SqsService>(deps, elapsed);
+}
 
 }  // namespace virga::sqs

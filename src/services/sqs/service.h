@@ -24,14 +24,15 @@ using kernel::Ctx;
 
 class SqsService final : public kernel::Service, public Post {
  public:
-  explicit SqsService(kernel::Deps& deps);
+  explicit SqsService(kernel::Deps& deps, const kernel::ElapsedClock* elapsed = nullptr);
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
   Task<void> stop() override;
   void end_waiting() { desks_.stop(); }
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
   // ops_message.cc
-  Task<void> post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, kernel::TargetInput input) override;
+  Task<void> post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, const Opening& opening,
+                  kernel::TargetInput input) override;
 
  private:
   // ops_queue.cc
@@ -75,14 +76,22 @@ class SqsService final : public kernel::Service, public Post {
 
   // The queue as it now is: kept in memory until a commit changes it, since every call about its messages asks. Null:
   // there is none.
-  using QueuePtr = std::shared_ptr<const QueueRecord>;
+  struct KnownQueue : QueueRecord {
+    std::string stored;  // its row
+  };
+  using QueuePtr = std::shared_ptr<const KnownQueue>;
   Task<QueuePtr> find(QueueName name);
+  // As `tx` sees it, and relies on it. Decoded only when it is not what is known.
+  Task<QueuePtr> find(kv::Txn& tx, QueueName name);
+  static QueuePtr known(std::string row);
   // The same; fails with QueueDoesNotExist.
   Task<QueuePtr> load(QueueName name);
   // Writes or, without a record, erases the queue's row.
   void put(kv::Txn& tx, const QueueName& name, const std::optional<QueueRecord>& queue);
 
   kernel::Deps& deps_;
+  const kernel::ElapsedClock unmoved_;
+  const kernel::ElapsedClock& elapsed_;
   Desks desks_;
   std::mutex mutex_;
   std::map<std::string, QueuePtr, std::less<>> known_;  // by key

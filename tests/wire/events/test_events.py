@@ -187,3 +187,31 @@ def test_bus_policy(virga, events, bus):
         {"Sid": "u", "Effect": "Allow", "Principal": {"AWS": user["Arn"]}, "Action": "events:PutEvents", "Resource": arn}]}))
     assert client.put_events(Entries=[entry])["FailedEntryCount"] == 0
     assert error_code(client.list_rules, EventBusName=bus)[0] == "AccessDeniedException"
+
+
+def test_a_large_event_to_many_targets(own_virga):
+    """All get it, and what is in memory meanwhile is not a copy for each."""
+    events, sqs = own_virga.client("events"), own_virga.client("sqs")
+    urls = []
+    for rule in range(12):
+        events.put_rule(Name=f"r{rule}", EventPattern='{"source": ["large"]}')
+        arns = [f"arn:aws:sqs:us-east-1:000000000000:q{rule}-{n}" for n in range(5)]
+        for arn in arns:
+            urls.append(sqs.create_queue(QueueName=arn.rsplit(":", 1)[1], Attributes={"Policy": json.dumps({
+                "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"},
+                                                        "Action": "sqs:SendMessage", "Resource": arn}]})})["QueueUrl"])
+        events.put_targets(Rule=f"r{rule}", Targets=[{"Id": str(n), "Arn": arn} for n, arn in enumerate(arns)])
+
+    def memory(what):
+        with open(f"/proc/{own_virga.process.pid}/status", encoding="ascii") as status:
+            return int(next(line for line in status if line.startswith(what)).split()[1]) / 1024
+
+    before = memory("VmRSS")
+    with open(f"/proc/{own_virga.process.pid}/clear_refs", "w", encoding="ascii") as refs:
+        refs.write("5")  # the most from here on
+    detail = json.dumps({"x": "x" * 900_000})
+    assert events.put_events(Entries=[{"Source": "large", "DetailType": "d", "Detail": detail}])["FailedEntryCount"] == 0
+    for url in urls:
+        message, = eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages"))
+        assert json.loads(message["Body"])["detail"] == json.loads(detail)
+    assert memory("VmHWM") - before < 150

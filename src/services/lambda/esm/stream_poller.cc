@@ -116,7 +116,8 @@ class Reader {
     return read_be32(md5(record.group).data()) % static_cast<uint32_t>(mapping().parallel) == slot_;
   }
 
-  bool window_over() const { return at_.in_window && now() >= at_.window + window_length(); }
+  // Or the clock was put back to before it.
+  bool window_over() const { return at_.in_window && (now() >= at_.window + window_length() || now() < at_.window); }
 
   // Reads until there is a batch, or a window to close, or nothing more to come.
   Task<void> gather() {
