@@ -71,6 +71,7 @@ Task<PutLogEventsResponse> LogsService::put_log_events(Ctx& ctx, const PutLogEve
     const Time oldest = now - kOldestEvent, newest = now + kNewestEvent;
     int32_t index = 0;
     std::vector<const InputLogEvent*> taken;
+    std::vector<NewEvent> events;
     for (const InputLogEvent& event : in.log_events) {
       const Time time = Time::from_millis(event.timestamp);
       if (time < oldest) {
@@ -80,13 +81,14 @@ Task<PutLogEventsResponse> LogsService::put_log_events(Ctx& ctx, const PutLogEve
       } else if (time > newest) {
         if (!rejected.too_new_log_event_start_index) rejected.too_new_log_event_start_index = index;
       } else {
-        store.add_event(in.log_group_name, in.log_stream_name, time, {event.message, now});
+        events.push_back({time, event.message});
         taken.push_back(&event);
         stream->first_event = std::min(stream->first_event.value_or(time), time);
         stream->last_event = std::max(stream->last_event.value_or(time), time);
       }
       ++index;
     }
+    store.add_events(in.log_group_name, in.log_stream_name, events, now);
     send_to_subscribers(tx, ctx, *group, in.log_stream_name, taken);
     stream->last_ingestion = now;
     store.put_stream(in.log_group_name, *stream);
@@ -156,9 +158,9 @@ Task<FilterLogEventsResponse> LogsService::filter_log_events(Ctx& ctx, const Fil
   std::string past_stream;  // of the events at exactly range.from, those of streams up to this one are behind
   if (in.next_token) {
     const auto opened = deps_.tokens.open(purpose, *in.next_token);
-    if (!opened || opened->size() < 18) co_return bad_token();
-    range.from = opened->substr(0, 18);
-    past_stream = opened->substr(18);
+    if (!opened || opened->size() < kEventPosition) co_return bad_token();
+    range.from = opened->substr(0, kEventPosition);
+    past_stream = opened->substr(kEventPosition);
   }
 
   const auto snapshot = deps_.db.snapshot();

@@ -1,15 +1,20 @@
 #include "services/logs/store.h"
 
+#include <algorithm>
+
 #include "base/encoding.h"
 #include "base/str.h"
 #include "kv/key.h"
 #include "kv/record.h"
+#include "services/logs/limits.h"
 
 namespace virga::logs {
 namespace {
 
 // Past every position of a real time.
 std::string end_of(std::string_view prefix) { return kv::prefix_end(prefix); }
+
+Time time_of(std::string_view position) { return Time::from_millis(static_cast<int64_t>(read_be64(position.data()))); }
 
 }  // namespace
 
@@ -20,13 +25,14 @@ EventPosition first_position(Time time) {
 }
 
 std::string event_id(const EventPosition& position) {
-  // Milliseconds, commit version and order within the commit, each at its full decimal width.
+  // Milliseconds, commit version, order within the commit and within the batch, each at its full decimal width.
   const auto padded = [](uint64_t value, size_t width) {
     const std::string digits = cat(value);
     return digits.size() < width ? std::string(width - digits.size(), '0') + digits : digits;
   };
   return cat(padded(read_be64(position.data()), 19), padded(read_be64(position.data() + 8), 20),
-             padded(read_be16(position.data() + 16), 5), "000000000000");
+             padded(read_be16(position.data() + 16), 5), padded(read_be16(position.data() + kBatchPosition), 5),
+             "0000000");
 }
 
 std::string Store::group_key(std::string_view name) const {
@@ -74,23 +80,53 @@ Task<std::vector<Stream>> Store::list_streams(std::string group, std::string pre
   co_return streams;
 }
 
+// A batch is found by its first event, and may reach as far as kBatchSpan behind that: batches overlap, and an event is
+// in its place once no batch that is still to be read can have one before it.
 Task<std::vector<Event>> Store::read_events(std::string group, std::string stream, EventPosition from, EventPosition to,
                                             size_t limit, size_t bytes, bool reverse) const {
   const std::string prefix = event_prefix(group, stream);
-  const kv::Range range{prefix + from, to.empty() ? end_of(prefix) : prefix + to};
+  kv::Range left{prefix, to.empty() ? end_of(prefix) : prefix + to};
+  if (!from.empty()) left.begin += first_position(std::max(time_of(from) - kBatchSpan, Time{}));
   std::vector<Event> events;
-  for (const kv::Entry& entry :
-       co_await reader_.scan(range, {.limit = limit, .byte_limit = bytes, .reverse = reverse})) {
-    Event event;
-    event.position = entry.key.substr(prefix.size());
-    event.stream = stream;
-    event.time = Time::from_millis(static_cast<int64_t>(read_be64(event.position.data())));
-    EventRecord record = kv::decode<EventRecord>(entry.value);
-    event.message = std::move(record.message);
-    event.ingested = record.ingested;
-    events.push_back(std::move(event));
+  while (true) {
+    const auto batches = co_await reader_.scan(left, {.limit = limit, .byte_limit = bytes, .reverse = reverse});
+    size_t read = 0;
+    for (const kv::Entry& entry : batches) {
+      read += entry.key.size() + entry.value.size();
+      const std::string_view batch = std::string_view(entry.key).substr(prefix.size());
+      auto record = kv::decode<BatchRecord>(entry.value);
+      const auto take = [&](int64_t after, uint16_t index, std::string message) {
+        Event event;
+        event.time = time_of(batch) + Millis(after);
+        event.position = cat(first_position(event.time), batch.substr(sizeof(uint64_t)));
+        append_be16(event.position, index);
+        if (event.position < from || (!to.empty() && event.position >= to)) return;
+        event.stream = stream;
+        event.message = std::move(message);
+        event.ingested = record.ingested;
+        events.push_back(std::move(event));
+      };
+      take(0, 0, std::move(record.message));
+      for (uint16_t index = 1; auto& [after, message] : record.more) take(after, index++, std::move(message));
+    }
+    std::ranges::sort(events, [&](const Event& a, const Event& b) {
+      return reverse ? b.position < a.position : a.position < b.position;
+    });
+    const bool all = batches.size() < limit && read < bytes;
+    const std::string last = all ? std::string() : batches.back().key.substr(prefix.size());
+    const auto in_place = [&](const Event& event) {
+      if (all) return true;
+      return reverse ? event.time > time_of(last) + kBatchSpan : event.position.substr(0, kBatchPosition) <= last;
+    };
+    size_t count = 0, told = 0;
+    while (count < events.size() && count < limit && told < bytes && in_place(events[count]))
+      told += events[count++].message.size();
+    if (all || count == limit || told >= bytes) {
+      events.resize(count);
+      co_return events;
+    }
+    (reverse ? left.end : left.begin) = reverse ? prefix + last : prefix + last + '\0';
   }
-  co_return events;
 }
 
 void WriteStore::put_group(const Group& group) { tx_.put(group_key(group.name), kv::encode(group)); }
@@ -99,8 +135,20 @@ void WriteStore::put_stream(const std::string& group, const Stream& stream) {
   tx_.put(stream_key(group, stream.name), kv::encode(stream));
 }
 
-void WriteStore::add_event(const std::string& group, const std::string& stream, Time time, const EventRecord& record) {
-  tx_.put_ordered(event_prefix(group, stream) + first_position(time), kv::encode(record));
+void WriteStore::add_events(const std::string& group, const std::string& stream, const std::vector<NewEvent>& events,
+                            Time ingested) {
+  const std::string prefix = event_prefix(group, stream);
+  for (auto next = events.begin(); next != events.end();) {
+    const Time first = next->time;
+    BatchRecord batch{.message = std::string(next->message), .ingested = ingested};
+    size_t bytes = next->message.size();
+    for (++next; next != events.end() && next->time <= first + kBatchSpan; ++next) {
+      bytes += next->message.size() + kEventOverhead;
+      if (bytes > kBatchBytes) break;
+      batch.more.emplace_back(next->time.millis() - first.millis(), next->message);
+    }
+    tx_.put_ordered(prefix + first_position(first), kv::encode(batch));
+  }
 }
 
 void WriteStore::erase_group(const std::string& name) {
@@ -122,7 +170,7 @@ void WriteStore::erase_stream(const std::string& group, const std::string& strea
 
 void WriteStore::erase_events_before(const std::string& group, const std::string& stream, Time cutoff) {
   const std::string prefix = event_prefix(group, stream);
-  tx_.erase_range({prefix, prefix + first_position(cutoff)});
+  tx_.erase_range({prefix, prefix + first_position(cutoff - kBatchSpan)});
 }
 
 }  // namespace virga::logs

@@ -4,8 +4,11 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "base/executor.h"
 #include "base/time.h"
 #include "kv/db.h"
 
@@ -51,17 +54,29 @@ struct Stream {
   }
 };
 
-struct EventRecord {
+// Events that came together within kBatchSpan: the first's time is in the key.
+struct BatchRecord {
   std::string message;
   Time ingested;
+  std::vector<std::pair<int64_t, std::string>> more;  // milliseconds after the first, and the message
   template <class A>
   void fields(A& a) {
-    a(1, message), a(2, ingested);
+    a(1, message), a(2, ingested), a(3, more);
   }
 };
+inline constexpr Millis kBatchSpan{1'000};
+inline constexpr size_t kBatchBytes = 64 * 1024;  // of messages; a larger one is alone
 
-// Where an event stands in its stream: its time, then the order it was committed in. Compares as bytes.
+// Where an event stands in its stream: its time, then the order it was committed in: of its batch, and within that.
+// Compares as bytes.
 using EventPosition = std::string;
+inline constexpr size_t kBatchPosition = 18;  // time, commit, order within the commit
+inline constexpr size_t kEventPosition = kBatchPosition + 2;
+
+struct NewEvent {
+  Time time;
+  std::string_view message;
+};
 
 struct Event {
   EventPosition position;
@@ -85,7 +100,8 @@ class Store {
   Task<std::optional<Stream>> find_stream(std::string group, std::string stream) const;
   Task<std::vector<Stream>> list_streams(std::string group, std::string prefix, std::string after, size_t limit,
                                          bool reverse) const;
-  // Events of one stream with positions in [from, to).
+  // Events of one stream with positions in [from, to): `limit` at most, and none after that with which the messages'
+  // bytes reach `bytes`.
   Task<std::vector<Event>> read_events(std::string group, std::string stream, EventPosition from, EventPosition to,
                                        size_t limit, size_t bytes, bool reverse) const;
 
@@ -104,9 +120,12 @@ class WriteStore : public Store {
 
   void put_group(const Group& group);
   void put_stream(const std::string& group, const Stream& stream);
-  void add_event(const std::string& group, const std::string& stream, Time time, const EventRecord& record);
+  // In the order of their times.
+  void add_events(const std::string& group, const std::string& stream, const std::vector<NewEvent>& events,
+                  Time ingested);
   void erase_group(const std::string& name);  // with its streams and events
   void erase_stream(const std::string& group, const std::string& stream);
+  // Some of the last kBatchSpan before `cutoff` stay.
   void erase_events_before(const std::string& group, const std::string& stream, Time cutoff);
 
  private:
