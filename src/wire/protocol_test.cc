@@ -303,6 +303,8 @@ TEST(Router, FindsTheMostSpecific) {
   EXPECT_EQ(name("GET", "/things/"), "ListThings");
   EXPECT_EQ(name("GET", "/things/special"), "GetSpecial");
   EXPECT_EQ(name("GET", "/things/x"), "GetThing");
+  EXPECT_EQ(name("GET", "/%74hings/x"), "GetThing");
+  EXPECT_EQ(name("GET", "/thingsx/x"), "none");
   EXPECT_EQ(name("GET", "/things/x/y"), "none");
   EXPECT_EQ(name("PUT", "/things/x/y/z"), "none");
   EXPECT_EQ(name("PUT", "/things/x/y/z", "x=1"), "PutThing");

@@ -21,6 +21,10 @@ UriPattern::UriPattern(std::string_view uri) {
     const bool greedy = name.ends_with('+');
     segments_.push_back({greedy ? name.substr(0, name.size() - 1) : name, true, greedy});
   }
+  for (const Segment& segment : segments_) {
+    if (segment.label) break;
+    append(start_, "/", segment.text);
+  }
   if (query.empty()) return;
   for (const std::string_view part : split(query, '&')) {
     const size_t equals = part.find('=');
@@ -28,6 +32,12 @@ UriPattern::UriPattern(std::string_view uri) {
     if (wanted.has_value) wanted.value = part.substr(equals + 1);
     query_.push_back(wanted);
   }
+}
+
+bool UriPattern::begins(std::string_view path) const {
+  if (!path.starts_with('/')) return true;
+  path = path.substr(0, start_.size());
+  return path == start_ || path.find('%') != path.npos;
 }
 
 std::optional<Labels> UriPattern::match(std::string_view path) const {
@@ -102,7 +112,7 @@ std::optional<Router::Route> Router::find(std::string_view method, std::string_v
   std::optional<Rank> best_rank;
   std::optional<Route> best;
   for (const Entry& entry : entries_) {
-    if (entry.operation->method != method) continue;
+    if (entry.operation->method != method || !entry.pattern.begins(path)) continue;
     int fixed = 0;
     bool all = true;
     for (const auto& part : entry.pattern.query()) {

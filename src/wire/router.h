@@ -29,6 +29,8 @@ class UriPattern {
   };
   const std::vector<Segment>& segments() const { return segments_; }
   const std::vector<QueryPart>& query() const { return query_; }
+  // False when match can't be: what comes before the first label is another.
+  bool begins(std::string_view path) const;
 
   // The labels' decoded values, when `path` (undecoded) matches. A slash at the end is forgiven.
   std::optional<std::vector<std::pair<std::string, std::string>>> match(std::string_view path) const;
@@ -36,6 +38,7 @@ class UriPattern {
  private:
   std::vector<Segment> segments_;
   std::vector<QueryPart> query_;
+  std::string start_;  // the literals before the first label: "/2015-03-31/functions"
 };
 
 class Router {
