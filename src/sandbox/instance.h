@@ -165,6 +165,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void time_out(const std::string& id);
   void ended(const Event& event);
   uint32_t max_memory_mb();
+  uint32_t max_memory_after(std::chrono::microseconds ran);
   std::string exit_text(const Event& event) const;
 
   // attend.cc
@@ -226,6 +227,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::optional<Outcome> fate_;                                    // how it ended while nobody was calling
   Steady begun_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
+  uint32_t peak_mb_ = 0;                   // as it was last read
+  std::chrono::microseconds ran_since_{};  // time of invocations since then
   bool init_told_ = false;
   bool told_initialised_ = false;                              // in events: that it is, or has failed to be
   std::optional<std::chrono::microseconds> restore_duration_;  // until it is told

@@ -16,6 +16,7 @@ namespace {
 
 // The kernel takes frames of this size whole: the launcher's own on the same channel never comes in between.
 constexpr size_t kMostAhead = 16 * 1024;
+constexpr size_t kRoomyHeader = 1024;
 
 class Managed final : public Core {
  public:
@@ -59,8 +60,10 @@ class Managed final : public Core {
  private:
   // `ahead`: its deadline is meant for a program that were ready now, which the header tells by the clock of both.
   static std::string invoke_frame(const Invocation& in, bool ahead) {
-    std::string header;
-    JsonWriter w(header);
+    std::string bytes;
+    bytes.reserve(in.payload.size() + in.client_context.size() + in.cognito_identity.size() + kRoomyHeader);
+    bytes.resize(9);  // two lengths, and what the frame is
+    JsonWriter w(bytes);
     w.begin_object();
     w.key("id");
     w.string(in.request_id);
@@ -89,15 +92,13 @@ class Managed final : public Core {
       w.integer(std::chrono::ceil<Millis>(std::chrono::steady_clock::now().time_since_epoch()).count());
     }
     w.end_object();
-    const auto length = static_cast<uint32_t>(5 + header.size() + in.payload.size());
-    const auto header_length = static_cast<uint32_t>(header.size());
-    std::string bytes;
-    bytes.reserve(length + 4);
-    for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(length >> shift);
-    bytes += static_cast<char>(ToRuntime::kInvoke);
-    for (int shift = 0; shift < 32; shift += 8) bytes += static_cast<char>(header_length >> shift);
-    bytes += header;
+    const auto put = [&](size_t at, size_t number) {
+      for (int shift = 0; shift < 32; shift += 8) bytes[at++] = static_cast<char>(number >> shift);
+    };
+    put(5, bytes.size() - 9);
     bytes += in.payload;
+    put(0, bytes.size() - 4);
+    bytes[4] = static_cast<char>(ToRuntime::kInvoke);
     return bytes;
   }
 

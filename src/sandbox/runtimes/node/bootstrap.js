@@ -28,11 +28,12 @@ let descriptor = 3;
 
 // At once where the channel takes it, which is quicker than a stream's way.
 function send(kind, body, done) {
-  const data = body === undefined ? Buffer.alloc(0) : Buffer.isBuffer(body) ? body : Buffer.from(body, 'utf8');
-  let frame = Buffer.allocUnsafe(5 + data.length);
-  frame.writeUInt32LE(data.length + 1, 0);
+  const size = body === undefined ? 0 : Buffer.byteLength(body);
+  let frame = Buffer.allocUnsafe(5 + size);
+  frame.writeUInt32LE(size + 1, 0);
   frame[4] = kind;
-  data.copy(frame, 5);
+  if (typeof body === 'string') frame.write(body, 5);
+  else if (body) frame.set(body, 5);
   if (channel.writableLength === 0) {
     let written = 0;
     try {
@@ -379,16 +380,23 @@ process.on('beforeExit', () => {
   }
 });
 
-function makeContext(header, invocation) {
-  const env = process.env;
-  const done = (error, result) => (error ? invocation.fail(error) : invocation.succeed(result));
-  const context = {
-    callbackWaitsForEmptyEventLoop: true,
+let facts;  // of the function: what every context has
+
+function describeFunction(env) {
+  facts = {
     functionVersion: env.AWS_LAMBDA_FUNCTION_VERSION,
     functionName: env.AWS_LAMBDA_FUNCTION_NAME,
     memoryLimitInMB: env.AWS_LAMBDA_FUNCTION_MEMORY_SIZE,
     logGroupName: env.AWS_LAMBDA_LOG_GROUP_NAME,
     logStreamName: env.AWS_LAMBDA_LOG_STREAM_NAME,
+  };
+}
+
+function makeContext(header, invocation) {
+  const done = (error, result) => (error ? invocation.fail(error) : invocation.succeed(result));
+  const context = {
+    callbackWaitsForEmptyEventLoop: true,
+    ...facts,
     clientContext: header.client,
     identity: header.cognito,
     invokedFunctionArn: header.arn,
@@ -494,6 +502,7 @@ function prepare() {
   for (const key of Object.keys(env)) if (!(key in order.env)) delete env[key];
   if (env.TZ === order.env.TZ) delete order.env.TZ;  // setting it makes dates be worked out anew
   Object.assign(env, order.env);
+  describeFunction(env);
   Module._initPaths();  // NODE_PATH as the function has it
   patchConsole(env);
 }

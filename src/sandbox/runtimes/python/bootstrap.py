@@ -378,14 +378,17 @@ def initialise(channel, order, folder):
     return handler
 
 
+decode = json.JSONDecoder().decode  # json.loads would first look which encoding it is
+
+
 def encoder_of(escape):
     return json.JSONEncoder(default=serialise_other, ensure_ascii=escape).encode
 
 
 def invoke(handler, body, encode):
     global request_id, tenant_id, trace_id
-    size = int.from_bytes(body[:4], "little")
-    header = json.loads(body[4:4 + size])
+    start = 4 + int.from_bytes(body[:4], "little")
+    header = decode(str(body[4:start], "utf-8"))
     request_id = header["id"]
     tenant_id = header.get("tenant")
     trace = header.get("trace")
@@ -397,7 +400,7 @@ def invoke(handler, body, encode):
             os.environ.pop("_X_AMZN_TRACE_ID", None)
     try:
         try:
-            event = json.loads(body[4 + size:])
+            event = decode(str(body[start:], "utf-8", "surrogatepass"))
         except ValueError as e:
             raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from e
         result = handler(event, LambdaContext(header))
