@@ -11,7 +11,14 @@ void append(std::string& out, std::initializer_list<Piece> pieces) {
   for (const Piece& piece : pieces) total += piece.view().size();
   // Growing to exactly `total` each time would make a loop of appends quadratic.
   if (total > out.capacity()) out.reserve(std::max(total, out.capacity() * 2));
-  for (const Piece& piece : pieces) out.append(piece.view());
+  out.resize_and_overwrite(total, [&, end = out.size()](char* text, size_t) mutable {
+    for (const Piece& piece : pieces) {
+      const std::string_view view = piece.view();
+      memcpy(text + end, view.data(), view.size());
+      end += view.size();
+    }
+    return end;
+  });
 }
 
 std::string cat(std::initializer_list<Piece> pieces) {

@@ -212,11 +212,12 @@ Task<std::optional<std::string>> Authorizer::ask(Ctx& ctx, const Access& access,
 Task<std::optional<std::string>> Authorizer::why_denied(Ctx& ctx, Access access,
                                                         std::optional<std::string> resource_policy) {
   auto why = co_await ask(ctx, access, std::move(resource_policy));
+  if (!why || mode_ == IamMode::kEnforce) co_return why;
   // To audit is to be lenient within an account. No account is opened by it to others, nor to those without a name.
   const Principal& p = ctx.principal;
   const bool at_home =
       p.kind != Principal::Kind::kAnonymous && !p.account.empty() && p.account == owner_of(ctx, access);
-  if (!why || mode_ == IamMode::kEnforce || !at_home) co_return why;
+  if (!at_home) co_return why;
   record(ctx, access, *why);
   co_return std::nullopt;
 }

@@ -68,7 +68,7 @@ int runs_before(std::string_view header, std::string_view function_arn) {
 }
 
 std::string trace_through(std::string_view header, std::string_view function_arn, Time now) {
-  Trace trace = parse(header);
+  Trace trace = header.empty() ? Trace() : parse(header);
   if (trace.others.empty()) {
     trace.others = cat("Root=1-", hex(static_cast<uint64_t>(now.seconds()), 8), "-", hex(random_u64(), 8),
                        hex(random_u64(), 16), ";Parent=", hex(random_u64(), 16), ";Sampled=0");
