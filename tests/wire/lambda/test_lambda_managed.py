@@ -27,6 +27,7 @@ PYTHON = """
 import os, time
 me = os.urandom(8).hex()  # this process
 def handler(event, context):
+    print("began", event.get("seconds", 0))
     time.sleep(event.get("seconds", 0))
     return [me, context.aws_request_id]
 """
@@ -165,10 +166,14 @@ def test_scales_by_requests_in_flight(managed):
     name = managed.create(PYTHON, "python3.13", concurrency=2, instances=(1, 2))
     managed.call(name, {})
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        busy = [pool.submit(managed.call, name, {"seconds": 4}) for _ in range(4)]
-        time.sleep(2)
-        status, refused = managed.raw.api("POST", f"/2015-03-31/functions/{name}/invocations", {})
-        assert len({each.result()[0] for each in busy}) == 4
+        for seconds in (3, 9):  # until all four were under way together
+            busy = [pool.submit(managed.call, name, {"seconds": seconds}) for _ in range(4)]
+            eventually(lambda: log_lines(managed.functions.virga, name).count(f"began {seconds}") == 4)
+            status, refused = managed.raw.api("POST", f"/2015-03-31/functions/{name}/invocations", {})
+            processes = {each.result()[0] for each in busy}
+            if status == 429:
+                break
+    assert len(processes) == 4
     assert (status, refused["Reason"]) == (429, "ConcurrentInvocationLimitExceeded")
     assert managed.scale(name, 0, 0) == "Deactivated"
     assert managed.raw.api("POST", f"/2015-03-31/functions/{name}/invocations", {})[0] == 502
@@ -180,7 +185,7 @@ def test_scales_by_requests_in_flight(managed):
 def test_no_cold_starts(managed):
     code = "import time\nstarted = time.time()\ndef handler(event, context): return started"
     name = managed.create(code, "python3.13", concurrency=1, instances=(2, 2))
-    time.sleep(1.5)
+    eventually(lambda: sum("platform.initReport" in line for line in log_lines(managed.functions.virga, name)) >= 2)
     called = time.time()
     answer = managed.client.invoke(FunctionName=name, LogType="Tail")
     assert json.loads(answer["Payload"].read()) < called

@@ -38,6 +38,11 @@ def handler(event, context):
 SLOW = "import time\nmade = time.time()\ntime.sleep(1.5)\ndef handler(e, c): return made\n"
 
 
+def waiting_snapshots(functions, name):
+    log = log_of(functions, name)
+    return log.count("INIT_REPORT") - log.count("RESTORE_REPORT")
+
+
 def publish(functions, name):
     """Publishes and waits as clients do; the version."""
     made = functions.client.publish_version(FunctionName=name)
@@ -143,13 +148,10 @@ def test_second_burst():
             answers = list(pool.map(one, range(calls)))
         return [(json.loads(a["Payload"].read()), base64.b64decode(a["LogResult"]).decode()) for a in answers]
 
-    def snapshots():
-        log = log_of(functions, name)
-        return log.count("INIT_REPORT") - log.count("RESTORE_REPORT")
     fresh = []
     while len(fresh) < calls:  # otherwise an instance of the last burst still ran
         known.update(out["id"] for out, _ in burst())
-        eventually(lambda: snapshots() >= calls, 60)
+        eventually(lambda: waiting_snapshots(functions, name) >= calls, 60)
         time.sleep(1.5)
         began = time.time()
         fresh = [(out, tail) for out, tail in burst() if out["id"] not in known]
@@ -166,11 +168,14 @@ def test_next_snapshot(functions):
     client = functions.virga.client("lambda", max_pool_connections=2)
     one = lambda s: json.loads(client.invoke(FunctionName=name, Qualifier=version, Payload=json.dumps({"s": s}))["Payload"].read())
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        busy = pool.submit(one, 4)
-        time.sleep(2.5)
-        called = time.time()
-        second = one(0)
-        assert second["made"] < called and second["id"] != busy.result()["id"]
+        for seconds in (2, 4, 8, 16):  # until the first is still busy when another snapshot was made
+            busy = pool.submit(one, seconds)
+            eventually(lambda: "RESTORE_REPORT" in log_of(functions, name) and waiting_snapshots(functions, name) >= 1)
+            called = time.time()
+            second = one(0)
+            if second["id"] != busy.result()["id"]:
+                break
+    assert second["made"] < called and second["id"] != busy.result()["id"]
 
 
 @pytest.mark.parametrize("code, kind", [
