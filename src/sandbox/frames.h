@@ -10,9 +10,10 @@
 namespace virga::sandbox {
 
 enum class ToRuntime : uint8_t {
-  kInit = 1,     // what the instance is
-  kInvoke = 2,   // may come before the program is ready for it
-  kMounted = 3,  // the function's files are in place; of the launcher, before or after kInit
+  kInit = 1,         // what the instance is
+  kInvoke = 2,       // may come before the program is ready for it
+  kMounted = 3,      // the function's files are in place; of the launcher, before or after kInit
+  kEnvironment = 4,  // the rest of it, where kInit says that there is more
   kRestore = 20
 };
 enum class FromRuntime : uint8_t {

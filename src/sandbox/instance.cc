@@ -115,6 +115,15 @@ void Core::open() {
   });
 }
 
+Task<void> Core::begin(Environment rest) {
+  const std::shared_ptr<Core> self = shared_from_this();
+  Executor* const caller = Executor::current();
+  co_await move_to(home_);
+  auto run = std::exchange(run_, nullptr);
+  if (run && alive_) run(std::move(rest));
+  if (caller && caller != &home_) co_await move_to(*caller);
+}
+
 std::unique_ptr<Readiness> Core::watch(int fd, std::function<void()> f) {
   // The core outlives every call: it is destroyed with its watches, at home.
   return watch_readiness(backstage_.loop, home_, fd, std::move(f));
@@ -637,6 +646,7 @@ class Handle final : public Instance {
       home.post([core = std::move(core_)] { core->close(); });
     }
   }
+  Task<void> begin(Environment rest) override { return core_->begin(std::move(rest)); }
   Task<Outcome> invoke(Invocation invocation) override { return core_->invoke(std::move(invocation)); }
   Task<Outcome> initialised() override { return core_->initialised(); }
   Task<Outcome> restore() override { return core_->restore(); }

@@ -76,6 +76,9 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void attend(std::vector<Attendant> external, std::function<void()> start_runtime);
   // Whether it has extensions, which are to be given time at its end. Any thread.
   bool attended() const { return attended_; }
+  // At home: keeps `run` for begin(), which gives it the rest of the environment.
+  void hold(std::move_only_function<void(Environment)> run) { run_ = std::move(run); }
+  Task<void> begin(Environment rest);
   // What a prepared runtime waits for.
   virtual void greet(std::string frame) {}
 
@@ -214,8 +217,9 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   const std::optional<JsonLog> json_log_;
   Output output_;
   ApiServer api_{*this};
-  std::atomic<bool> alive_ = true;      // written at home, read anywhere
-  std::atomic<bool> attended_ = false;  // the same
+  std::atomic<bool> alive_ = true;                  // written at home, read anywhere
+  std::atomic<bool> attended_ = false;              // the same
+  std::move_only_function<void(Environment)> run_;  // until it begins
   bool closed_ = false;
   bool gone_ = false;  // nothing of the sandbox is left
   bool runtime_ready_ = false;
@@ -241,8 +245,9 @@ std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core);
 std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
 std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
 
-// The first frame that a managed runtime's bootstrap gets.
-std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string, std::string>>& environment);
+// The first frame that a managed runtime's bootstrap gets. `more`: environment_frame() follows.
+std::string init_frame(const Spec& spec, const Environment& environment, bool more);
+std::string environment_frame(const Environment& rest);
 
 // Of an error document that may come from a function.
 std::string error_type_in(const std::string& document);

@@ -269,7 +269,20 @@ std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& 
   return std::make_shared<Managed>(backstage, std::move(slot), spec, std::move(log));
 }
 
-std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string, std::string>>& environment) {
+namespace {
+
+void write(JsonWriter& w, const Environment& environment) {
+  w.begin_object();
+  for (const auto& [name, value] : environment) {
+    w.key(name);
+    w.string(value);
+  }
+  w.end_object();
+}
+
+}  // namespace
+
+std::string init_frame(const Spec& spec, const Environment& environment, bool more) {
   std::string body;
   JsonWriter w(body);
   w.begin_object();
@@ -285,15 +298,21 @@ std::string init_frame(const Spec& spec, const std::vector<std::pair<std::string
     w.key("concurrency");
     w.integer(spec.concurrency);
   }
-  w.key("env");
-  w.begin_object();
-  for (const auto& [name, value] : environment) {
-    w.key(name);
-    w.string(value);
+  if (more) {
+    w.key("more");
+    w.boolean(true);
   }
-  w.end_object();
+  w.key("env");
+  write(w, environment);
   w.end_object();
   return frame(ToRuntime::kInit, body);
+}
+
+std::string environment_frame(const Environment& rest) {
+  std::string body;
+  JsonWriter w(body);
+  write(w, rest);
+  return frame(ToRuntime::kEnvironment, body);
 }
 
 }  // namespace virga::sandbox

@@ -28,6 +28,19 @@ TEST(Node, AnswersWithWhatTheHandlerReturns) {
   EXPECT_TRUE(out.reusable);
 }
 
+TEST(Node, ModulesAreAsRequiringMakesThem) {
+  Folder code;
+  code.write("other.js", "module.exports = require('/var/task/app.js');")
+      .write("app.js",
+             "exports.handler = async () => [module.loaded, module.filename, module.id, module.paths[0], "
+             "require('./other') === exports, require.cache[__filename] === module, typeof module.parent, "
+             "(await import('/var/task/app.js')).default === exports];");
+  Log log;
+  EXPECT_EQ(invoke(node(code.path()), log).payload,
+            R"([true,"/var/task/app.js","/var/task/app.js","/var/task/node_modules",true,true,"object",true])")
+      << log.text();
+}
+
 TEST(Node, KnowsModulesAndFolders) {
   Folder modules, typed, nested;
   modules.write("app.mjs",

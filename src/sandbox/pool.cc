@@ -1,26 +1,18 @@
 #include "sandbox/pool.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <filesystem>
-#include <set>
 
 #include "base/log.h"
 #include "base/str.h"
-#include "sandbox/frames.h"
-#include "sandbox/jail/error.h"
 
 namespace virga::sandbox {
 
-using jail::Assign;
 using jail::Kind;
 using jail::Message;
 
@@ -31,72 +23,17 @@ constexpr Micros kFillDelay = std::chrono::milliseconds(40);
 // Calls that follow one another within this time are a burst: the next sandboxes are made meanwhile, not afterwards.
 constexpr auto kBurst = std::chrono::milliseconds(100);
 constexpr auto kUnusedFor = std::chrono::minutes(15);
-constexpr size_t kMostFirstFrame = 32 * 1024;  // the kernel takes it whole, whatever the launcher says meanwhile
-constexpr int kMostLaunchers = 4;              // that somebody waits for
+constexpr int kMostLaunchers = 4;  // that somebody waits for
 constexpr Micros kSweepEvery = std::chrono::minutes(1);
 // Longer than extensions have for their end.
 constexpr Micros kSettleTime = std::chrono::milliseconds(2500);
 
 std::string runtime_directory(const Options& options) { return cat(options.state_directory, "/runtime"); }
 
-bool is_directory(const std::string& path) {
-  struct stat s;
-  return ::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode);
-}
-
 void discard(Slot& slot) {
   if (slot.process) ::syscall(SYS_pidfd_send_signal, slot.process.get(), SIGKILL, nullptr, 0);
   if (slot.leave_door) slot.leave_door();
   slot.leave_door = nullptr;
-}
-
-// What a function may reach, by its own variable: all (as without it), virga, outside or none.
-struct Reach {
-  bool door, outside;
-};
-Reach reach_of(const Spec& spec) {
-  for (const auto& [name, value] : spec.environment) {
-    if (name == "VIRGA_NETWORK") return {value == "all" || value == "virga", value == "all" || value == "outside"};
-  }
-  return {true, true};
-}
-
-// Files for the loader that are looked for only where the program started with the folder in view.
-bool brings_libraries(const Spec& spec) {
-  return is_directory(cat(spec.code_directory, "/lib")) ||
-         std::ranges::any_of(spec.layer_directories, [](const std::string& l) { return is_directory(cat(l, "/lib")); });
-}
-
-// Adds the names of what is no directory in `folder` of `root`. A link in it leads nowhere but into `root`.
-void add_programs(const std::string& root, const char* folder, std::set<std::string>& to) {
-  const Fd top(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  open_how how{.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-  const auto fd = static_cast<int>(::syscall(SYS_openat2, top.get(), folder, &how, sizeof how));
-  DIR* const listing = fd < 0 ? nullptr : ::fdopendir(fd);
-  if (!listing) return;
-  while (const dirent* entry = ::readdir(listing)) {
-    if (entry->d_type == DT_DIR) continue;
-    to.insert(entry->d_name);
-    if (to.size() > Extensions::kMost) break;
-  }
-  ::closedir(listing);
-}
-
-// External extensions by name, in the order they are started. Where layers have the same, the later one's is seen.
-std::vector<std::string> external_extensions(const Spec& spec) {
-  std::set<std::string> names;
-  if (spec.image) add_programs(spec.image->root, "opt/extensions", names);
-  for (const std::string& layer : spec.layer_directories) add_programs(layer, "extensions", names);
-  return {names.begin(), names.end()};
-}
-
-// Variables that AWS gives to the runtime's process alone.
-bool is_the_runtimes(std::string_view variable) {
-  static constexpr std::array<std::string_view, 9> kOnly = {
-      "AWS_EXECUTION_ENV",        "AWS_LAMBDA_LOG_GROUP_NAME", "AWS_LAMBDA_LOG_STREAM_NAME",
-      "AWS_XRAY_CONTEXT_MISSING", "AWS_XRAY_DAEMON_ADDRESS",   "LAMBDA_RUNTIME_DIR",
-      "LAMBDA_TASK_ROOT",         "_AWS_XRAY_DAEMON_ADDRESS",  "_HANDLER"};
-  return std::ranges::count(kOnly, variable) > 0;
 }
 
 // What of the host every sandbox sees beside the system: host directory, where it appears.
@@ -189,6 +126,7 @@ void Pool::expect(const std::string& name, uint32_t memory_mb) {
   begin();
   Shelf& s = shelf(toolchain, memory_mb);
   s.kept = true;
+  s.runtime = name;
   s.used = std::chrono::steady_clock::now();
   plan_fill(s, Micros(0));
 }
@@ -243,7 +181,8 @@ void Pool::order_one(Shelf& s) {
     const auto arguments = bootstrap_arguments(*s.toolchain, s.memory_mb);
     order.numbers[2] = arguments.size();
     order.strings.insert(order.strings.end(), arguments.begin(), arguments.end());
-    for (std::string& entry : bootstrap_environment()) order.strings.push_back(std::move(entry));
+    for (std::string& entry : bootstrap_environment(s.toolchain->family, s.runtime))
+      order.strings.push_back(std::move(entry));
   }
   keeper_.order(order);
   ordered_.emplace(order.id, &s);
@@ -288,7 +227,7 @@ void Pool::sweep() {
   loop_.post_after(kSweepEvery, [this] { sweep(); });
 }
 
-Task<Slot> Pool::take(std::shared_ptr<const Toolchain> toolchain, uint32_t memory_mb) {
+Task<Slot> Pool::take(std::shared_ptr<const Toolchain> toolchain, uint32_t memory_mb, std::string runtime) {
   Waiter waiter;
   bool taken = false;
   {
@@ -296,6 +235,7 @@ Task<Slot> Pool::take(std::shared_ptr<const Toolchain> toolchain, uint32_t memor
     begin();
     Shelf& s = shelf(toolchain, memory_mb);
     s.kept = true;
+    s.runtime = std::move(runtime);
     const auto now = std::chrono::steady_clock::now();
     s.burst = now - s.used < kBurst;
     s.used = now;
@@ -444,148 +384,6 @@ void Pool::lose_all(Event event, bool another) {
     Executor& home = core->home();
     home.post([core, event] { core->on_event(event); });
   }
-}
-
-// External extensions run first. What starts the runtime then follows when they have registered.
-void Pool::start_extensions(Core& core, const Spec& spec, const Environment& environment,
-                            std::vector<std::string> names, std::function<void()> start_runtime) {
-  std::vector<Attendant> attendants;
-  std::vector<Message> orders;
-  for (std::string& name : names) {
-    int output[2];
-    jail::must(::pipe2(output, O_CLOEXEC), "pipe");
-    ::fcntl(output[0], F_SETFL, O_NONBLOCK);
-    const uint64_t program = attendants.size() + 1;
-    Message run{.kind = Kind::kRun, .id = core.id(), .numbers = std::vector<uint64_t>(jail::Run::kNumbers)};
-    run.numbers[jail::Run::kProgram] = program;
-    run.numbers[jail::Run::kArguments] = 1;
-    run.numbers[jail::Run::kMemoryMb] = spec.limits.memory_mb;
-    run.numbers[jail::Run::kOpenFiles] = spec.limits.open_files;
-    run.strings.push_back(cat("/opt/extensions/", name));
-    for (const auto& [variable, value] : environment) {
-      if (!is_the_runtimes(variable)) run.strings.push_back(cat(variable, "=", value));
-    }
-    run.fds.emplace_back(output[1]);
-    orders.push_back(std::move(run));
-    attendants.push_back({.name = std::move(name), .program = program, .output = Fd(output[0])});
-  }
-  core.attend(std::move(attendants), std::move(start_runtime));
-  for (const Message& order : orders) {
-    if (core.alive()) keeper_.order(order);
-  }
-}
-
-void Pool::assign(Core& core, const Spec& spec, const Toolchain& toolchain, bool own_start) {
-  const Family family = toolchain.family;
-  const std::string door = options_.adopt_listener ? cat("http://127.0.0.1:", options_.api_port) : "";
-  const Environment environment = complete_environment(spec, family, door);
-  Message order{.kind = Kind::kAssign, .id = core.id(), .numbers = std::vector<uint64_t>(Assign::kNumbers)};
-  order.numbers[Assign::kMemoryMb] = spec.limits.memory_mb;
-  order.numbers[Assign::kTmpMb] = spec.limits.tmp_mb;
-  order.numbers[Assign::kProcesses] = spec.limits.processes;
-  order.numbers[Assign::kOpenFiles] = spec.limits.open_files;
-  order.numbers[Assign::kOutside] = options_.outside && reach_of(spec).outside;
-  order.numbers[Assign::kLayers] = spec.layer_directories.size();
-  std::string first_frame = family == Family::kCustom ? std::string() : init_frame(spec, environment);
-  if (first_frame.size() > kMostFirstFrame) throw std::runtime_error("the function's environment is too large");
-  std::vector<std::string> arguments;
-  if (own_start) {
-    if (spec.image) {
-      arguments = spec.image->arguments;
-    } else if (family == Family::kCustom) {
-      arguments = {is_directory(spec.code_directory) &&
-                           ::access(cat(spec.code_directory, "/bootstrap").c_str(), F_OK) == 0
-                       ? "/var/task/bootstrap"
-                       : "/opt/bootstrap"};
-    } else {
-      arguments = bootstrap_arguments(toolchain, spec.limits.memory_mb);
-    }
-    for (const auto& [name, value] : environment) {
-      if (name == "AWS_LAMBDA_EXEC_WRAPPER" && !value.empty() && !spec.image)
-        arguments.insert(arguments.begin(), value);
-    }
-  }
-  const size_t argc = arguments.size();
-  if (own_start) {
-    for (const auto& [name, value] : environment) arguments.push_back(cat(name, "=", value));
-  }
-  if (spec.image) arguments.push_back(spec.image->working_directory);
-  std::vector<std::string> extensions = external_extensions(spec);
-  const bool attended = !extensions.empty();
-  order.strings = {spec.code_directory, first_frame.empty() ? std::string() : frame(ToRuntime::kMounted, {}),
-                   own_start ? toolchain.prefix : std::string(), spec.image ? spec.image->root : std::string()};
-  for (const std::string& layer : spec.layer_directories) order.strings.push_back(layer);
-  if (!attended) {
-    order.numbers[Assign::kArguments] = argc;
-    order.numbers[Assign::kDirectories] = spec.image ? 1 : 0;
-    order.strings.insert(order.strings.end(), arguments.begin(), arguments.end());
-    keeper_.order(order);
-    return core.greet(std::move(first_frame));
-  }
-  keeper_.order(order);
-  Message run{.kind = Kind::kRun, .id = core.id(), .numbers = std::vector<uint64_t>(jail::Run::kNumbers)};
-  run.numbers[jail::Run::kProgram] = jail::kMainProgram;
-  run.numbers[jail::Run::kArguments] = argc;
-  run.numbers[jail::Run::kMemoryMb] = spec.limits.memory_mb;
-  run.numbers[jail::Run::kOpenFiles] = spec.limits.open_files;
-  run.numbers[jail::Run::kDirectories] = spec.image ? 1 : 0;
-  run.strings = std::move(arguments);
-  // The core holds this until it is called, and never calls it afterwards.
-  start_extensions(
-      core, spec, environment, std::move(extensions),
-      [this, &core, run = std::make_shared<Message>(std::move(run)), argc, frame = std::move(first_frame)] {
-        if (argc) keeper_.order(*run);
-        core.greet(frame);
-      });
-}
-
-Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
-  const auto toolchain = spec.image ? nothing_ : toolchains_.find(spec.runtime);
-  const bool custom = toolchain->family == Family::kCustom;
-  if (toolchain->family == Family::kJava) {
-    const auto preparing = preparation(toolchain);
-    co_await preparing->done.wait();
-    if (preparing->failure) throw std::runtime_error(*preparing->failure);
-  }
-  {
-    std::lock_guard lock(mutex_);
-    if (stopped_) throw std::runtime_error("sandboxes are stopped");
-    if (live_ >= options_.most_instances) {
-      throw Full(cat("the limit of ", options_.most_instances, " instances on this machine is reached"));
-    }
-    ++live_;
-  }
-  const bool own_start = custom || needs_own_start(spec.environment) || brings_libraries(spec);
-  Result<Slot> slot = co_await as_result(take(own_start ? nothing_ : toolchain, spec.limits.memory_mb));
-  if (!slot) {
-    {
-      std::lock_guard lock(mutex_);
-      --live_;
-    }
-    co_await fail_with(std::move(slot.error()));
-  }
-  const uint32_t id = slot->id;
-  if (!reach_of(spec).door) {
-    if (slot->leave_door) slot->leave_door();
-    slot->leave_door = nullptr;
-    slot->door_listener.reset();
-  }
-  std::shared_ptr<Core> core = custom ? make_custom(backstage_, std::move(*slot), spec, std::move(log))
-                                      : make_managed(backstage_, std::move(*slot), spec, std::move(log));
-  {
-    std::lock_guard lock(mutex_);
-    if (!stopped_) cores_.emplace(id, core);
-  }
-  auto instance = instance_of(core);  // from here on its end is this object's
-  Executor* const caller = Executor::current();
-  co_await move_to(core->home());
-  core->open();
-  assign(*core, spec, *toolchain, own_start);
-  core->home().post([this, taken = own_start ? nothing_ : toolchain, memory_mb = spec.limits.memory_mb] {
-    replace(taken, memory_mb);
-  });
-  if (caller && caller != &core->home()) co_await move_to(*caller);
-  co_return std::move(instance);
 }
 
 Task<void> Pool::settle() { co_await left_.wait_for(kSettleTime); }

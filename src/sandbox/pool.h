@@ -38,6 +38,7 @@ class Pool final : public Sandboxes {
   struct Shelf {
     std::shared_ptr<const Toolchain> toolchain;
     uint32_t memory_mb = 0;  // that a prepared Java's heap is made for
+    std::string runtime;     // last asked for
     std::deque<Slot> ready;
     size_t coming = 0;  // ordered of the launcher
     bool fill_planned = false;
@@ -54,7 +55,7 @@ class Pool final : public Sandboxes {
     virga::Event done;
   };
   std::shared_ptr<Preparation> preparation(const std::shared_ptr<const Toolchain>& toolchain);
-  Task<Slot> take(std::shared_ptr<const Toolchain> toolchain, uint32_t memory_mb);
+  Task<Slot> take(std::shared_ptr<const Toolchain> toolchain, uint32_t memory_mb, std::string runtime);
   void replace(const std::shared_ptr<const Toolchain>& toolchain, uint32_t memory_mb);
   // With the lock held:
   Shelf& shelf(const std::shared_ptr<const Toolchain>& toolchain, uint32_t memory_mb);
@@ -70,6 +71,9 @@ class Pool final : public Sandboxes {
   void on_created(uint32_t id, Slot slot);
   void lose_all(Event event, bool another);
   void assign(Core& core, const Spec& spec, const Toolchain& toolchain, bool own_start);
+  jail::Message run_order(const Core& core, const Spec& spec, const Toolchain& toolchain,
+                          const Environment& environment) const;
+  void run(Core& core, const Spec& spec, const Toolchain& toolchain, bool own_start, const Environment& environment);
   void start_extensions(Core& core, const Spec& spec, const Environment& environment, std::vector<std::string> names,
                         std::function<void()> start_runtime);
 

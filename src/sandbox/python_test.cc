@@ -30,6 +30,36 @@ TEST(Python, AnswersWithWhatTheHandlerReturns) {
   EXPECT_GT(out.max_memory_mb, 2u);
 }
 
+// Whether it is imported or found by the bootstrap itself.
+TEST(Python, ModulesAreAsImportingMakesThem) {
+  constexpr std::string_view kProgram =
+      "import sys\nme = sys.modules[__name__]\ndef handler(event, context):\n"
+      "  s = __spec__\n  return [__name__, __package__, __file__, __cached__, s.name, s.origin, s.cached, s.parent,\n"
+      "          s.has_location, type(__loader__).__name__, __loader__ is s.loader, me is sys.modules['app'], "
+      "s._initializing]\n";
+  Folder plain, beside, package;
+  plain.write("app.py", std::string(kProgram));
+  beside.write("app.py", std::string(kProgram)).write("app.txt", "");
+  package.write("app.py", "raise Exception('a package comes first')\n")
+      .write("app/__init__.py", "def handler(event, context): return __path__\n");
+  Log log;
+  const Outcome out = invoke(python(plain.path()), log);
+  EXPECT_EQ(out.status, Status::kOk) << out.payload;
+  EXPECT_EQ(invoke(python(beside.path()), log).payload, out.payload);
+  EXPECT_EQ(invoke(python(package.path()), log).payload, R"(["/var/task/app"])");
+}
+
+TEST(Python, TellsOfImportsInACircle) {
+  Folder code;
+  code.write("app.py", "import other\nx = 1\n").write("other.py", "from app import x\n");
+  Log log;
+  const Outcome out = invoke(python(code.path()), log);
+  EXPECT_EQ(out.status, Status::kInitError);
+  EXPECT_NE(out.payload.find("partially initialized module 'app' (most likely due to a circular import)"),
+            std::string::npos)
+      << out.payload;
+}
+
 TEST(Python, KeepsItsStateBetweenCalls) {
   Folder code;
   code.write("app.py", "n = 0\ndef handler(event, context):\n  global n\n  n += 1\n  return n\n");

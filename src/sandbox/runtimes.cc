@@ -326,9 +326,21 @@ std::vector<std::string> bootstrap_arguments(const Toolchain& toolchain, uint32_
           "virga.Bootstrap"};
 }
 
-std::vector<std::string> bootstrap_environment() {
-  return {"PATH=/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG=C.UTF-8", "LAMBDA_TASK_ROOT=/var/task",
-          "LAMBDA_RUNTIME_DIR=/var/runtime", "TZ=:UTC"};
+namespace {
+
+std::string node_path(const std::string& runtime) {
+  const std::string major = runtime.substr(6, runtime.find('.') - 6);
+  return cat("/opt/nodejs/node", major,
+             "/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:/var/runtime:/var/task");
+}
+
+}  // namespace
+
+std::vector<std::string> bootstrap_environment(Family family, const std::string& runtime) {
+  std::vector<std::string> out = {"PATH=/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG=C.UTF-8",
+                                  "LAMBDA_TASK_ROOT=/var/task", "LAMBDA_RUNTIME_DIR=/var/runtime", "TZ=:UTC"};
+  if (family == Family::kNode) out.push_back(cat("NODE_PATH=", node_path(runtime)));
+  return out;
 }
 
 Environment complete_environment(const Spec& spec, Family family, const std::string& door_url) {
@@ -354,12 +366,7 @@ Environment complete_environment(const Spec& spec, Family family, const std::str
     add("GEM_PATH", cat("/var/task/vendor/bundle/ruby/", version, ".0:/opt/ruby/gems/", version, ".0"));
     add("RUBYLIB", "/var/task:/var/runtime/lib:/opt/ruby/lib");
   }
-  if (family == Family::kNode) {
-    const std::string major = spec.runtime.substr(6, spec.runtime.find('.') - 6);
-    add("NODE_PATH", cat("/opt/nodejs/node", major,
-                         "/node_modules:/opt/nodejs/node_modules:/var/runtime/node_modules:"
-                         "/var/runtime:/var/task"));
-  }
+  if (family == Family::kNode) add("NODE_PATH", node_path(spec.runtime));
   if (!door_url.empty()) add("AWS_ENDPOINT_URL", door_url);
   return out;
 }

@@ -17,8 +17,6 @@ enum class Family { kPython, kNode, kRuby, kJava, kCustom };
 
 inline constexpr uint16_t kRuntimeApiPort = 9001;
 
-using Environment = std::vector<std::pair<std::string, std::string>>;
-
 std::optional<Family> family_of(const std::string& runtime);
 
 // A program of this machine that serves one or more runtimes.
@@ -60,8 +58,8 @@ void prepare_toolchain(const Toolchain& toolchain, const std::string& runtime_di
 
 // The program that turns an empty sandbox into a prepared one. `memory_mb` sizes a Java heap.
 std::vector<std::string> bootstrap_arguments(const Toolchain& toolchain, uint32_t memory_mb);
-// The environment it starts with, before its function is known.
-std::vector<std::string> bootstrap_environment();
+// The environment it starts with, before its function is known; it is of `runtime`, most likely.
+std::vector<std::string> bootstrap_environment(Family family, const std::string& runtime);
 
 // The function's environment with everything a runtime promises that the caller left out.
 Environment complete_environment(const Spec& spec, Family family, const std::string& door_url);

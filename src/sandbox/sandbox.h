@@ -43,6 +43,8 @@ struct JsonLog {
   LogLevel system = LogLevel::kInfo, application = LogLevel::kInfo;
 };
 
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
 // What an instance is made of. Everything here is fixed for its life.
 struct Spec {
   std::string runtime;  // "python3.12", "nodejs22.x", "provided.al2023"
@@ -51,7 +53,8 @@ struct Spec {
   std::vector<std::string> layer_directories;  // on the host, first to last; appear merged, read-only, at /opt
   std::optional<Image> image;  // instead of code and layers; speaks the Runtime API, and `runtime` says nothing
   std::string account;         // that the function belongs to
-  std::vector<std::pair<std::string, std::string>> environment;  // all of it: reserved variables too
+  Environment environment;     // all of it, reserved variables too, but for what comes with Instance::begin
+  bool held = false;           // made ready, but nothing of the function runs before Instance::begin
   Limits limits;
   uint32_t concurrency = 1;  // invocations that it takes at a time
   Millis init_timeout{10'000};
@@ -115,6 +118,8 @@ class Instance {
   // Ends it: kills every process of it; returns its resources to the pool's keeper. One with extensions goes on in the
   // background while they have their time to end by themselves.
   virtual ~Instance() = default;
+  // Of one that is held, once, before all else: it has the rest of its environment and may go on.
+  virtual Task<void> begin(Environment rest) = 0;
   // At most Spec::concurrency at a time, with different ids. The time spent starting counts as the outcome's
   // init_duration on the first call.
   virtual Task<Outcome> invoke(Invocation invocation) = 0;

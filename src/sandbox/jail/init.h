@@ -24,6 +24,7 @@ struct InitOptions {
   const std::vector<sock_filter>* filter = nullptr;
   bool many_users = false;    // the launcher is root: groups can be dropped
   uint64_t processes = 1024;  // RLIMIT_NPROC; 0: the control group counts them
+  bool rehearse = false;      // somebody will wait for its program to be executed
 };
 
 enum class Parent { kCaller, kCallers };  // the caller itself, or its parent

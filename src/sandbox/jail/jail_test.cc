@@ -257,12 +257,22 @@ bool is_of_another(std::string process) {
   return false;
 }
 
-// How many processes of the host belong to `uid`.
-size_t processes_of(const std::string& uid) {
+// In clock ticks since the machine did; 0 when there is no such process.
+int64_t start_of(const std::string& process) {
+  std::ifstream stat(cat("/proc/", process, "/stat"));
+  const std::string text{std::istreambuf_iterator<char>(stat), {}};
+  const auto name_end = text.rfind(") ");
+  const auto fields = split(std::string_view(text).substr(name_end == std::string::npos ? text.size() : name_end), ' ');
+  return fields.size() > 20 ? parse_int(fields[20]).value_or(0) : 0;
+}
+
+// How many processes of the host belong to `uid` and started no later than `start`.
+size_t processes_of(const std::string& uid, int64_t start) {
   size_t found = 0;
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
     const std::string process = entry.path().filename().string();
-    if (status_of(process, "Uid:").find(uid) != std::string::npos && !is_of_another(process)) ++found;
+    if (status_of(process, "Uid:").find(uid) == std::string::npos || is_of_another(process)) continue;
+    if (const int64_t started = start_of(process); started > 0 && started <= start) ++found;
   }
   return found;
 }
@@ -271,9 +281,11 @@ TEST(Jail, LeavesNothingRunning) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root gives each instance a user of its own";
   Escape escape("limits");
   const Json answer = Json::parse(escape.run(R"({"what":"orphan"})").payload);
-  ASSERT_TRUE(answer.is_string());
-  for (int i = 0; i < 200 && processes_of(answer.as_string()) > 0; ++i) ::usleep(10'000);
-  EXPECT_EQ(processes_of(answer.as_string()), 0u);
+  ASSERT_TRUE(answer.is_array());
+  const std::string uid = answer.as_array().at(0).as_string();
+  const int64_t start = answer.as_array().at(1).as_int();
+  for (int i = 0; i < 200 && processes_of(uid, start) > 0; ++i) ::usleep(10'000);
+  EXPECT_EQ(processes_of(uid, start), 0u);
 }
 
 TEST(Jail, SaysWhatItEnforces) {

@@ -75,6 +75,8 @@ class Way {
         control_port_(control_port),
         allowed_(allowed),
         poll_(must(::epoll_create1(EPOLL_CLOEXEC), "epoll")) {
+    // Caller and answerer take turns, so that one processor serves both, where the kernel can say so (6.6).
+    ::ioctl(calls_.get(), _IOW('!', 4, uint64_t), uint64_t{1});  // SECCOMP_IOCTL_NOTIF_SET_FLAGS: SYNC_WAKE_UP
     watch(calls_.get(), EPOLLIN, {What::kCalls, 0});
     watch(relay_.get(), EPOLLIN, {What::kRelay, 0});
     watch(names_.socket(), EPOLLIN, {What::kNames, 0});

@@ -18,7 +18,7 @@ enum class Kind : uint8_t {
   kThrottle,    // numbers: memory in MB that decides the share of the processor; 0 lifts the limit
   kFreeze,      // numbers: 1 freeze, 0 thaw
   kKill,
-  kRun,     // after kAssign: another program. numbers: see Run; strings and fds: as kExecute
+  kRun,     // after kAssign: a program. numbers: see Run; strings and fds: as kExecute
   kSignal,  // numbers: a program, a signal; passed on to the first process
   kSocket,  // asks for a TCP socket in the sandbox's network; answered in kind, with no descriptor when there is none
   // Launcher to Virga
@@ -49,19 +49,9 @@ enum class Stage : uint64_t { kCreate, kAssign, kExecute, kEnter };  // kEnter: 
 enum CreatedFd : int { kProcess, kChannel, kOutput, kApiListener, kDoorListener, kMemory, kCreatedFds };
 
 struct Assign {
-  enum Number : int {
-    kMemoryMb,
-    kTmpMb,
-    kProcesses,
-    kOpenFiles,
-    kLayers,
-    kArguments,
-    kOutside,
-    kDirectories,
-    kNumbers
-  };
+  enum Number : int { kMemoryMb, kTmpMb, kProcesses, kOpenFiles, kOutside, kNumbers };
   // kFirstFrame: what the channel is told once all is in place. kRoot: a directory that becomes its root. Then the
-  // layers, and what kExecute has.
+  // layers.
   enum String : int { kCode, kFirstFrame, kLanguage, kRoot, kStrings };
 };
 

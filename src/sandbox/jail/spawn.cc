@@ -142,6 +142,7 @@ void Launcher::create(const Message& order) {
     init.filter = &filter_;
     init.many_users = root_;
     init.processes = cgroups_->limits_processes() ? 0 : 1025;  // one is the sandbox's first
+    init.rehearse = order.number(2) == 0;
     Network network;
     bool copy = false;
     pid = first_process(order, init, network, copy);
@@ -218,9 +219,8 @@ void Launcher::limit_program(const Sandbox& sandbox, const Message& order) {
 
 void Launcher::assign(Sandbox& sandbox, const Message& order) {
   try {
-    const size_t layers = order.number(Assign::kLayers);
-    std::vector<std::string> layer_directories(order.strings.begin() + Assign::kStrings,
-                                               order.strings.begin() + Assign::kStrings + static_cast<long>(layers));
+    if (order.strings.size() < Assign::kStrings) throw std::runtime_error("an order is incomplete");
+    const std::vector<std::string> layers(order.strings.begin() + Assign::kStrings, order.strings.end());
     const int map = id_map(sandbox.slot);
     Fd code, merged, language, root;
     const std::string directory = order.string(Assign::kCode);
@@ -228,7 +228,7 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     if (const std::string prefix = order.string(Assign::kLanguage); !prefix.empty())
       language = detached_tree(prefix, -1);
     if (const std::string image = order.string(Assign::kRoot); !image.empty()) root = detached_tree(image, map);
-    if (layers) merged = detached_layers(layer_directories, map, cat(options_.state_directory, "/scratch"));
+    if (!layers.empty()) merged = detached_layers(layers, map, cat(options_.state_directory, "/scratch"));
     const auto tmp_mb = static_cast<uint32_t>(order.number(Assign::kTmpMb));
     {
       const Return back(host_mounts_, host_network_);
@@ -241,17 +241,7 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
     }
     cgroups_->set_limits(sandbox.id, order.number(Assign::kMemoryMb), order.number(Assign::kProcesses));
     if (outside_ && order.number(Assign::kOutside)) outside_->allow(static_cast<size_t>(sandbox.slot));
-    const uint64_t open_files = order.number(Assign::kOpenFiles);
-    const size_t argc = order.number(Assign::kArguments);
-    if (argc) {
-      Message execute{.kind = Kind::kExecute,
-                      .numbers = {argc, open_files, data_limit(order.number(Assign::kMemoryMb)), kMainProgram,
-                                  order.number(Assign::kDirectories)}};
-      execute.strings.assign(order.strings.begin() + Assign::kStrings + static_cast<long>(layers), order.strings.end());
-      send(sandbox.control.get(), execute, true);
-    } else {
-      limit_program(sandbox, order);
-    }
+    limit_program(sandbox, order);
     const std::string& frame = order.strings.at(Assign::kFirstFrame);
     if (!frame.empty() &&
         ::send(sandbox.channel.get(), frame.data(), frame.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(frame.size())) {
@@ -261,6 +251,7 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
   } catch (const std::exception& e) {
     const auto* system = dynamic_cast<const SystemError*>(&e);
     report_failure(sandbox.id, Stage::kAssign, system ? system->code : 0, e.what());
+    ::kill(sandbox.first, SIGKILL);  // no program is to run in what is half made
   }
 }
 

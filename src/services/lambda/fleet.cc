@@ -168,6 +168,7 @@ class Fleets::Seat final : public sandbox::Instance {
     state_->leave(fleet_, member_, !hangs && instance_.alive());
   }
 
+  Task<void> begin(sandbox::Environment) override { co_return; }
   Task<sandbox::Outcome> invoke(sandbox::Invocation invocation) override {
     sandbox::Outcome outcome = co_await instance_.invoke(std::move(invocation));
     outcome.init_duration = {};  // was before
@@ -192,6 +193,7 @@ class Fleets::Seat final : public sandbox::Instance {
 class Fleets::Told final : public sandbox::Instance {
  public:
   explicit Told(sandbox::Outcome outcome) : outcome_(std::move(outcome)) {}
+  Task<void> begin(sandbox::Environment) override { co_return; }
   Task<sandbox::Outcome> invoke(sandbox::Invocation) override { co_return outcome_; }
   Task<sandbox::Outcome> initialised() override { co_return outcome_; }
   Task<sandbox::Outcome> restore() override { co_return outcome_; }

@@ -489,6 +489,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   spec.limits.memory_mb = static_cast<uint32_t>(version.memory);
   spec.limits.tmp_mb = static_cast<uint32_t>(version.tmp);
   spec.snapshot = warm->snapshot;
+  spec.held = true;
   if (warm->snapshot) spec.init_timeout = std::chrono::seconds(std::max(kSnapshotInit, version.timeout));
   const bool managed = !version.capacity_provider.empty();
   if (managed) {
@@ -506,9 +507,8 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
     env.assign(version.environment.begin(), version.environment.end());
     env.emplace_back("_HANDLER", version.handler);
   }
-  const kernel::Principal role = co_await assume_role(call, env);
   const std::string group = log_group(call.id, version);
-  warm->log = std::make_shared<LogWriter>(deps_.cloud, role, call.id.account, call.id.region, group,
+  warm->log = std::make_shared<LogWriter>(deps_.cloud, call.id.account, call.id.region, group,
                                           stream_name(ctx.now(), call.id, version, group));
   if (logs_json(version)) {
     spec.json_log.emplace();
@@ -553,6 +553,10 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
           current->erase(0, current->size() - 2 * kLogTail), append(*current, line, "\n");
         log->add(line);
       });
+  // While the sandbox is made ready for the function; nothing of that runs before.
+  sandbox::Environment credentials;
+  warm->log->act_as(co_await assume_role(call, credentials));
+  co_await warm->instance->begin(std::move(credentials));
   co_return std::move(warm);
 }
 
@@ -562,13 +566,12 @@ Task<void> Invoker::check_role(Ctx& ctx, std::string role) {
   auto version = std::make_shared<VersionRecord>();
   version->role = std::move(role);
   call.version = std::move(version);
-  std::vector<std::pair<std::string, std::string>> ignored;
+  sandbox::Environment ignored;
   co_await assume_role(call, ignored);
 }
 
 // Credentials of the function's role for one instance, put into its environment; and the role's session as a principal.
-Task<kernel::Principal> Invoker::assume_role(const Call& call,
-                                             std::vector<std::pair<std::string, std::string>>& environment) {
+Task<kernel::Principal> Invoker::assume_role(const Call& call, sandbox::Environment& environment) {
   Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
                                          call.id.account, call.id.region);
   sts::AssumeRoleRequest request;

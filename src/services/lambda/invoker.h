@@ -107,7 +107,7 @@ class Invoker {
   Task<void> fill(std::shared_ptr<Provisioning> of);
   void provision_one(const std::string& key, Call call, int32_t wanted);
   void lose_provisioned(const std::string& key);
-  Task<kernel::Principal> assume_role(const Call& call, std::vector<std::pair<std::string, std::string>>& environment);
+  Task<kernel::Principal> assume_role(const Call& call, sandbox::Environment& environment);
   Meter& meter_of(const FunctionId& id, const std::string& arn);
   void reap();
   void schedule_reaper();

@@ -19,14 +19,19 @@ constexpr size_t kMany = 30;
 constexpr size_t kLongestLine = 256 * 1024;
 }  // namespace
 
-LogWriter::LogWriter(kernel::Cloud& cloud, kernel::Principal role, std::string account, std::string region,
-                     std::string group, std::string stream)
+LogWriter::LogWriter(kernel::Cloud& cloud, std::string account, std::string region, std::string group,
+                     std::string stream)
     : cloud_(cloud),
-      role_(std::move(role)),
       account_(std::move(account)),
       region_(std::move(region)),
       group_(std::move(group)),
       stream_(std::move(stream)) {}
+
+void LogWriter::act_as(kernel::Principal role) {
+  std::lock_guard lock(mutex_);
+  role_ = std::move(role);
+  if (!waiting_.empty()) plan();
+}
 
 void LogWriter::add(std::string_view text) {
   if (text.empty()) return;
@@ -49,7 +54,7 @@ void LogWriter::add(std::string_view text) {
 // With the lock held.
 void LogWriter::plan() {
   Executor* const executor = Executor::current();
-  if (planned_ || !executor) return;
+  if (planned_ || !executor || !role_) return;
   planned_ = true;
   executor->post_after(many_ ? kGatherMany : kGather,
                        [self = shared_from_this()] { start_background("lambda logs", self->write_all()); });
@@ -62,7 +67,7 @@ Task<void> LogWriter::flush() {
     {
       std::lock_guard lock(mutex_);
       running = running_;
-      if (!running && waiting_.empty()) co_return;
+      if (!running && (waiting_.empty() || !role_)) co_return;
     }
     if (running) {
       co_await sleep_for(Micros(1000));
@@ -115,13 +120,13 @@ Task<void> LogWriter::put(std::vector<Line> lines) {
     event.message = std::move(line.text);
     request.log_events.push_back(std::move(event));
   }
-  kernel::Ctx ctx = cloud_.internal_context(role_, account_, region_);
+  kernel::Ctx ctx = cloud_.internal_context(*role_, account_, region_);
   co_await cloud_.call<logs::op::PutLogEvents>(ctx, std::move(request));
 }
 
 Task<void> LogWriter::create() {
   // Existing already is what both want; any other refusal shows in the put that follows.
-  kernel::Ctx ctx = cloud_.internal_context(role_, account_, region_);
+  kernel::Ctx ctx = cloud_.internal_context(*role_, account_, region_);
   logs::CreateLogGroupRequest group;
   group.log_group_name = group_;
   (void)co_await as_result(cloud_.call<logs::op::CreateLogGroup>(ctx, std::move(group)));

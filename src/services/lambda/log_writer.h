@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +16,9 @@ namespace virga::lambda {
 
 class LogWriter : public std::enable_shared_from_this<LogWriter> {
  public:
-  LogWriter(kernel::Cloud& cloud, kernel::Principal role, std::string account, std::string region, std::string group,
-            std::string stream);
+  LogWriter(kernel::Cloud& cloud, std::string account, std::string region, std::string group, std::string stream);
+  // Once: as whom it writes. Until then lines wait.
+  void act_as(kernel::Principal role);
 
   // Takes a line and writes it soon. Bounded: when the store can't keep up, lines are dropped and a line says how many.
   void add(std::string_view line);
@@ -35,11 +37,11 @@ class LogWriter : public std::enable_shared_from_this<LogWriter> {
   Task<void> create();
 
   kernel::Cloud& cloud_;
-  const kernel::Principal role_;
   const std::string account_, region_, group_, stream_;
   bool created_ = false;  // only the one running write_all looks
 
   std::mutex mutex_;
+  std::optional<kernel::Principal> role_;
   std::vector<Line> waiting_;
   size_t waiting_bytes_ = 0;
   size_t dropped_ = 0;

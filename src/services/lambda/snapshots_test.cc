@@ -9,6 +9,7 @@ namespace {
 
 class Fake final : public sandbox::Instance {
  public:
+  Task<void> begin(sandbox::Environment) override { co_return; }
   Task<sandbox::Outcome> invoke(sandbox::Invocation) override { co_return sandbox::Outcome{}; }
   Task<sandbox::Outcome> initialised() override { co_return sandbox::Outcome{}; }
   Task<sandbox::Outcome> restore() override { co_return sandbox::Outcome{}; }

@@ -13,7 +13,7 @@ const { Writable } = require('stream');
 const { AsyncLocalStorage } = require('async_hooks');
 const Module = require('module');
 
-const INIT = 1, INVOKE = 2, MOUNTED = 3, RESTORE = 20;
+const INIT = 1, INVOKE = 2, MOUNTED = 3, ENVIRONMENT = 4, RESTORE = 20;
 const READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, STREAM_BEGIN = 5, STREAM_CHUNK = 6, STREAM_END = 7, STREAM_ERROR = 8,
   FATAL = 9, OF = 10, RESTORED = 20;
 
@@ -233,6 +233,20 @@ function isModule(file) {
   }
 }
 
+// What require() does once it has found the file, which is no link in the function's own folder.
+function requireFound(file) {
+  if (path.dirname(file) !== (descriptor === 3 ? TASK : __dirname) || fs.lstatSync(file).isSymbolicLink()) return require(file);
+  const made = new Module(file, module);
+  require.cache[file] = made;
+  try {
+    made.load(file);
+  } catch (e) {
+    delete require.cache[file];
+    throw e;
+  }
+  return made.exports;
+}
+
 async function loadHandler(text, folder) {
   if (text.includes('..')) throw new RuntimeError('Runtime.MalformedHandlerName', `'${text}' is not a valid handler name. Use absolute paths when specifying root directories in handler names.`);
   const slash = text.lastIndexOf('/') + 1;
@@ -248,7 +262,7 @@ async function loadHandler(text, folder) {
   }
   let loaded;
   try {
-    loaded = isModule(file) ? await import(pathToFileURL(file).href) : require(file);
+    loaded = isModule(file) ? await import(pathToFileURL(file).href) : requireFound(file);
   } catch (e) {
     if (e instanceof SyntaxError) throw new RuntimeError('Runtime.UserCodeSyntaxError', String(e), e.stack);
     if (e && (e.code === 'MODULE_NOT_FOUND' || e.code === 'ERR_MODULE_NOT_FOUND')) {
@@ -492,9 +506,14 @@ process.on('unhandledRejection', (reason) => {
 // ---- frames
 
 let order;            // what the instance is, until it is initialised
+let whole = false;    // its environment is
 let mounted = false;  // the function's files are in place
 let early = [];       // invocations that came before it was ready
 let readyAt;          // by the monotonic clock, in milliseconds
+
+// What Node looks for modules by; worked out at its start, and again only for another.
+const searched = () => `${process.env.NODE_PATH}:${process.env.HOME}`;
+let searching = searched();
 
 function prepare() {
   concurrent = (order.concurrency || 1) > 1;
@@ -503,11 +522,17 @@ function prepare() {
   if (env.TZ === order.env.TZ) delete order.env.TZ;  // setting it makes dates be worked out anew
   Object.assign(env, order.env);
   describeFunction(env);
-  Module._initPaths();  // NODE_PATH as the function has it
+  if (searched() !== searching) {
+    searching = searched();
+    Module._initPaths();
+  }
   patchConsole(env);
+  whole = !order.more;
 }
 
+// Once all that it needs is here.
 function initialise() {
+  if (!whole || !mounted) return;
   const folder = descriptor === 3 ? TASK : __dirname;
   process.chdir(folder);
   loadHandler(order.handler, folder).then(
@@ -527,10 +552,14 @@ function receive(kind, body) {
   if (kind === INIT) {
     order = JSON.parse(body.toString('utf8'));
     prepare();
-    if (mounted) initialise();
+    initialise();
+  } else if (kind === ENVIRONMENT) {
+    Object.assign(process.env, JSON.parse(body.toString('utf8')));
+    whole = true;
+    initialise();
   } else if (kind === MOUNTED) {
     mounted = true;
-    if (order) initialise();
+    initialise();
   } else if (kind === INVOKE) {
     if (!handler) return early.push(body);
     const size = body.readUInt32LE(0);
@@ -559,8 +588,9 @@ function frame(kind, body) {
 // A function of ours is initialised and called, with its answers going nowhere, so that a first call finds everything
 // warm. Nothing is read from the channel before.
 async function rehearse(file) {
-  take(frame(INIT, Buffer.from(JSON.stringify({ handler: `${file}.handler`, env: process.env }))));
+  take(frame(INIT, Buffer.from(JSON.stringify({ handler: `${file}.handler`, env: process.env, more: true }))));
   take(frame(MOUNTED, Buffer.alloc(0)));
+  take(frame(ENVIRONMENT, Buffer.from('{}')));
   while (!handler) await new Promise(setImmediate);
   const header = Buffer.from(JSON.stringify({ id: '', deadline: 0 }));
   const size = Buffer.alloc(4);
@@ -568,13 +598,14 @@ async function rehearse(file) {
   take(frame(INVOKE, Buffer.concat([size, header, Buffer.from('{"warm":[1,"é",null]}')])));
   while (running.size) await new Promise(setImmediate);
   handler = requestId = order = undefined;
-  mounted = false;
+  mounted = whole = false;
   delete require.cache[path.join(__dirname, `${file}.js`)];
 }
 
 (async () => {
   const own = { ...console };
   errorDocument(new Error('warm'));
+  Module._initPaths();
   descriptor = fs.openSync('/dev/null', 'w');
   for (const file of ['warm', 'warm', 'warmed']) await rehearse(file);
   fs.closeSync(descriptor);

@@ -3,9 +3,11 @@
 A frame is a little-endian length, a type byte and a body; the length counts type and body.
 It starts before its function is known, so everything that doesn't depend on one is done before the first frame.
 """
+import _imp
 import collections
 import decimal
 import importlib
+import importlib.machinery
 import importlib.util
 import json
 import linecache
@@ -17,9 +19,10 @@ import struct
 import sys
 import time
 import traceback
+import types
 
 # To us.
-INIT, INVOKE, MOUNTED, RESTORE = 1, 2, 3, 20
+INIT, INVOKE, MOUNTED, ENVIRONMENT, RESTORE = 1, 2, 3, 4, 20
 # From us.
 READY, INIT_ERROR, RESPONSE, ERROR, OF, RESTORED, RESTORE_ERROR = 1, 2, 3, 4, 10, 20, 21
 MOST_RESPONSE = 6291556
@@ -261,7 +264,41 @@ def serialise_other(value):
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
 
 
-def load(handler):
+def import_plain(name, folder):
+    """The module `name` as importing it makes it, in half the time, where that is one source file in `folder`, which comes
+    first in the path. None: it has to be imported."""
+    if not name.isidentifier() or name in sys.modules or _imp.is_frozen(name):
+        return None
+    path = f"{folder}/{name}.py"
+    try:
+        for entry in os.listdir(folder):
+            if entry in (name, "__pycache__") or entry.startswith(name + ".") and entry != name + ".py":
+                return None
+        with open(path, "rb", 0) as file:
+            source = file.read()
+    except OSError:
+        return None
+    loader = importlib.machinery.SourceFileLoader(name, path)
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=path)
+    spec.has_location = True
+    spec.cached = f"{folder}/__pycache__/{name}.{sys.implementation.cache_tag}.pyc"
+    module = types.ModuleType(name)
+    module.__spec__, module.__loader__, module.__package__ = spec, loader, ""
+    module.__file__, module.__cached__ = path, spec.cached
+    code = compile(source, path, "exec", dont_inherit=True)
+    sys.modules[name] = module
+    spec._initializing = True  # what an import in a circle is told by
+    try:
+        exec(code, vars(module))
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
+    finally:
+        spec._initializing = False
+    return sys.modules.get(name, module)
+
+
+def load(handler, folder):
     parts = handler.rsplit(".", 1)
     if len(parts) != 2:
         raise Fault("Runtime.MalformedHandlerName", f"Bad handler '{handler}': not enough values to unpack (expected 2, got 1)")
@@ -271,7 +308,7 @@ def load(handler):
     # The function's files are read-only: no attempt to keep what was compiled of them.
     keeps, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        module = importlib.import_module(module_name.replace("/", "."))
+        module = import_plain(module_name, folder) or importlib.import_module(module_name.replace("/", "."))
     except ImportError as e:
         raise Fault("Runtime.ImportModuleError", f"Unable to import module '{module_name}': {e}") from e
     except SyntaxError as e:
@@ -345,12 +382,21 @@ def give_up(channel, kind, error):
     os._exit(0)  # Virga ends the instance on this frame; nothing of it runs on
 
 
+def set_environment(variables):
+    """What os.environ.update() does, for many of them."""
+    known, put = os.environ._data, os.putenv
+    for name, value in variables.items():
+        name, value = name.encode(errors="surrogateescape"), value.encode(errors="surrogateescape")
+        put(name, value)
+        known[name] = value
+
+
 def initialise(channel, order, folder):
     environment = order["env"]
     zone = os.environ.get("TZ")
     for name in [name for name in os.environ if name not in environment]:
         del os.environ[name]
-    os.environ.update(environment)
+    set_environment(environment)
     if environment.get("TZ", zone) != zone:
         time.tzset()
     version = order["runtime"].removeprefix("python")
@@ -364,10 +410,12 @@ def initialise(channel, order, folder):
     LambdaContext.describe_function()
     if any(name.startswith("AWS_ENDPOINT_URL") for name in environment):
         sys.meta_path.insert(0, EndpointFinder())
+    if order.get("more"):
+        set_environment(json.loads(channel.await_frame(ENVIRONMENT)))
     channel.await_frame(MOUNTED)
     os.chdir(folder)
     try:
-        handler = load(order["handler"])
+        handler = load(order["handler"], folder)
         if order.get("snapshot"):
             run_hooks("Runtime.BeforeSnapshotError", "get_before_snapshot", True)
     except Exception as e:
@@ -420,11 +468,14 @@ def warm_up():
     global request_id
     path, finders, kept, folder = sys.path[:], sys.meta_path[:], dict(os.environ), os.getcwd()
     environment = {**kept, "AWS_ENDPOINT_URL": "", **{f"WARM_UP_{i}": "x" * 40 for i in range(20)}}
+    more = {"WARM_UP_MORE": "x" * 400}
     header = json.dumps({"id": "", "deadline": 0}).encode()
     here, there = socket.socketpair()
     channel, other = Channel(here.detach()), Channel(there.detach())
-    other.send(INIT, json.dumps({"handler": "warm.handler", "runtime": "python3", "env": environment}).encode())
+    order = {"handler": "warm.handler", "runtime": "python3", "env": environment, "more": True}
+    other.send(INIT, json.dumps(order).encode())
     other.send(MOUNTED)
+    other.send(ENVIRONMENT, json.dumps(more).encode())
     handler = initialise(channel, json.loads(channel.receive()[1]), OWN_FOLDER)
     other.send(INVOKE, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}')
     channel.send(*invoke(handler, channel.receive()[1], encoder_of(True)))
@@ -433,10 +484,10 @@ def warm_up():
     traceback.format_list(traceback.extract_stack())
     request_id = ""
     os.chdir(folder)
-    for name in environment.keys() - kept.keys():
+    for name in {**environment, **more}.keys() - kept.keys():
         del os.environ[name]
     sys.path[:], sys.meta_path[:] = path, finders
-    del sys.modules["warm"], sys.path_importer_cache[OWN_FOLDER]
+    del sys.modules["warm"], sys.modules["warmed"], sys.path_importer_cache[OWN_FOLDER]
 
 
 def serve_forks():

@@ -1,0 +1,1 @@
+"""What warm.py imports."""
