@@ -50,7 +50,7 @@ Admission::Ticket::~Ticket() {
   if (provisioned_) take(state_->versions, version_);
 }
 
-std::optional<Admission::Ticket> Admission::enter(const Demand& demand, Refusal& why) {
+std::optional<Admission::Ticket> Admission::enter(Demand demand, Refusal& why) {
   std::lock_guard lock(state_->mutex);
   // What is provisioned is set aside already; what goes beyond it competes as without it.
   const bool provisioned = demand.provisioned > 0 && count_of(state_->versions, demand.version) < demand.provisioned;
@@ -65,12 +65,11 @@ std::optional<Admission::Ticket> Admission::enter(const Demand& demand, Refusal&
   }
   Ticket ticket;
   ticket.state_ = state_;
-  ticket.function_ = demand.function;
   ticket.unreserved_ = unreserved;
   ticket.provisioned_ = provisioned;
-  ++state_->functions[demand.function];
-  if (unreserved) ++state_->places[ticket.place_ = demand.place];
-  if (provisioned) ++state_->versions[ticket.version_ = demand.version];
+  ++state_->functions[ticket.function_ = std::move(demand.function)];
+  if (unreserved) ++state_->places[ticket.place_ = std::move(demand.place)];
+  if (provisioned) ++state_->versions[ticket.version_ = std::move(demand.version)];
   return ticket;
 }
 

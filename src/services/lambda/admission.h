@@ -65,7 +65,7 @@ class Admission {
   Admission();
   ~Admission();
   // A ticket, or why not.
-  std::optional<Ticket> enter(const Demand& demand, Refusal& why);
+  std::optional<Ticket> enter(Demand demand, Refusal& why);
   int32_t running(const std::string& function) const;
   // On provisioned instances of a version.
   int32_t running_provisioned(const std::string& version) const;

@@ -6,6 +6,7 @@
 // prefixes of key_prefixes(), so that a node is behind by a notification at the most, as AWS's own regions are.
 #pragma once
 
+#include <coroutine>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -19,19 +20,42 @@
 
 namespace virga::lambda {
 
+// What is known at once, or has to be read: awaited like a Task, of which only the latter makes one.
+template <class T>
+class [[nodiscard]] Lookup {
+ public:
+  static Lookup known(T value) { return Lookup(std::move(value), std::nullopt); }
+  static Lookup reading(Task<T> task) { return Lookup(std::nullopt, std::move(task)); }
+  bool await_ready() const noexcept { return known_.has_value(); }
+  template <class P>
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<P> waiter) noexcept {
+    return awaiter().await_suspend(waiter);
+  }
+  T await_resume() { return known_ ? std::move(*known_) : awaiter().await_resume(); }
+
+ private:
+  Lookup(std::optional<T> known, std::optional<Task<T>> task) : known_(std::move(known)), task_(std::move(task)) {}
+  typename Task<T>::Awaiter awaiter() { return task_->operator co_await(); }
+
+  std::optional<T> known_;
+  std::optional<Task<T>> task_;
+};
+
 class Catalog {
  public:
   explicit Catalog(kv::Db& db) : db_(db) {}
 
   // Null when there is none. What comes back never changes.
-  Task<std::shared_ptr<const FunctionRecord>> function(Home home, std::string name);
-  Task<std::shared_ptr<const VersionRecord>> version(Home home, std::string function, uint64_t version);
-  Task<std::shared_ptr<const AliasRecord>> alias(Home home, std::string function, std::string alias);
+  Lookup<std::shared_ptr<const FunctionRecord>> function(const Home& home, const std::string& name);
+  Lookup<std::shared_ptr<const VersionRecord>> version(const Home& home, const std::string& function, uint64_t version);
+  Lookup<std::shared_ptr<const AliasRecord>> alias(const Home& home, const std::string& function,
+                                                   const std::string& alias);
   // The policy document of a function (empty qualifier), version or alias.
-  Task<std::optional<std::string>> policy(Home home, std::string function, std::string qualifier);
+  Lookup<std::optional<std::string>> policy(const Home& home, const std::string& function,
+                                            const std::string& qualifier);
 
   // What reservations and provisioned instances take of the account's concurrency.
-  Task<int32_t> set_aside(Home home);
+  Lookup<int32_t> set_aside(const Home& home);
 
   void forget_set_aside(const Home& home);
   void forget(const Home& home, const std::string& function);
@@ -47,8 +71,11 @@ class Catalog {
     std::map<std::string, std::optional<std::string>, std::less<>> policies;
   };
   static std::string key_of(const Home& home, std::string_view function);
-  template <class T, class Find, class Read, class Keep>
-  Task<T> get(Home home, std::string function, Find find, Read read, Keep keep);
+  template <class T, class Part, class Find, class Read, class Keep>
+  Lookup<T> get(const Home& home, const std::string& function, const Part& part, Find find, Read read, Keep keep);
+  template <class T, class Part, class Read, class Keep>
+  Task<T> read(Home home, std::string function, Part part, uint64_t generation, Read read, Keep keep);
+  Task<int32_t> read_set_aside(Home home, uint64_t generation);
   void make_room();
 
   kv::Db& db_;

@@ -171,7 +171,8 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   if (auto refusal = refusal_by_state(*call.version)) co_return std::move(*refusal);
   check_tenant(call);
   const std::string function = unqualified_arn(call.id);
-  const std::string key = instance_key(function, call);
+  const std::string version = instance_key(function, *call.version);
+  const std::string key = call.version->per_tenant ? instance_key(function, call) : version;
   const bool managed = !call.version->capacity_provider.empty();
   Refusal refusal{};
   // Instances of a capacity provider have limits of their own.
@@ -179,7 +180,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
       managed ? std::optional<Admission::Ticket>()
               : admission_.enter({.function = function,
                                   .place = cat(call.id.account, ":", call.id.region),
-                                  .version = instance_key(function, *call.version),
+                                  .version = version,
                                   .reserved = call.reserved,
                                   .unreserved = call.unreserved,
                                   .provisioned = provision_of(call.id, *call.version).ready},
