@@ -76,10 +76,6 @@ std::string Outcome::error_type() const {
   }
 }
 
-int64_t billed_milliseconds(std::chrono::microseconds time) {
-  return std::chrono::ceil<std::chrono::milliseconds>(time).count();
-}
-
 Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
     : backstage_(backstage),
       home_(Executor::current() ? *Executor::current() : static_cast<Executor&>(backstage.loop)),

@@ -107,7 +107,9 @@ struct Outcome {
 };
 
 // As AWS rounds.
-int64_t billed_milliseconds(std::chrono::microseconds time);
+inline int64_t billed_milliseconds(std::chrono::microseconds time) {
+  return std::chrono::ceil<std::chrono::milliseconds>(time).count();
+}
 
 // Lines the function wrote, and the runtime's own, in order. Called on the instance's executor. `request_id` is the
 // running invocation's, or empty during initialisation and when there may be several.

@@ -1,2 +1,2 @@
 # What calls and events pass through.
-set(hot admission catalog fleet invoker lineage log_writer ops_async ops_invoke ops_stream store url_serve warm batch filter queue_poller stream_poller)
+set(hot admission catalog fleet invoker lineage log_writer ops_async ops_invoke ops_stream report store url_serve warm batch filter queue_poller stream_poller)

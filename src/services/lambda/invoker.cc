@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "kernel/cloud.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/report.h"
 
 namespace virga::lambda {
 
@@ -33,30 +34,6 @@ std::string stream_name(Time now, const FunctionId& id, const VersionRecord& ver
   const std::string day = cat(date.substr(0, 4), "/", date.substr(5, 2), "/", date.substr(8, 2), "/");
   if (group == cat("/aws/lambda/", id.name)) return cat(day, "[", version_name(version.version), "]", id_of_stream);
   return cat(day, id.name, "[", version_name(version.version), "][", id_of_stream, "]");
-}
-
-// "12.34 ms", as REPORT lines write times.
-std::string milliseconds(std::chrono::microseconds time) {
-  const int64_t hundredths = (time.count() + 5) / 10;
-  const int64_t rest = hundredths % 100;
-  return cat(hundredths / 100, ".", rest < 10 ? "0" : "", rest, " ms");
-}
-
-std::string report_line(const std::string& request_id, const VersionRecord& version, const sandbox::Outcome& outcome,
-                        const std::string& error_type) {
-  int64_t billed = sandbox::billed_milliseconds(outcome.duration + outcome.init_duration);
-  if (outcome.restore_duration) billed += sandbox::billed_milliseconds(*outcome.restore_duration);
-  std::string line = cat("REPORT RequestId: ", request_id, "\tDuration: ", milliseconds(outcome.duration),
-                         "\tBilled Duration: ", billed, " ms\tMemory Size: ", version.memory,
-                         " MB\tMax Memory Used: ", outcome.max_memory_mb, " MB\t");
-  if (outcome.restore_duration) {
-    append(line, "Restore Duration: ", milliseconds(*outcome.restore_duration),
-           "\tBilled Restore Duration: ", sandbox::billed_milliseconds(*outcome.restore_duration), " ms\t");
-  }
-  if (outcome.init_duration.count() > 0) append(line, "Init Duration: ", milliseconds(outcome.init_duration), "\t");
-  if (outcome.status == sandbox::Status::kTimedOut) line += "Status: timeout";
-  if (!error_type.empty()) append(line, "Status: error\tError Type: ", error_type);
-  return line;
 }
 
 std::string error_document(std::string_view type, std::string_view message) {
@@ -334,7 +311,7 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
       break;
   }
   say(cat("END RequestId: ", call.request_id));
-  say(report_line(call.request_id, *call.version, outcome, error_type));
+  say(report_line(call.request_id, call.version->memory, outcome, error_type));
   const std::string& all = *warm.current;
   answer.log_tail = all.size() > kLogTail ? all.substr(all.size() - kLogTail) : all;
   meter.concurrent.add(-1);
@@ -388,11 +365,8 @@ Task<std::pair<WarmPtr, sandbox::Outcome>> Invoker::initialise(Snapshots::Of of)
   sandbox::Outcome outcome = co_await warm->instance->initialised();
   warm->used = std::chrono::steady_clock::now();
   warm->memory_mb = outcome.max_memory_mb;
-  std::string report = cat("INIT_REPORT Init Duration: ", milliseconds(outcome.init_duration), "\tPhase: init");
-  const bool good = outcome.status == sandbox::Status::kOk;
-  if (!good) append(report, "\tStatus: ", outcome.status == sandbox::Status::kTimedOut ? "timeout" : "error");
-  if (!logs_json(*call.version)) warm->log->add(report);
-  if (!good) co_await warm->log->flush();
+  if (!logs_json(*call.version)) warm->log->add(init_report_line(outcome));
+  if (outcome.status != sandbox::Status::kOk) co_await warm->log->flush();
   co_return std::pair(std::move(warm), std::move(outcome));
 }
 
@@ -434,14 +408,12 @@ Task<void> Invoker::restore(Warm& warm, const VersionRecord& version) {
     warm.log->add(version.runtime.empty() ? "RESTORE_START" : cat("RESTORE_START Runtime Version: ", version.runtime));
   }
   const sandbox::Outcome outcome = co_await warm.instance->restore();
-  std::string report = cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration));
-  const bool late = outcome.status == sandbox::Status::kTimedOut, good = outcome.status == sandbox::Status::kOk;
-  if (!good) append(report, "\tStatus: ", late ? "timeout" : "error");
-  if (text) warm.log->add(report);
-  if (good) co_return;
+  if (text) warm.log->add(restore_report_line(outcome));
+  if (outcome.status == sandbox::Status::kOk) co_return;
   co_await warm.log->flush();
   if (outcome.status == sandbox::Status::kLost)
     co_await fail(err::ServiceException("The function's execution environment was lost. Try again."));
+  const bool late = outcome.status == sandbox::Status::kTimedOut;
   co_await fail(late ? err::SnapStartTimeoutException("Lambda couldn't restore the snapshot within the timeout limit.")
                      : err::SnapStartException("The afterRestore() runtime hook encountered an error. For more "
                                                "information, check the Amazon CloudWatch logs."));

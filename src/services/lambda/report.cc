@@ -1,0 +1,48 @@
+#include "services/lambda/report.h"
+
+#include "base/str.h"
+
+namespace virga::lambda {
+
+namespace {
+
+std::string milliseconds(std::chrono::microseconds time) {
+  const int64_t hundredths = (time.count() + 5) / 10;
+  const int64_t rest = hundredths % 100;
+  return cat(hundredths / 100, ".", rest < 10 ? "0" : "", rest, " ms");
+}
+
+std::string_view status_of_phase(const sandbox::Outcome& outcome) {
+  if (outcome.status == sandbox::Status::kOk) return "";
+  return outcome.status == sandbox::Status::kTimedOut ? "\tStatus: timeout" : "\tStatus: error";
+}
+
+}  // namespace
+
+std::string report_line(std::string_view request_id, int64_t memory, const sandbox::Outcome& outcome,
+                        std::string_view error_type) {
+  int64_t billed = sandbox::billed_milliseconds(outcome.duration + outcome.init_duration);
+  if (outcome.restore_duration) billed += sandbox::billed_milliseconds(*outcome.restore_duration);
+  std::string line = cat("REPORT RequestId: ", request_id, "\tDuration: ", milliseconds(outcome.duration),
+                         "\tBilled Duration: ", billed, " ms\tMemory Size: ", memory,
+                         " MB\tMax Memory Used: ", outcome.max_memory_mb, " MB\t");
+  if (outcome.restore_duration) {
+    append(line, "Restore Duration: ", milliseconds(*outcome.restore_duration),
+           "\tBilled Restore Duration: ", sandbox::billed_milliseconds(*outcome.restore_duration), " ms\t");
+  }
+  if (outcome.init_duration.count() > 0) append(line, "Init Duration: ", milliseconds(outcome.init_duration), "\t");
+  if (outcome.status == sandbox::Status::kTimedOut) line += "Status: timeout";
+  if (!error_type.empty()) append(line, "Status: error\tError Type: ", error_type);
+  return line;
+}
+
+std::string init_report_line(const sandbox::Outcome& outcome) {
+  return cat("INIT_REPORT Init Duration: ", milliseconds(outcome.init_duration), "\tPhase: init",
+             status_of_phase(outcome));
+}
+
+std::string restore_report_line(const sandbox::Outcome& outcome) {
+  return cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration), status_of_phase(outcome));
+}
+
+}  // namespace virga::lambda

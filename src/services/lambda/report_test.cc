@@ -1,0 +1,47 @@
+#include "services/lambda/report.h"
+
+#include <gtest/gtest.h>
+
+namespace virga::lambda {
+namespace {
+
+using std::chrono::microseconds;
+
+TEST(ReportTest, TellsWhatAnInvocationTookAndWhatIsBilled) {
+  sandbox::Outcome outcome;
+  outcome.status = sandbox::Status::kOk;
+  outcome.duration = microseconds(1234);
+  outcome.max_memory_mb = 40;
+  EXPECT_EQ(report_line("id", 128, outcome, ""),
+            "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t"
+            "Max Memory Used: 40 MB\t");
+  outcome.init_duration = microseconds(100'045);
+  EXPECT_EQ(report_line("id", 128, outcome, ""),
+            "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 102 ms\tMemory Size: 128 MB\t"
+            "Max Memory Used: 40 MB\tInit Duration: 100.05 ms\t");
+}
+
+TEST(ReportTest, TellsHowAnInvocationFailed) {
+  sandbox::Outcome outcome;
+  outcome.status = sandbox::Status::kTimedOut;
+  outcome.duration = microseconds(3'000'000);
+  EXPECT_TRUE(report_line("id", 128, outcome, "").ends_with("\tStatus: timeout"));
+  outcome.status = sandbox::Status::kError;
+  EXPECT_TRUE(report_line("id", 128, outcome, "ValueError").ends_with("\tStatus: error\tError Type: ValueError"));
+}
+
+TEST(ReportTest, TellsOfSnapshots) {
+  sandbox::Outcome outcome;
+  outcome.status = sandbox::Status::kOk;
+  outcome.init_duration = microseconds(2000);
+  outcome.duration = microseconds(5);
+  EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init");
+  EXPECT_EQ(restore_report_line(outcome), "RESTORE_REPORT Restore Duration: 0.01 ms");
+  outcome.status = sandbox::Status::kTimedOut;
+  EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init\tStatus: timeout");
+  outcome.status = sandbox::Status::kError;
+  EXPECT_EQ(restore_report_line(outcome), "RESTORE_REPORT Restore Duration: 0.01 ms\tStatus: error");
+}
+
+}  // namespace
+}  // namespace virga::lambda
