@@ -22,7 +22,9 @@ namespace {
 
 constexpr std::string_view kFormatKey = "\xffmeta/format";
 constexpr std::string_view kVersionKey = "\xffmeta/version";
-constexpr uint64_t kFormat = 1;
+// Of everything that services keep. 2: records of log streams hold several events, keys of indexes several attributes.
+// A build reads what earlier formats hold.
+constexpr uint64_t kFormat = 2;
 
 // A batch is written and synced as one: larger ones only make everybody in them wait longer.
 constexpr size_t kMostBatchBytes = 8 << 20;
@@ -212,16 +214,15 @@ RocksDb::~RocksDb() {
 
 void RocksDb::read_state() {
   std::string format;
+  // Durable with the first commit, which is after it in the log.
+  const auto name_format = [&] {
+    const rocksdb::Status written = db_->Put({}, slice(kFormatKey), be64(kFormat));
+    if (written.ok()) return;
+    throw std::runtime_error(
+        cat("The data folder ", options_.directory, " can't be written: ", written.ToString(), "."));
+  };
   rocksdb::Status status = db_->Get({}, slice(kFormatKey), &format);
-  if (status.IsNotFound()) {
-    // Durable with the first commit, which is after it in the log.
-    status = db_->Put({}, slice(kFormatKey), be64(kFormat));
-    if (!status.ok()) {
-      throw std::runtime_error(
-          cat("The data folder ", options_.directory, " can't be written: ", status.ToString(), "."));
-    }
-    return;
-  }
+  if (status.IsNotFound()) return name_format();
   check_read(status);
   const uint64_t number = format.size() == 8 ? read_be64(format.data()) : 0;
   if (number == 0)
@@ -232,6 +233,7 @@ void RocksDb::read_state() {
                                  " and this build reads up to ", kFormat,
                                  ". It was written by a newer build: use that one."));
   }
+  if (number < kFormat) name_format();
   std::string version;
   status = db_->Get({}, slice(kVersionKey), &version);
   if (status.IsNotFound()) return;

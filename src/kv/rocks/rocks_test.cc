@@ -75,19 +75,32 @@ TEST(Rocks, RefusesAFolderInUse) {
   EXPECT_NE(refusal(dir / "db").find("in use by another process"), std::string::npos) << refusal(dir / "db");
 }
 
+// Names another format in a closed store; gives the one that was named before.
+uint64_t rename_format(const std::string& directory, uint64_t number) {
+  rocksdb::DB* db = nullptr;
+  EXPECT_TRUE(rocksdb::DB::Open({}, directory, &db).ok());
+  const std::unique_ptr<rocksdb::DB> owned(db);
+  std::string before, format;
+  EXPECT_TRUE(owned->Get({}, "\xffmeta/format", &before).ok());
+  append_be64(format, number);
+  EXPECT_TRUE(owned->Put({}, "\xffmeta/format", format).ok());
+  return read_be64(before.data());
+}
+
 TEST(Rocks, RefusesANewerFormat) {
   TempDir dir;
   open_rocks({.directory = dir / "db"}).reset();
-  {
-    rocksdb::DB* db = nullptr;
-    ASSERT_TRUE(rocksdb::DB::Open({}, dir / "db", &db).ok());
-    const std::unique_ptr<rocksdb::DB> owned(db);
-    std::string format;
-    append_be64(format, 2);
-    ASSERT_TRUE(owned->Put({}, "\xffmeta/format", format).ok());
-  }
-  EXPECT_NE(refusal(dir / "db").find("format 2 and this build reads up to 1"), std::string::npos)
+  rename_format(dir / "db", 3);
+  EXPECT_NE(refusal(dir / "db").find("format 3 and this build reads up to 2"), std::string::npos)
       << refusal(dir / "db");
+}
+
+TEST(Rocks, TakesAnOlderFormatOver) {
+  TempDir dir;
+  put(*open_rocks({.directory = dir / "db"}), "a", "1");
+  EXPECT_EQ(rename_format(dir / "db", 1), 2U);
+  put(*open_rocks({.directory = dir / "db"}), "b", "2");
+  EXPECT_EQ(rename_format(dir / "db", 2), 2U);
 }
 
 TEST(Rocks, SaysWhatToDoAboutDamage) {

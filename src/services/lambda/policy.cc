@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/str.h"
+#include "kernel/policy.h"
 #include "services/lambda/model.h"
 
 namespace virga::lambda {
@@ -32,6 +33,14 @@ PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const std
   if (out.document.size() > kMaxPolicy) {
     throw err::PolicyLengthExceededException(
         cat("The final policy size (", out.document.size(), ") is bigger than the limit (", kMaxPolicy, ")."));
+  }
+  // A policy that can't be read would keep everybody out. Of what a statement holds only the principal isn't checked
+  // yet.
+  try {
+    kernel::policy::parse(out.document, kernel::policy::Type::kResource);
+  } catch (const std::invalid_argument&) {
+    throw err::InvalidParameterValueException(
+        "The provided principal was invalid. Please check the principal and try again.");
   }
   return out;
 }

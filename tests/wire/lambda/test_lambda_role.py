@@ -95,6 +95,16 @@ def test_resource_policy(functions, user):
     assert error_code(functions.client.get_policy, FunctionName=name)[0] == "ResourceNotFoundException"
 
 
+# A statement that nobody can read would keep the owner out too.
+def test_principals_that_are_none(functions):
+    name = functions.make("def handler(event, context): return 'in'")
+    for principal in ("abc", "123", "arn:bogus", "{}", 'a"b'):
+        code, message = error_code(functions.client.add_permission, FunctionName=name, StatementId="let",
+                                   Action="lambda:InvokeFunction", Principal=principal)
+        assert code == "InvalidParameterValueException" and message.startswith("The provided principal was invalid.")
+    assert functions.call(name) == "in"
+
+
 # Passing a role to a function is a right of its own: else anybody who may create functions has every role.
 def test_pass_role(functions, user, virga):
     _, client = user
