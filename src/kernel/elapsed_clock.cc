@@ -9,6 +9,8 @@ namespace {
 
 // Less is how clocks are kept right by little and little.
 constexpr int64_t kJump = 1'000'000;
+// Followed from here on: threads that share the clock write nothing in between.
+constexpr int64_t kDrift = 1'000;
 // A reading of both clocks that took longer says nothing of how they stand.
 constexpr int64_t kPrompt = 100'000;
 
@@ -32,13 +34,16 @@ ElapsedClock::Reading ElapsedClock::read() const {
   }
 }
 
+// The clocks are read after what is known of them: who sees the `ahead_` of a jump reads a wall that has jumped.
 Time ElapsedClock::now() const {
   if (!steady_) return wall_.now();
+  int64_t apart = apart_.load(std::memory_order_acquire);
+  const int64_t ahead = ahead_.load(std::memory_order_acquire);
   const Reading reading = read();
-  const int64_t moved = reading.apart - apart_.load(std::memory_order_acquire);
-  if (std::abs(moved) < kJump) {
-    if (moved != 0) apart_.store(reading.apart, std::memory_order_relaxed);
-    return {reading.wall.micros + ahead_.load(std::memory_order_relaxed)};
+  const int64_t moved = std::abs(reading.apart - apart);
+  if (moved < kJump) {
+    if (moved >= kDrift) apart_.compare_exchange_strong(apart, reading.apart, std::memory_order_acq_rel);
+    return {reading.wall.micros + ahead};
   }
   std::lock_guard lock(mutex_);
   const Reading again = read();  // another thread may have seen the jump meanwhile
