@@ -44,6 +44,13 @@ constexpr std::array<int8_t, 256> inverse_of(std::string_view alphabet) {
 constexpr auto kStandardInverse = inverse_of(kStandard);
 constexpr auto kUrlInverse = inverse_of(kUrl);
 
+constexpr auto kHexPairs = [] {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::array<std::array<char, 2>, 256> table{};
+  for (size_t i = 0; i < table.size(); ++i) table[i] = {kDigits[i >> 4], kDigits[i & 15]};
+  return table;
+}();
+
 // `text` without padding.
 std::optional<std::string> decode64(std::string_view text, const std::array<int8_t, 256>& inverse) {
   if (text.size() % 4 == 1) return std::nullopt;
@@ -169,14 +176,15 @@ std::optional<std::string> base64url_decode(std::string_view text) {
 }
 
 void append_hex(std::string& out, std::string_view bytes) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  const size_t before = out.size();
-  out.resize(before + bytes.size() * 2);
-  char* at = out.data() + before;
-  for (const char c : bytes) {
-    *at++ = kDigits[static_cast<unsigned char>(c) >> 4];
-    *at++ = kDigits[static_cast<unsigned char>(c) & 15];
-  }
+  const size_t before = out.size(), after = before + bytes.size() * 2;
+  out.resize_and_overwrite(after, [&](char* text, size_t) {
+    char* at = text + before;
+    for (const char c : bytes) {
+      memcpy(at, kHexPairs[static_cast<unsigned char>(c)].data(), 2);
+      at += 2;
+    }
+    return after;
+  });
 }
 
 std::string hex_encode(std::string_view bytes) {

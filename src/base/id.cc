@@ -12,11 +12,13 @@ std::string uuid() {
   std::string bytes = random_bytes(16);
   bytes[6] = static_cast<char>((bytes[6] & 0x0F) | 0x40);
   bytes[8] = static_cast<char>((bytes[8] & 0x3F) | 0x80);
-  const std::string hex = hex_encode(bytes);
   std::string out;
   out.reserve(36);
-  out.append(hex, 0, 8).append(1, '-').append(hex, 8, 4).append(1, '-').append(hex, 12, 4).append(1, '-');
-  out.append(hex, 16, 4).append(1, '-').append(hex, 20, 12);
+  const std::string_view all = bytes;
+  for (const auto& [from, count] : {std::pair{0, 4}, {4, 2}, {6, 2}, {8, 2}, {10, 6}}) {
+    if (from > 0) out += '-';
+    append_hex(out, all.substr(from, count));
+  }
   return out;
 }
 

@@ -54,17 +54,17 @@ std::string join(std::span<const std::string> parts, std::string_view separator)
   return out;
 }
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  const size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
-
 namespace {
+bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 char to_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char to_upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 }  // namespace
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
+  return text;
+}
 
 std::string lower(std::string_view text) {
   std::string out(text);
@@ -80,7 +80,10 @@ std::string upper(std::string_view text) {
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
+  // Names that differ mostly do in their first characters, and names that are equal mostly are in case too.
+  if (a.empty() || to_lower(a[0]) != to_lower(b[0])) return a.empty();
+  if (memcmp(a.data(), b.data(), a.size()) == 0) return true;
+  for (size_t i = 1; i < a.size(); ++i) {
     if (to_lower(a[i]) != to_lower(b[i])) return false;
   }
   return true;

@@ -2,6 +2,7 @@
 
 #include <expat.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
@@ -188,9 +189,27 @@ void XmlWriter::end(std::string_view name) {
   out_ += '>';
 }
 void XmlWriter::element(std::string_view name, std::string_view text) {
-  begin(name);
-  this->text(text);
-  end(name);
+  if (text.empty() || !all_plain(text)) {
+    begin(name);
+    this->text(text);
+    return end(name);
+  }
+  // What answers mostly are made of is written in one go.
+  close();
+  const size_t before = out_.size(), after = before + name.size() * 2 + text.size() + 5;
+  if (after > out_.capacity()) out_.reserve(std::max(after, out_.capacity() * 2));
+  out_.resize_and_overwrite(after, [&](char* at, size_t) {
+    at += before;
+    const auto put = [&at](std::string_view piece) { at = std::copy(piece.begin(), piece.end(), at); };
+    put("<");
+    put(name);
+    put(">");
+    put(text);
+    put("</");
+    put(name);
+    put(">");
+    return after;
+  });
 }
 
 }  // namespace virga

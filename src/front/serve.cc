@@ -74,7 +74,7 @@ struct Door::Call {
   From from = From::kOutside;
   Route route;
   kernel::Ctx ctx;
-  std::optional<sigv4::Scope> scope;
+  sigv4::Claim claim;
   std::optional<sigv4::SignedRequest> signature;
   std::optional<kernel::Credential> credential;
   sigv4::Flavour flavour = sigv4::Flavour::kRest;
@@ -126,11 +126,12 @@ Task<HttpResponse> Door::serve_routed(HttpRequest& request, From from) {
 }
 
 Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
-  call.scope = sigv4::peek_scope(request);
+  call.claim = sigv4::peek_claim(request);
+  const std::optional<sigv4::Scope>& scope = call.claim.scope;
   kernel::Ctx& ctx = call.ctx;
   ctx.request_id = uuid();
   ctx.clock = &cloud_.clock();
-  ctx.region = call.scope && !call.scope->region.empty() ? call.scope->region : "us-east-1";
+  ctx.region = scope && !scope->region.empty() ? scope->region : "us-east-1";
   ctx.trace = request.headers.get("x-amzn-trace-id");
   ctx.source_ip = request.peer;
   ctx.user_agent = request.headers.get("user-agent");
@@ -138,7 +139,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   ctx.base_url = base_url(request);
 
   if (running_ > limits_.concurrent) co_return door::service_unavailable();
-  router_.find(request, call.scope ? call.scope->service : std::string_view(), call.route);
+  router_.find(request, scope ? scope->service : std::string_view(), call.route);
   if (call.route.endpoint) {
     request.body = held_.hold(std::move(request.body));
     kernel::EndpointRequest endpoint{call.route.endpoint_id, call.route.endpoint_path, request};
@@ -146,7 +147,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   }
   if (wire::is_s3(call.route.service)) ctx.request_id = random_upper_alnum(16);
   call.flavour = sigv4::flavour_of(call.route.service->id, call.route.protocol);
-  call.signature = sigv4::find_signature(request, std::move(call.scope), call.flavour);
+  call.signature = sigv4::find_signature(request, std::move(call.claim), call.flavour);
   // What was signed for one service opens no other: else whoever holds a presigned link to an object could add an
   // X-Amz-Target and call a database in the signer's name.
   if (call.signature && call.signature->service != call.route.service->signing_name) {

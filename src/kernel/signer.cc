@@ -9,7 +9,7 @@ namespace sigv4 = wire::sigv4;
 Task<std::optional<Principal>> signer_of(Authorizer& authorizer, const wire::HttpRequest& request,
                                          std::string body_sha256, std::string service, Time now) {
   constexpr auto kFlavour = sigv4::Flavour::kRest;
-  const auto signature = sigv4::find_signature(request, sigv4::peek_scope(request), kFlavour);
+  const auto signature = sigv4::find_signature(request, sigv4::peek_claim(request), kFlavour);
   if (!signature) co_return std::nullopt;
   if (signature->service != service || sigv4::is_chunked(signature->payload))
     co_await fail(sigv4::wrong_service(kFlavour, *signature, service, signature->presigned));

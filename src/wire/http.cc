@@ -9,7 +9,7 @@ namespace virga::wire {
 
 const std::string* Headers::find(std::string_view name) const {
   for (const Field& field : fields_) {
-    if (equals_ignoring_case(field.first, name)) return &field.second;
+    if (field.first.size() == name.size() && equals_ignoring_case(field.first, name)) return &field.second;
   }
   return nullptr;
 }

@@ -39,13 +39,9 @@ std::optional<Scope> parse_credential(std::string_view text) {
   return Scope{std::string(key), std::string(date), std::string(region), std::string(service)};
 }
 
-struct AuthFields {
-  std::string_view credential, signed_headers, signature;
-};
-
-// Name=value pairs separated by commas, blanks around them.
-AuthFields parse_authorization(std::string_view text) {
-  AuthFields out;
+// An algorithm, blanks, and name=value pairs separated by commas, blanks around them.
+void parse_authorization(std::string_view text, Claim& out) {
+  text.remove_prefix(std::min(text.size(), text.find_first_of(" \t")));
   while (!text.empty()) {
     const auto [part, rest] = split_once(text, ',');
     text = rest;
@@ -54,17 +50,6 @@ AuthFields parse_authorization(std::string_view text) {
     if (name == "SignedHeaders") out.signed_headers = value;
     if (name == "Signature") out.signature = value;
   }
-  return out;
-}
-
-bool has_authorization(const HttpRequest& request, std::string_view& rest) {
-  const std::string* header = request.headers.find("authorization");
-  if (!header) return false;
-  rest = trim(*header);
-  if (!rest.starts_with("AWS4-")) return false;
-  const size_t space = rest.find_first_of(" \t");
-  rest = space == std::string_view::npos ? std::string_view() : trim(rest.substr(space));
-  return true;
 }
 
 // The last value of a query parameter, decoded.
@@ -113,21 +98,16 @@ void read_payload(SignedRequest& out, const std::string* stated, Flavour flavour
 }
 
 bool read_signed_headers(SignedRequest& out, std::string_view text) {
-  out.signed_headers.reserve(std::min<size_t>(kMaxSignedHeaders, 1 + std::ranges::count(text, ';')));
-  for (size_t begin = 0; begin <= text.size();) {
-    const std::string_view name = text.substr(begin, text.find(';', begin) - begin);
-    if (name.empty() || out.signed_headers.size() >= kMaxSignedHeaders) return false;
-    out.signed_headers.push_back(lower(name));
-    begin += name.size() + 1;
-  }
+  if (text.front() == ';' || text.back() == ';' || text.find(";;") != text.npos) return false;
+  if (std::ranges::count(text, ';') >= kMaxSignedHeaders) return false;
+  out.signed_headers = lower(text);
   return true;
 }
 
-SignedRequest from_header(const HttpRequest& request, std::string_view rest, std::optional<Scope> scope,
-                          Flavour flavour) {
-  if (!trim(*request.headers.find("authorization")).starts_with(cat(kAlgorithm, ' '))) refuse_algorithm(flavour);
+SignedRequest from_header(const HttpRequest& request, Claim fields, Flavour flavour) {
+  const std::string& header = *request.headers.find("authorization");
+  if (!trim(header).starts_with("AWS4-HMAC-SHA256 ")) refuse_algorithm(flavour);
   SignedRequest out;
-  const AuthFields fields = parse_authorization(rest);
   const std::string* amz_date_header = request.headers.find("x-amz-date");
   const std::string* date_header = request.headers.find("date");
 
@@ -138,8 +118,7 @@ SignedRequest from_header(const HttpRequest& request, std::string_view rest, std
   if (!amz_date_header && !date_header)
     missing += "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header. ";
   if (!missing.empty()) {
-    missing += cat("(Hashed with SHA-256 and encoded with Base64) Authorization=",
-                   base64_encode(sha256(*request.headers.find("authorization"))));
+    missing += cat("(Hashed with SHA-256 and encoded with Base64) Authorization=", base64_encode(sha256(header)));
     const std::string_view which =
         fields.credential.empty()       ? "the authorization component \"Credential=...\" is missing"
         : fields.signed_headers.empty() ? "the authorization component \"SignedHeaders=...\" is missing"
@@ -147,12 +126,12 @@ SignedRequest from_header(const HttpRequest& request, std::string_view rest, std
                                         : "a valid Date or x-amz-date header is required";
     refuse_header(flavour, which, missing);
   }
-  if (!scope)
+  if (!fields.scope)
     refuse_header(
         flavour, "the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".",
         cat("Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '",
             fields.credential, "'"));
-  static_cast<Scope&>(out) = std::move(*scope);
+  static_cast<Scope&>(out) = std::move(*fields.scope);
   if (!is_date(out.date))
     refuse_header(flavour,
                   cat("incorrect date format \"", out.date,
@@ -251,8 +230,19 @@ SignedRequest from_query(const HttpRequest& request, Flavour flavour) {
   return out;
 }
 
+// Calls `f` with each name of a list like host;x-amz-date, until it says true; whether it did.
+template <class F>
+bool any_name(std::string_view list, F f) {
+  while (!list.empty()) {
+    const auto [name, rest] = split_once(list, ';');
+    if (f(name)) return true;
+    list = rest;
+  }
+  return false;
+}
+
 bool is_signed(const SignedRequest& s, std::string_view name) {
-  return std::find(s.signed_headers.begin(), s.signed_headers.end(), name) != s.signed_headers.end();
+  return any_name(s.signed_headers, [&](std::string_view each) { return each == name; });
 }
 
 // Headers that change what a request means must be part of what was signed.
@@ -292,16 +282,23 @@ void check_time(const SignedRequest& s, Time now, Flavour flavour) {
           "' != '", day, "', from '", s.timestamp, "'."));
 }
 
+// Whether a value is signed as it stands. What blanks there may be besides spaces comes before them in ASCII; they are
+// looked for without a way out of the loop, many characters at a time.
+bool has_single_blanks(std::string_view value) {
+  if (value.empty()) return true;
+  bool odd = value.front() == ' ' || value.back() == ' ';
+  for (const unsigned char c : value) odd |= c < ' ';
+  return !odd && value.find("  ") == value.npos;
+}
+
 // A header's values as they are signed: joined by commas, each run of blanks one space.
 void append_value(std::string& out, const Headers& headers, std::string_view name) {
   bool first = true;
   for (const auto& [field, value] : headers.fields()) {
-    if (!equals_ignoring_case(field, name)) continue;
+    if (field.size() != name.size() || !equals_ignoring_case(field, name)) continue;
     if (!first) out += ',';
     first = false;
-    bool blanks = false;  // looked for without a way out of the loop, many characters at a time
-    for (const unsigned char c : value) blanks |= c <= ' ';
-    if (!blanks) {
+    if (has_single_blanks(value)) {
       out += value;
       continue;
     }
@@ -323,35 +320,36 @@ void append_value(std::string& out, const Headers& headers, std::string_view nam
 
 std::string Scope::text() const { return cat(date, '/', region, '/', service, "/aws4_request"); }
 
-std::optional<Scope> peek_scope(const HttpRequest& request) {
-  std::string_view rest;
-  if (has_authorization(request, rest)) return parse_credential(parse_authorization(rest).credential);
-  if (!may_be_presigned(request)) {
-    if (!is_version2(request)) return std::nullopt;
-    const auto old = parse_version2(request);
-    return old ? std::optional<Scope>(*old) : std::nullopt;
+Claim peek_claim(const HttpRequest& request) {
+  Claim out;
+  const std::string_view header = trim(request.headers.get("authorization"));
+  if (header.starts_with("AWS4-")) {
+    out.by_header = true;
+    parse_authorization(header, out);
+    out.scope = parse_credential(out.credential);
+  } else if (may_be_presigned(request)) {
+    if (const auto credential = query_value(request.query, "X-Amz-Credential"))
+      out.scope = parse_credential(*credential);
+  } else if (is_version2(request)) {
+    if (auto old = parse_version2(request)) out.scope = std::move(*old);
   }
-  const auto credential = query_value(request.query, "X-Amz-Credential");
-  return credential ? parse_credential(*credential) : std::nullopt;
+  return out;
 }
 
-std::optional<SignedRequest> find_signature(const HttpRequest& request, std::optional<Scope> scope, Flavour flavour) {
-  std::string_view rest;
+std::optional<SignedRequest> find_signature(const HttpRequest& request, Claim claim, Flavour flavour) {
   const bool by_query = may_be_presigned(request);
-  if (const std::string* header = request.headers.find("authorization")) {
-    if (has_authorization(request, rest)) {
-      if (by_query && query_value(request.query, "X-Amz-Algorithm") && flavour == Flavour::kS3) {
-        // Which of the two to believe is not ours to choose.
-        refuse_query(flavour,
-                     "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
-                     "string parameter "
-                     "or the Authorization header should be specified",
-                     "");
-      }
-      return from_header(request, rest, std::move(scope), flavour);
+  if (claim.by_header) {
+    if (by_query && query_value(request.query, "X-Amz-Algorithm") && flavour == Flavour::kS3) {
+      // Which of the two to believe is not ours to choose.
+      refuse_query(flavour,
+                   "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query "
+                   "string parameter "
+                   "or the Authorization header should be specified",
+                   "");
     }
-    if (header->starts_with("AWS ") && flavour != Flavour::kS3) refuse_algorithm(flavour);
+    return from_header(request, std::move(claim), flavour);
   }
+  if (request.headers.get("authorization").starts_with("AWS ") && flavour != Flavour::kS3) refuse_algorithm(flavour);
   if (by_query) return from_query(request, flavour);
   if (flavour != Flavour::kS3 || !is_version2(request)) return std::nullopt;
   auto old = parse_version2(request);
@@ -410,24 +408,19 @@ std::string canonical_query(std::string_view query, bool plus_is_space) {
   return out;
 }
 
-std::string canonical_request(const HttpRequest& request, const std::vector<std::string>& signed_headers,
+std::string canonical_request(const HttpRequest& request, std::string_view signed_headers,
                               std::string_view payload_hash, std::string_view uri, std::string_view query) {
   std::string out;
   out.reserve(768);
   append(out, request.method, '\n', uri, '\n', query, '\n');
-  for (const std::string& name : signed_headers) {
+  any_name(signed_headers, [&](std::string_view name) {
     out += name;
     out += ':';
     append_value(out, request.headers, name == ":authority" ? "host" : name);
     out += '\n';
-  }
-  out += '\n';
-  for (size_t i = 0; i < signed_headers.size(); ++i) {
-    if (i > 0) out += ';';
-    out += signed_headers[i];
-  }
-  out += '\n';
-  out += payload_hash;
+    return false;
+  });
+  append(out, '\n', signed_headers, '\n', payload_hash);
   return out;
 }
 

@@ -3,8 +3,8 @@
 // secret.
 //
 // The door's use:
-//   auto scope = sigv4::peek_scope(request);                       // routing; never throws
-//   auto found = sigv4::find_signature(request, scope, flavour);   // nothing: anonymous
+//   auto claim = sigv4::peek_claim(request);                       // routing; never throws
+//   auto found = sigv4::find_signature(request, claim, flavour);   // nothing: anonymous
 //   … look up found->access_key with found->session_token; unknown: throw sigv4::unknown_key(flavour, …)
 //   key = keys.derive(secret, *found);
 //   sigv4::verify(*found, request, body_sha256_hex, key, now, flavour);
@@ -57,23 +57,28 @@ struct Scope {
 };
 
 struct SignedRequest : Scope {
-  bool presigned = false;                   // by query parameters, not by the Authorization header
-  std::vector<std::string> signed_headers;  // lower case, as listed
-  std::string signature;                    // lower-case hex
-  std::string session_token;                // empty: none
-  std::string timestamp;                    // as signed: 20240501T120000Z
+  bool presigned = false;      // by query parameters, not by the Authorization header
+  std::string signed_headers;  // lower case, as listed: host;x-amz-date
+  std::string signature;       // lower-case hex
+  std::string session_token;   // empty: none
+  std::string timestamp;       // as signed: 20240501T120000Z
   Time signed_at;
   int64_t expires = 0;  // seconds; presigned only
   Payload payload = Payload::kBodyHash;
   std::string payload_hash;  // as it stands in the canonical request; empty for kBodyHash
 };
 
-// The scope a request claims, wherever it carries one and however broken the rest is. For routing only.
-std::optional<Scope> peek_scope(const HttpRequest& request);
+// What a request says of its signature, none of it checked. Refers to the request's headers.
+struct Claim {
+  std::optional<Scope> scope;  // wherever the request carries one and however broken the rest is
+  bool by_header = false;      // an Authorization header of Version 4, with these parts, empty where they are missing:
+  std::string_view credential, signed_headers, signature;
+};
+Claim peek_claim(const HttpRequest& request);
 
-// The signature of a request; nothing when it carries none. `scope` is what peek_scope found. Throws Error on a
+// The signature of a request; nothing when it carries none. `claim` is what peek_claim found. Throws Error on a
 // malformed one, in the flavour's words.
-std::optional<SignedRequest> find_signature(const HttpRequest& request, std::optional<Scope> scope, Flavour flavour);
+std::optional<SignedRequest> find_signature(const HttpRequest& request, Claim claim, Flavour flavour);
 
 // Throws Error unless the signature is the one `key` (derive_key) makes and `now` is within its validity. `now` is the
 // machine's time: a client's clock knows nothing of a cloud's moved one.
@@ -144,7 +149,7 @@ std::string normalize_path(std::string_view path);
 
 std::string canonical_uri(std::string_view path, Flavour flavour);
 std::string canonical_query(std::string_view query, bool plus_is_space = false);
-std::string canonical_request(const HttpRequest& request, const std::vector<std::string>& signed_headers,
+std::string canonical_request(const HttpRequest& request, std::string_view signed_headers,
                               std::string_view payload_hash, std::string_view uri, std::string_view query);
 std::string string_to_sign(std::string_view timestamp, const Scope& scope, std::string_view canonical);
 

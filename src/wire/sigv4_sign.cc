@@ -16,7 +16,7 @@ constexpr std::string_view kNeverSigned[] = {"authorization",     "connection", 
                                              "transfer-encoding", "user-agent", "x-amzn-trace-id",
                                              "accept-encoding",   "te",         "upgrade"};
 
-std::vector<std::string> headers_to_sign(const Headers& headers) {
+std::string headers_to_sign(const Headers& headers) {
   std::vector<std::string> out;
   for (const auto& [name, value] : headers.fields()) {
     std::string low = lower(name);
@@ -25,14 +25,11 @@ std::vector<std::string> headers_to_sign(const Headers& headers) {
   }
   std::sort(out.begin(), out.end());
   out.erase(std::unique(out.begin(), out.end()), out.end());
-  return out;
+  return join(out, ";");
 }
 
-std::string join_names(const std::vector<std::string>& names) { return join(names, ";"); }
-
-std::string signature_of(const HttpRequest& request, const std::vector<std::string>& names,
-                         std::string_view payload_hash, const Identity& identity, const Scope& scope,
-                         std::string_view timestamp, Flavour flavour) {
+std::string signature_of(const HttpRequest& request, std::string_view names, std::string_view payload_hash,
+                         const Identity& identity, const Scope& scope, std::string_view timestamp, Flavour flavour) {
   const std::string canonical = canonical_request(request, names, payload_hash, canonical_uri(request.path, flavour),
                                                   canonical_query(request.query));
   return hex_encode(hmac_sha256(derive_key(identity.secret, scope), string_to_sign(timestamp, scope, canonical)));
@@ -51,7 +48,7 @@ void sign(HttpRequest& request, const Identity& identity, std::string_view regio
   const auto names = headers_to_sign(request.headers);
   const std::string signature = signature_of(request, names, payload_hash, identity, scope, timestamp, flavour);
   request.headers.set("authorization", cat(kAlgorithm, " Credential=", identity.access_key, '/', scope.text(),
-                                           ", SignedHeaders=", join_names(names), ", Signature=", signature));
+                                           ", SignedHeaders=", names, ", Signature=", signature));
 }
 
 void presign(HttpRequest& request, const Identity& identity, std::string_view region, std::string_view service,
@@ -68,7 +65,7 @@ void presign(HttpRequest& request, const Identity& identity, std::string_view re
   add("X-Amz-Credential", cat(identity.access_key, '/', scope.text()));
   add("X-Amz-Date", timestamp);
   add("X-Amz-Expires", std::to_string(expires));
-  add("X-Amz-SignedHeaders", join_names(names));
+  add("X-Amz-SignedHeaders", names);
   if (!identity.session_token.empty()) add("X-Amz-Security-Token", identity.session_token);
   request.query = std::move(query);
   const std::string_view payload = flavour == Flavour::kS3 ? std::string_view("UNSIGNED-PAYLOAD") : kEmptyHash;

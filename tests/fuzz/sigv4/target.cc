@@ -47,9 +47,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string hash = hex_encode(sha256(body));
   for (const auto flavour :
        {sigv4::Flavour::kS3, sigv4::Flavour::kJson, sigv4::Flavour::kRest, sigv4::Flavour::kQuery}) {
-    (void)sigv4::peek_scope(request);
+    (void)sigv4::peek_claim(request);
     try {
-      const auto found = sigv4::find_signature(request, sigv4::peek_scope(request), flavour);
+      const auto found = sigv4::find_signature(request, sigv4::peek_claim(request), flavour);
       if (found) {
         sigv4::verify(*found, request, hash, sigv4::derive_key("a secret nobody has", *found), now, flavour);
         abort();
@@ -70,7 +70,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!sane) continue;
     sigv4::sign(ours, {"AKID", "secret", ""}, "us-east-1", "s3", hash, now, flavour);
     try {
-      const auto found = sigv4::find_signature(ours, sigv4::peek_scope(ours), flavour);
+      const auto found = sigv4::find_signature(ours, sigv4::peek_claim(ours), flavour);
       if (!found) abort();
       sigv4::verify(*found, ours, hash, sigv4::derive_key("secret", *found), now, flavour);
     } catch (const Error& e) {
