@@ -11,7 +11,6 @@ import time
 import cloud
 
 REFILL = 0.2  # between first calls, so that a prepared sandbox waits for each
-FIRST = {"python3.12": ("Python", 2), "nodejs20.x": ("Node", 3), cloud.STATIC: ("static", 2)}  # milliseconds promised
 CORE = 0
 
 
@@ -26,27 +25,36 @@ def measure(settings, table):
 def cold(settings, table, virga):
     connection = virga.connect()
     cloud.make_role(virga, connection)
+    for of, runtime, code, promised in (
+            ("Python function", "python3.12", cloud.package("python3.12"), 2),
+            ("Node function", "nodejs20.x", cloud.package("nodejs20.x"), 3),
+            ("static program", cloud.STATIC, cloud.static_program(settings), 2),
+            ("static C++ program with glibc", cloud.STATIC, cloud.static_cpp_program(), None)):
+        for way, took in first_times(settings, virga, connection, runtime, code).items():
+            median = statistics.median(took)
+            detail = f"median of {len(took)} functions, best {took[0]:.2f}, p90 {took[int(len(took) * 0.9)]:.2f}"
+            if promised:
+                table.most(f"first call of a {of}, {way}", median, promised, "ms", detail)
+            else:
+                table.note(f"first call of a {of}, {way}", median, "ms", detail)
+
+
+def first_times(settings, virga, connection, runtime, code):
+    """Sorted milliseconds of first calls of functions that are the same, by either way."""
     count = 5 if settings.quick else 31
-    for runtime, (language, promised) in FIRST.items():
-        code = cloud.package(runtime)
-        by_invoke, by_api = [f"{language}-{i}" for i in range(count)], [f"{language}-api-{i}" for i in range(count)]
-        apis = []
-        for name in by_invoke + by_api:
-            cloud.create_function(virga, connection, name, runtime, code)
-        for name in by_api:
-            apis.append(cloud.create_api(virga, connection, name))
-        time.sleep(2)
-        took = {"Invoke": [], "HTTP API": []}
-        for name, request in zip(by_invoke, apis):
-            for way, bytes_of in (("Invoke", cloud.invocation(virga, name)), ("HTTP API", request)):
-                time.sleep(REFILL)
-                took[way].append(connection.timed(bytes_of) / 1000)
-        for way, all_times in took.items():
-            times = sorted(all_times)
-            table.most(f"first call of a {language} function, {way}", statistics.median(times), promised, "ms",
-                       f"median of {count} functions, best {times[0]:.2f}, p90 {times[int(count * 0.9)]:.2f}")
-        for name in by_invoke + by_api:
-            connection.ask(virga.request("DELETE", f"/2015-03-31/functions/{name}", "lambda"))
+    by_invoke, by_api = [f"first-{i}" for i in range(count)], [f"first-api-{i}" for i in range(count)]
+    for name in by_invoke + by_api:
+        cloud.create_function(virga, connection, name, runtime, code)
+    apis = [cloud.create_api(virga, connection, name) for name in by_api]
+    time.sleep(2)
+    took = {"Invoke": [], "HTTP API": []}
+    for name, request in zip(by_invoke, apis):
+        for way, bytes_of in (("Invoke", cloud.invocation(virga, name)), ("HTTP API", request)):
+            time.sleep(REFILL)
+            took[way].append(connection.timed(bytes_of) / 1000)
+    for name in by_invoke + by_api:
+        connection.ask(virga.request("DELETE", f"/2015-03-31/functions/{name}", "lambda"))
+    return {way: sorted(times) for way, times in took.items()}
 
 
 BOTO3 = """

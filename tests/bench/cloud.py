@@ -146,14 +146,24 @@ NODE = "exports.handler = async (event) => event;\n"
 RUNTIMES = {"python3.12": ("app.py", PYTHON), "nodejs20.x": ("app.js", NODE)}
 
 
-STATIC = "provided.al2023"  # the example in C++, one static program
+STATIC = "provided.al2023"
+HERE = pathlib.Path(__file__).parent
 
 
 def package(runtime):
-    if runtime == STATIC:
-        program = pathlib.Path(__file__).parent.parent.parent / "examples/cpp-function/build/bootstrap"
-        return zipped("bootstrap", program.read_bytes())
     return zipped(*RUNTIMES[runtime])
+
+
+def static_program(settings):
+    """One that is linked with musl."""
+    program = pathlib.Path(settings.folder, "echo")
+    subprocess.run(["musl-gcc", "-O2", "-static", "-o", program, HERE / "echo.c"], check=True)
+    return zipped("bootstrap", program.read_bytes())
+
+
+def static_cpp_program():
+    """The example in C++, linked with the machine's own C library."""
+    return zipped("bootstrap", (HERE.parent.parent / "examples/cpp-function/build/bootstrap").read_bytes())
 
 
 def zipped(name, source):
