@@ -41,6 +41,9 @@ class Channel:
     def __init__(self, descriptor):
         os.set_inheritable(descriptor, False)
         self.socket = socket.socket(fileno=descriptor)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        self.wait = poll.poll
         self.buffered = b""
         self.kept = collections.deque()  # frames that were passed over
 
@@ -60,6 +63,7 @@ class Channel:
         data = self.buffered
         receive = self.socket.recv
         while len(data) < 4:
+            self.wait()  # who waits by receiving is woken, for nothing, when Virga has read an answer, too
             chunk = receive(65536)
             if not chunk:
                 ended()
