@@ -175,6 +175,34 @@ TEST(Python, GivesTheContextAwsGives) {
       << log.text();
 }
 
+// What it has set or removed itself, too.
+TEST(Python, ProgramsOfACallSeeItsTrace) {
+  Folder code;
+  code.write(
+      "app.py",
+      "import os, subprocess\ndef handler(event, context):\n"
+      "  child = subprocess.run(['printenv', '_X_AMZN_TRACE_ID'], capture_output=True, text=True).stdout.strip()\n"
+      "  assert os.environ.get('_X_AMZN_TRACE_ID', '') == child, child\n"
+      "  print(child or 'none')\n"
+      "  if event == 'remove': del os.environ['_X_AMZN_TRACE_ID']\n"
+      "  if event == 'set': os.environ['_X_AMZN_TRACE_ID'] = 'mine'\n");
+  Log log;
+  std::vector<Invocation> calls;
+  std::string expected;
+  for (const auto& [event, trace] : std::vector<std::pair<std::string, std::string>>{{"\"\"", "Root=1-2-3"},
+                                                                                     {"\"remove\"", "Root=4"},
+                                                                                     {"\"set\"", "Root=4"},
+                                                                                     {"\"\"", std::string(3000, 'x')},
+                                                                                     {"\"\"", ""},
+                                                                                     {"\"\"", "Root=5"}}) {
+    calls.push_back(call(event));
+    calls.back().trace = trace;
+    append(expected, trace.empty() ? "none" : trace, "\n");
+  }
+  EXPECT_EQ(invoke(python(code.path()), log, std::move(calls)).payload, "null");
+  EXPECT_EQ(log.text(), expected);
+}
+
 TEST(Python, EndsAtItsTimeOut) {
   Folder code;
   code.write("app.py", "import time\ndef handler(event, context):\n  print('before')\n  time.sleep(30)\n");

@@ -21,6 +21,11 @@ import time
 import traceback
 import types
 
+try:
+    import ctypes
+except ImportError:  # an interpreter that was built without it
+    ctypes = None
+
 # To us.
 INIT, INVOKE, MOUNTED, ENVIRONMENT, RESTORE = 1, 2, 3, 4, 20
 # From us.
@@ -158,7 +163,6 @@ class LambdaContext:
 
 request_id = ""
 tenant_id = None
-trace_id = None
 shared = False  # other processes write to the same pipe
 
 
@@ -430,7 +434,48 @@ def initialise(channel, order, folder):
     return handler
 
 
-decode = json.JSONDecoder().decode  # json.loads would first look which encoding it is
+class TraceVariable:
+    """_X_AMZN_TRACE_ID, which is another with each call: C's setenv() keeps the memory of every value that there ever was,
+    so it lies in memory of ours."""
+    name = "_X_AMZN_TRACE_ID"
+    key = name.encode()
+    size = 1024
+
+    def __init__(self):
+        self.value = None
+        self.memory = ctypes and ctypes.create_string_buffer(self.key + b"=", len(self.key) + 1 + self.size)
+        self.place = ctypes and memoryview(self.memory).cast("B")[len(self.key) + 1:]
+
+    def set(self, trace):
+        value = (trace or "").encode()
+        if not value or not self.memory or len(value) >= self.size:
+            self.value = None
+            if value:
+                os.environ[self.name] = trace
+            else:
+                os.environ.pop(self.name, None)
+            return
+        known = os.environ._data
+        self.place[:len(value) + 1] = value + b"\0"
+        if self.value is None or known.get(self.key) is not self.value:
+            ctypes.pythonapi.putenv(self.memory)
+        known[self.key] = self.value = value
+
+
+TRACE = TraceVariable()
+decoder = json.JSONDecoder()
+decode, scan = decoder.decode, decoder.scan_once
+
+
+def parse(text):
+    """As json.loads() reads it, which first looks for an encoding and for what surrounds the value."""
+    try:
+        value, end = scan(text, 0)
+        if end == len(text):
+            return value
+    except StopIteration:
+        pass
+    return decode(text)
 
 
 def encoder_of(escape):
@@ -438,21 +483,15 @@ def encoder_of(escape):
 
 
 def invoke(handler, body, encode):
-    global request_id, tenant_id, trace_id
+    global request_id, tenant_id
     start = 4 + int.from_bytes(body[:4], "little")
-    header = decode(str(body[4:start], "utf-8"))
+    header = parse(str(body[4:start], "utf-8"))
     request_id = header["id"]
     tenant_id = header.get("tenant")
-    trace = header.get("trace")
-    if trace != trace_id:
-        trace_id = trace
-        if trace:
-            os.environ["_X_AMZN_TRACE_ID"] = trace
-        else:
-            os.environ.pop("_X_AMZN_TRACE_ID", None)
+    TRACE.set(header.get("trace"))
     try:
         try:
-            event = decode(str(body[start:], "utf-8", "surrogatepass"))
+            event = parse(str(body[start:], "utf-8", "surrogatepass"))
         except ValueError as e:
             raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from e
         result = handler(event, LambdaContext(header))
@@ -473,7 +512,7 @@ def warm_up():
     path, finders, kept, folder = sys.path[:], sys.meta_path[:], dict(os.environ), os.getcwd()
     environment = {**kept, "AWS_ENDPOINT_URL": "", **{f"WARM_UP_{i}": "x" * 40 for i in range(20)}}
     more = {"WARM_UP_MORE": "x" * 400}
-    header = json.dumps({"id": "", "deadline": 0}).encode()
+    header = json.dumps({"id": "", "deadline": 0, "trace": "x" * 100}).encode()
     here, there = socket.socketpair()
     channel, other = Channel(here.detach()), Channel(there.detach())
     order = {"handler": "warm.handler", "runtime": "python3", "env": environment, "more": True}
@@ -487,6 +526,7 @@ def warm_up():
     other.socket.close()
     traceback.format_list(traceback.extract_stack())
     request_id = ""
+    TRACE.set(None)
     os.chdir(folder)
     for name in {**environment, **more}.keys() - kept.keys():
         del os.environ[name]
@@ -500,7 +540,6 @@ def serve_forks():
     Nothing of a function is ever in this process. What every sandbox would draw from chance itself is drawn anew by
     the hooks that modules have for forks.
     """
-    import ctypes
     import gc
     jail = ctypes.PyDLL(os.path.join(OWN_FOLDER, "jail.so"))
     before, after = ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child
