@@ -3,7 +3,9 @@
 
 #include <cstdlib>
 #include <memory>
+#include <set>
 
+#include "base/async.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "sandbox/testing.h"
@@ -15,6 +17,7 @@ using testing::call;
 using testing::Folder;
 using testing::invoke;
 using testing::Log;
+using testing::sandboxes;
 
 // The names that handlers are compiled against; the runtime brings its own.
 constexpr std::string_view kSource = R"(
@@ -44,6 +47,14 @@ public class App implements RequestHandler<Map<String, Object>, List<Object>> {
   public void copy(InputStream in, OutputStream out) throws IOException { in.transferTo(out); }
   public String fail(Object in) { throw new IllegalStateException("no luck"); }
   public String greedy(Object in) { List<byte[]> all = new ArrayList<>(); while (true) all.add(new byte[1 << 20]); }
+  private static final java.util.concurrent.CyclicBarrier MEETING = new java.util.concurrent.CyclicBarrier(3);
+  public String meet(Object in, Context context) throws Exception {
+    MEETING.await(20, java.util.concurrent.TimeUnit.SECONDS);
+    context.getLogger().log("met");
+    if (in != null) throw new IllegalArgumentException(in.toString());
+    return context.getAwsRequestId();
+  }
+  public String large(Object in) { return "x".repeat(7 << 20); }
 }
 )";
 
@@ -123,6 +134,41 @@ TEST_F(Java, TellsAMissingClassAndMethod) {
   EXPECT_EQ(Json::parse(missing.payload).string_or("errorMessage"), "Class not found: example.Nothing");
   EXPECT_EQ(Json::parse(invoke(java("example.App::nothing"), log_).payload).string_or("errorType"),
             "java.lang.NoSuchMethodException");
+}
+
+// As AWS's managed instances do: the calls of one instance wait for each other here, and each is answered for itself.
+TEST_F(Java, ThreadsTakeSeveralCallsAtATime) {
+  Spec spec = java("example.App::meet");
+  spec.concurrency = 3;
+  spec.environment.emplace_back("AWS_LAMBDA_LOG_FORMAT", "JSON");
+  std::vector<Invocation> calls = {call("null"), call(R"("no luck")"), call("null")};
+  std::set<std::string> ids;
+  for (const Invocation& one : calls) ids.insert(one.request_id);
+  auto answers = run([](Spec spec, Log& log, std::vector<Invocation> calls) -> Task<std::vector<Outcome>> {
+    auto instance = co_await sandboxes().start(std::move(spec), log.sink());
+    std::vector<Task<Outcome>> running;
+    for (Invocation& one : calls) running.push_back(instance->invoke(std::move(one)));
+    co_return co_await when_all(std::move(running));
+  }(spec, log_, calls));
+  ASSERT_TRUE(answers) << describe(answers.error());
+  EXPECT_EQ((*answers)[0].payload, cat('"', calls[0].request_id, '"')) << log_.text();
+  EXPECT_EQ((*answers)[2].payload, cat('"', calls[2].request_id, '"'));
+  EXPECT_EQ((*answers)[1].status, Status::kError);
+  EXPECT_EQ(Json::parse((*answers)[1].payload).string_or("errorMessage"), "no luck");
+  std::set<std::string> seen;
+  for (const std::string& line : log_.lines) {
+    const Json said = Json::parse(line);
+    if (said.string_or("message") == "met") seen.insert(std::string(said.string_or("AWSRequestId")));
+  }
+  EXPECT_EQ(seen, ids);
+}
+
+TEST_F(Java, AnAnswerOfSeveralMayNotBeTooLarge) {
+  Spec spec = java("example.App::large");
+  spec.concurrency = 2;
+  const Outcome out = invoke(spec, log_);
+  EXPECT_EQ(out.status, Status::kError);
+  EXPECT_EQ(Json::parse(out.payload).string_or("errorType"), "Function.ResponseSizeTooLarge") << log_.text();
 }
 
 TEST_F(Java, EndsAHeapThatIsFullWithAnError) {

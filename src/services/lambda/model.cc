@@ -151,11 +151,8 @@ void check_capacity(const VersionRecord& record) {
   const auto number_after = [&](std::string_view start) {
     return runtime.starts_with(start) ? parse_int(split(runtime.substr(start.size()), '.')[0]).value_or(0) : 0;
   };
-  if (runtime.starts_with("java") || runtime.starts_with("dotnet")) {
-    throw err::InvalidParameterValueException(
-        cat("The runtime ", runtime, " with a capacity provider is not served by Virga."));
-  }
-  if (number_after("python3.") < 13 && number_after("nodejs") < 22 && runtime != "provided.al2023") {
+  if (number_after("python3.") < 13 && number_after("nodejs") < 22 && number_after("java") < 21 &&
+      runtime != "provided.al2023") {
     throw err::InvalidParameterValueException(
         cat("The runtime ", runtime, " is not supported for functions with a capacity provider."));
   }
@@ -166,9 +163,11 @@ void check_capacity(const VersionRecord& record) {
 }
 
 int32_t at_a_time(const VersionRecord& record) {
-  constexpr int32_t kMost = 1600, kOfPython = 16, kOfOthers = 64;
+  constexpr int32_t kMost = 1600, kOfPython = 16, kOfJava = 32, kOfOthers = 64;
   if (record.at_a_time > 0) return record.at_a_time;
-  const int32_t each = record.runtime.starts_with("python") ? kOfPython : kOfOthers;
+  const int32_t each = record.runtime.starts_with("python") ? kOfPython
+                       : record.runtime.starts_with("java") ? kOfJava
+                                                            : kOfOthers;
   return std::min(kMost, each * std::max(1, static_cast<int32_t>(vcpus(record))));
 }
 

@@ -216,8 +216,8 @@ def test_published_versions(managed):
 def test_what_is_refused(managed, functions):
     status, refused = managed.create(PYTHON, "python3.12")
     assert status == 400 and "not supported for functions with a capacity provider" in refused["message"]
-    status, refused = managed.create(PYTHON, "java21", handler="a::b")
-    assert status == 400 and "not served by Virga" in refused["message"]
+    status, refused = managed.create(PYTHON, "java17", handler="a::b")
+    assert status == 400 and "not supported for functions with a capacity provider" in refused["message"]
     status, refused = managed.create(PYTHON, "python3.13", MemorySize=1024)
     assert status == 400 and "at least 2048 MB" in refused["message"]
     name = managed.create(PYTHON, "python3.13", concurrency=1)

@@ -23,6 +23,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
+import java.util.concurrent.Executor;
+import java.util.concurrent.Executors;
 import org.crac.Core;
 
 /**
@@ -33,7 +35,8 @@ import org.crac.Core;
  */
 public final class Bootstrap {
   private static final int INIT = 1, INVOKE = 2, MOUNTED = 3, RESTORE = 20;
-  private static final int READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, RESTORED = 20, RESTORE_ERROR = 21;
+  private static final int READY = 1, INIT_ERROR = 2, RESPONSE = 3, ERROR = 4, OF = 10, RESTORED = 20, RESTORE_ERROR = 21;
+  private static final int MOST_RESPONSE = 6291556;
   private static final byte[] LOG_RECORD = {0x1e, 'V', 'L', 'R'};
   private static final OutputStream LOG = new FileOutputStream(FileDescriptor.out);
 
@@ -41,6 +44,7 @@ public final class Bootstrap {
   private final OutputStream out;
   private final Queue<Map.Entry<Integer, byte[]>> kept = new ArrayDeque<>();  // frames that were passed over
   private int type;
+  private Executor workers;  // each takes one of several invocations at a time; none: they come one by one
 
   private Bootstrap(FileDescriptor channel) {
     in = new FileInputStream(channel);
@@ -99,12 +103,30 @@ public final class Bootstrap {
     return bytes;
   }
 
-  private void send(int kind, byte[] body) throws IOException {
+  private synchronized void send(int kind, byte[] body) throws IOException {
     byte[] frame = new byte[5 + body.length];
     putLength(frame, 0, body.length + 1);
     frame[4] = (byte) kind;
     System.arraycopy(body, 0, frame, 5, body.length);
     out.write(frame);
+  }
+
+  /** What is said of one of several invocations names it. */
+  private void sendOf(String id, int kind, byte[] body) throws IOException {
+    if (kind == RESPONSE && body.length > MOST_RESPONSE) {
+      Map<String, Object> document = new LinkedHashMap<>();
+      document.put("errorType", "Function.ResponseSizeTooLarge");
+      document.put("errorMessage", "Response payload size exceeded maximum allowed payload size (" + MOST_RESPONSE + " bytes).");
+      kind = ERROR;
+      body = Json.bytes(document);
+    }
+    byte[] name = id.getBytes(StandardCharsets.UTF_8);
+    byte[] frame = new byte[name.length + 2 + body.length];
+    frame[0] = (byte) name.length;
+    System.arraycopy(name, 0, frame, 1, name.length);
+    frame[name.length + 1] = (byte) kind;
+    System.arraycopy(body, 0, frame, name.length + 2, body.length);
+    send(OF, frame);
   }
 
   private static Map<String, Object> errorDocument(Throwable error) {
@@ -128,9 +150,7 @@ public final class Bootstrap {
     lines.append('\n').append(error.getClass().getName()).append(": ").append(error.getMessage());
     for (Object frame : (List<?>) document.get("stackTrace")) lines.append("\n\tat ").append(frame);
     Logger.INSTANCE.log(lines.toString(), Logger.INSTANCE.logsJson() ? LogLevel.ERROR : LogLevel.UNDEFINED);
-    StringBuilder json = new StringBuilder();
-    Json.write(json, document);
-    return json.toString().getBytes(StandardCharsets.UTF_8);
+    return Json.bytes(document);
   }
 
   // The environment of a Java program is read once, at its start; this one's becomes known later.
@@ -184,6 +204,10 @@ public final class Bootstrap {
       ClassLoader loader = functionLoader();
       Thread.currentThread().setContextClassLoader(loader);
       Handler handler = new Handler((String) order.get("handler"), loader);
+      if (order.get("concurrency") != null) {
+        workers = Executors.newFixedThreadPool(((Number) order.get("concurrency")).intValue());
+        Logger.INSTANCE.tellApart();
+      }
       if (order.get("snapshot") != null) Core.getGlobalContext().beforeCheckpoint(null);
       System.out.flush();
       send(READY, new byte[0]);
@@ -209,14 +233,16 @@ public final class Bootstrap {
   private void invoke(Handler handler, byte[] frame) throws IOException {
     int size = (frame[0] & 255) | (frame[1] & 255) << 8 | (frame[2] & 255) << 16 | (frame[3] & 255) << 24;
     Map<?, ?> header = (Map<?, ?>) Json.parse(new String(frame, 4, size, StandardCharsets.UTF_8));
-    Object trace = header.get("trace");
-    if (trace != null) System.setProperty("com.amazonaws.xray.traceHeader", trace.toString());
-    else System.clearProperty("com.amazonaws.xray.traceHeader");
+    Invocation invocation = new Invocation(header);
+    String trace = invocation.getXrayTraceId();
+    if (workers == null) {
+      if (trace != null) System.setProperty("com.amazonaws.xray.traceHeader", trace);
+      else System.clearProperty("com.amazonaws.xray.traceHeader");
+    }
     int kind = RESPONSE;
     byte[] answer;
+    Logger.INSTANCE.begin(invocation);
     try {
-      Invocation invocation = new Invocation(header);
-      Logger.INSTANCE.begin(invocation);
       answer = handler.handle(Arrays.copyOfRange(frame, 4 + size, frame.length), invocation);
     } catch (Throwable e) {
       kind = ERROR;
@@ -224,7 +250,22 @@ public final class Bootstrap {
     }
     System.out.flush();
     System.err.flush();
-    send(kind, answer);
+    if (workers == null) send(kind, answer);
+    else sendOf(invocation.getAwsRequestId(), kind, answer);
+  }
+
+  private void start(Handler handler, byte[] frame) throws IOException {
+    if (workers == null) {
+      invoke(handler, frame);
+      return;
+    }
+    workers.execute(() -> {
+      try {
+        invoke(handler, frame);
+      } catch (IOException e) {
+        Runtime.getRuntime().halt(0);
+      }
+    });
   }
 
   // Once through what every function needs, so that the first call finds it loaded.
@@ -251,7 +292,7 @@ public final class Bootstrap {
       Invocation.ready = System.nanoTime() / 1_000_000;
       while (true) {
         byte[] frame = bootstrap.receive();
-        if (bootstrap.type == INVOKE) bootstrap.invoke(handler, frame);
+        if (bootstrap.type == INVOKE) bootstrap.start(handler, frame);
         else if (bootstrap.type == RESTORE) bootstrap.restore();
       }
     } catch (EOFException e) {

@@ -91,9 +91,7 @@ final class Handler {
       serializer.toJson(result, out, method.getGenericReturnType());
       return out.toByteArray();
     }
-    StringBuilder text = new StringBuilder();
-    Json.write(text, method.getReturnType() == void.class ? null : Binder.unbind(result));
-    return text.toString().getBytes(StandardCharsets.UTF_8);
+    return Json.bytes(method.getReturnType() == void.class ? null : Binder.unbind(result));
   }
 
   private Object read(byte[] event, Type type) {

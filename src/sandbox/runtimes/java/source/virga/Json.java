@@ -2,6 +2,7 @@ package virga;
 
 import java.math.BigDecimal;
 import java.math.BigInteger;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -150,6 +151,12 @@ final class Json {
       return value;
     }
     return new BigInteger(digits);
+  }
+
+  static byte[] bytes(Object value) {
+    StringBuilder out = new StringBuilder();
+    write(out, value);
+    return out.toString().getBytes(StandardCharsets.UTF_8);
   }
 
   static void write(StringBuilder out, Object value) {

@@ -17,7 +17,8 @@ public final class Logger implements LambdaLogger {
 
   private boolean json;
   private LogLevel least = LogLevel.UNDEFINED;
-  private volatile Invocation invocation;
+  private volatile Invocation latest;
+  private ThreadLocal<Invocation> own;  // a thread's, and that of those it starts, when several invocations run at a time
 
   private Logger() {}
 
@@ -29,7 +30,12 @@ public final class Logger implements LambdaLogger {
 
   boolean logsJson() { return json; }
 
-  void begin(Invocation of) { invocation = of; }
+  void tellApart() { own = new InheritableThreadLocal<>(); }
+
+  void begin(Invocation of) {
+    if (own == null) latest = of;
+    else own.set(of);
+  }
 
   private boolean takes(LogLevel level) { return level == LogLevel.UNDEFINED || level.compareTo(least) >= 0; }
 
@@ -52,7 +58,7 @@ public final class Logger implements LambdaLogger {
     line.put("timestamp", TIME.format(Instant.now()));
     line.put("message", message);
     line.put("level", level.toString());
-    Invocation of = invocation;
+    Invocation of = own == null ? latest : own.get();
     if (of != null) line.put("AWSRequestId", of.getAwsRequestId());
     if (of != null && of.getTenantId() != null) line.put("tenantId", of.getTenantId());
     StringBuilder text = new StringBuilder();
