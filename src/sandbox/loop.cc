@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 #include <csignal>
 
@@ -10,6 +11,15 @@
 namespace virga::sandbox {
 
 using jail::must;
+
+namespace {
+
+void drain(const Fd& counter) {
+  uint64_t count;
+  [[maybe_unused]] const ssize_t n = ::read(counter.get(), &count, sizeof count);
+}
+
+}  // namespace
 
 struct Loop::Entry {
   std::function<void()> ready;
@@ -39,8 +49,9 @@ class Loop::Watched final : public Readiness {
 Loop::Loop() {
   poll_.reset(must(::epoll_create1(EPOLL_CLOEXEC), "epoll"));
   wake_.reset(must(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
+  timer_.reset(must(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd"));
   epoll_event event{.events = EPOLLIN, .data = {.u64 = 0}};
-  must(::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, wake_.get(), &event), "epoll");
+  for (const Fd* fd : {&wake_, &timer_}) must(::epoll_ctl(poll_.get(), EPOLL_CTL_ADD, fd->get(), &event), "epoll");
 }
 
 Loop::~Loop() {
@@ -55,6 +66,14 @@ Loop::~Loop() {
 void Loop::wake() {
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t n = ::write(wake_.get(), &one, sizeof one);
+}
+
+// With the lock held. The thread sleeps on until the first is due, whoever planned it.
+void Loop::arm() {
+  const auto due = std::chrono::duration_cast<std::chrono::nanoseconds>(timed_.begin()->first.time_since_epoch());
+  itimerspec when{};
+  when.it_value = {.tv_sec = due.count() / 1'000'000'000, .tv_nsec = due.count() % 1'000'000'000};
+  ::timerfd_settime(timer_.get(), TFD_TIMER_ABSTIME, &when, nullptr);
 }
 
 void Loop::ensure_thread() {
@@ -73,12 +92,10 @@ void Loop::post(std::move_only_function<void()> work) {
 }
 
 void Loop::post_after(Micros delay, std::move_only_function<void()> work) {
-  {
-    std::lock_guard lock(mutex_);
-    timed_.emplace(std::chrono::steady_clock::now() + delay, std::move(work));
-    ensure_thread();
-  }
-  if (current() != this) wake();
+  std::lock_guard lock(mutex_);
+  const auto planned = timed_.emplace(std::chrono::steady_clock::now() + delay, std::move(work));
+  if (planned == timed_.begin()) arm();
+  ensure_thread();
 }
 
 std::unique_ptr<Readiness> Loop::watch(int fd, Executor* executor, std::function<void()> ready) {
@@ -105,31 +122,29 @@ void Loop::run() {
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
   while (true) {
     std::vector<std::move_only_function<void()>> batch;
-    int wait = -1;
     {
       std::lock_guard lock(mutex_);
       if (ended_) return;
       const auto now = std::chrono::steady_clock::now();
+      const size_t planned = timed_.size();
       while (!timed_.empty() && timed_.begin()->first <= now) {
         ready_.push_back(std::move(timed_.begin()->second));
         timed_.erase(timed_.begin());
       }
+      if (timed_.size() < planned && !timed_.empty()) arm();
       batch.swap(ready_);
-      if (!timed_.empty()) {
-        wait = static_cast<int>(std::chrono::ceil<Millis>(timed_.begin()->first - now).count());
-      }
     }
     if (!batch.empty()) {
       for (auto& work : batch) work();
       continue;
     }
     epoll_event events[64];
-    const int count = ::epoll_wait(poll_.get(), events, 64, wait);
+    const int count = ::epoll_wait(poll_.get(), events, 64, -1);
     for (int i = 0; i < count; ++i) {
       const uint64_t key = events[i].data.u64;  // the kernel's structure is packed: no reference to it
       if (key == 0) {
-        uint64_t drained;
-        [[maybe_unused]] const ssize_t n = ::read(wake_.get(), &drained, sizeof drained);
+        drain(wake_);
+        drain(timer_);
         continue;
       }
       std::shared_ptr<Entry> entry;

@@ -32,9 +32,10 @@ class Loop final : public Executor {
   class Watched;
   void run();
   void wake();
+  void arm();
   void ensure_thread();
 
-  Fd poll_, wake_;
+  Fd poll_, wake_, timer_;
   std::mutex mutex_;
   bool started_ = false;
   bool ended_ = false;
