@@ -163,6 +163,7 @@ class LambdaContext:
 
 request_id = ""
 tenant_id = None
+c_environment = None  # the memory that C's environment is, until something sets a variable of it
 shared = False  # other processes write to the same pipe
 
 
@@ -391,22 +392,30 @@ def give_up(channel, kind, error):
 
 
 def set_environment(variables):
-    """What os.environ.update() does, for many of them."""
-    known, put = os.environ._data, os.putenv
+    """What os.environ.update() does for Python's side; C's follows by publish_environment()."""
+    known = os.environ._data
     for name, value in variables.items():
-        name, value = name.encode(errors="surrogateescape"), value.encode(errors="surrogateescape")
-        put(name, value)
-        known[name] = value
+        known[name.encode(errors="surrogateescape")] = value.encode(errors="surrogateescape")
+
+
+def publish_environment():
+    """At once, and in memory that is ours: setenv() would look up and keep each variable."""
+    global c_environment
+    known = os.environ._data
+    if not ctypes:
+        for name, value in known.items():
+            os.putenv(name, value)
+        return
+    made = (ctypes.c_char_p * (len(known) + 1))(*[b"%b=%b" % pair for pair in known.items()])
+    ctypes.c_void_p.in_dll(ctypes.pythonapi, "environ").value = ctypes.addressof(made)
+    c_environment = made
 
 
 def initialise(channel, order, folder):
     environment = order["env"]
     zone = os.environ.get("TZ")
-    for name in [name for name in os.environ if name not in environment]:
-        del os.environ[name]
+    os.environ._data.clear() if ctypes else os.environ.clear()
     set_environment(environment)
-    if environment.get("TZ", zone) != zone:
-        time.tzset()
     version = order["runtime"].removeprefix("python")
     paths = [folder, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
     paths += [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and p not in paths]
@@ -420,6 +429,9 @@ def initialise(channel, order, folder):
         sys.meta_path.insert(0, EndpointFinder())
     if order.get("more"):
         set_environment(json.loads(channel.await_frame(ENVIRONMENT)))
+    publish_environment()
+    if environment.get("TZ", zone) != zone:
+        time.tzset()
     channel.await_frame(MOUNTED)
     os.chdir(folder)
     try:
@@ -479,7 +491,21 @@ def parse(text):
 
 
 def encoder_of(escape):
-    return json.JSONEncoder(default=serialise_other, ensure_ascii=escape).encode
+    encoder = json.JSONEncoder(default=serialise_other, ensure_ascii=escape)
+    try:  # what encode() makes anew for each value
+        around = {}  # what contains the value that is being encoded
+        text = json.encoder.encode_basestring_ascii if escape else json.encoder.encode_basestring
+        parts = json.encoder.c_make_encoder(around, encoder.default, text, None, ": ", ", ", False, False, True)
+    except (AttributeError, TypeError):  # a Python that has it otherwise
+        return encoder.encode
+
+    def encode(value):
+        try:
+            return "".join(parts(value, 0))
+        finally:
+            around.clear()
+
+    return encode
 
 
 def invoke(handler, body, encode):
@@ -528,8 +554,9 @@ def warm_up():
     request_id = ""
     TRACE.set(None)
     os.chdir(folder)
-    for name in {**environment, **more}.keys() - kept.keys():
-        del os.environ[name]
+    os.environ._data.clear() if ctypes else os.environ.clear()
+    set_environment(kept)
+    publish_environment()
     sys.path[:], sys.meta_path[:] = path, finders
     del sys.modules["warm"], sys.modules["warmed"], sys.path_importer_cache[OWN_FOLDER]
 
