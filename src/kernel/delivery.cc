@@ -105,16 +105,11 @@ Verdict Verdict::busy(Micros delay) {
 }
 
 struct Deliveries::State : std::enable_shared_from_this<Deliveries::State> {
-  State(kv::Db& db, const Clock& clock, MetricRegistry& metrics)
-      : db(db),
-        clock(clock),
-        elapsed(dynamic_cast<const ElapsedClock*>(&clock)),
-        metrics(metrics),
-        sequence(next_start(db) << kSequenceBits) {}
+  State(kv::Db& db, const ElapsedClock& clock, MetricRegistry& metrics)
+      : db(db), clock(clock), metrics(metrics), sequence(next_start(db) << kSequenceBits) {}
 
   kv::Db& db;
-  const Clock& clock;                 // of all times in rows
-  const ElapsedClock* const elapsed;  // when it is one
+  const ElapsedClock& clock;  // of all times in rows
   MetricRegistry& metrics;
   std::atomic<uint64_t> sequence;
   Executor* home = nullptr;  // where start() was called
@@ -135,8 +130,6 @@ struct Deliveries::State : std::enable_shared_from_this<Deliveries::State> {
   };
   std::multimap<Time, Blocked> blocked;
 
-  // How far the rows' clock is ahead of the one that others see.
-  Micros ahead() const { return elapsed ? elapsed->ahead() : Micros(0); }
   void arrived(const Delivery& to, uint64_t sequence, std::string bytes);
   void due_at(Time at);
   void pump_soon();
@@ -422,7 +415,7 @@ Task<void> Deliveries::State::attempt(Turn turn) {
   if (turn.strand->ordered && row.not_before > clock.now()) co_return ended(turn, End::kBlocked, row.not_before);
 
   Attempt now{std::move(row.id),      turn.lane->name, turn.strand->name,
-              std::move(row.payload), row.attempts,    row.accepted - ahead()};
+              std::move(row.payload), row.attempts,    clock.on_wall(row.accepted)};
   Result<Verdict> verdict = co_await as_result(kind.handler(std::move(now)));
   if (!verdict) {
     log_warning("deliveries", "a delivery failed; it will be tried again",
@@ -542,7 +535,7 @@ void Deliveries::State::ended(const Turn& turn, DeliveryBoard::End end, Time unt
   pump_soon();
 }
 
-Deliveries::Deliveries(kv::Db& db, const Clock& clock, MetricRegistry& metrics)
+Deliveries::Deliveries(kv::Db& db, const ElapsedClock& clock, MetricRegistry& metrics)
     : state_(std::make_shared<State>(db, clock, metrics)) {}
 Deliveries::~Deliveries() = default;
 
@@ -567,7 +560,7 @@ void Deliveries::enqueue(kv::Txn& tx, Delivery delivery) {
   State& state = *state_;
   const uint64_t number = state.sequence.fetch_add(1, std::memory_order_relaxed) + 1;
   const Time now = state.clock.now();
-  if (delivery.not_before.micros != 0) delivery.not_before = delivery.not_before + state.ahead();
+  if (delivery.not_before.micros != 0) delivery.not_before = delivery.not_before + state.clock.ahead();
   Row row{delivery.id.empty() ? uuid() : std::move(delivery.id), std::move(delivery.payload), 0, now,
           delivery.not_before};
   std::string bytes = kv::encode(row);

@@ -26,6 +26,8 @@
 
 namespace virga::kernel {
 
+class ElapsedClock;
+
 struct Delivery {
   std::string kind;     // whose handler: "target", "lambda.async"
   std::string lane;     // not empty
@@ -91,7 +93,7 @@ class Deliveries {
   static constexpr size_t kMostLanesRunning = 8192;
 
   // Reads and advances the store's count of starts, so it needs the store open. One at a time on a store.
-  Deliveries(kv::Db& db, const Clock& clock, MetricRegistry& metrics);
+  Deliveries(kv::Db& db, const ElapsedClock& clock, MetricRegistry& metrics);
   ~Deliveries();
   Deliveries(const Deliveries&) = delete;
 

@@ -11,6 +11,7 @@
 #include "base/async.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "kernel/elapsed_clock.h"
 #include "rt/reactor.h"
 
 namespace virga::kernel {
@@ -23,8 +24,9 @@ constexpr ErrorShape kBroken{"Broken", 500};
 struct World {
   std::unique_ptr<kv::Db> db = kv::open_mem();
   ManualClock clock;
+  ElapsedClock elapsed{clock};
   MetricRegistry metrics;
-  std::optional<Deliveries> deliveries{std::in_place, *db, clock, metrics};
+  std::optional<Deliveries> deliveries{std::in_place, *db, elapsed, metrics};
   std::vector<std::string> seen;  // lane:payload, in order of ending
 
   Task<void> send(std::string lane, std::string payload, std::string group = "", Time not_before = {}) {
@@ -416,7 +418,7 @@ TEST(Deliveries, ARestartDeliversWhatWasLeft) {
     never.set();  // what ends now is nobody's any more
     co_await sleep_for(Millis(10));
 
-    w.deliveries.emplace(*w.db, w.clock, w.metrics);
+    w.deliveries.emplace(*w.db, w.elapsed, w.metrics);
     w.deliveries->on("t", [&](Attempt a) -> Task<Verdict> {
       EXPECT_EQ(a.attempts, a.payload == "put off" ? 1 : 0);
       w.note(a);
@@ -484,9 +486,10 @@ TEST(Deliveries, FromAllThreads) {
   constexpr int kThreads = 4, kRounds = 150;
   const auto db = kv::open_mem();
   SystemClock clock;
+  ElapsedClock elapsed{clock};
   MetricRegistry metrics;
   rt::Reactors reactors(kThreads);
-  Deliveries deliveries(*db, clock, metrics);
+  Deliveries deliveries(*db, elapsed, metrics);
   std::mutex mutex;
   std::map<std::string, int> done;
   std::map<std::string, int> next;

@@ -5,6 +5,7 @@
 #include "base/async.h"
 #include "base/str.h"
 #include "kernel/audit.h"
+#include "kernel/elapsed_clock.h"
 
 namespace virga::kernel {
 namespace {
@@ -20,11 +21,12 @@ constexpr const char* kTarget = "arn:aws:thing:eu-west-1:111122223333:target";
 struct World {
   std::unique_ptr<kv::Db> db = kv::open_mem();
   ManualClock clock;
+  ElapsedClock elapsed{clock};
   MetricRegistry metrics;
   Authorizer authorizer{IamMode::kEnforce};
   Audit audit{*db, clock};
   Cloud cloud{clock, authorizer, audit, metrics};
-  Deliveries deliveries{*db, clock, metrics};
+  Deliveries deliveries{*db, elapsed, metrics};
   Targets targets{cloud, deliveries};
   const ErrorShape* answer = nullptr;  // of the target
   int calls = 0;

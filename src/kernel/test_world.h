@@ -19,6 +19,7 @@
 #include "kernel/cloud.h"
 #include "kernel/delivery.h"
 #include "kernel/deps.h"
+#include "kernel/elapsed_clock.h"
 #include "kernel/target_delivery.h"
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
@@ -35,15 +36,16 @@ struct TestWorld {
 
   kv::TempDir folder;
   ManualClock clock;
+  ElapsedClock elapsed{clock};
   std::unique_ptr<kv::Db> db = kv::open_mem();
   std::unique_ptr<blob::Store> blobs;
-  Timers timers{*db, clock};
+  Timers timers{*db, elapsed};
   Tokens tokens{std::string(32, 'k')};
   Authorizer authorizer{IamMode::kEnforce};
   Audit audit{*db, clock};
   MetricRegistry metrics;
   Cloud cloud{clock, authorizer, audit, metrics};
-  Deliveries deliveries{*db, clock, metrics};
+  Deliveries deliveries{*db, elapsed, metrics};
   Targets targets{cloud, deliveries};
   Deps deps{*db, *blobs, clock, cloud, timers, deliveries, targets, tokens, folder.path()};
 

@@ -43,10 +43,6 @@ std::string row_key(std::string_view kind, std::string_view id) {
 
 std::string ahead_key() { return std::move(kv::KeyWriter("tmr").text("ahead")).take(); }
 
-bool is_of_calendar(std::string_view kind) {
-  return kind == "scheduler.schedule" || kind == "events.rule" || kind == "aas.action";
-}
-
 struct DueKey {
   Time fire;
   std::string kind, id;
@@ -63,13 +59,17 @@ DueKey parse_due(std::string_view key) {
 }  // namespace
 
 struct Timers::State : std::enable_shared_from_this<Timers::State> {
-  State(kv::Db& db, const Clock& given)
-      : db(db), elapsed(dynamic_cast<const ElapsedClock*>(&given)), clock(elapsed ? elapsed->wall() : given) {}
+  State(kv::Db& db, const ElapsedClock& elapsed) : db(db), elapsed(elapsed), clock(elapsed.wall()) {}
+
+  struct Kind {
+    std::function<Task<void>(Timer)> handler;
+    Due due = Due::kAfter;
+  };
 
   kv::Db& db;
-  const ElapsedClock* const elapsed;  // tells when the clock is put forward or back
-  const Clock& clock;                 // of all times in rows: the wall's
-  std::map<std::string, std::function<Task<void>(Timer)>> handlers;
+  const ElapsedClock& elapsed;  // tells when the clock is put forward or back
+  const Clock& clock;           // of all times in rows: the wall's
+  std::map<std::string, Kind, std::less<>> kinds;
   Micros ahead{0};  // of the elapsed clock, as it is stored
   // Touched on the loop's executor only.
   std::set<std::string> running;
@@ -90,7 +90,7 @@ struct Timers::State : std::enable_shared_from_this<Timers::State> {
 
 // Starts what is due, then waits for the next moment at which something may be.
 Task<void> Timers::State::step() {
-  if (elapsed && elapsed->ahead() != ahead) co_await follow_wall(ahead - elapsed->ahead());
+  if (const Micros now_ahead = elapsed.ahead(); now_ahead != ahead) co_await follow_wall(ahead - now_ahead);
   const Time now = clock.now();
   Micros wait = kLongestWait;
   auto view = db.snapshot();
@@ -139,7 +139,8 @@ Task<void> Timers::State::follow_wall(Micros moved) {
         if (!bytes) continue;
         Row row = kv::decode<Row>(*bytes);
         if (row.fire != key.fire) continue;  // set again meanwhile
-        row.fire = is_of_calendar(key.kind) ? now : row.fire + moved;
+        const auto kind = kinds.find(key.kind);
+        row.fire = kind != kinds.end() && kind->second.due == Due::kAt ? now : row.fire + moved;
         tx.erase(each.key);
         tx.put(due_key(row.fire, key.kind, key.id), "");
         tx.put(row_key(key.kind, key.id), kv::encode(row));
@@ -174,10 +175,10 @@ Task<void> Timers::State::fire(DueKey key) {
   if (bytes && *bytes) {
     Row row = kv::decode<Row>(**bytes);
     if (row.fire == key.fire) {
-      const auto handler = handlers.find(key.kind);
+      const auto kind = kinds.find(key.kind);
       Result<void> result;
-      if (handler != handlers.end()) {
-        result = co_await as_result(handler->second(Timer{key.kind, key.id, row.due, std::move(row.payload)}));
+      if (kind != kinds.end()) {
+        result = co_await as_result(kind->second.handler(Timer{key.kind, key.id, row.due, std::move(row.payload)}));
       }
       if (!result)
         log_warning("timers", "a timer's handler failed", {{"kind", key.kind}, {"why", describe(result.error())}});
@@ -206,12 +207,11 @@ Task<void> Timers::State::put_off(DueKey key) {
   });
 }
 
-Timers::Timers(kv::Db& db, const Clock& clock) : state_(std::make_shared<State>(db, clock)) {
-  if (!state_->elapsed) return;
+Timers::Timers(kv::Db& db, const ElapsedClock& clock) : state_(std::make_shared<State>(db, clock)) {
   const auto stored = run(db.snapshot()->get(ahead_key()));
   if (!stored) throw std::runtime_error(cat("timers can't be read: ", describe(stored.error())));
   if (*stored) state_->ahead = kv::decode<Time>(**stored) - Time();
-  state_->elapsed->go_on(state_->ahead);
+  clock.go_on(state_->ahead);
 }
 Timers::~Timers() = default;
 
@@ -230,8 +230,8 @@ Task<void> Timers::clear(kv::Txn& tx, std::string_view kind, std::string_view id
   tx.erase(name);
 }
 
-void Timers::on(std::string kind, std::function<Task<void>(Timer)> handler) {
-  state_->handlers[std::move(kind)] = std::move(handler);
+void Timers::on(std::string kind, std::function<Task<void>(Timer)> handler, Due due) {
+  state_->kinds[std::move(kind)] = {std::move(handler), due};
 }
 
 void Timers::start() {

@@ -13,6 +13,8 @@
 
 namespace virga::kernel {
 
+class ElapsedClock;
+
 struct Timer {
   std::string kind;  // who handles it: "ddb.ttl"
   std::string id;    // unique within the kind; setting it again replaces it
@@ -20,9 +22,12 @@ struct Timer {
   std::string payload;
 };
 
+// What a kind's timers wait for: that a while has passed, or a time of the calendar, as the wall's clock shows it.
+enum class Due { kAfter, kAt };
+
 class Timers {
  public:
-  Timers(kv::Db& db, const Clock& clock);
+  Timers(kv::Db& db, const ElapsedClock& clock);
   ~Timers();
 
   Task<void> set(kv::Txn& tx, Timer timer);
@@ -30,7 +35,8 @@ class Timers {
 
   // `handler` runs for each due timer of `kind`. In the transaction that does the timer's work it calls clear or set:
   // a timer still there afterwards fires again, later each time. Registered before start().
-  void on(std::string kind, std::function<Task<void>(Timer)> handler);
+  // When the wall's clock is put back, a handler of Due::kAt may be asked early: it then sets the timer anew.
+  void on(std::string kind, std::function<Task<void>(Timer)> handler, Due due = Due::kAfter);
 
   // Begins firing on the calling executor; stop completes when no handler runs any more.
   void start();

@@ -4,6 +4,7 @@
 
 #include "base/async.h"
 #include "base/id.h"
+#include "kernel/elapsed_clock.h"
 
 namespace virga::kernel {
 namespace {
@@ -15,7 +16,8 @@ constexpr ErrorShape kBroken{"Broken", 500};
 struct World {
   std::unique_ptr<kv::Db> db = kv::open_mem();
   ManualClock clock;
-  Timers timers{*db, clock};
+  ElapsedClock elapsed{clock};
+  Timers timers{*db, elapsed};
   std::vector<std::string> fired;
 
   Task<void> set(std::string id, Time due, std::string payload = "") {
@@ -108,7 +110,7 @@ TEST(Timers, SurviveARestart) {
   const auto done = run([](World& w) -> Task<void> {
     co_await w.set("a", w.clock.now() + seconds(5));
     w.clock.advance(seconds(100));
-    Timers again(*w.db, w.clock);
+    Timers again(*w.db, w.elapsed);
     again.on("t", [&w](Timer t) -> Task<void> {
       w.fired.push_back(t.id);
       co_await w.clear(t.id);

@@ -28,7 +28,7 @@ Error bad_token() { return err::InvalidNextTokenException("Invalid next token.")
 
 ApplicationAutoscalingService::ApplicationAutoscalingService(kernel::Deps& deps, ProvisionedUse use)
     : deps_(deps), use_(std::move(use)) {
-  deps_.timers.on("aas.action", [this](kernel::Timer timer) { return run_action(std::move(timer)); });
+  deps_.timers.on("aas.action", [this](kernel::Timer timer) { return run_action(std::move(timer)); }, kernel::Due::kAt);
   deps_.timers.on("aas.policy", [this](kernel::Timer timer) { return look(std::move(timer)); });
   deps_.deliveries.on("aas.scale", [this](kernel::Attempt attempt) { return run_scaling(std::move(attempt)); });
 }

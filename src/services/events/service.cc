@@ -22,9 +22,13 @@ BusName any_bus_named(const Ctx& ctx, const std::optional<std::string>& name_or_
   return {{arn->account, arn->region}, arn->resource.substr(10)};
 }
 
+bool is_own(const Ctx& ctx, const BusName& bus) {
+  return bus.home.account == ctx.account && bus.home.region == ctx.region;
+}
+
 BusName bus_named(const Ctx& ctx, const std::optional<std::string>& name_or_arn) {
   BusName bus = any_bus_named(ctx, name_or_arn);
-  if (bus.home.account != ctx.account || bus.home.region != ctx.region) {
+  if (!is_own(ctx, bus)) {
     throw err::AccessDeniedException(cat("Event bus ", *name_or_arn, " belongs to another account or region."));
   }
   return bus;
@@ -122,7 +126,7 @@ EventsService::EventsService(kernel::Deps& deps) : deps_(deps), router_(deps), t
   deps_.cloud.accept("events", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) {
     return take(ctx, target, std::move(input));
   });
-  deps_.timers.on("events.rule", [this](kernel::Timer timer) { return fire_rule(std::move(timer)); });
+  deps_.timers.on("events.rule", [this](kernel::Timer timer) { return fire_rule(std::move(timer)); }, kernel::Due::kAt);
   deps_.timers.on("events.expire", [this](kernel::Timer timer) { return expire(std::move(timer)); });
   deps_.deliveries.on(Router::kRest, [this](kernel::Attempt attempt) { return router_.give_rest(std::move(attempt)); });
   deps_.deliveries.on("events.replay", [this](kernel::Attempt attempt) { return replay(std::move(attempt)); });

@@ -40,7 +40,8 @@ SchedulerService::SchedulerService(kernel::Deps& deps) : deps_(deps) {
   deps_.cloud.accept("scheduler", [this](Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) {
     return call(ctx, target, std::move(input));
   });
-  deps_.timers.on("scheduler.schedule", [this](kernel::Timer timer) { return fire(std::move(timer)); });
+  deps_.timers.on(
+      "scheduler.schedule", [this](kernel::Timer timer) { return fire(std::move(timer)); }, kernel::Due::kAt);
   deps_.deliveries.on("scheduler.group", [this](kernel::Attempt attempt) { return empty_group(std::move(attempt)); });
 }
 
