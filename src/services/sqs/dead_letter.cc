@@ -62,6 +62,7 @@ Task<bool> Moves::take(ReceiveJob& job, StoredMessage message) {
   message.received = 0;
   if (!to || !co_await transfer_.add(*to, std::move(message))) {
     job.stuck = true;
+    job.known = to.has_value();
     co_return false;
   }
   job.moved += 1;

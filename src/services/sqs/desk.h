@@ -66,6 +66,7 @@ struct ReceiveJob : Job {
   bool refused = false;     // out: too many are in flight
   size_t moved = 0;         // out, of a move task or a sweep
   bool stuck = false;       // out: a message has nowhere to go
+  bool known = false;       // out: `stuck`, though it is known where the message was to go
 };
 
 struct EditJob : Job {
@@ -73,7 +74,7 @@ struct EditJob : Job {
   enum class Outcome : uint8_t {
     kDone,
     kGone,     // there is no such message
-    kExpired,  // the handle is of an earlier receive, or its time is over
+    kExpired,  // of a FIFO queue: the handle is of an earlier receive, or its time is over
     kTooLong,  // more than twelve hours since the receive
   };
   struct Edit {

@@ -1,8 +1,8 @@
 // The transactions of FIFO queues. One worker does sends, receives and edits, so a batch reads what it wrote itself.
 //
 // A message group that has messages has a Group row and a turn. The turn stands at zero when its first message can be
-// had, else at the moment from which it can: when the first message's delay is over, or when the last message in flight
-// becomes visible again, which is what locks the group.
+// had, else at the moment from which it can: when its delay is over, or when it becomes visible again; until then the
+// group is locked. Messages after one that is in flight are not to be had, whatever their own time-outs.
 #include <aws/sqs/errors.h>
 
 #include <algorithm>
@@ -95,13 +95,8 @@ Task<void> Fifo::settle(std::string name, Group group, std::optional<Lying> head
     }
     head = std::move(first.front());
   }
-  int64_t in_flight = 0;
-  group.ready = {};
-  for (const Group::Touched& touched : group.touched) {
-    if (touched.deadline <= now_) continue;
-    ++in_flight;
-    group.ready = std::max(group.ready, touched.deadline);
-  }
+  const int64_t in_flight = in_flight_at(group, now_);
+  group.ready = in_flight > 0 ? group.touched.front().deadline : Time{};
   // Whatever was received before is before everything that was not.
   group.first = group.touched.empty() ? head->sequence : group.touched.front().sequence;
   group.turn = group.first;
@@ -176,6 +171,10 @@ Task<void> Fifo::receive_group(ReceiveJob& job, Turn turn) {
     for (Lying& next : lying) {
       const auto touched = std::ranges::find(group->touched, next.sequence, &Group::Touched::sequence);
       const bool seen = touched != group->touched.end();
+      if (seen && touched->deadline > now_) {
+        full = true;
+        break;
+      }
       if (!seen && next.message.due > now_) {
         full = true;
         if (!head) head = std::move(next);

@@ -32,9 +32,10 @@ void add_attribute(Hasher& hash, std::string_view name, std::string_view type, b
 Error bad_value(std::string message) { return err::InvalidParameterValueException(std::move(message)); }
 
 void check_name(const std::string& name) {
+  // Letters of any alphabet, though AWS's own words below say otherwise.
   const auto good = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
+    return static_cast<unsigned char>(c) >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
   };
   if (name.empty() || name.size() > kMaxAttributeName) {
     throw bad_value("Message (user) attribute name must be between 1 and 256 characters long.");
@@ -102,14 +103,14 @@ std::vector<StoredAttribute> message_attributes(const std::map<std::string, Mess
     const bool binary = kind == "Binary";
     const auto& given = binary ? value.binary_value : value.string_value;
     if (!given || given->empty()) {
-      throw bad_value(cat("The message attribute '", name, "' must contain a non-empty message attribute value for ",
-                          "message attribute type '", kind, "'."));
+      throw bad_value(
+          cat("Message (user) attribute '", name, "' must contain a non-empty value of type '", kind, "'."));
     }
     if (kind == "Number" && !is_number(*given)) {
       throw bad_value(cat("Can't cast the value of message (user) attribute '", name, "' to a number."));
     }
     if (!binary && !is_valid_body(*given)) {
-      throw err::InvalidMessageContents(cat("The message attribute '", name, "' contains invalid characters."));
+      throw bad_value(cat("The message attribute '", name, "' contains invalid characters."));
     }
     out.push_back({name, value.data_type, *given, binary});
   }

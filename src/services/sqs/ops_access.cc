@@ -153,8 +153,9 @@ Task<RemovePermissionOutput> SqsService::remove_permission(Ctx& ctx, const Remov
                                    [&](const Json& statement) { return statement.string_or("Sid") == in.label; })
                    : 0;
     if (erased == 0) {
-      co_return err::InvalidParameterValueException(
-          cat("Value ", in.label, " for parameter Label is invalid. Reason: ", "can't find label on existing policy."));
+      co_return err::InvalidParameterValueException(cat("Value ", in.label,
+                                                        " for parameter Label is invalid. Reason: can't find label",
+                                                        queue->policy.empty() ? "." : " on existing policy."));
     }
     queue->policy = statements->as_array().empty() ? std::string() : policy.dump();
     put(tx, name, queue);

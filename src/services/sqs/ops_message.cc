@@ -45,6 +45,13 @@ struct Draft {
   size_t size = 0;
 };
 
+template <class In>
+void check_deduplication(const QueueRecord& queue, const In& in) {
+  if (in.message_deduplication_id || queue.content_deduplication) return;
+  throw bad_value(
+      "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly");
+}
+
 // `In`: SendMessageRequest or an entry of a batch. What it calls the body comes after `opening`, when there is one.
 template <class In>
 Draft draft_of(const Ctx& ctx, Time now, const QueueName& name, const QueueRecord& queue, const In& in,
@@ -65,8 +72,9 @@ Draft draft_of(const Ctx& ctx, Time now, const QueueName& name, const QueueRecor
   Draft draft;
   draft.size = message_size(message.body, message.attributes);
   if (draft.size > static_cast<size_t>(queue.max_size)) {
-    throw bad_value(
-        cat("One or more parameters are invalid. Reason: Message must be shorter than ", queue.max_size, " bytes."));
+    constexpr bool kAlone = std::is_same_v<In, SendMessageRequest>;
+    throw bad_value(cat("One or more parameters ", kAlone ? "are invalid" : "cannot be validated",
+                        ". Reason: Message must be shorter than ", queue.max_size, " bytes."));
   }
   if (in.delay_seconds) {
     if (name.fifo() && *in.delay_seconds != 0) {
@@ -86,14 +94,8 @@ Draft draft_of(const Ctx& ctx, Time now, const QueueName& name, const QueueRecor
     if (!in.message_group_id) {
       throw err::MissingRequiredParameterException("The request must contain the parameter MessageGroupId.");
     }
-    if (!in.message_deduplication_id) {
-      if (!queue.content_deduplication) {
-        throw bad_value(
-            "The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided "
-            "explicitly");
-      }
-      message.deduplication = hex_encode(sha256(message.body));
-    }
+    check_deduplication(queue, in);
+    if (!in.message_deduplication_id) message.deduplication = hex_encode(sha256(message.body));
   } else if (in.message_deduplication_id) {
     throw bad_value(cat("Value ", *in.message_deduplication_id, " for parameter MessageDeduplicationId is invalid. ",
                         "Reason: The request includes a parameter that is not valid for this queue type."));
@@ -159,6 +161,13 @@ BatchResultErrorEntry failed_entry(const std::string& id, const Error& error) {
   return out;
 }
 
+// AWS leaves a batch's list out when it has no entries.
+template <class T>
+void add(std::optional<std::vector<T>>& list, std::type_identity_t<T> entry) {
+  if (!list) list.emplace();
+  list->push_back(std::move(entry));
+}
+
 // What pure code makes of one entry, or how it refuses.
 template <class F>
 auto attempt(F f) -> std::expected<decltype(f()), Error> {
@@ -171,8 +180,8 @@ auto attempt(F f) -> std::expected<decltype(f()), Error> {
 
 bool selects(const std::vector<std::string>& wanted, const std::string& name) {
   return std::ranges::any_of(wanted, [&](const std::string& w) {
-    if (w == "All" || w == ".*" || w == name) return true;
-    return w.ends_with(".*") && name.starts_with(std::string_view(w).substr(0, w.size() - 1));
+    if (w == "All" || w == "*" || w == name) return true;
+    return w.ends_with(".*") && name.starts_with(std::string_view(w).substr(0, w.size() - 2));
   });
 }
 
@@ -260,8 +269,7 @@ std::optional<Error> refusal(const QueueName& name, const EditJob::Edit& edit, c
       if (!edit.visibility) return std::nullopt;  // deleting again is no error
       return bad_handle("Message does not exist or is not available for visibility timeout change.");
     case EditJob::Outcome::kExpired:
-      if (name.fifo()) return bad_handle("The receipt handle has expired.");
-      return err::MessageNotInflight("The message referred to isn't in flight.");
+      return bad_handle("The receipt handle has expired.");
     case EditJob::Outcome::kTooLong:
       return bad_value(cat("Value ", *edit.visibility, " for parameter VisibilityTimeout is invalid. Reason: Total ",
                            "VisibilityTimeout for the message is beyond the limit [", kMaxVisibility, " seconds]."));
@@ -278,7 +286,7 @@ Task<Out> edit_all(Desks& desks, const QueueName& name, const In& in, F edit_of)
   for (size_t i = 0; i < in.entries.size(); ++i) {
     auto edit = attempt([&] { return edit_of(in.entries[i]); });
     if (!edit) {
-      out.failed.push_back(failed_entry(in.entries[i].id, edit.error()));
+      add(out.failed, failed_entry(in.entries[i].id, edit.error()));
       continue;
     }
     job.edits.push_back(std::move(*edit));
@@ -288,9 +296,9 @@ Task<Out> edit_all(Desks& desks, const QueueName& name, const In& in, F edit_of)
   for (size_t i = 0; i < entries.size(); ++i) {
     const auto& entry = in.entries[entries[i]];
     if (const auto error = refusal(name, job.edits[i], entry.receipt_handle)) {
-      out.failed.push_back(failed_entry(entry.id, *error));
+      add(out.failed, failed_entry(entry.id, *error));
     } else {
-      out.successful.push_back({entry.id});
+      add(out.successful, {entry.id});
     }
   }
   co_return std::move(out);
@@ -315,6 +323,12 @@ Task<SendMessageBatchResult> SqsService::send_message_batch(Ctx& ctx, const Send
   check_batch(in.entries, "SendMessageBatchRequestEntry");
   const QueueName name = queue_of_url(ctx, in.queue_url);
   const QueuePtr queue = co_await load(name);
+  // What a FIFO queue needs of each message is asked of the whole batch.
+  for (const SendMessageBatchRequestEntry& entry : in.entries) {
+    if (!name.fifo()) break;
+    if (!entry.message_group_id) throw bad_value("The request must contain the parameter MessageGroupId.");
+    check_deduplication(*queue, entry);
+  }
   SendMessageBatchResult out;
   SendJob job;
   std::vector<std::pair<const SendMessageBatchRequestEntry*, Draft>> drafts;
@@ -323,7 +337,7 @@ Task<SendMessageBatchResult> SqsService::send_message_batch(Ctx& ctx, const Send
     auto draft = attempt([&] { return draft_of(ctx, elapsed_.now(), name, *queue, entry); });
     if (!draft) {
       size += entry.message_body.size();
-      out.failed.push_back(failed_entry(entry.id, draft.error()));
+      add(out.failed, failed_entry(entry.id, draft.error()));
       continue;
     }
     size += draft->size;
@@ -343,7 +357,7 @@ Task<SendMessageBatchResult> SqsService::send_message_batch(Ctx& ctx, const Send
     SendMessageBatchResultEntry sent;
     sent.id = drafts[i].first->id;
     describe_sent(name, drafts[i].second, job.entries[i], sent);
-    out.successful.push_back(std::move(sent));
+    add(out.successful, std::move(sent));
   }
   co_return out;
 }
@@ -353,7 +367,10 @@ Task<ReceiveMessageResult> SqsService::receive_message(Ctx& ctx, const ReceiveMe
   const auto system = system_attributes(in);
   if (in.max_number_of_messages) check_range("MaxNumberOfMessages", *in.max_number_of_messages, 1, kMaxReceive);
   if (in.visibility_timeout) check_range("VisibilityTimeout", *in.visibility_timeout, 0, kMaxVisibility);
-  if (in.wait_time_seconds) check_range("WaitTimeSeconds", *in.wait_time_seconds, 0, kMaxWait);
+  if (const int32_t wait = in.wait_time_seconds.value_or(0); wait < 0 || wait > kMaxWait) {
+    co_return bad_value(cat("Value ", wait, " for parameter WaitTimeSeconds is invalid. Reason: Must be >= 0 and <= ",
+                            kMaxWait, ", if provided."));
+  }
   if (in.receive_request_attempt_id) {
     if (!name.fifo()) {
       throw bad_value(cat("Value ", *in.receive_request_attempt_id, " for parameter ReceiveRequestAttemptId is ",

@@ -114,7 +114,7 @@ Task<StartMessageMoveTaskResult> SqsService::start_message_move_task(Ctx& ctx, c
     }
     const auto tasks = co_await tasks_of(tx, source);
     if (std::ranges::any_of(tasks, is_active)) {
-      co_await fail(err::UnsupportedOperation(
+      co_await fail(err::InvalidParameterValueException(
           "There is already a task running. Only one active task is allowed for a source queue arn at a given time."));
     }
     for (size_t i = kMaxShown - 1; i < tasks.size(); ++i) tx.erase(keys::move_task(source, tasks[i].id));
@@ -197,7 +197,7 @@ Task<void> SqsService::move(kernel::Timer timer) {
     left -= job.moved;
     if (job.stuck) {
       status = "FAILED";
-      failure = "CouldNotDetermineMessageSource";
+      failure = job.known ? err::QueueDoesNotExist().shape->query_code : "CouldNotDetermineMessageSource";
     } else if (job.moved == 0) {
       status = "COMPLETED";
     }

@@ -54,10 +54,16 @@ Task<Counts> count(kv::Reader& reader, const QueueRecord& queue, QueueName name,
   const Time later{now.micros + 1};
   Counts out;
   if (name.fifo()) {
-    const std::string turns = keys::turns(queue.contents);
-    for (const kv::Entry& row :
-         co_await reader.scan({keys::turns_until(queue.contents, now), kv::prefix_end(turns)}, {.limit = kCountScan})) {
-      out.in_flight += kv::decode<int64_t>(row.value);
+    // Turns at zero are of groups of which nothing is in flight.
+    const std::string from = keys::turns_until(queue.contents, {}), end = kv::prefix_end(keys::turns(queue.contents));
+    for (const kv::Entry& row : co_await reader.scan({from, end}, {.limit = kCountScan})) {
+      const Turn turn = keys::parse_turn(row.key);
+      const auto in_flight = kv::decode<int64_t>(row.value);
+      if (turn.ready > now || in_flight == 0) {
+        out.in_flight += in_flight;
+      } else if (const auto group = co_await reader.get(keys::group(queue.contents, turn.group))) {
+        out.in_flight += in_flight_at(kv::decode<Group>(*group), now);
+      }
     }
     // Its rows stay until the delay is over and nobody's work needs them any longer.
     out.delayed = co_await count_rows(reader, keys::delayed(queue.contents, later),
@@ -245,6 +251,7 @@ Task<PurgeQueueOutput> SqsService::purge_queue(Ctx& ctx, const PurgeQueueRequest
           cat("Only one PurgeQueue operation on ", name.name, " is allowed every 60 seconds."));
     }
     erase_contents(tx, queue->contents);
+    tx.erase_range(kv::prefix_range(keys::buckets(queue->id)));
     queue->contents = random_u64();
     queue->purges += 1;
     queue->purged = now;

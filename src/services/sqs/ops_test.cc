@@ -115,8 +115,9 @@ TEST(SqsTime, ChangedVisibilityHasALimit) {
             "InvalidParameterValueException");
   EXPECT_EQ(w.edit("ChangeMessageVisibility", "q", handle, ",'VisibilityTimeout':0"), "");
   EXPECT_EQ(w.receive("q"), "a");
-  EXPECT_EQ(w.edit("ChangeMessageVisibility", "q", handle, ",'VisibilityTimeout':5"), "MessageNotInflight");
-  // Deleted by any handle it ever had.
+  // Kept and deleted by any handle it ever had.
+  EXPECT_EQ(w.edit("ChangeMessageVisibility", "q", handle, ",'VisibilityTimeout':5"), "");
+  EXPECT_EQ(w.receive("q"), "");
   EXPECT_EQ(w.edit("DeleteMessage", "q", handle), "");
   EXPECT_EQ(w.count("q"), "0 0 0");
 }

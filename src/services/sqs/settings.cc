@@ -162,6 +162,12 @@ void set_fifo_attribute(QueueRecord& queue, const std::string& name, const std::
   }
 }
 
+[[noreturn]] void refuse_fifo_name() {
+  throw err::InvalidParameterValueException(
+      "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with "
+      ".fifo suffix and be 1 to 80 in length");
+}
+
 void set_attribute(QueueRecord& queue, const QueueName& q, const std::string& name, const std::string& value,
                    bool create) {
   if (name == "VisibilityTimeout") {
@@ -181,10 +187,16 @@ void set_attribute(QueueRecord& queue, const QueueName& q, const std::string& na
   } else if (name == "RedriveAllowPolicy") {
     set_redrive_allow(queue, value);
   } else if (name == "FifoQueue") {
-    if (!create || flag(name, value) != q.fifo() || !q.fifo())
-      throw err::InvalidAttributeName("Unknown Attribute FifoQueue.");
+    const bool fifo = flag(name, value);
+    if (create && fifo && !q.fifo()) refuse_fifo_name();
+    if (!q.fifo()) throw err::InvalidAttributeName("Unknown Attribute FifoQueue.");
+    if (!fifo) bad(name, "Modifying queue type is not supported.");
   } else if (name == "ContentBasedDeduplication" || name == "DeduplicationScope" || name == "FifoThroughputLimit") {
-    if (!q.fifo()) throw err::InvalidAttributeName(cat("Unknown Attribute ", name, "."));
+    if (!q.fifo()) {
+      throw err::InvalidAttributeName(name == "ContentBasedDeduplication"
+                                          ? cat("Unknown Attribute ", name, ".")
+                                          : cat("You can specify the ", name, " only when FifoQueue is set to true."));
+    }
     set_fifo_attribute(queue, name, value);
   } else if (name == "KmsMasterKeyId") {
     if (!value.empty()) {
@@ -206,11 +218,9 @@ void check_queue_name(std::string_view name) {
   const bool fifo = name.ends_with(".fifo");
   const std::string_view stem = fifo ? name.substr(0, name.size() - 5) : name;
   if (!stem.empty() && name.size() <= kMaxQueueName && std::ranges::all_of(stem, is_name_character)) return;
+  if (fifo) refuse_fifo_name();
   throw err::InvalidParameterValueException(
-      fifo
-          ? "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with "
-            ".fifo suffix and be 1 to 80 in length"
-          : "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length");
+      "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length");
 }
 
 QueueName queue_of_url(const kernel::Ctx& ctx, std::string_view url) {
@@ -239,11 +249,7 @@ std::string queue_url(const kernel::Ctx& ctx, const QueueName& queue) {
 
 void apply_attributes(QueueRecord& queue, const QueueName& name, const Attributes& attributes, bool create) {
   for (const auto& [attribute, value] : attributes) set_attribute(queue, name, attribute, value, create);
-  if (create && name.fifo() && !attributes.contains("FifoQueue")) {
-    throw err::InvalidParameterValueException(
-        "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, must end with "
-        ".fifo suffix and be 1 to 80 in length");
-  }
+  if (create && name.fifo() && !attributes.contains("FifoQueue")) refuse_fifo_name();
   if (queue.throughput_limit == "perMessageGroupId" && queue.deduplication_scope != "messageGroup") {
     bad("FifoThroughputLimit", "perMessageGroupId needs the DeduplicationScope messageGroup.");
   }

@@ -395,9 +395,7 @@ Task<bool> work_edit(kv::Txn& tx, const Work& work, const QueueRecord& queue, Ti
     co_return false;
   }
   const Time deadline = now + std::chrono::seconds(*edit.visibility);
-  if (found->deadline <= now || static_cast<uint64_t>(found->row.count) != edit.handle.receive) {
-    edit.outcome = EditJob::Outcome::kExpired;
-  } else if (deadline > found->row.received + std::chrono::seconds(kMaxVisibility)) {
+  if (deadline > found->row.received + std::chrono::seconds(kMaxVisibility)) {
     edit.outcome = EditJob::Outcome::kTooLong;
   } else {
     found->row.recorded = true;

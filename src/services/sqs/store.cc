@@ -1,5 +1,7 @@
 #include "services/sqs/store.h"
 
+#include <algorithm>
+
 #include "base/str.h"
 #include "kv/key.h"
 #include "kv/record.h"
@@ -93,6 +95,10 @@ Task<std::optional<QueueRecord>> find_queue(kv::Reader& reader, QueueName name) 
 Task<Tally> read_tally(kv::Reader& reader, uint64_t contents, std::string writer) {
   const auto bytes = co_await reader.get(keys::tally(contents, writer));
   co_return bytes ? kv::decode<Tally>(*bytes) : Tally{};
+}
+
+int64_t in_flight_at(const Group& group, Time now) {
+  return std::ranges::count_if(group.touched, [&](const Group::Touched& touched) { return touched.deadline > now; });
 }
 
 void erase_contents(kv::Txn& tx, uint64_t contents) {

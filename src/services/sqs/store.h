@@ -97,6 +97,8 @@ struct Group {
   }
 };
 
+int64_t in_flight_at(const Group& group, Time now);
+
 // A message group's turn: at `ready`, in the order of the first waiting message.
 struct Turn {
   Time ready;

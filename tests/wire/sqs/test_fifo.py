@@ -73,6 +73,41 @@ def test_order_survives_time_outs(sqs, queue):
     delete(sqs, queue, *again)
 
 
+# What locks a group is its first message in flight; what lies before that one can be had.
+def test_first_in_flight_locks(sqs, queue):
+    send(sqs, queue, "1", "2", "3")
+    one, two, three = receive(sqs, queue)
+    for message in (one, three):
+        sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    numbers = lambda: [sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])["Attributes"][
+        "ApproximateNumberOfMessages" + kind] for kind in ("", "NotVisible")]
+    assert numbers() == ["2", "1"]
+    again = receive(sqs, queue)
+    assert bodies(again) == ["1"] and receive(sqs, queue) == [] and numbers() == ["1", "2"]
+    delete(sqs, queue, *again)
+    assert receive(sqs, queue) == []
+    delete(sqs, queue, two)
+    assert bodies(receive(sqs, queue)) == ["3"]
+
+
+def test_purge_forgets_what_was_sent(sqs, queue):
+    first, = send(sqs, queue, "same")
+    sqs.purge_queue(QueueUrl=queue)
+    assert send(sqs, queue, "same")[0]["MessageId"] != first["MessageId"]
+    assert bodies(receive(sqs, queue)) == ["same"]
+
+
+def test_batches_without_ids_are_refused_whole(sqs, name):
+    queue = sqs.create_queue(QueueName=name + ".fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
+    good = {"Id": "1", "MessageBody": "a", "MessageGroupId": "g", "MessageDeduplicationId": "d"}
+    for missing, said in (("MessageGroupId", "The request must contain the parameter MessageGroupId."),
+                          ("MessageDeduplicationId", "The queue should either have ContentBasedDeduplication enabled")):
+        bad = {k: v for k, v in good.items() if k != missing} | {"Id": "2"}
+        code, message = error_code(sqs.send_message_batch, QueueUrl=queue, Entries=[good, bad])
+        assert code == "InvalidParameterValue" and message.startswith(said)
+    assert receive(sqs, queue) == []
+
+
 def test_deduplication(sqs, queue):
     first, second = send(sqs, queue, "same", "same")
     assert first["MessageId"] == second["MessageId"] and first["SequenceNumber"] == second["SequenceNumber"]
@@ -139,9 +174,15 @@ def test_needs_a_deduplication_id(sqs, name):
 
 
 def test_name_needs_the_suffix(sqs, name):
-    assert error_code(sqs.create_queue, QueueName=name, Attributes={"FifoQueue": "true"})[0] in (
-        "InvalidParameterValue", "InvalidAttributeName")
+    assert error_code(sqs.create_queue, QueueName=name, Attributes={"FifoQueue": "true"})[0] == "InvalidParameterValue"
+    assert error_code(sqs.create_queue, QueueName=name, Attributes={"FifoQueue": "false"})[0] == "InvalidAttributeName"
     assert error_code(sqs.create_queue, QueueName=name + ".fifo")[0] == "InvalidParameterValue"
+
+
+def test_type_stays(sqs, queue):
+    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"FifoQueue": "true"})
+    code, message = error_code(sqs.set_queue_attributes, QueueUrl=queue, Attributes={"FifoQueue": "false"})
+    assert code == "InvalidAttributeValue" and message.endswith("Modifying queue type is not supported.")
 
 
 def test_order_survives_a_kill(own_virga, name):

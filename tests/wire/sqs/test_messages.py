@@ -68,8 +68,9 @@ def test_attributes_and_their_checksums(sqs, queue):
     assert message["MessageAttributes"] == attributes
     assert message["MD5OfMessageAttributes"] == want.hexdigest()
     assert message["Attributes"] == {"AWSTraceHeader": "Root=1"}
-    message, = receive(sqs, queue, MessageAttributeNames=["number.*"], VisibilityTimeout=0)
-    assert list(message["MessageAttributes"]) == ["number.x"]
+    for prefix, names in (("number.*", ["number.x"]), ("num.*", ["number.x"]), ("*", sorted(attributes))):
+        message, = receive(sqs, queue, MessageAttributeNames=[prefix], VisibilityTimeout=0)
+        assert sorted(message["MessageAttributes"]) == names
     message, = receive(sqs, queue)
     assert "MessageAttributes" not in message and "Attributes" not in message
 
@@ -80,12 +81,11 @@ def test_visibility(sqs, queue):
     assert receive(sqs, queue) == []
     again, = receive(sqs, queue, WaitTimeSeconds=5, AttributeNames=["ApproximateReceiveCount"])
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"
-    code, _ = error_code(sqs.change_message_visibility, QueueUrl=queue, ReceiptHandle=first["ReceiptHandle"],
-                         VisibilityTimeout=5)
-    assert code == "AWS.SimpleQueueService.MessageNotInflight"
-    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=again["ReceiptHandle"], VisibilityTimeout=0)
-    once_more, = receive(sqs, queue)
-    # Whatever handle it is deleted with, it is deleted.
+    # Whatever handle a message is made visible, kept or deleted with, it is.
+    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=first["ReceiptHandle"], VisibilityTimeout=0)
+    once_more, = receive(sqs, queue, VisibilityTimeout=0)
+    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=first["ReceiptHandle"], VisibilityTimeout=60)
+    assert receive(sqs, queue) == [] and numbers(sqs, queue)[1] == 1
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=first["ReceiptHandle"])
     assert numbers(sqs, queue) == (0, 0, 0)
 
@@ -153,6 +153,8 @@ def test_batches_refused_whole(sqs, queue, entries, code):
     ({"MessageBody": "x", "DelaySeconds": 901}, "InvalidParameterValue"),
     ({"MessageBody": "x", "MessageDeduplicationId": "1"}, "InvalidParameterValue"),
     ({"MessageBody": "x", "MessageAttributes": {"AWS.x": {"DataType": "String", "StringValue": "x"}}},
+     "InvalidParameterValue"),
+    ({"MessageBody": "x", "MessageAttributes": {"x": {"DataType": "String", "StringValue": "a\x0bb"}}},
      "InvalidParameterValue"),
     ({"MessageBody": "x", "MessageAttributes": {"x": {"DataType": "Number", "StringValue": "x"}}},
      "InvalidParameterValue")])

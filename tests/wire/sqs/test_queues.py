@@ -99,6 +99,30 @@ def test_tags(sqs, queue):
     assert sqs.list_queue_tags(QueueUrl=queue)["Tags"] == {"b": "2"}
 
 
+# Lists of batches without entries are left out.
+def test_json_batches(virga, queue):
+    answer = lambda *bodies: json.loads(call(virga, "SendMessageBatch", {"QueueUrl": queue, "Entries": [
+        {"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]})[2])
+    assert sorted(answer("a")) == ["Successful"]
+    assert sorted(answer("\x01")) == ["Failed"]
+    assert sorted(answer("a", "\x01")) == ["Failed", "Successful"]
+
+
+def test_a_move_without_its_destination(virga, sqs, name):
+    dead = sqs.create_queue(QueueName=f"{name}-dead")["QueueUrl"]
+    arn = arn_of(sqs, dead)
+    sqs.create_queue(QueueName=name, Attributes={
+        "RedrivePolicy": json.dumps({"deadLetterTargetArn": arn, "maxReceiveCount": 1})})
+    gone = sqs.create_queue(QueueName=f"{name}-gone")["QueueUrl"]
+    for i in range(9):
+        sqs.send_message(QueueUrl=dead, MessageBody=str(i))
+    call(virga, "StartMessageMoveTask", {"SourceArn": arn, "DestinationArn": arn_of(sqs, gone),
+                                         "MaxNumberOfMessagesPerSecond": 1})
+    sqs.delete_queue(QueueUrl=gone)
+    failed = eventually(lambda: [t for t in move_tasks(virga, arn) if t["Status"] == "FAILED"])[0]
+    assert failed["FailureReason"] == "AWS.SimpleQueueService.NonExistentQueue"
+
+
 def test_json_protocol(virga, sqs, queue):
     status, _, text = call(virga, "SendMessage", {"QueueUrl": queue, "MessageBody": "j"})
     assert status == 200 and json.loads(text)["MessageId"]
@@ -179,7 +203,7 @@ def test_cancel_a_move(virga, sqs, name):
                                                       "MaxNumberOfMessagesPerSecond": 2})
     handle = json.loads(text)["TaskHandle"]
     status, _, text = call(virga, "StartMessageMoveTask", {"SourceArn": arn})
-    assert status == 400
+    assert status == 400 and json.loads(text)["__type"].endswith("#InvalidParameterValueException")
     status, _, text = call(virga, "CancelMessageMoveTask", {"TaskHandle": handle})
     assert status == 200 and json.loads(text)["ApproximateNumberOfMessagesMoved"] < 20
     assert move_tasks(virga, arn)[0]["Status"] == "CANCELLED"
