@@ -69,12 +69,14 @@ class Tokens {
     if (c == '{' || c == '[') {
       kinds_.push_back(c);
       names_ = c == '{';
+      value_ = c;
       where_ = ++at_;
       return c == '{' ? Token::kObject : Token::kArray;
     }
     if (c == '}' || c == ']') {
       kinds_.pop_back();
       names_ = !kinds_.empty() && kinds_.back() == '{';
+      value_ = c;
       where_ = ++at_;
       return c == '}' ? Token::kObjectEnd : Token::kArrayEnd;
     }
@@ -254,14 +256,11 @@ class Parser {
     add(rules, std::move(condition));
   }
 
+  // Of a field that is named several times the last counts.
   void add(Alternatives& rules, std::shared_ptr<Condition> condition) {
     if (rules.empty()) rules.emplace_back();
     for (Conjunction& rule : rules) {
-      for (const ConditionPtr& other : rule) {
-        if (other->name == condition->name) {
-          refuse(cat("Path `", condition->name, "` cannot be allowed multiple times"));
-        }
-      }
+      std::erase_if(rule, [&](const ConditionPtr& other) { return other->name == condition->name; });
       rule.push_back(condition);
     }
     bound(rules);
@@ -438,16 +437,18 @@ class Parser {
     return range(from, to);
   }
 
-  Test network(const std::string& text) {
+  // What AWS says of networks has no location.
+  static Test network(const std::string& text) {
     const auto parts = split(text, '/');
-    if (parts.size() != 2) refuse("Malformed CIDR, one '/' required");
+    if (parts.size() != 2) throw PatternError("Malformed CIDR, one '/' required");
     const auto bits = parse_int(parts[1]);
-    if (!bits) refuse("Malformed CIDR, mask bits must be an integer");
-    if (*bits < 0) refuse("Malformed CIDR, mask bits must not be negative");
+    if (!bits) throw PatternError("Malformed CIDR, mask bits must be an integer");
+    if (*bits < 0) throw PatternError("Malformed CIDR, mask bits must not be negative");
     const auto address = parse_address(parts[0]);
-    if (!address) refuse(cat("Nonstandard IP address: ", parts[0]));
+    if (!address) throw PatternError(cat("Nonstandard IP address: ", parts[0]));
     const int width = address->v6 ? 128 : 32;
-    if (*bits >= width) refuse(address->v6 ? "IPv6 mask bits must be < 128" : "IPv4 mask bits must be < 32");
+    if (*bits >= width)
+      throw PatternError(address->v6 ? "IPv6 mask bits must be < 128" : "IPv4 mask bits must be < 32");
     const Key all = address->v6 ? ~Key{0} : Key{0xffffffff};
     const Key mask = all >> *bits;
     Test test = string_test(Test::Kind::kNetwork, "");

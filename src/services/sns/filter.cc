@@ -11,6 +11,12 @@
 namespace virga::sns {
 namespace {
 
+// docs.aws.amazon.com/sns/latest/dg/sns-subscription-filter-policies.html: fewer than EventBridge has.
+constexpr kernel::PatternOptions kOptions{
+    .operators = kernel::pattern::kPrefix | kernel::pattern::kSuffix | kernel::pattern::kEqualsIgnoreCase |
+                 kernel::pattern::kNumeric | kernel::pattern::kExists | kernel::pattern::kCidr |
+                 kernel::pattern::kAnythingBut | kernel::pattern::kAnythingButPrefix | kernel::pattern::kOr};
+
 // What one way through the policy's alternatives ($or) asks for.
 struct Way {
   size_t combinations = 1;
@@ -88,7 +94,7 @@ void check_complexity(const Json& policy) {
 
 }  // namespace
 
-Filter Filter::parse(const std::string& policy, Scope scope) {
+void Filter::check(const std::string& policy, Scope scope) {
   Json json;
   try {
     json = Json::parse(policy);
@@ -100,7 +106,8 @@ Filter Filter::parse(const std::string& policy, Scope scope) {
     throw std::invalid_argument("Filter policy scope MessageAttributes does not support nested filter policy");
   check_complexity(json);
   try {
-    return Filter(kernel::EventPattern::parse(policy), scope);
+    // What AWS finds wrong is located in the policy without its white space.
+    kernel::EventPattern::parse(json.dump(), kOptions);
   } catch (const kernel::PatternError& e) {
     throw std::invalid_argument(cat("FilterPolicy: ", e.what()));
   }
@@ -144,8 +151,7 @@ FilterPtr Filters::of(const SubscriptionRecord& subscription) {
     std::lock_guard lock(mutex_);
     if (const auto found = known_.find(key); found != known_.end()) return found->second;
   }
-  auto filter =
-      std::make_shared<const Filter>(Filter::parse(policy, body ? Filter::Scope::kBody : Filter::Scope::kAttributes));
+  auto filter = std::make_shared<const Filter>(policy, body ? Filter::Scope::kBody : Filter::Scope::kAttributes);
   std::lock_guard lock(mutex_);
   if (known_.size() >= kKnownFilters) known_.clear();
   known_.emplace(key, filter);

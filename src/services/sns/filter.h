@@ -17,12 +17,13 @@ class Filter {
   enum class Scope : uint8_t { kAttributes, kBody };
 
   // Throws std::invalid_argument with AWS's reason, which begins with "FilterPolicy: " where AWS's does.
-  static Filter parse(const std::string& policy, Scope scope);
+  static void check(const std::string& policy, Scope scope);
+  // Of a policy that was checked when it was set.
+  Filter(const std::string& policy, Scope scope) : pattern_(kernel::EventPattern::parse(policy)), scope_(scope) {}
   // `attributes` is attributes_event() of the message.
   bool matches(const std::string& body, const std::string& attributes) const;
 
  private:
-  Filter(kernel::EventPattern pattern, Scope scope) : pattern_(std::move(pattern)), scope_(scope) {}
   kernel::EventPattern pattern_;
   Scope scope_;
 };

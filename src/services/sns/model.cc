@@ -113,7 +113,7 @@ void check_filter(const SubscriptionRecord& subscription) {
   if (policy.empty()) return;
   const bool body = subscription.attribute("FilterPolicyScope") == "MessageBody";
   try {
-    Filter::parse(policy, body ? Filter::Scope::kBody : Filter::Scope::kAttributes);
+    Filter::check(policy, body ? Filter::Scope::kBody : Filter::Scope::kAttributes);
   } catch (const std::invalid_argument& e) {
     throw invalid(e.what());
   }
@@ -136,7 +136,7 @@ void check_attribute_name(std::string_view name) {
 MessageAttribute checked_attribute(const std::string& name, const MessageAttributeValue& value) {
   check_attribute_name(name);
   const std::string base(split_once(value.data_type, '.').first);
-  if (base != "String" && base != "Number" && base != "Binary")
+  if ((base != "String" && base != "Number" && base != "Binary") || value.data_type.ends_with('.'))
     throw err::InvalidParameterValueException(
         cat("The message attribute '", name,
             "' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and "

@@ -179,9 +179,8 @@ Task<ListPlatformApplicationsResponse> SnsService::list_platform_applications(Ct
 Task<CreateEndpointResponse> SnsService::create_platform_endpoint(Ctx& ctx, const CreatePlatformEndpointInput& in) {
   const ApplicationId id = application_id(ctx, in.platform_application_arn);
   Attributes given = in.attributes.value_or(Attributes{});
+  // The attribute wins over the parameter of the same meaning.
   if (in.custom_user_data) given.emplace("CustomUserData", *in.custom_user_data);
-  // The parameter wins over the attribute of the same meaning.
-  if (in.custom_user_data) given["CustomUserData"] = *in.custom_user_data;
   check_endpoint_attributes(given);
   if (in.token.empty()) co_return invalid("Token", "cannot be empty");
   const std::string fresh = uuid();

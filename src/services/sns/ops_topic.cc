@@ -76,7 +76,11 @@ Task<CreateTopicResponse> SnsService::create_topic(Ctx& ctx, const CreateTopicIn
       if (!same_attribute(*there, name, wanted) && !(wanted.empty() && !there->attributes.contains(name)))
         co_await fail(invalid("Attributes", "Topic already exists with different attributes"));
     }
-    if (in.tags && there->tags != tags) co_await fail(invalid("Tags", "Topic already exists with different tags"));
+    for (const auto& [key, value] : tags) {
+      const auto has = there->tags.find(key);
+      if (has == there->tags.end() || has->second != value)
+        co_await fail(invalid("Tags", "Topic already exists with different tags"));
+    }
   });
   co_return CreateTopicResponse{.topic_arn = id.arn()};
 }

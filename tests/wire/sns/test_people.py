@@ -66,6 +66,9 @@ def test_push(sns, topic, outbox, name):
     assert create() == endpoint and ":endpoint/GCM/" + name in endpoint
     with pytest.raises(sns.exceptions.InvalidParameterException, match="already exists with the same Token"):
         create(CustomUserData="other")
+    both = sns.create_platform_endpoint(PlatformApplicationArn=app, Token=name + "2", CustomUserData="parameter",
+                                        Attributes={"CustomUserData": "attribute"})["EndpointArn"]
+    assert sns.get_endpoint_attributes(EndpointArn=both)["Attributes"]["CustomUserData"] == "attribute"
     message = json.dumps({"default": "d", "GCM": '{"notification": 1}'})
     sns.publish(TargetArn=endpoint, Message=message, MessageStructure="json")
     assert outbox(name)[-1]["Body"] == '{"notification": 1}' and outbox(name)[-1]["EndpointArn"] == endpoint

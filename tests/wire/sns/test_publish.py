@@ -19,6 +19,9 @@ ATTRIBUTES = [
     ({"a": {"DataType": "Nope", "StringValue": "1"}},
      "The message attribute 'a' has an invalid message attribute type, the set of supported type prefixes is Binary, "
      "Number, and String."),
+    ({"a": {"DataType": "String.", "StringValue": "1"}},
+     "The message attribute 'a' has an invalid message attribute type, the set of supported type prefixes is Binary, "
+     "Number, and String."),
     ({"a" * 257: {"DataType": "String", "StringValue": "1"}},
      "Length of message attribute name must be less than 256 bytes."),
     ({"a^": {"DataType": "String", "StringValue": "1"}},

@@ -85,6 +85,14 @@ def test_bad_arns(sns, topic):
      "Filter policy scope MessageAttributes does not support nested filter policy"),
     ("FilterPolicy", '{"key_a":"value_one"}', 'FilterPolicy: "key_a" must be an object or an array\n'
      ' at [Source: (String)"{"key_a":"value_one"}"; line: 1, column: 11]'),
+    ("FilterPolicy", '{"key": [{"numeric": []}]}', 'FilterPolicy: Invalid member in numeric match: ]\n'
+     ' at [Source: (String)"{"key":[{"numeric":[]}]}"; line: 1, column: 22]'),
+    ("FilterPolicy", '{"key": [{"cidr": "xx.11.xx/8"}]}', "FilterPolicy: Nonstandard IP address: xx.11.xx"),
+    ("FilterPolicy", '{"key": [{"anything-but": {"suffix": "test"}}]}',
+     'FilterPolicy: Unsupported anything-but pattern: suffix\n'
+     ' at [Source: (String)"{"key":[{"anything-but":{"suffix":"test"}}]}"; line: 1, column: 36]'),
+    ("FilterPolicy", '{"key": [{"wildcard": "a*"}]}', 'FilterPolicy: Unrecognized match type wildcard\n'
+     ' at [Source: (String)"{"key":[{"wildcard":"a*"}]}"; line: 1, column: 22]'),
     ("FilterPolicy", json.dumps({"k%d" % i: ["v"] for i in range(6)}),
      "FilterPolicy: Filter policy can not have more than 5 keys"),
     ("FilterPolicy", json.dumps({"k": ["v%d" % i for i in range(151)]}), "FilterPolicy: Filter policy is too complex"),

@@ -23,10 +23,11 @@ def test_attributes_of_a_new_topic(sns, topic):
 
 # Creating what is there already answers its ARN, but only when it is the same.
 def test_create_is_idempotent(sns, name):
-    tags = [{"Key": "a", "Value": "1"}]
+    tags = [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}]
     arn = sns.create_topic(Name=name, Attributes={"DisplayName": "x"}, Tags=tags)["TopicArn"]
     assert sns.create_topic(Name=name)["TopicArn"] == arn
     assert sns.create_topic(Name=name, Attributes={"DisplayName": "x"}, Tags=tags)["TopicArn"] == arn
+    assert sns.create_topic(Name=name, Tags=tags[1:])["TopicArn"] == arn
     assert error_code(sns.create_topic, Name=name, Attributes={"DisplayName": "y"}) == invalid(
         "Attributes Reason: Topic already exists with different attributes")
     assert error_code(sns.create_topic, Name=name, Tags=[{"Key": "a", "Value": "2"}]) == invalid(
