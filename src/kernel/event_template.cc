@@ -117,7 +117,7 @@ std::optional<std::string> fill_template(std::string_view text, const FillingOf&
     }
     if (c == '"') quoted = !quoted;
     const size_t end = c == '<' ? text.find('>', i) : text.npos;
-    const auto filling = end == text.npos ? std::nullopt : filling_of(text.substr(i + 1, end - i - 1));
+    const auto filling = end == text.npos ? std::nullopt : filling_of(text.substr(i + 1, end - i - 1), quoted);
     if (!filling) {
       out += c;
       continue;

@@ -24,8 +24,8 @@ struct Filling {
   Json value;
   bool raw = false;  // value is text that is JSON already
 };
-// Nothing when the name is none of a value's: the text stays as it is.
-using FillingOf = std::function<std::optional<Filling>(std::string_view name)>;
+// Nothing when the name is none of a value's: the text stays as it is. `quoted`: it stands inside quotes.
+using FillingOf = std::function<std::optional<Filling>(std::string_view name, bool quoted)>;
 
 // `<name>` stands for a value: as JSON outside quotes, as its text inside them. Objects inside quotes lose their own
 // quotes, as on AWS. Nothing when it comes to more than `most` bytes: a short template can repeat a large value.

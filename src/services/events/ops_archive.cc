@@ -28,7 +28,8 @@ void check(const In& in) {
 
 Task<CreateArchiveResponse> EventsService::create_archive(Ctx& ctx, const CreateArchiveRequest& in) {
   check(in);
-  const BusName bus = bus_named(ctx, in.event_source_arn);
+  const BusName bus = any_bus_named(ctx, in.event_source_arn);
+  if (!is_own(ctx, bus)) co_return no_bus(bus.name);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<CreateArchiveResponse> {
     const Home home = home_of(ctx);
     WriteStore store(tx, home);
@@ -95,6 +96,12 @@ Task<ListArchivesResponse> EventsService::list_archives(Ctx& ctx, const ListArch
         "At most one filter is allowed for ListArchives. Use either : State, EventSourceArn, or NamePrefix.");
   }
   const Home home = home_of(ctx);
+  const auto snapshot = deps_.db.snapshot();
+  if (in.event_source_arn) {
+    const BusName bus = any_bus_named(ctx, in.event_source_arn);
+    const bool there = bus.name == "default" || co_await Store(*snapshot, home).find<BusRecord>(bus.name);
+    if (!is_own(ctx, bus) || !there) co_return no_bus(bus.name);
+  }
   ListArchivesResponse out;
   out.archives.emplace();
   const auto page = co_await list_page<ArchiveRecord>(
@@ -103,7 +110,6 @@ Task<ListArchivesResponse> EventsService::list_archives(Ctx& ctx, const ListArch
         return (!in.event_source_arn || bus_arn(home, a.bus) == *in.event_source_arn) &&
                (!in.state || *in.state == ArchiveState::ENABLED);
       });
-  const auto snapshot = deps_.db.snapshot();
   for (const ArchiveRecord& archive : page) {
     const Store::Sum sum = co_await Store(*snapshot, home).sum_archive(archive.name);
     Archive& a = out.archives->emplace_back();

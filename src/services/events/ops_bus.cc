@@ -201,7 +201,7 @@ Task<op::RemovePermission::Output> EventsService::remove_permission(Ctx& ctx, co
     if (!bus && name.name != "default") co_return no_bus(name.name);
     if (!bus || bus->policy.empty()) {
       if (in.remove_all_permissions.value_or(false)) co_return op::RemovePermission::Output{};
-      co_return err::ResourceNotFoundException("EventBus does not have a policy.");
+      co_return err::ResourceNotFoundException("Statement with the provided id does not exist.");
     }
     if (in.remove_all_permissions.value_or(false)) {
       bus->policy.clear();
@@ -254,8 +254,9 @@ Task<Tags> EventsService::change_tags(Ctx& ctx, std::string arn, Tags set, std::
     }
     const size_t slash = rest.rfind('/');
     const std::string bus(slash == rest.npos ? "default" : rest.substr(0, slash));
-    auto rule = co_await store.find<RuleRecord>(std::string(slash == rest.npos ? rest : rest.substr(slash + 1)), bus);
-    if (!rule) co_return no_rule(rest, bus);
+    const std::string name(slash == rest.npos ? rest : rest.substr(slash + 1));
+    auto rule = co_await store.find<RuleRecord>(name, bus);
+    if (!rule) co_return no_rule(name, bus);
     Tags tags = change(rule->tags);
     if (changes) store.put(*rule, bus);
     co_return tags;

@@ -69,16 +69,18 @@ Task<StartReplayResponse> EventsService::start_replay(Ctx& ctx, const StartRepla
     co_return err::ValidationException("Parameter EventSourceArn is not valid. Reason: Must contain an archive.");
   }
   const std::string name = source->resource.substr(8);
-  const BusName bus = bus_named(ctx, in.destination.arn);
+  const BusName bus = any_bus_named(ctx, in.destination.arn);
+  if (!is_own(ctx, bus)) co_return no_bus(bus.name);
   if (in.event_end_time <= in.event_start_time) {
     co_return err::ValidationException(
         "Parameter EventEndTime is not valid. Reason: EventStartTime must be before EventEndTime.");
   }
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<StartReplayResponse> {
     WriteStore store(tx, home);
+    if (bus.name != "default" && !co_await store.find<BusRecord>(bus.name)) co_return no_bus(bus.name);
     const auto archive = co_await store.find<ArchiveRecord>(name);
     if (!archive) {
-      co_return err::ResourceNotFoundException(
+      co_return err::ValidationException(
           cat("Parameter EventSourceArn is not valid. Reason: Archive ", name, " does not exist."));
     }
     if (archive->bus != bus.name) {

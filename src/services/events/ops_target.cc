@@ -86,6 +86,11 @@ void check(const Target& in, const kernel::Cloud& cloud) {
         if (key.starts_with("aws.")) refuse("InputPathsMap", cat("Keys that start with AWS. are reserved: ", key, "."));
       }
     }
+    const auto paths = in.input_transformer->input_paths_map.value_or(std::map<std::string, std::string>());
+    if (const auto unknown = unknown_name(in.input_transformer->input_template, paths)) {
+      throw err::ValidationException(
+          cat("InputTemplate for target ", in.id, " contains invalid placeholder ", *unknown, "."));
+    }
     if (!is_template(*in.input_transformer)) {
       throw err::ValidationException(cat("Invalid InputTemplate for target ", in.id, " : [JSON syntax error]."));
     }

@@ -201,7 +201,7 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
     kernel::TargetDelivery delivery;
     delivery.target = target.arn;
     delivery.input.trace = event.trace;
-    bool too_large = false;
+    std::string_view unusable;
     if (target.input) {
       delivery.input.body = *target.input;
     } else if (target.input_path) {
@@ -210,7 +210,7 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
     } else if (target.input_template) {
       auto filled = fill_template(*target.input_template, target.input_paths, json(), event.text,
                                   {arn, rule.name, event.ingested});
-      too_large = !filled;
+      if (!filled) unusable = filled.error();
       delivery.input.body = std::move(filled).value_or("");
     } else {
       delivery.input.body = event.text;
@@ -251,8 +251,8 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
       letter.input.attributes["EXHAUSTED_RETRY_CONDITION"].value = "${condition}";
       letter.input.attributes["RETRY_ATTEMPTS"].value = "${retries}";
     }
-    if (too_large) {
-      deps_.targets.refuse(tx, delivery, err::ValidationException("The transformed input is larger than 1 MB."));
+    if (!unusable.empty()) {
+      deps_.targets.refuse(tx, delivery, err::ValidationException(std::string(unusable)));
     } else {
       deps_.targets.enqueue(tx, std::move(delivery));
     }

@@ -131,6 +131,7 @@ struct BusName {
   std::string name;
 };
 BusName any_bus_named(const Ctx& ctx, const std::optional<std::string>& name_or_arn);
+bool is_own(const Ctx& ctx, const BusName& bus);  // of the caller's account and region
 // The same, of the caller's account and region; throws AccessDeniedException for another's.
 BusName bus_named(const Ctx& ctx, const std::optional<std::string>& name_or_arn);
 Error no_bus(std::string_view name);

@@ -6,7 +6,7 @@ namespace virga::events {
 namespace {
 
 const Json kEvent = Json::parse(
-    R"({"id":"1","source":"s","detail":{"name":"A \"b\"","n":5,"ok":true,"none":null,"list":["x","y"],"o":{"k":"v"},)"
+    R"({"id":"1","detail-type":"d","source":"s","detail":{"name":"A \"b\"","n":5,"ok":true,"none":null,"list":["x","y"],"o":{"k":"v"},)"
     R"("items":[{"p":1},{"p":2}],"a b":1}})");
 
 std::string filled(std::string_view text) {
@@ -19,7 +19,7 @@ std::string filled(std::string_view text) {
                         {"o", "$.detail.o"},
                         {"gone", "$.detail.gone"}},
                        kEvent, kEvent.dump(), {"arn:rule", "rule", Time::from_seconds(0)})
-      .value_or("too large");
+      .value_or("too large or no JSON");
 }
 
 TEST(Transform, Paths) {
@@ -44,7 +44,19 @@ TEST(Transform, WhatSurroundsTheEvent) {
   EXPECT_EQ(filled(R"("<aws.events.rule-arn> <aws.events.rule-name> <aws.events.event.ingestion-time>")"),
             R"("arn:rule rule 1970-01-01T00:00:00Z")");
   EXPECT_EQ(filled("<aws.events.event.json>"), kEvent.dump());
-  EXPECT_EQ(filled("<aws.events.event>"), R"({"id":"1","source":"s"})");
+  EXPECT_EQ(filled("<aws.events.event>"), R"({"id":"1","detailType":"d","source":"s"})");
+}
+
+TEST(Transform, UnknownNames) {
+  EXPECT_EQ(unknown_name(R"({"a": <a>, "b": "<b> <aws.events.event>", "c": "<not a name> < >"})", {{"a", "$.a"}}), "b");
+  EXPECT_FALSE(unknown_name(R"({"a": <a>})", {{"a", "$.a"}}));
+}
+
+// Inside the quotes of an object's template a value's own quotes would end them.
+TEST(Transform, ObjectsInsideQuotesOfObjects) {
+  EXPECT_EQ(filled(R"({"a": "x <o>"})"), "too large or no JSON");
+  EXPECT_EQ(filled(R"({"a": "<list>"})"), "too large or no JSON");
+  EXPECT_EQ(filled(R"({"a": "<n>"})"), R"({"a": "5"})");
 }
 
 // A template of 3 KB can ask for a large value a thousand times.

@@ -34,7 +34,7 @@ Json transformed(const Json& event, const std::string& input_template, const Aro
   if (input_template.starts_with("<$") && input_template.find('>') == input_template.size() - 1) {
     return kernel::at_path(view, input_template.substr(1, input_template.size() - 2)).value_or(Json(""));
   }
-  const auto filling_of = [&](std::string_view name) -> std::optional<kernel::Filling> {
+  const auto filling_of = [&](std::string_view name, bool) -> std::optional<kernel::Filling> {
     if (kernel::is_path(name)) return kernel::Filling{kernel::at_path(view, name).value_or(Json(""))};
     if (name == "aws.pipes.pipe-arn") return kernel::Filling{around.pipe_arn};
     if (name == "aws.pipes.pipe-name") return kernel::Filling{around.pipe_name};

@@ -74,6 +74,7 @@ def test_targets(events, bus, queue, route):
     ({"InputPath": "detail"}, "Invalid InputPath for target 1."),
     ({"Input": "{}", "InputPath": "$.a"}, "Only one of Input, InputPath, or InputTransformer"),
     ({"InputTransformer": {"InputTemplate": "{"}}, "Invalid InputTemplate for target 1"),
+    ({"InputTransformer": {"InputTemplate": '"<x>"'}}, "InputTemplate for target 1 contains invalid placeholder x."),
     ({"Arn": "arn:aws:sqs:us-east-1:000000000000:x.fifo"}, "MessageGroupId"),
     ({"Arn": "arn:aws:events:us-east-1:000000000000:api-destination/a/b"}, "RoleArn is required for target"),
 ])
