@@ -21,9 +21,11 @@ using esm::MappingState;
 Error no_mapping() { return err::ResourceNotFoundException("The resource you requested does not exist."); }
 
 Error taken(const Mapping& other) {
-  return err::ResourceConflictException(
-      cat("The event source arn (\" ", other.source, " \") and function (\" ", other.function,
-          " \") provided mapping already exists. Please update or delete the existing mapping with UUID ", other.uuid));
+  return err::ResourceConflictException(cat(
+      other.kind == esm::SourceKind::kQueue ? "An event source mapping with SQS arn (\" " : "The event source arn (\" ",
+      other.source, " \") and function (\" ", other.function, " \") ",
+      other.kind == esm::SourceKind::kQueue ? "" : "provided mapping ",
+      "already exists. Please update or delete the existing mapping with UUID ", other.uuid));
 }
 
 // Events of a mapping name no tenant.
@@ -89,7 +91,10 @@ Task<EventSourceMappingConfiguration> LambdaService::create_event_source_mapping
   mapping.qualifier = id.qualifier;
   mapping.revision = uuid();
   mapping.modified = ctx.now();
-  mapping.state = mapping.enabled ? MappingState::kCreating : MappingState::kDisabling;
+  const bool stream = mapping.kind == esm::SourceKind::kStream;
+  mapping.state = mapping.enabled ? MappingState::kCreating
+                  : stream        ? MappingState::kDisabling
+                                  : MappingState::kDisabled;
   check_feedable(co_await route(ctx, id));
   const auto starts = co_await check_source(mapping);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
@@ -107,7 +112,7 @@ Task<EventSourceMappingConfiguration> LambdaService::create_event_source_mapping
       tx.put(esm::checkpoint_key(mapping.uuid, shard, esm::kShardSlot), kv::encode(checkpoint));
     }
   });
-  mapping.state = MappingState::kCreating;
+  if (stream) mapping.state = MappingState::kCreating;
   co_return esm::describe(mapping, "");
 }
 

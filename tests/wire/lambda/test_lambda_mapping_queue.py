@@ -86,7 +86,11 @@ def test_a_message_reaches_the_function_and_is_deleted(virga, functions):
     assert record["messageAttributes"]["kind"] == {
         "stringValue": "greeting", "stringListValues": [], "binaryListValues": [], "dataType": "String"}
     assert record["md5OfBody"] == "5d41402abc4b2a76b9719d911017c592" and record["receiptHandle"]
+    assert len(record["md5OfMessageAttributes"]) == 32
     f.empty()
+    f.send("bare")
+    eventually(lambda: f.bodies() == ["hello", "bare"])
+    assert f.events()[1]["Records"][0]["md5OfMessageAttributes"] is None
 
 
 def test_messages_are_given_in_batches(virga, functions):
@@ -273,7 +277,10 @@ def test_refusals_are_in_lambdas_words(virga, functions):
             create(**{"FunctionName": f.function, "EventSourceArn": f.arn, **parameters})
         return error.value.response["Error"]["Message"]
 
-    assert "already exists" in refused()
+    mapping = functions.client.get_event_source_mapping(UUID=f.uuid)
+    assert (mapping["State"], mapping["StateTransitionReason"]) == ("Disabled", "USER_INITIATED")
+    assert refused() == (f'An event source mapping with SQS arn (" {f.arn} ") and function (" {f.function} ") already '
+                         f"exists. Please update or delete the existing mapping with UUID {f.uuid}")
     nobody = functions.make("def handler(e, c): pass")
     assert refused(FunctionName=nobody) == \
         "The function execution role does not have permissions to call ReceiveMessage on SQS"

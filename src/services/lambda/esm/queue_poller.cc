@@ -319,7 +319,8 @@ std::string event_of(const Mapping& mapping, const sqs::Message& message) {
     }
   }
   out.end_object();
-  if (message.md5_of_message_attributes) member("md5OfMessageAttributes", *message.md5_of_message_attributes);
+  out.key("md5OfMessageAttributes");
+  message.md5_of_message_attributes ? out.string(*message.md5_of_message_attributes) : out.null();
   member("md5OfBody", message.md5_of_body.value_or(""));
   member("eventSource", "aws:sqs");
   member("eventSourceARN", mapping.source);
