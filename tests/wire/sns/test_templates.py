@@ -57,6 +57,29 @@ Outputs:
 """
 
 
+# A subscription is made where its topic is, whatever the stack's region; a FIFO topic's name needs its suffix.
+def test_other_regions_and_names(virga, cfn, stack, name):
+    far, queue = virga.client("sns", region="eu-west-1"), virga.client("sqs").create_queue(QueueName=name)["QueueUrl"]
+    topic = far.create_topic(Name=name)["TopicArn"]
+    template = {"Resources": {"Far": {"Type": "AWS::SNS::Subscription", "Properties": {
+        "TopicArn": topic, "Region": "eu-west-1", "Protocol": "sqs",
+        "Endpoint": f"arn:aws:sqs:us-east-1:000000000000:{name}", "RawMessageDelivery": True}}}}
+    cfn.create_stack(StackName=stack, TemplateBody=json.dumps(template))
+    assert status(cfn, stack) == "CREATE_COMPLETE"
+    there, = far.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+    template["Resources"]["Far"]["Properties"]["RawMessageDelivery"] = False
+    cfn.update_stack(StackName=stack, TemplateBody=json.dumps(template))
+    assert status(cfn, stack) == "UPDATE_COMPLETE"
+    shown = far.get_subscription_attributes(SubscriptionArn=there["SubscriptionArn"])["Attributes"]
+    assert shown["RawMessageDelivery"] == "false"
+    cfn.delete_stack(StackName=stack)
+    eventually(lambda: far.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"] == [])
+    bad = {"Resources": {"T": {"Type": "AWS::SNS::Topic", "Properties": {"TopicName": name, "FifoTopic": True}}}}
+    cfn.create_stack(StackName=stack + "b", TemplateBody=json.dumps(bad))
+    assert status(cfn, stack + "b") == "ROLLBACK_COMPLETE"
+    cfn.delete_stack(StackName=stack + "b")
+
+
 def test_template(virga, sns, cfn, stack):
     cfn.create_stack(StackName=stack, TemplateBody=TEMPLATE)
     assert status(cfn, stack) == "CREATE_COMPLETE"

@@ -3,7 +3,6 @@
 #include <array>
 
 #include "base/str.h"
-#include "services/cloudformation/refusal.h"
 #include "services/cloudformation/resources/provider.h"
 
 namespace virga::cloudformation {
@@ -100,7 +99,7 @@ Task<Made> create_topic(Call& call) {
   const Json* fifo = call.find("FifoTopic");
   if (fifo && text_of(*fifo) == "true") {
     attributes["FifoTopic"] = "true";
-    if (!name.ends_with(".fifo")) name += ".fifo";
+    if (!call.find("TopicName")) name += ".fifo";
   }
   Json input = Json::object({{"Name", name}});
   if (!attributes.as_object().empty()) input["Attributes"] = std::move(attributes);
@@ -166,14 +165,13 @@ constexpr std::array<std::string_view, 7> kSubscriptionAttributes = {
     "DeliveryPolicy", "FilterPolicyScope", "FilterPolicy",       "RawMessageDelivery",
     "RedrivePolicy",  "ReplayPolicy",      "SubscriptionRoleArn"};
 
-void check_region(const Call& call) {
-  const std::string region = call.text("Region");
-  if (!region.empty() && region != call.ctx.region)
-    throw not_served(cat("AWS::SNS::Subscription with a Region other than the stack's (", region, ")"));
+// A subscription is in its topic's region, which needn't be the stack's.
+void go_to_subscription(Call& call) {
+  if (const auto arn = kernel::parse_arn(call.physical_id)) call.ctx.region = arn->region;
 }
 
 Task<Made> create_subscription(Call& call) {
-  check_region(call);
+  if (call.find("Region")) call.ctx.region = call.text("Region");
   Json input = Json::object({{"TopicArn", need(call.properties, "TopicArn")},
                              {"Protocol", need(call.properties, "Protocol")},
                              {"ReturnSubscriptionArn", true}});
@@ -189,7 +187,7 @@ Task<Made> create_subscription(Call& call) {
 }
 
 Task<Made> update_subscription(Call& call) {
-  check_region(call);
+  go_to_subscription(call);
   for (const std::string_view name : kSubscriptionAttributes) {
     if (!call.changed(name)) continue;
     const Json* value = call.find(name);
@@ -205,6 +203,7 @@ Task<Made> update_subscription(Call& call) {
 }
 
 Task<void> remove_subscription(Call& call) {
+  go_to_subscription(call);
   co_await call.api_unless("NotFound", "sns", "Unsubscribe", Json::object({{"SubscriptionArn", call.physical_id}}));
 }
 

@@ -47,7 +47,7 @@ Task<Made> create_queue(Call& call) {
   const Json* fifo = call.find("FifoQueue");
   if (fifo && text_of(*fifo) == "true") {
     attributes["FifoQueue"] = "true";
-    if (!name.ends_with(".fifo")) name += ".fifo";
+    if (!call.find("QueueName")) name += ".fifo";
   }
   Json input = Json::object({{"QueueName", name}});
   if (!attributes.as_object().empty()) input["Attributes"] = std::move(attributes);
