@@ -27,8 +27,10 @@ Notification notification_of(const C& in, std::string target) {
   for (const Event event : in.events) out.events.emplace_back(to_string(event));
   if (in.filter && in.filter->key && in.filter->key->filter_rules) {
     for (const FilterRule& rule : *in.filter->key->filter_rules) {
-      if (!rule.name) continue;
-      (*rule.name == FilterRuleName::prefix ? out.prefix : out.suffix) = rule.value.value_or("");
+      const bool prefix = equals_ignoring_case(rule.name.value_or(""), "prefix");
+      if (!prefix && !equals_ignoring_case(rule.name.value_or(""), "suffix"))
+        throw err::InvalidArgument("filter rule name must be either prefix or suffix");
+      (prefix ? out.prefix : out.suffix) = rule.value.value_or("");
     }
   }
   return out;
@@ -44,8 +46,8 @@ C described(const Notification& n) {
   }
   if (!n.prefix.empty() || !n.suffix.empty()) {
     auto& rules = out.filter.emplace().key.emplace().filter_rules.emplace();
-    if (!n.prefix.empty()) rules.push_back({FilterRuleName::prefix, n.prefix});
-    if (!n.suffix.empty()) rules.push_back({FilterRuleName::suffix, n.suffix});
+    if (!n.prefix.empty()) rules.push_back({"Prefix", n.prefix});
+    if (!n.suffix.empty()) rules.push_back({"Suffix", n.suffix});
   }
   return out;
 }
@@ -98,12 +100,11 @@ std::string sequencer(Time now) {
 std::string record_of(const Ctx& ctx, const BucketRecord& bucket, const Notification& n, const std::string& key,
                       const ObjectRecord* object, std::string_view what, Time now) {
   Json o = Json::object({{"key", replace_all(percent_encode(key, true), "%20", "+")}});
-  if (object) {
-    o["size"] = static_cast<int64_t>(object->content.size);
-    o["eTag"] = object->etag;
-  }
-  o["sequencer"] = sequencer(now);
-  Json record = Json::object({{"eventVersion", "2.1"},
+  const bool tagging = what.starts_with("ObjectTagging:");
+  if (object && !tagging) o["size"] = static_cast<int64_t>(object->content.size);
+  if (object) o["eTag"] = object->etag;
+  if (!tagging) o["sequencer"] = sequencer(now);
+  Json record = Json::object({{"eventVersion", tagging ? "2.3" : "2.1"},
                               {"eventSource", "aws:s3"},
                               {"awsRegion", bucket.region},
                               {"eventTime", iso8601_millis(now)},

@@ -156,9 +156,8 @@ Task<DeleteObjectOutput> S3Service::delete_object(Ctx& ctx, const DeleteObjectRe
     const BucketRecord bucket = co_await require_bucket(ctx, tx, in.bucket, in.expected_bucket_owner);
     auto object = co_await Store(tx).find_object(in.bucket, in.key);
     check_write({in.if_match, {}}, object ? &*object : nullptr, in.key);
-    // To delete what isn't there succeeds.
-    if (!object) co_return;
-    co_await remove_object(tx, in.bucket, in.key, std::move(*object));
+    // To delete what isn't there succeeds, and is told too.
+    if (object) co_await remove_object(tx, in.bucket, in.key, std::move(*object));
     notify(ctx, tx, bucket, in.key, nullptr, "ObjectRemoved:Delete");
   });
   co_return DeleteObjectOutput{};
@@ -222,10 +221,8 @@ Task<DeleteObjectsOutput> S3Service::delete_objects(Ctx& ctx, const DeleteObject
                           : failed_key(objects[i], "NoSuchKey", no_such_key(objects[i].key).message));
         continue;
       }
-      if (object) {
-        co_await remove_object(tx, in.bucket, objects[i].key, std::move(*object));
-        notify(ctx, tx, bucket, objects[i].key, nullptr, "ObjectRemoved:Delete");
-      }
+      if (object) co_await remove_object(tx, in.bucket, objects[i].key, std::move(*object));
+      notify(ctx, tx, bucket, objects[i].key, nullptr, "ObjectRemoved:Delete");
       if (in.delete_.quiet.value_or(false)) continue;
       if (!out.deleted) out.deleted.emplace();
       out.deleted->push_back({.key = objects[i].key,

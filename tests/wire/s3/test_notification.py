@@ -36,20 +36,25 @@ def test_to_a_queue(virga, name, queue):
     s3.create_bucket(Bucket=name)
     s3.put_bucket_notification_configuration(Bucket=name, NotificationConfiguration={"QueueConfigurations": [{
         "Id": "q", "QueueArn": queue.arn, "Events": ["s3:ObjectCreated:*", "s3:ObjectRemoved:Delete", "s3:ObjectTagging:*"],
-        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/"}, {"Name": "suffix", "Value": ".txt"}]}}}]})
+        "Filter": {"Key": {"FilterRules": [{"Name": "prefix", "Value": "in/"}, {"Name": "Suffix", "Value": ".txt"}]}}}]})
     found = s3.get_bucket_notification_configuration(Bucket=name)
     assert found["QueueConfigurations"][0]["QueueArn"] == queue.arn and found["QueueConfigurations"][0]["Id"] == "q"
+    assert [r["Name"] for r in found["QueueConfigurations"][0]["Filter"]["Key"]["FilterRules"]] == ["Prefix", "Suffix"]
     s3.put_object(Bucket=name, Key="out/a.txt", Body=b"x")
     s3.put_object(Bucket=name, Key="in/a b.txt", Body=b"hello")
     s3.copy_object(Bucket=name, Key="in/c.txt", CopySource=f"{name}/out/a.txt")
     s3.put_object_tagging(Bucket=name, Key="in/c.txt", Tagging={"TagSet": [{"Key": "k", "Value": "v"}]})
     s3.delete_object_tagging(Bucket=name, Key="in/c.txt")
     s3.delete_object(Bucket=name, Key="in/c.txt")
-    told = queue(6)
+    s3.delete_objects(Bucket=name, Delete={"Objects": [{"Key": "in/never.txt"}]})  # told as well
+    told = queue(7)
+    assert "in/never.txt" in [r["s3"]["object"]["key"] for body in told for r in body.get("Records", ())]
     test, = [body for body in told if "Records" not in body]
     assert test["Event"] == "s3:TestEvent" and test["Bucket"] == name
     records = {r["eventName"]: r for body in told if body is not test for r in body["Records"]}
     assert set(records) == {"ObjectCreated:Put", "ObjectCreated:Copy", "ObjectTagging:Put", "ObjectTagging:Delete", "ObjectRemoved:Delete"}
+    tagged = records["ObjectTagging:Put"]
+    assert tagged["eventVersion"] == "2.3" and set(tagged["s3"]["object"]) == {"key", "eTag"}
     put = records["ObjectCreated:Put"]["s3"]
     assert put["object"]["key"] == "in/a+b.txt" and put["object"]["size"] == 5 and put["bucket"]["name"] == name
     assert put["object"]["eTag"] == "5d41402abc4b2a76b9719d911017c592" and put["configurationId"] == "q"
