@@ -17,6 +17,8 @@ namespace virga::sqs {
 std::unique_ptr<kernel::Service> make_sqs(kernel::Deps& deps, const kernel::ElapsedClock* elapsed = nullptr);
 // Answers the receives that wait for a message, so that a Virga that stops need not wait for them. From any thread.
 void end_waiting(kernel::Service& sqs);
+// The same of the one receive that was called in the context of this request, if it waits now.
+void end_waiting(kernel::Service& sqs, std::string_view queue_arn, std::string_view request_id);
 
 // How the bodies of many messages begin: looked through and hashed once for all of them.
 class Opening {

@@ -214,12 +214,15 @@ void Desk::wake() {
   start_background("sqs", work_off(shared_from_this(), lane));
 }
 
-void Desk::stop() {
+void Desk::stop(std::string_view request) {
   std::vector<Resume> over;
   {
     std::lock_guard lock(mutex_);
-    for (const auto& [until, job] : parked_) over.push_back(*job->resume);
-    parked_.clear();
+    std::erase_if(parked_, [&](const auto& entry) {
+      const bool ends = request.empty() || entry.second->request == request;
+      if (ends) over.push_back(*entry.second->resume);
+      return ends;
+    });
   }
   for (const Resume& resume : over) resume.later();
 }
@@ -252,14 +255,18 @@ void Desks::forget(const std::string& key) {
   if (found != desks_.end() && found->second.expired()) desks_.erase(found);
 }
 
+std::shared_ptr<Desk> Desks::find(const QueueName& queue) {
+  std::lock_guard lock(mutex_);
+  const auto found = desks_.find(keys::queue(queue));
+  return found == desks_.end() ? nullptr : found->second.lock();
+}
+
 void Desks::wake(const QueueName& queue) {
-  std::shared_ptr<Desk> desk;
-  {
-    std::lock_guard lock(mutex_);
-    const auto found = desks_.find(keys::queue(queue));
-    if (found != desks_.end()) desk = found->second.lock();
-  }
-  if (desk) desk->wake();
+  if (const auto desk = find(queue)) desk->wake();
+}
+
+void Desks::stop(const QueueName& queue, std::string_view request) {
+  if (const auto desk = find(queue)) desk->stop(request);
 }
 
 void Desks::stop() {

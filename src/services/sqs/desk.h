@@ -53,6 +53,7 @@ struct ReceiveJob : Job {
   std::optional<int32_t> visibility;  // seconds
   std::string attempt;                // FIFO
   SteadyTime until;                   // waits for a message until then
+  std::string request;                // the caller's, which may end the wait
   bool sweep = false;                 // drops what is past the queue's retention, and receives nothing
   std::string move_task;              // the key of a MoveTask: messages go where it says instead of to a caller
   struct Item {
@@ -131,8 +132,8 @@ class Desk : public std::enable_shared_from_this<Desk> {
   Task<void> run(Job& job);
   // Messages may have become visible.
   void wake();
-  // Ends all waiting.
-  void stop();
+  // Ends all waiting, or that of one request.
+  void stop(std::string_view request = {});
 
  private:
   // By kind: of sends and edits the second is kKinds further.
@@ -173,10 +174,13 @@ class Desks {
   void wake(const QueueName& queue);
   // Ends all waiting, now and from now on. Safe from any thread.
   void stop();
+  // Ends what one request waits for now.
+  void stop(const QueueName& queue, std::string_view request);
   bool stopped() const { return stopped_; }
 
  private:
   friend class Desk;
+  std::shared_ptr<Desk> find(const QueueName& queue);  // null when nobody works or waits there
   void forget(const std::string& key);
   std::shared_ptr<GroupLoad> load_of(const std::string& key);  // under the lock
 

@@ -384,6 +384,7 @@ Task<ReceiveMessageResult> SqsService::receive_message(Ctx& ctx, const ReceiveMe
   job.most = static_cast<size_t>(in.max_number_of_messages.value_or(1));
   job.visibility = in.visibility_timeout;
   job.attempt = text_of(in.receive_request_attempt_id);
+  job.request = ctx.request_id;
   if (wait > 0) job.until = std::chrono::steady_clock::now() + std::chrono::seconds(wait);
   co_await desks_.at(name)->run(job);
   // A FIFO queue with too much in flight answers nothing instead.

@@ -206,6 +206,9 @@ void SqsService::put(kv::Txn& tx, const QueueName& name, const std::optional<Que
 }
 
 void end_waiting(kernel::Service& sqs) { static_cast<SqsService&>(sqs).end_waiting(); }
+void end_waiting(kernel::Service& sqs, std::string_view queue_arn, std::string_view request_id) {
+  if (const auto queue = queue_of_arn(queue_arn)) static_cast<SqsService&>(sqs).end_waiting(*queue, request_id);
+}
 
 std::unique_ptr<kernel::Service> make_sqs(kernel::Deps& deps, const kernel::ElapsedClock* elapsed) {
   return std::make_unique<SqsService>(deps, elapsed);

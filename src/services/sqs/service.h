@@ -29,6 +29,7 @@ class SqsService final : public kernel::Service, public Post {
   void operations(kernel::OpTable& table) override;
   Task<void> stop() override;
   void end_waiting() { desks_.stop(); }
+  void end_waiting(const QueueName& queue, std::string_view request) { desks_.stop(queue, request); }
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
   // ops_message.cc
   Task<void> post(Ctx& ctx, kv::Txn& tx, std::string queue_arn, const Opening& opening,

@@ -257,6 +257,17 @@ def test_a_mapping_has_tags(virga, functions):
     assert f.client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
 
 
+# The receive of a mapping as it was doesn't take the next message, which would count as a failure of its own.
+def test_a_changed_mapping_takes_no_message_along(virga, functions):
+    f = Fed(virga, functions)
+    f.state("Enabled")
+    f.client.update_event_source_mapping(UUID=f.uuid, BatchSize=2)
+    f.state("Enabled")
+    f.send("next")
+    eventually(lambda: f.bodies() == ["next"])
+    assert f.events()[0]["Records"][0]["attributes"]["ApproximateReceiveCount"] == "1"
+
+
 def test_a_disabled_mapping_leaves_messages_alone(virga, functions):
     f = Fed(virga, functions)
     f.state("Enabled")

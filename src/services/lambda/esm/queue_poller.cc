@@ -15,6 +15,7 @@
 #include "services/lambda/esm/engine.h"
 #include "services/lambda/esm/filter.h"
 #include "services/lambda/esm/queue.h"
+#include "services/sqs/api.h"
 
 namespace virga::lambda::esm {
 namespace {
@@ -49,37 +50,6 @@ std::string filter_view(const std::string& event, const sqs::Message& message) {
   }
 }
 
-// A receive on its way. It may outlast its poller: what it brings then is given back.
-struct Fetch {
-  Ctx ctx;
-  virga::Event done;
-  std::vector<sqs::Message> messages;
-  std::optional<Failure> failure;
-};
-
-Task<void> fetch(kernel::Deps& deps, std::shared_ptr<Fetch> fetch, std::shared_ptr<Stop> stop,
-                 sqs::ReceiveMessageRequest request) {
-  const std::string url = request.queue_url;
-  auto out = co_await as_result(deps.cloud.call<sqs::op::ReceiveMessage>(fetch->ctx, std::move(request)));
-  if (!out) {
-    fetch->failure = std::move(out.error());
-  } else if (out->messages) {
-    fetch->messages = std::move(*out->messages);
-  }
-  if (stop->asked() && !fetch->messages.empty()) {
-    sqs::ChangeMessageVisibilityBatchRequest back;
-    back.queue_url = url;
-    for (size_t i = 0; i < fetch->messages.size(); ++i) {
-      auto& entry = back.entries.emplace_back();
-      entry.id = cat(i);
-      entry.receipt_handle = fetch->messages[i].receipt_handle.value_or("");
-      entry.visibility_timeout = 0;
-    }
-    co_await as_result(deps.cloud.call<sqs::op::ChangeMessageVisibilityBatch>(fetch->ctx, std::move(back)));
-  }
-  fetch->done.set();
-}
-
 class QueuePoller final : public Poller {
  public:
   explicit QueuePoller(Work& work)
@@ -106,7 +76,7 @@ class QueuePoller final : public Poller {
   }
 
   Task<void> wake() override {
-    if (fetching_) fetching_->done.set();
+    if (!receiving_.empty()) sqs::end_waiting(*work_.deps.cloud.find_service("sqs"), mapping().source, receiving_);
     ended_.set();
     co_return;
   }
@@ -184,15 +154,27 @@ class QueuePoller final : public Poller {
     request.wait_time_seconds = wait;
     request.attribute_names = std::vector<std::string>{"All"};
     request.message_attribute_names = std::vector<std::string>{"All"};
-    auto one = std::make_shared<Fetch>();
-    one->ctx = co_await role_.context();
-    fetching_ = one;
-    start_background("lambda.esm", fetch(work_.deps, one, work_.stop, std::move(request)));
-    co_await one->done.wait();
-    fetching_.reset();
-    if (stopped()) co_return std::vector<sqs::Message>();  // given back, then or when they come
-    if (one->failure) co_await fail_with(std::move(*one->failure));
-    co_return std::move(one->messages);
+    Ctx ctx = co_await role_.context();
+    receiving_ = ctx.request_id;
+    auto out = co_await as_result(work_.deps.cloud.call<sqs::op::ReceiveMessage>(ctx, std::move(request)));
+    receiving_.clear();
+    if (!out) co_await fail_with(std::move(out.error()));
+    std::vector<sqs::Message> messages = std::move(out->messages).value_or(std::vector<sqs::Message>());
+    if (stopped() && !messages.empty()) co_await give_back(ctx, std::exchange(messages, {}));
+    co_return messages;
+  }
+
+  // What came although nobody wants it any more.
+  Task<void> give_back(Ctx& ctx, std::vector<sqs::Message> messages) {
+    sqs::ChangeMessageVisibilityBatchRequest request;
+    request.queue_url = url_;
+    for (size_t i = 0; i < messages.size(); ++i) {
+      auto& entry = request.entries.emplace_back();
+      entry.id = cat(i);
+      entry.receipt_handle = messages[i].receipt_handle.value_or("");
+      entry.visibility_timeout = 0;
+    }
+    co_await as_result(work_.deps.cloud.call<sqs::op::ChangeMessageVisibilityBatch>(ctx, std::move(request)));
   }
 
   // Those that pass the filters join the batch; the others are deleted.
@@ -268,7 +250,7 @@ class QueuePoller final : public Poller {
   const std::string url_;
   RoleSession role_;
   const Filters filters_;
-  std::shared_ptr<Fetch> fetching_;
+  std::string receiving_;  // the request of the receive that runs
   int running_ = 0;
   double allowed_ = kFirstConcurrency;
   Steady::time_point grown_;
