@@ -151,16 +151,19 @@ class Parser {
   const PatternOptions& options_;
   std::vector<std::string> path_;
 
-  [[noreturn]] void refuse(std::string_view why) {
-    if (!options_.locations) throw PatternError(std::string(why));
+  [[noreturn]] void refuse(std::string_view why) { throw PatternError(located(why)); }
+  // What AWS says of a list inside anything-but names its place twice.
+  [[noreturn]] void refuse_in_list(std::string_view why) { throw PatternError(located(located(why))); }
+  std::string located(std::string_view why) {
+    if (!options_.locations) return std::string(why);
     const std::string_view text = tokens_.text();
     const size_t at = std::min(tokens_.where(), text.size());
     const size_t line = 1 + static_cast<size_t>(std::count(text.begin(), text.begin() + static_cast<long>(at), '\n'));
     const size_t begin = at == 0 ? 0 : text.rfind('\n', at - 1) + 1;  // npos + 1 is 0
     const std::string more =
         text.size() > kSourceShown ? cat("[truncated ", text.size() - kSourceShown, " chars]") : "";
-    throw PatternError(cat(why, "\n at [Source: (String)\"", text.substr(0, kSourceShown), "\"", more, "; line: ", line,
-                           ", column: ", at - begin + 1, "]"));
+    return cat(why, "\n at [Source: (String)\"", text.substr(0, kSourceShown), "\"", more, "; line: ", line,
+               ", column: ", at - begin + 1, "]");
   }
   void only_one() {
     if (tokens_.next() != Token::kObjectEnd) refuse("Only one key allowed in match expression");
@@ -481,10 +484,14 @@ class Parser {
     }
     token = tokens_.next();
     if (token == Token::kArray) {
-      while ((token = tokens_.next()) != Token::kArrayEnd) but_text(test, token);
+      while ((token = tokens_.next()) != Token::kArrayEnd) {
+        if (token != Token::kString) refuse_in_list(not_a_text(test.kind));
+        but_text(test);
+      }
     } else {
       if (token != Token::kString && token != Token::kNumber) not_a_value();
-      but_text(test, token);
+      if (token != Token::kString) refuse(not_a_text(test.kind));
+      but_text(test);
     }
     if (test.texts.empty() && test.wildcards.empty()) refuse("Empty arrays are not allowed");
     std::sort(test.texts.begin(), test.texts.end());
@@ -494,17 +501,18 @@ class Parser {
 
   [[noreturn]] void not_a_value() { refuse("Value of anything-but must be an array or single string/number value."); }
 
-  void but_text(Test& test, Token token) {
-    if (token != Token::kString) {
-      switch (test.kind) {
-        case Test::Kind::kButFolded:
-          refuse("Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported.");
-        case Test::Kind::kButWildcard:
-          refuse("wildcard match pattern must be a string");
-        default:
-          refuse("prefix/suffix match pattern must be a string");
-      }
+  static std::string_view not_a_text(Test::Kind kind) {
+    switch (kind) {
+      case Test::Kind::kButFolded:
+        return "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not supported.";
+      case Test::Kind::kButWildcard:
+        return "wildcard match pattern must be a string";
+      default:
+        return "prefix/suffix match pattern must be a string";
     }
+  }
+
+  void but_text(Test& test) {
     const std::string& text = tokens_.value();
     if (test.kind == Test::Kind::kButWildcard) {
       test.wildcards.push_back(wildcard(text));
@@ -532,7 +540,7 @@ class Parser {
     if (token == Token::kArray) {
       while ((token = tokens_.next()) != Token::kArrayEnd) {
         if (token != Token::kString && token != Token::kNumber) {
-          refuse("Inside anything but list, start|null|boolean is not supported.");
+          refuse_in_list("Inside anything but list, start|null|boolean is not supported.");
         }
         take(token);
       }

@@ -161,6 +161,16 @@ TEST(EventPattern, ReasonsSayWhere) {
   const std::string_view lender = R"({"source":["test.event-pattern"],"detail":{"lenderId":"LenderA"}})";
   EXPECT_EQ(reason(lender, {}), cat("\"lenderId\" must be an object or an array\n at [Source: (String)\"", lender,
                                     "\"; line: 1, column: 56]"));
+  const std::string_view list = R"({"detail": {"state": [{"anything-but": {"prefix": [123, "test"]}}]}})";
+  const std::string place = cat("\n at [Source: (String)\"", list, "\"; line: 1, column: 55]");
+  EXPECT_EQ(reason(list, {}), cat("prefix/suffix match pattern must be a string", place, place));
+  EXPECT_EQ(reason(R"({"a":[{"cidr":"x/8"}]})", {}), "Nonstandard IP address: x");
+}
+
+TEST(EventPattern, OfAFieldNamedTwiceTheLastCounts) {
+  EXPECT_TRUE(matches(R"({"a":["x"],"b":[1],"a":["y"]})", R"({"a":"y","b":1})"));
+  EXPECT_FALSE(matches(R"({"a":["x"],"b":[1],"a":["y"]})", R"({"a":"x","b":1})"));
+  EXPECT_TRUE(matches(R"({"a":["x"],"$or":[{"a":["y"]},{"b":[1]}]})", R"({"a":"y"})"));
 }
 
 // Hostile patterns and events end soon: refused, or matched in bounded time.
@@ -323,7 +333,10 @@ void naive_collect(const std::string& path, const Json& pattern,
     if (v.is_object()) {
       naive_collect(below, v, all);
     } else {
-      for (auto& fields : all) fields.emplace_back(below, v);
+      for (auto& fields : all) {
+        std::erase_if(fields, [&](const auto& field) { return field.first == below; });
+        fields.emplace_back(below, v);
+      }
     }
   }
 }
@@ -447,7 +460,7 @@ TEST(EventPattern, AgreesWithTheSimpleMatcher) {
       try {
         patterns.push_back(EventPattern::parse(p.dump()));
         sources.push_back(std::move(p));
-      } catch (const PatternError&) {  // a path twice
+      } catch (const PatternError&) {  // too complex
       }
     }
     const PatternMachine machine(patterns);

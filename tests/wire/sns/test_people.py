@@ -69,6 +69,7 @@ def test_push(sns, topic, outbox, name):
     both = sns.create_platform_endpoint(PlatformApplicationArn=app, Token=name + "2", CustomUserData="parameter",
                                         Attributes={"CustomUserData": "attribute"})["EndpointArn"]
     assert sns.get_endpoint_attributes(EndpointArn=both)["Attributes"]["CustomUserData"] == "attribute"
+    sns.delete_endpoint(EndpointArn=both)
     message = json.dumps({"default": "d", "GCM": '{"notification": 1}'})
     sns.publish(TargetArn=endpoint, Message=message, MessageStructure="json")
     assert outbox(name)[-1]["Body"] == '{"notification": 1}' and outbox(name)[-1]["EndpointArn"] == endpoint
