@@ -119,7 +119,7 @@ Task<void> Engine::make(Work& work, const LiveResource& live, Json properties, b
   planned.physical_id = resource.started;
   Call call = call_for(work, ctx, live.name, planned);
   call.repeated = repeated;
-  auto result = co_await as_result(provider->create(call));
+  auto result = co_await as_result(create(*provider, call));
   if (!result) {
     const std::string why = reason_of(result.error(), call.token);
     resource.started.clear();
@@ -155,7 +155,7 @@ Task<void> Engine::change(Work& work, const LiveResource& live, Json properties)
   call.former = object_of(resource.former->properties);
   call.properties = properties;
   call.repeated = repeated;
-  auto result = co_await as_result(provider->update(call));
+  auto result = co_await as_result(update(*provider, call));
   if (!result) {
     const std::string why = reason_of(result.error(), call.token);
     co_await record(work, resource, "UPDATE_FAILED", why, resource.made.physical_id);

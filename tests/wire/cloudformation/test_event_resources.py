@@ -57,14 +57,33 @@ def test_resources(virga, name):
 
     assert got("shop") == '{"n":1}'
     changed = template({"source": ["store"]})
+    for resource in ("Bus", "Rule"):
+        changed["Resources"][resource]["Properties"]["Tags"] = [{"Key": "k", "Value": "v"}]
+    changed["Outputs"]["Name"] = {"Value": {"Fn::GetAtt": ["Rule", "RuleName"]}}
     changed["Resources"]["Rule"]["Properties"]["Targets"] = [{"Id": "r", "Arn": {"Fn::GetAtt": ["Queue", "Arn"]}, "Input": '"new"'}]
     cfn.update_stack(StackName=name, TemplateBody=json.dumps(changed), Capabilities=["CAPABILITY_IAM"])
     cfn.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     assert got("store") == '"new"'
+    assert outputs(cfn, name)["Name"] == made["Rule"].split("|")[1]
+    for arn in (events.describe_event_bus(Name=name)["Arn"], said["Rule"]):
+        assert {"Key": "k", "Value": "v"} in events.list_tags_for_resource(ResourceARN=arn)["Tags"]
     assert [t["Id"] for t in events.list_targets_by_rule(Rule=made["Rule"].split("|")[1], EventBusName=name)["Targets"]] == ["r"]
     cfn.delete_stack(StackName=name)
     cfn.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
     assert error_code(events.describe_event_bus, Name=name)[0] == "ResourceNotFoundException"
+
+
+# What a type doesn't have is no property that does nothing.
+def test_unknown_properties(virga, name):
+    cfn = virga.client("cloudformation")
+    bad = {"Resources": {"Rule": {"Type": "AWS::Events::Rule", "Properties": {
+        "ScheduleExpression": "rate(1 day)", "Enabled": True}}}}
+    cfn.create_stack(StackName=name, TemplateBody=json.dumps(bad))
+    failed = lambda: [e["ResourceStatusReason"] for e in cfn.describe_stack_events(StackName=name)["StackEvents"]
+                      if e["ResourceStatus"] == "CREATE_FAILED"]
+    assert eventually(failed)[-1] == ("Properties validation failed for resource Rule with message: "
+                                      "[#: extraneous key [Enabled] is not permitted]")
+    cfn.delete_stack(StackName=name)
 
 
 # Rules hear of stacks: on the default bus, from CloudFormation.

@@ -15,9 +15,12 @@ void write_pattern(Json& input) {
   if (Json* pattern = input.find("EventPattern"); pattern && !pattern->is_string()) *pattern = pattern->dump();
 }
 
+std::string bus_arn(const Call& call) { return kernel::arn(call.ctx, "events", cat("event-bus/", call.physical_id)); }
+
 Made made_of_bus(const Call& call) {
-  return {call.physical_id, Json::object({{"Arn", kernel::arn(call.ctx, "events", cat("event-bus/", call.physical_id))},
-                                          {"Name", call.physical_id}})};
+  Json attributes = Json::object({{"Arn", bus_arn(call)}, {"Name", call.physical_id}});
+  if (const Json* policy = call.find("Policy")) attributes["Policy"] = document_text(*policy);
+  return {call.physical_id, std::move(attributes)};
 }
 
 Task<void> set_policy(Call& call) {
@@ -45,6 +48,7 @@ Task<Made> update_bus(Call& call) {
   input["Name"] = call.physical_id;
   co_await call.api("events", "UpdateEventBus", std::move(input));
   co_await set_policy(call);
+  co_await call.retag("events", "ResourceARN", bus_arn(call), call.tag_list());
   co_return made_of_bus(call);
 }
 
@@ -109,8 +113,11 @@ Task<Made> put_rule(Call& call, std::string bus, std::string name, bool fresh) {
   if (Json tags = call.tag_list(); fresh && !tags.as_array().empty()) input["Tags"] = std::move(tags);
   const Json put = co_await call.api("events", "PutRule", std::move(input));
   const std::string short_bus = bus.starts_with("arn:") ? bus.substr(bus.rfind('/') + 1) : bus;
-  Made made{short_bus == "default" ? name : cat(short_bus, "|", name), Json::object({{"Arn", *put.find("RuleArn")}})};
+  const std::string arn = put.string_or("RuleArn");
+  Made made{short_bus == "default" ? name : cat(short_bus, "|", name),
+            Json::object({{"Arn", arn}, {"RuleName", name}})};
   if (fresh) call.created = made.physical_id;
+  if (!fresh) co_await call.retag("events", "ResourceARN", arn, call.tag_list());
   const Json* targets = call.find("Targets");
   if (!fresh) {
     // What the template no longer names goes, the rest is written over.
@@ -248,17 +255,20 @@ constexpr Provider kProviders[] = {
     {.type = "AWS::Events::EventBus",
      .name_property = "Name",
      .name_most = 256,
+     .properties = "DeadLetterConfig Description EventSourceName KmsKeyIdentifier LogConfig Name Policy Tags",
      .replace_on = "Name EventSourceName",
      .create = create_bus,
      .update = update_bus,
      .remove = remove_bus},
     {.type = "AWS::Events::EventBusPolicy",
+     .properties = "Action Condition EventBusName Principal Statement StatementId",
      .replace_on = "EventBusName StatementId",
      .create = put_bus_policy,
      .update = put_bus_policy,
      .remove = remove_bus_policy},
     {.type = "AWS::Events::Rule",
      .name_property = "Name",
+     .properties = "Description EventBusName EventPattern Name RoleArn ScheduleExpression State Tags Targets",
      .replace_on = "Name EventBusName",
      .create = create_rule,
      .update = update_rule,
@@ -266,18 +276,22 @@ constexpr Provider kProviders[] = {
     {.type = "AWS::Events::Archive",
      .name_property = "ArchiveName",
      .name_most = 48,
+     .properties = "ArchiveName Description EventPattern KmsKeyIdentifier RetentionDays SourceArn",
      .replace_on = "ArchiveName SourceArn",
      .create = create_archive,
      .update = update_archive,
      .remove = remove_archive},
     {.type = "AWS::Events::Connection",
      .name_property = "Name",
+     .properties = "AuthParameters AuthorizationType Description InvocationConnectivityParameters KmsKeyIdentifier "
+                   "Name",
      .replace_on = "Name",
      .create = create_named<kConnection>,
      .update = update_named<kConnection>,
      .remove = remove_named<kConnection>},
     {.type = "AWS::Events::ApiDestination",
      .name_property = "Name",
+     .properties = "ConnectionArn Description HttpMethod InvocationEndpoint InvocationRateLimitPerSecond Name",
      .replace_on = "Name",
      .create = create_named<kDestination>,
      .update = update_named<kDestination>,

@@ -60,7 +60,9 @@ Task<Made> update_pipe(Call& call) {
     }
   }
   co_await call.api("pipes", "UpdatePipe", std::move(input));
-  co_return co_await made_of_pipe(call);
+  Made made = co_await made_of_pipe(call);
+  co_await call.retag("pipes", "ResourceArn", made.attributes.string_or("Arn"), call.tag_map());
+  co_return made;
 }
 
 Task<void> remove_pipe(Call& call) {
@@ -75,6 +77,10 @@ Task<void> remove_pipe(Call& call) {
 
 constexpr Provider kProviders[] = {{.type = "AWS::Pipes::Pipe",
                                     .name_property = "Name",
+                                    .properties =
+                                        "Description DesiredState Enrichment EnrichmentParameters KmsKeyIdentifier "
+                                        "LogConfiguration Name RoleArn Source SourceParameters Tags Target "
+                                        "TargetParameters",
                                     .replace_on = "Name Source",
                                     .create = create_pipe,
                                     .update = update_pipe,

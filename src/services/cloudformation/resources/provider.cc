@@ -27,6 +27,25 @@ const kernel::Operation* find_operation(kernel::Cloud& cloud, const std::string&
   return nullptr;
 }
 
+void add_tags(const Json& properties, Json& out) {
+  const Json* own = properties.find("Tags");
+  if (own && own->is_object()) {
+    for (const auto& [key, value] : own->as_object()) out[key] = value;
+  } else if (own && own->is_array()) {
+    for (const Json& tag : own->as_array())
+      out[tag.string_or("Key")] = tag.find("Value") ? scalar_text(*tag.find("Value")) : "";
+  }
+}
+
+void check_properties(const Provider& provider, const Call& call) {
+  if (provider.properties.empty()) return;
+  for (const auto& [key, value] : call.properties.as_object()) {
+    if (names(provider.properties, key)) continue;
+    throw validation_error(cat("Properties validation failed for resource ", call.logical_id,
+                               " with message: [#: extraneous key [", key, "] is not permitted]"));
+  }
+}
+
 std::string clipped(std::string text, size_t most) {
   if (text.size() > most) text.resize(most);
   return text;
@@ -85,13 +104,7 @@ std::string Call::text(std::string_view property) const {
 Json Call::tag_map() const {
   Json out = Json::object();
   for (const auto& [key, value] : stack_tags) out[key] = value;
-  const Json* own = properties.find("Tags");
-  if (own && own->is_object()) {
-    for (const auto& [key, value] : own->as_object()) out[key] = value;
-  } else if (own && own->is_array()) {
-    for (const Json& tag : own->as_array())
-      out[tag.string_or("Key")] = tag.find("Value") ? scalar_text(*tag.find("Value")) : "";
-  }
+  add_tags(properties, out);
   return out;
 }
 
@@ -100,6 +113,19 @@ Json Call::tag_list() const {
   const Json all = tag_map();
   for (const auto& [key, value] : all.as_object()) out.push_back(Json::object({{"Key", key}, {"Value", value}}));
   return out;
+}
+
+Task<void> Call::retag(std::string service, std::string member, std::string arn, Json tags) {
+  const Json now = tag_map();
+  Json before = Json::object(), gone = Json::array();
+  add_tags(former, before);
+  for (const auto& [key, value] : before.as_object()) {
+    if (!now.find(key)) gone.push_back(key);
+  }
+  if (!gone.as_array().empty())
+    co_await api(service, "UntagResource", Json::object({{member, arn}, {"TagKeys", std::move(gone)}}));
+  if (!now.as_object().empty())
+    co_await api(service, "TagResource", Json::object({{member, arn}, {"Tags", std::move(tags)}}));
 }
 
 const Json& need(const Json& from, std::string_view key) {
@@ -127,6 +153,16 @@ Json only(const Json& value, std::string_view wanted) {
 
 std::string document_text(const Json& document) {
   return document.is_string() ? document.as_string() : document.dump();
+}
+
+Task<Made> create(const Provider& provider, Call& call) {
+  check_properties(provider, call);
+  co_return co_await provider.create(call);
+}
+
+Task<Made> update(const Provider& provider, Call& call) {
+  check_properties(provider, call);
+  co_return co_await provider.update(call);
 }
 
 const Provider* find_provider(std::string_view type) {

@@ -53,6 +53,9 @@ struct Call {
   // The resource's tags with the stack's behind them, as [{Key, Value}] or as a map.
   Json tag_list() const;
   Json tag_map() const;
+  // Makes `tags` (a list or a map) those of `arn`, without what the properties had before. `member`: as what the
+  // service's TagResource and UntagResource take the ARN.
+  Task<void> retag(std::string service, std::string member, std::string arn, Json tags);
 };
 
 // The member `key`; throws what AWS says of a property that lacks it.
@@ -69,12 +72,17 @@ struct Provider {
   std::string_view name_property;  // names the resource; empty: the service gives the id
   size_t name_most = 64;           // characters of a generated name
   bool lower_name = false;
+  // All that the type may have (separated by spaces); empty: whatever its operations take.
+  std::string_view properties;
   std::string_view replace_on;  // properties (separated by spaces) that only a new resource can change; "*": all
   Task<Made> (*create)(Call&);
   Task<Made> (*update)(Call&);  // null when every change takes a new resource
   Task<void> (*remove)(Call&);  // completes when it is gone, also when it was gone before
 };
 
+// Creates or updates by the provider; refuses properties that the type doesn't have.
+Task<Made> create(const Provider& provider, Call& call);
+Task<Made> update(const Provider& provider, Call& call);
 // Null when the type is not served.
 const Provider* find_provider(std::string_view type);
 Recreation recreation_of(std::string_view type, std::string_view property);

@@ -59,20 +59,7 @@ Task<Made> create_group(Call& call) {
 
 Task<Made> update_group(Call& call) {
   const Made made = made_of_group(call);
-  const Json& arn = *made.attributes.find("Arn");
-  Json gone = Json::array();
-  const Json now = call.tag_map();
-  if (const Json* before = call.former.find("Tags"); before && before->is_array()) {
-    for (const Json& tag : before->as_array()) {
-      if (!now.find(tag.string_or("Key"))) gone.push_back(tag.string_or("Key"));
-    }
-  }
-  if (!gone.as_array().empty()) {
-    co_await call.api("scheduler", "UntagResource", Json::object({{"ResourceArn", arn}, {"TagKeys", std::move(gone)}}));
-  }
-  if (Json tags = call.tag_list(); !tags.as_array().empty()) {
-    co_await call.api("scheduler", "TagResource", Json::object({{"ResourceArn", arn}, {"Tags", std::move(tags)}}));
-  }
+  co_await call.retag("scheduler", "ResourceArn", made.attributes.string_or("Arn"), call.tag_list());
   co_return made;
 }
 
@@ -81,18 +68,23 @@ Task<void> remove_group(Call& call) {
                            Json::object({{"Name", call.physical_id}}));
 }
 
-constexpr Provider kProviders[] = {{.type = "AWS::Scheduler::Schedule",
-                                    .name_property = "Name",
-                                    .replace_on = "Name GroupName",
-                                    .create = create_schedule,
-                                    .update = update_schedule,
-                                    .remove = remove_schedule},
-                                   {.type = "AWS::Scheduler::ScheduleGroup",
-                                    .name_property = "Name",
-                                    .replace_on = "Name",
-                                    .create = create_group,
-                                    .update = update_group,
-                                    .remove = remove_group}};
+constexpr Provider kProviders[] = {
+    {.type = "AWS::Scheduler::Schedule",
+     .name_property = "Name",
+     .properties = "ActionAfterCompletion Description EndDate FlexibleTimeWindow GroupName "
+                   "KmsKeyArn Name ScheduleExpression ScheduleExpressionTimezone StartDate State "
+                   "Target",
+     .replace_on = "Name GroupName",
+     .create = create_schedule,
+     .update = update_schedule,
+     .remove = remove_schedule},
+    {.type = "AWS::Scheduler::ScheduleGroup",
+     .name_property = "Name",
+     .properties = "Name Tags",
+     .replace_on = "Name",
+     .create = create_group,
+     .update = update_group,
+     .remove = remove_group}};
 
 }  // namespace
 

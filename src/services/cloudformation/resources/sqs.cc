@@ -127,6 +127,10 @@ constexpr Provider kProviders[] = {
     {.type = "AWS::SQS::Queue",
      .name_property = "QueueName",
      .name_most = 75,  // room for ".fifo"
+     .properties = "ContentBasedDeduplication DeduplicationScope DelaySeconds FifoQueue FifoThroughputLimit "
+                   "KmsDataKeyReusePeriodSeconds KmsMasterKeyId MaximumMessageSize MessageRetentionPeriod QueueName "
+                   "ReceiveMessageWaitTimeSeconds RedriveAllowPolicy RedrivePolicy SqsManagedSseEnabled Tags "
+                   "VisibilityTimeout",
      .replace_on = "QueueName FifoQueue",
      .create = create_queue,
      .update = update_queue,
