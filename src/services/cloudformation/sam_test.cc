@@ -104,6 +104,32 @@ Resources:
   EXPECT_EQ(properties(t, "FRole").find("Tags")->as_array().size(), 2u);
 }
 
+// A destination is made for the alternative that has none, and can be referred to.
+TEST(Serverless, DestinationsByCondition) {
+  const Json t = transformed(R"(
+Transform: AWS::Serverless-2016-10-31
+Conditions: {Given: !Equals [a, b]}
+Resources:
+  F:
+    Type: AWS::Serverless::Function
+    Condition: Wanted
+    Properties:
+      CodeUri: s3://b/k
+      EventInvokeConfig:
+        DestinationConfig:
+          OnSuccess: {Type: SQS, Destination: !If [Given, 'arn:given', !Ref AWS::NoValue]}
+          OnFailure: {Type: SNS}
+Outputs: {Topic: {Value: !Ref F.DestinationTopic}, Queue: {Value: !GetAtt F.DestinationQueue.Arn}}
+)");
+  const std::string queue = "FEventInvokeConfigOnSuccessQueue";
+  EXPECT_EQ(t.find("Resources")->find(queue)->string_or("Condition"), queue + "Condition");
+  EXPECT_EQ(t.find("Conditions")->find(queue + "Condition")->dump(),
+            R"({"Fn::And":[{"Condition":"Wanted"},{"Fn::Not":[{"Condition":"Given"}]}]})");
+  EXPECT_EQ(properties(t, "FEventInvokeConfig").find("DestinationConfig")->find("OnSuccess")->dump(),
+            cat(R"({"Destination":{"Fn::If":["Given","arn:given",{"Fn::GetAtt":[")", queue, R"(","Arn"]}]}})"));
+  EXPECT_EQ(t.find("Outputs")->find("Topic")->dump(), R"({"Value":{"Ref":"FEventInvokeConfigOnFailureTopic"}})");
+}
+
 TEST(Serverless, RefusesUnservedAndUnknownProperties) {
   const auto refusal = [](std::string_view property) {
     try {

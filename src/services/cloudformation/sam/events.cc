@@ -182,7 +182,7 @@ void Transform::mapping_event(const Source& source, const FunctionTarget& target
         "MaximumRetryAttempts", "BisectBatchOnFunctionError", "MaximumRecordAgeInSeconds", "ParallelizationFactor",
         "TumblingWindowInSeconds", "FunctionResponseTypes", "FilterCriteria", "KmsKeyArn", "ScalingConfig",
         "ProvisionedPollerConfig", "MetricsConfig", "LoggingConfig"});
-  if (const Json* destination = p.find("DestinationConfig")) {
+  if (const Json* destination = p.find("DestinationConfig"); destination && !destination->is_null()) {
     const Json* failure = destination->find("OnFailure");
     const Json* arn = failure ? failure->find("Destination") : nullptr;
     if (!arn) refuse(source.id, "'DestinationConfig' requires OnFailure with a Destination.");

@@ -284,6 +284,35 @@ void Transform::function_url(const Source& source, const FunctionTarget& target)
                     {"InvokedViaFunctionUrl", true}}));
 }
 
+namespace {
+
+// The part of a destination that has to be made: all of one that isn't given, or one of its two alternatives.
+Json* missing_part(Json& destination) {
+  if (destination.is_null()) return &destination;
+  Json* choice = destination.find("Fn::If");
+  if (!choice || !choice->is_array() || choice->as_array().size() != 3) return nullptr;
+  for (size_t i : {1, 2}) {
+    if (is_no_value(choice->as_array()[i])) return &choice->as_array()[i];
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+// A new condition: that `source` is made and the alternative `missing` of `destination` is chosen.
+std::string Transform::condition_of(const Source& source, const std::string& made, const Json& destination,
+                                    const Json* missing) {
+  const Json::Array& choice = destination.find("Fn::If")->as_array();
+  Json chosen = Json::object({{"Condition", choice[0]}});
+  if (missing == &choice[2]) chosen = Json::object({{"Fn::Not", Json(Json::Array{std::move(chosen)})}});
+  if (const Json* own = source.resource.find("Condition")) {
+    chosen = Json::object({{"Fn::And", Json(Json::Array{Json::object({{"Condition", *own}}), std::move(chosen)})}});
+  }
+  std::string name = made + "Condition";
+  root_["Conditions"][name] = std::move(chosen);
+  return name;
+}
+
 Json Transform::event_invoke(const Source& source, const FunctionTarget& target) {
   const std::string id = source.id + "EventInvokeConfig";
   const Json config = with_parameters(*source.find("EventInvokeConfig"));
@@ -296,10 +325,14 @@ Json Transform::event_invoke(const Source& source, const FunctionTarget& target)
       const std::string base = id + outcome;
       const Json* given = one->find("Destination");
       Json arn = given ? *given : Json();
-      if (!given && (type == "SQS" || type == "SNS")) {
+      Json* missing = missing_part(arn);
+      if (missing && (type == "SQS" || type == "SNS")) {
         const std::string made = base + (type == "SQS" ? "Queue" : "Topic");
-        add(source, made, type == "SQS" ? "AWS::SQS::Queue" : "AWS::SNS::Topic", Json::object());
-        arn = type == "SQS" ? get_att(made, "Arn") : refer_to(made);
+        Json attributes = Json::object();
+        if (given) attributes["Condition"] = condition_of(source, made, arn, missing);
+        add(source, made, type == "SQS" ? "AWS::SQS::Queue" : "AWS::SNS::Topic", Json::object(), std::move(attributes));
+        *missing = type == "SQS" ? get_att(made, "Arn") : refer_to(made);
+        renamed_[source.id + (type == "SQS" ? ".DestinationQueue" : ".DestinationTopic")] = made;
       } else if (!given) {
         refuse(source.id, "Destination is required if Type is not ['SQS', 'SNS']");
       }

@@ -80,6 +80,7 @@ class Transform {
   void function_role(const Source& source, Json managed, Json extra_policies, const Json& event_invoke_policies);
   FunctionTarget publish(const Source& source, const Json& function);
   void function_url(const Source& source, const FunctionTarget& target);
+  std::string condition_of(const Source& source, const std::string& made, const Json& destination, const Json* missing);
   Json event_invoke(const Source& source, const FunctionTarget& target);  // the policies it needs
   // events.cc
   void event(const Source& source, const FunctionTarget& target, const std::string& name, const Json& event);
