@@ -46,7 +46,7 @@ std::string event_of(const Stream& stream, const std::string& arn, uint32_t shar
   out.key("dynamodb");
   out.begin_object();
   out.key("ApproximateCreationDateTime");
-  out.integer(change.at.seconds());
+  out.real(static_cast<double>(change.at.seconds()));
   write_image(out, "Keys", change.keys);
   write_image(out, "NewImage", change.after);
   write_image(out, "OldImage", change.before);

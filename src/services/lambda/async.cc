@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "services/lambda/esm/failure.h"
 
 namespace virga::lambda {
 namespace {
@@ -141,10 +141,7 @@ kernel::TargetInput destination_input(const std::string& destination, const Asyn
     resources.push_back(qualified_arn);
     input.parameters["Resources"] = resources.dump();
   } else if (service == "s3") {
-    std::string day = iso8601(Time::from_seconds(now.seconds()));  // 2024-05-01T12:00:00Z
-    day.pop_back();
-    input.parameters["Key"] = cat("aws/lambda/async/", event.function, "/", replace_all(day.substr(0, 10), "-", "/"),
-                                  "/", replace_all(day, ":", "."), "-", uuid());
+    input.parameters["Key"] = cat("aws/lambda/async/", event.function, "/", esm::name_of_record(now));
     input.parameters["ContentType"] = "application/json";
   }
   return input;

@@ -82,8 +82,9 @@ def test_a_write_reaches_the_function(virga, functions):
     assert record["eventSource"] == "aws:dynamodb" and record["eventName"] == "INSERT"
     assert record["eventSourceARN"] == s.stream and record["awsRegion"] == "us-east-1"
     assert record["dynamodb"]["NewImage"] == {"p": {"S": "a"}, "n": {"N": "1"}}
-    assert isinstance(record["dynamodb"]["ApproximateCreationDateTime"], int)
+    assert isinstance(record["dynamodb"]["ApproximateCreationDateTime"], float)
     s.wait_for("Enabled")
+    assert s.state()["StateTransitionReason"] == "User action"
     assert eventually(lambda: s.state()["LastProcessingResult"] == "OK")
 
 

@@ -7,6 +7,11 @@
 #include "kernel/target_delivery.h"
 
 namespace virga::lambda::esm {
+namespace {
+
+std::string iso8601_seconds(Time t) { return iso8601(Time::from_seconds(t.seconds())); }
+
+}  // namespace
 
 std::string failure_document(const Mapping& mapping, const Discarded& discarded, Time now) {
   Json request = Json::object({{"requestId", discarded.request_id.empty() ? uuid() : discarded.request_id},
@@ -25,14 +30,20 @@ std::string failure_document(const Mapping& mapping, const Discarded& discarded,
   return out.dump();
 }
 
+std::string name_of_record(Time now) {
+  std::string second = iso8601_seconds(now);
+  second.pop_back();  // Z
+  return cat(replace_all(second.substr(0, 10), "-", "/"), "/", replace_all(second, ":", "."), "-", uuid());
+}
+
 void add_batch_info(Json& document, const Mapping& mapping, const Discarded& discarded) {
   const bool dynamo = mapping.source.find(":dynamodb:") != std::string::npos;
   document[dynamo ? "DDBStreamBatchInfo" : "KinesisBatchInfo"] =
       Json::object({{"shardId", discarded.shard},
                     {"startSequenceNumber", discarded.first_sequence},
                     {"endSequenceNumber", discarded.last_sequence},
-                    {"approximateArrivalOfFirstRecord", iso8601_millis(discarded.first_arrived)},
-                    {"approximateArrivalOfLastRecord", iso8601_millis(discarded.last_arrived)},
+                    {"approximateArrivalOfFirstRecord", iso8601_seconds(discarded.first_arrived)},
+                    {"approximateArrivalOfLastRecord", iso8601_seconds(discarded.last_arrived)},
                     {"batchSize", static_cast<int64_t>(discarded.count)},
                     {"streamArn", mapping.source}});
 }
@@ -46,8 +57,7 @@ kernel::TargetDelivery letter_of(const Mapping& mapping, const Discarded& discar
     // A bucket is given the records too, under a name by which they are found.
     document.pop_back();
     document += R"(,"payload":)" + discarded.payload + "}";
-    delivery.input.parameters["Key"] =
-        cat("aws/lambda/", mapping.uuid, "/", discarded.shard, "/", replace_all(iso8601(now), ":", "."), "-", uuid());
+    delivery.input.parameters["Key"] = cat("aws/lambda/", mapping.uuid, "/", discarded.shard, "/", name_of_record(now));
   }
   delivery.input.body = std::move(document);
   delivery.account = mapping.account;

@@ -10,6 +10,8 @@
 
 namespace virga::lambda::esm {
 
+// How an object ends its name that tells of what failed at `now`: 2024/05/01/2024-05-01T12.00.00-<random>.
+std::string name_of_record(Time now);
 // The document that a destination gets.
 std::string failure_document(const Mapping& mapping, const Discarded& discarded, Time now);
 // The shard and the range of it: the member of failure documents for the source's kind.

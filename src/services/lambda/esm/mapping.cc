@@ -214,7 +214,7 @@ EventSourceMappingConfiguration describe(const Mapping& m, const std::string& la
   out.function_arn = m.function_arn();
   out.last_modified = m.modified;
   out.state = name_of(m.state);
-  out.state_transition_reason = "USER_INITIATED";
+  out.state_transition_reason = m.kind == SourceKind::kStream ? "User action" : "USER_INITIATED";
   out.batch_size = m.batch_size;
   out.maximum_batching_window_in_seconds = m.window;
   out.function_response_types.emplace();
