@@ -115,6 +115,7 @@ Resources:
     Condition: Wanted
     Properties:
       CodeUri: s3://b/k
+      Role: !If [Given, !Ref AWS::NoValue, 'arn:role']
       EventInvokeConfig:
         DestinationConfig:
           OnSuccess: {Type: SQS, Destination: !If [Given, 'arn:given', !Ref AWS::NoValue]}
@@ -128,6 +129,9 @@ Outputs: {Topic: {Value: !Ref F.DestinationTopic}, Queue: {Value: !GetAtt F.Dest
   EXPECT_EQ(properties(t, "FEventInvokeConfig").find("DestinationConfig")->find("OnSuccess")->dump(),
             cat(R"({"Destination":{"Fn::If":["Given","arn:given",{"Fn::GetAtt":[")", queue, R"(","Arn"]}]}})"));
   EXPECT_EQ(t.find("Outputs")->find("Topic")->dump(), R"({"Value":{"Ref":"FEventInvokeConfigOnFailureTopic"}})");
+  EXPECT_EQ(t.find("Resources")->find("FRole")->string_or("Condition"), "FRoleCondition");
+  EXPECT_EQ(properties(t, "F").find("Role")->dump(),
+            R"({"Fn::If":["Given",{"Fn::GetAtt":["FRole","Arn"]},"arn:role"]})");
 }
 
 TEST(Serverless, RefusesUnservedAndUnknownProperties) {

@@ -22,6 +22,9 @@ constexpr size_t kAtOnce = 200;       // messages moved in one transaction
 constexpr size_t kStepsAtOnce = 100;  // transactions before other timers have their turn
 constexpr auto kRateStep = std::chrono::seconds(1);
 
+Error no_source() {
+  return err::ResourceNotFoundException("The resource that you specified for the SourceArn parameter doesn't exist.");
+}
 Error no_task() { return err::ResourceNotFoundException("Task does not exist."); }
 
 std::string handle_of(const MoveTask& task) {
@@ -97,10 +100,7 @@ Task<StartMessageMoveTaskResult> SqsService::start_message_move_task(Ctx& ctx, c
   }
   const auto shown = co_await as_result(
       get_queue_attributes(ctx, {queue_url(ctx, source), std::vector<std::string>{"ApproximateNumberOfMessages"}}));
-  if (!shown) {
-    co_return err::ResourceNotFoundException(
-        "The resource that you specified for the SourceArn parameter doesn't exist.");
-  }
+  if (!shown) co_return no_source();
   task.to_move = parse_int(shown->attributes->begin()->second).value_or(0);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     if (!co_await find_queue(tx, source)) co_await fail(no_queue());
@@ -135,10 +135,7 @@ Task<ListMessageMoveTasksResult> SqsService::list_message_move_tasks(Ctx& ctx, c
         cat("Value ", most, " for parameter MaxResults is invalid. Reason: Must be between 1 and 10."));
   }
   const auto snapshot = deps_.db.snapshot();
-  if (!co_await find_queue(*snapshot, source)) {
-    co_return err::ResourceNotFoundException(
-        "The resource that you specified for the SourceArn parameter doesn't exist.");
-  }
+  if (!co_await find_queue(*snapshot, source)) co_return no_source();
   ListMessageMoveTasksResult out;
   out.results.emplace();
   for (const MoveTask& task : co_await tasks_of(*snapshot, source)) {
@@ -164,6 +161,7 @@ Task<CancelMessageMoveTaskResult> SqsService::cancel_message_move_task(Ctx& ctx,
   if (!named) co_return err::InvalidParameterValueException("Value for parameter TaskHandle is invalid.");
   require_own(ctx, named->source, "cancelmessagemovetask");
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<CancelMessageMoveTaskResult> {
+    if (!co_await find_queue(tx, named->source)) co_return no_source();
     const std::string key = keys::move_task(named->source, named->id);
     const auto bytes = co_await tx.get(key);
     if (!bytes) co_return no_task();

@@ -1,5 +1,6 @@
 """Queues: attributes, listing, purging, deleting, permissions, moves, and their CloudFormation types."""
 
+import base64
 import json
 import urllib.parse
 import urllib.request
@@ -207,6 +208,9 @@ def test_cancel_a_move(virga, sqs, name):
     status, _, text = call(virga, "CancelMessageMoveTask", {"TaskHandle": handle})
     assert status == 200 and json.loads(text)["ApproximateNumberOfMessagesMoved"] < 20
     assert move_tasks(virga, arn)[0]["Status"] == "CANCELLED"
+    gone = base64.b64encode(json.dumps({"taskId": "x", "sourceArn": arn + "x"}).encode()).decode()
+    status, _, text = call(virga, "CancelMessageMoveTask", {"TaskHandle": gone})
+    assert status == 404 and "SourceArn" in text
 
 
 def test_cloudformation(virga, sqs, name):

@@ -62,6 +62,17 @@ Json code_of(const Source& source) {
   return code;
 }
 
+// The part of a value that has to be made: all of one that isn't given, or one of its two alternatives.
+Json* missing_part(Json& value) {
+  if (value.is_null()) return &value;
+  Json* choice = value.find("Fn::If");
+  if (!choice || !choice->is_array() || choice->as_array().size() != 3) return nullptr;
+  for (size_t i : {1, 2}) {
+    if (is_no_value(choice->as_array()[i])) return &choice->as_array()[i];
+  }
+  return nullptr;
+}
+
 Json one_statement(std::string_view name, Json action, Json resource) {
   return Json::object(
       {{"PolicyName", Json(name)},
@@ -126,8 +137,14 @@ void Transform::function(const Source& source) {
     if (!enabled || with_parameters(*enabled) != Json(false)) refuse_unserved(source.id, "DeploymentPreference");
   }
   Json p = function_properties(source);
-  const Json* role = source.find("Role");
-  p["Role"] = role && !is_no_value(*role) ? *role : get_att(source.id + "Role", "Arn");
+  const Json* given_role = source.find("Role");
+  const bool some_role = given_role && !is_no_value(*given_role);
+  Json role = some_role ? *given_role : Json();
+  Json* const missing = missing_part(role);
+  Json for_role = Json::object();
+  if (missing && some_role) for_role["Condition"] = condition_of(source, source.id + "Role", role, missing);
+  if (missing) *missing = get_att(source.id + "Role", "Arn");
+  p["Role"] = std::move(role);
   describe_code(source, p);
   Json attributes = Json::object();
   if (const Json* depends = source.resource.find("DependsOn")) attributes["DependsOn"] = *depends;
@@ -143,7 +160,7 @@ void Transform::function(const Source& source) {
   if (const Json* all = source.find("Events"); all && all->is_object())
     events.assign(all->as_object().begin(), all->as_object().end());
   std::sort(events.begin(), events.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
-  if (!role || is_no_value(*role)) {
+  if (missing) {
     Json managed = Json::array(), documents = Json::array();
     for (const auto& [name, event] : events) {
       const std::string type = event.string_or("Type");
@@ -158,18 +175,19 @@ void Transform::function(const Source& source) {
       if (!policy.empty()) managed.push_back(managed_policy(policy));
       const Json* destination = given ? given->find("DestinationConfig") : nullptr;
       const Json* failure = destination ? destination->find("OnFailure") : nullptr;
-      if (policy.empty() || !failure || !failure->find("Destination")) continue;
-      const bool topic = failure->string_or("Type") == "SNS";
+      const bool topic = failure && failure->string_or("Type") == "SNS";
+      const bool queue = failure && failure->string_or("Type") == "SQS";
+      if (policy.empty() || (!topic && !queue) || !failure->find("Destination")) continue;
       documents.push_back(one_statement(cat(source.id, name, topic ? "SNSPolicy" : "SQSPolicy"),
                                         topic ? "sns:publish" : "sqs:SendMessage", *failure->find("Destination")));
     }
-    function_role(source, std::move(managed), std::move(documents), invoke_policies);
+    function_role(source, std::move(managed), std::move(documents), invoke_policies, std::move(for_role));
   }
   for (const auto& [name, one] : events) event(source, target, name, one);
 }
 
 void Transform::function_role(const Source& source, Json event_managed, Json event_documents,
-                              const Json& event_invoke_policies) {
+                              const Json& event_invoke_policies, Json attributes) {
   const std::string id = source.id + "Role";
   Json managed = Json::array(), documents = Json::array();
   managed.push_back(managed_policy(source.find("DurableConfig") ? "AWSLambdaBasicDurableExecutionRolePolicy"
@@ -201,7 +219,7 @@ void Transform::function_role(const Source& source, Json event_managed, Json eve
   if (const Json* path = source.find("RolePath")) p["Path"] = *path;
   if (const Json* boundary = source.find("PermissionsBoundary")) p["PermissionsBoundary"] = *boundary;
   p["Tags"] = tag_list(source.find("Tags"));
-  add(source, id, "AWS::IAM::Role", std::move(p));
+  add(source, id, "AWS::IAM::Role", std::move(p), std::move(attributes));
 }
 
 // AutoPublishAlias: a version whose logical id follows the code, and the alias that points to it.
@@ -284,25 +302,10 @@ void Transform::function_url(const Source& source, const FunctionTarget& target)
                     {"InvokedViaFunctionUrl", true}}));
 }
 
-namespace {
-
-// The part of a destination that has to be made: all of one that isn't given, or one of its two alternatives.
-Json* missing_part(Json& destination) {
-  if (destination.is_null()) return &destination;
-  Json* choice = destination.find("Fn::If");
-  if (!choice || !choice->is_array() || choice->as_array().size() != 3) return nullptr;
-  for (size_t i : {1, 2}) {
-    if (is_no_value(choice->as_array()[i])) return &choice->as_array()[i];
-  }
-  return nullptr;
-}
-
-}  // namespace
-
-// A new condition: that `source` is made and the alternative `missing` of `destination` is chosen.
-std::string Transform::condition_of(const Source& source, const std::string& made, const Json& destination,
+// A new condition: that `source` is made and the alternative `missing` of `value` is chosen.
+std::string Transform::condition_of(const Source& source, const std::string& made, const Json& value,
                                     const Json* missing) {
-  const Json::Array& choice = destination.find("Fn::If")->as_array();
+  const Json::Array& choice = value.find("Fn::If")->as_array();
   Json chosen = Json::object({{"Condition", choice[0]}});
   if (missing == &choice[2]) chosen = Json::object({{"Fn::Not", Json(Json::Array{std::move(chosen)})}});
   if (const Json* own = source.resource.find("Condition")) {

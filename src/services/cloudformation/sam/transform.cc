@@ -249,6 +249,7 @@ Json Transform::run() {
   const Json::Object given = section(root_, "Resources");
   // Plain resources first: events of functions add to them.
   for (const auto& [id, resource] : given) {
+    if (resource.find("Connectors")) refuse_unserved(id, "Connectors");
     if (!resource.string_or("Type").starts_with("AWS::Serverless::")) resources_[id] = resource;
   }
   for (const auto& [id, resource] : given) {

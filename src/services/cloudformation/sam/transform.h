@@ -77,10 +77,11 @@ class Transform {
   // Appends AutoPublishCodeSha256 to the description, so that Lambda sees a change when only the code changed.
   void describe_code(const Source& source, Json& properties) const;
   Json function_properties(const Source& source);
-  void function_role(const Source& source, Json managed, Json extra_policies, const Json& event_invoke_policies);
+  void function_role(const Source& source, Json managed, Json extra_policies, const Json& event_invoke_policies,
+                     Json attributes);
   FunctionTarget publish(const Source& source, const Json& function);
   void function_url(const Source& source, const FunctionTarget& target);
-  std::string condition_of(const Source& source, const std::string& made, const Json& destination, const Json* missing);
+  std::string condition_of(const Source& source, const std::string& made, const Json& value, const Json* missing);
   Json event_invoke(const Source& source, const FunctionTarget& target);  // the policies it needs
   // events.cc
   void event(const Source& source, const FunctionTarget& target, const std::string& name, const Json& event);
