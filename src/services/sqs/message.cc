@@ -32,10 +32,11 @@ void add_attribute(Hasher& hash, std::string_view name, std::string_view type, b
 Error bad_value(std::string message) { return err::InvalidParameterValueException(std::move(message)); }
 
 void check_name(const std::string& name) {
-  // Letters of any alphabet, though AWS's own words below say otherwise.
+  // Letters of other alphabets too, though AWS's own words below say otherwise: all but the symbols from U+0080 and
+  // U+2000 on.
   const auto good = [](char c) {
-    return static_cast<unsigned char>(c) >= 0x80 || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    return (static_cast<unsigned char>(c) >= 0x80 && c != '\xC2' && c != '\xE2') || (c >= 'a' && c <= 'z') ||
+           (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
   };
   if (name.empty() || name.size() > kMaxAttributeName) {
     throw bad_value("Message (user) attribute name must be between 1 and 256 characters long.");

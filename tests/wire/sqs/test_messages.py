@@ -50,6 +50,7 @@ def test_send_receive_delete(sqs, queue):
 
 def test_attributes_and_their_checksums(sqs, queue):
     attributes = {"text": {"DataType": "String", "StringValue": "ein Text"},
+                  "zoë.ñ": {"DataType": "String", "StringValue": "x"},
                   "number.x": {"DataType": "Number.int", "StringValue": "42"},
                   "bytes": {"DataType": "Binary", "BinaryValue": b"\x00\x01\xff"}}
     # boto3 checks no checksum of attributes: the expected one is from AWS's documented algorithm.
@@ -153,6 +154,8 @@ def test_batches_refused_whole(sqs, queue, entries, code):
     ({"MessageBody": "x", "DelaySeconds": 901}, "InvalidParameterValue"),
     ({"MessageBody": "x", "MessageDeduplicationId": "1"}, "InvalidParameterValue"),
     ({"MessageBody": "x", "MessageAttributes": {"AWS.x": {"DataType": "String", "StringValue": "x"}}},
+     "InvalidParameterValue"),
+    ({"MessageBody": "x", "MessageAttributes": {"a§": {"DataType": "String", "StringValue": "x"}}},
      "InvalidParameterValue"),
     ({"MessageBody": "x", "MessageAttributes": {"x": {"DataType": "String", "StringValue": "a\x0bb"}}},
      "InvalidParameterValue"),

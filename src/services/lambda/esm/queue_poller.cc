@@ -301,8 +301,13 @@ std::string event_of(const Mapping& mapping, const sqs::Message& message) {
     }
   }
   out.end_object();
-  out.key("md5OfMessageAttributes");
-  message.md5_of_message_attributes ? out.string(*message.md5_of_message_attributes) : out.null();
+  if (message.md5_of_message_attributes) {
+    member("md5OfMessageAttributes", *message.md5_of_message_attributes);
+  } else if (mapping.window > 0) {
+    // Batches with a window come from other pollers of AWS's than those without.
+    out.key("md5OfMessageAttributes");
+    out.null();
+  }
   member("md5OfBody", message.md5_of_body.value_or(""));
   member("eventSource", "aws:sqs");
   member("eventSourceARN", mapping.source);
