@@ -94,22 +94,15 @@ struct Invoker::Meter {
         concurrent(all.gauge("virga_lambda_concurrent_executions", "Invocations under way", labels)) {}
 };
 
-// Instances kept for one version. Looked at with the invoker's lock held.
-struct Invoker::Provisioning {
-  std::string key;
-  Call call;
-  Provision state;
-  bool filling = false;
-};
-
 Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& code, Options options)
     : deps_(deps),
       sandboxes_(sandboxes),
       code_(code),
       options_(options),
       scaling_(options.scaling),
+      provisions_([this](Call call) { return start_ahead(std::move(call), Kind::kProvisioned); }),
       snapshots_([this](Snapshots::Of of) { return make_snapshot(std::move(of)); }),
-      fleets_([this](Call call) { return start_for_fleet(std::move(call)); }) {
+      fleets_([this](Call call) { return start_ahead(std::move(call), Kind::kOnDemand); }) {
   none_late_.set();
 }
 
@@ -320,10 +313,11 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
   return answer;
 }
 
-Task<WarmPtr> Invoker::start_for_fleet(Call call) {
+// For no call, but for those to come.
+Task<WarmPtr> Invoker::start_ahead(Call call, Kind kind) {
   Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
                                          call.id.account, call.id.region);
-  co_return co_await start(ctx, call, Kind::kOnDemand);
+  co_return co_await start(ctx, call, kind);
 }
 
 void Invoker::keep_fleets(const FunctionId& id, std::vector<std::pair<Call, FleetSize>> wanted) {
@@ -341,7 +335,7 @@ void Invoker::keep_fleets(const FunctionId& id, std::vector<std::pair<Call, Flee
 Task<WarmPtr> Invoker::obtain(Ctx& ctx, const Call& call, const std::string& key, bool provisioned) {
   Executor* const here = Executor::current();
   if (provisioned) {
-    if (auto warm = provisioned_.take(key, here)) co_return std::move(warm);
+    if (auto warm = provisions_.take(key, here)) co_return std::move(warm);
   }
   if (auto warm = idle_.take(key, here)) co_return std::move(warm);
   if (!scaling_.take(unqualified_arn(call.id), std::chrono::steady_clock::now()))
@@ -572,18 +566,7 @@ void Invoker::give_back(WarmPtr warm, bool reusable) {
   if (warm->seat) return;  // its place is free again
   warm->used = now;
   reusable = reusable && !stopped_ && now - warm->started < kInstanceLife;
-  if (warm->provisioned) {
-    bool kept = false;
-    {
-      std::lock_guard lock(mutex_);
-      const auto found = provisions_.find(warm->key);
-      kept = reusable && found != provisions_.end() && found->second->state.ready <= found->second->state.wanted;
-    }
-    if (kept) return provisioned_.put(std::move(warm));
-    const std::string key = warm->key;
-    warm.reset();
-    return lose_provisioned(key);
-  }
+  if (warm->provisioned) return provisions_.give_back(std::move(warm), reusable);
   if (!reusable) return;
   idle_.put(std::move(warm));
   while (idle_.size() > kMostIdle) idle_.take_oldest();
@@ -604,110 +587,22 @@ const char* Invoker::initialization_type(Kind kind) {
 void Invoker::retire(const FunctionId& id) { idle_.take_function(unqualified_arn(id)); }
 
 Provision Invoker::provision_of(const FunctionId& id, const VersionRecord& version) const {
-  if (version.version == 0) return {};
-  std::lock_guard lock(mutex_);
-  if (provisions_.empty()) return {};
+  if (version.version == 0 || provisions_.empty()) return {};
   const std::string key = instance_key(unqualified_arn(id), version);
-  const auto found = provisions_.find(key);
-  if (found == provisions_.end()) return {};
-  Provision state = found->second->state;
+  Provision state = provisions_.of(key);
   state.running = admission_.running_provisioned(key);
   return state;
 }
 
 void Invoker::provision(const FunctionId& id, std::vector<std::pair<Call, int32_t>> wanted) {
   const std::string function = unqualified_arn(id);
-  std::map<std::string, Call> gone;
-  {
-    std::lock_guard lock(mutex_);
-    const std::string prefix = cat(function, ":");
-    for (auto at = provisions_.lower_bound(prefix); at != provisions_.end() && at->first.starts_with(prefix); ++at)
-      gone.emplace(at->first, at->second->call);
-  }
+  std::vector<std::tuple<std::string, Call, int32_t>> keyed;
   for (auto& [call, count] : wanted) {
-    const std::string key = instance_key(function, *call.version);
-    gone.erase(key);
-    provision_one(key, std::move(call), count);
+    std::string key = instance_key(function, *call.version);
+    keyed.emplace_back(std::move(key), std::move(call), count);
   }
-  for (auto& [key, call] : gone) provision_one(key, std::move(call), 0);
-}
-
-void Invoker::provision_one(const std::string& key, Call call, int32_t wanted) {
-  std::vector<WarmPtr> ended;
-  std::shared_ptr<Provisioning> to_fill;
-  {
-    std::lock_guard lock(mutex_);
-    auto& mine = provisions_[key];
-    if (!mine) mine = std::make_shared<Provisioning>();
-    mine->key = key;
-    mine->call = std::move(call);
-    mine->state.wanted = wanted;
-    mine->state.failure.clear();
-    while (mine->state.ready > wanted) {
-      WarmPtr warm = provisioned_.take(key, nullptr);
-      if (!warm) break;  // the others run: they end when they are given back
-      --mine->state.ready;
-      ended.push_back(std::move(warm));
-    }
-    if (!mine->filling && mine->state.ready < wanted) {
-      mine->filling = true;
-      to_fill = mine;
-    }
-    if (wanted == 0 && mine->state.ready == 0 && !mine->filling) provisions_.erase(key);
-  }
-  if (to_fill) start_background("provisioned concurrency", fill(std::move(to_fill)));
+  provisions_.keep(cat(function, ":"), std::move(keyed));
   schedule_reaper();
-}
-
-// One after the other: what provisioning takes of the machine is not taken from calls.
-Task<void> Invoker::fill(std::shared_ptr<Provisioning> of) {
-  const std::weak_ptr<bool> alive = alive_;
-  while (!alive.expired() && !stopped_) {
-    Call call;
-    {
-      std::lock_guard lock(mutex_);
-      if (of->state.ready >= of->state.wanted) break;
-      call = of->call;
-    }
-    Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
-                                           call.id.account, call.id.region);
-    Result<WarmPtr> warm = co_await as_result(start(ctx, call, Kind::kProvisioned));
-    const bool good = warm && (co_await (*warm)->instance->initialised()).status == sandbox::Status::kOk;
-    if (alive.expired()) co_return;
-    std::lock_guard lock(mutex_);
-    if (!good) {
-      of->state.failure = warm ? "The function's initialisation failed." : describe(warm.error());
-      break;  // tried again by the reaper
-    }
-    if (of->state.ready >= of->state.wanted) break;
-    (*warm)->used = std::chrono::steady_clock::now();
-    of->state.failure.clear();
-    ++of->state.ready;
-    provisioned_.put(std::move(*warm));
-  }
-  if (alive.expired()) co_return;
-  std::lock_guard lock(mutex_);
-  of->filling = false;
-  if (of->state.wanted == 0 && of->state.ready == 0) provisions_.erase(of->key);
-}
-
-// One of them ended, or is too old for its credentials: another takes its place.
-void Invoker::lose_provisioned(const std::string& key) {
-  std::shared_ptr<Provisioning> to_fill;
-  {
-    std::lock_guard lock(mutex_);
-    const auto found = provisions_.find(key);
-    if (found == provisions_.end()) return;
-    Provisioning& mine = *found->second;
-    --mine.state.ready;
-    if (!mine.filling && !stopped_ && mine.state.ready < mine.state.wanted) {
-      mine.filling = true;
-      to_fill = found->second;
-    } else if (mine.state.wanted == 0 && mine.state.ready == 0 && !mine.filling) {
-      provisions_.erase(found);
-    }
-  }
-  if (to_fill) start_background("provisioned concurrency", fill(std::move(to_fill)));
 }
 
 void Invoker::schedule_reaper() {
@@ -726,42 +621,27 @@ void Invoker::schedule_reaper() {
 
 void Invoker::reap() {
   const auto now = std::chrono::steady_clock::now();
-  std::vector<std::shared_ptr<Provisioning>> to_fill;
   {
     std::lock_guard lock(mutex_);
     reaping_ = false;
-    for (const auto& [key, mine] : provisions_) {
-      if (mine->filling || mine->state.ready >= mine->state.wanted) continue;
-      mine->filling = true;
-      to_fill.push_back(mine);
-    }
   }
-  for (auto& each : to_fill) start_background("provisioned concurrency", fill(std::move(each)));
   idle_.take_stale(now - options_.idle_life);
   snapshots_.sweep(now - kSnapshotLife);
   fleets_.tend(options_.idle_life);
-  // A provisioned one is idle as long as it likes; but it may have died, or outlived its credentials.
-  for (WarmPtr& warm : provisioned_.take_stale(now)) {
-    if (warm->instance->alive() && now - warm->started < kInstanceLife) {
-      provisioned_.put(std::move(warm));
-      continue;
-    }
-    const std::string key = warm->key;
-    warm.reset();
-    lose_provisioned(key);
-  }
+  provisions_.tend();
   schedule_reaper();
 }
 
 Task<void> Invoker::stop() {
   stopped_ = true;
+  std::vector<WarmPtr> ended = provisions_.stop();
   snapshots_.stop();
   co_await fleets_.stop();
   co_await none_late_.wait_for(kLateTime);
   std::vector<std::shared_ptr<LogWriter>> logs;
-  for (WarmSet* set : {&idle_, &provisioned_}) {
-    for (const WarmPtr& warm : set->take_all()) logs.push_back(warm->log);
-  }
+  std::ranges::move(idle_.take_all(), std::back_inserter(ended));
+  for (const WarmPtr& warm : ended) logs.push_back(warm->log);
+  ended.clear();
   co_await sandboxes_.settle();
   {
     std::lock_guard lock(mutex_);

@@ -21,6 +21,7 @@
 #include "services/lambda/fleet.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/model.h"
+#include "services/lambda/provisions.h"
 #include "services/lambda/snapshots.h"
 #include "services/lambda/warm.h"
 
@@ -42,14 +43,6 @@ struct Answer {
 struct StreamEnd {
   virga::Event done;
   Answer answer;  // complete once done is set; no stream in it
-};
-
-// Instances kept initialised for one version.
-struct Provision {
-  int32_t wanted = 0;
-  int32_t ready = 0;  // initialised, idle or running
-  int32_t running = 0;
-  std::string failure;  // why the last start failed; empty: it did not
 };
 
 class Invoker {
@@ -89,7 +82,6 @@ class Invoker {
   Task<void> stop();
 
  private:
-  struct Provisioning;
   struct Meter;
   enum class Kind : uint8_t { kOnDemand, kProvisioned, kSnapshot };
   Task<WarmPtr> obtain(Ctx& ctx, const Call& call, const std::string& key, bool provisioned);
@@ -103,10 +95,7 @@ class Invoker {
   Task<void> finish_late(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket, sandbox::Outcome begun,
                          std::shared_ptr<StreamEnd> end);
   void give_back(WarmPtr warm, bool reusable);
-  Task<WarmPtr> start_for_fleet(Call call);
-  Task<void> fill(std::shared_ptr<Provisioning> of);
-  void provision_one(const std::string& key, Call call, int32_t wanted);
-  void lose_provisioned(const std::string& key);
+  Task<WarmPtr> start_ahead(Call call, Kind kind);
   Task<kernel::Principal> assume_role(const Call& call, sandbox::Environment& environment);
   Meter& meter_of(const FunctionId& id, const std::string& arn);
   void reap();
@@ -120,13 +109,12 @@ class Invoker {
   Admission admission_;
   ScalingRate scaling_;
   WarmSet idle_;
-  WarmSet provisioned_;
+  Provisions provisions_;
   Snapshots snapshots_;
   Fleets fleets_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<Provisioning>, std::less<>> provisions_;  // by instance key
-  std::unordered_map<std::string, std::unique_ptr<Meter>> meters_;                // by unqualified ARN
-  size_t late_ = 0;  // invocations whose answer came before their end
+  std::unordered_map<std::string, std::unique_ptr<Meter>> meters_;  // by unqualified ARN
+  size_t late_ = 0;                                                 // invocations whose answer came before their end
   virga::Event none_late_;
   std::vector<std::shared_ptr<LogWriter>> last_logs_;  // of instances that the stop found at work
   std::atomic<bool> stopped_ = false;
