@@ -122,8 +122,20 @@ std::string log_file(const std::string& directory) {
   return "";
 }
 
-// The log's size stays the same from one commit to the next: a sync then waits for its own bytes only.
-TEST(Rocks, TheLogIsFilledAheadAndCutWhenItIsClosed) {
+// The log's size stays the same from one commit to the next: a sync then waits for its own bytes only. The same where
+// the file system takes no direct writes.
+class Log : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (!GetParam()) return;
+    if (!faults_built_in()) GTEST_SKIP();
+    arm_fault("kv.rocks.no_direct_log", FaultAction::kFail);
+  }
+  void TearDown() override { disarm_faults(); }
+};
+INSTANTIATE_TEST_SUITE_P(Rocks, Log, testing::Bool());
+
+TEST_P(Log, IsFilledAheadAndCutWhenItIsClosed) {
   TempDir dir;
   auto db = open_rocks({.directory = dir / "db"});
   put(*db, "k0", "1");
@@ -137,6 +149,26 @@ TEST(Rocks, TheLogIsFilledAheadAndCutWhenItIsClosed) {
   EXPECT_LT(std::filesystem::file_size(log), (1u << 20) + 20'000);
   db = open_rocks({.directory = dir / "db"});
   EXPECT_EQ(read(*db, "k9"), std::string(1000, 'x'));
+  EXPECT_EQ(read(*db, "large"), std::string(1 << 20, 'x'));
+}
+
+// What an acknowledged commit wrote is in the file, whatever its size makes of pages and pieces.
+TEST_P(Log, HoldsWhatIsAcknowledged) {
+  TempDir dir;
+  std::map<std::string, std::string> rows;
+  const auto db = open_rocks({.directory = dir / "db"});
+  int copies = 0;
+  for (const size_t size : {1u, 300u, 4000u, 4096u, 70'000u, 262'144u, 600'000u, 30u, 8192u, 100u}) {
+    const std::string key = cat("k", rows.size());
+    rows[key] = std::string(size, static_cast<char>('a' + rows.size()));
+    put(*db, key, rows[key]);
+    // As a machine finds it that was cut off now.
+    const std::string copy = dir / cat("copy", copies++);
+    std::filesystem::copy(dir / "db", copy);
+    std::filesystem::remove(copy + "/LOCK");
+    const auto again = open_rocks({.directory = copy});
+    for (const auto& [name, value] : rows) EXPECT_EQ(read(*again, name), value);
+  }
 }
 
 TEST(Rocks, ChecksumsOfPartsMakeThatOfTheWhole) {
