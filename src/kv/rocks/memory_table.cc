@@ -30,8 +30,9 @@ using rocksdb::Slice;
 // A key as RocksDB keeps it: the user's, then eight bytes, little-endian, of which the greater comes first.
 struct Key {
   std::string_view user;
-  uint64_t order;
+  uint64_t order = 0;
 
+  Key() = default;
   explicit Key(std::string_view internal) : user(internal.substr(0, internal.size() - 8)) {
     std::memcpy(&order, user.data() + user.size(), sizeof order);
   }
@@ -49,6 +50,12 @@ class Node {
   Node* next(int level) const { return links()[-1 - level].load(std::memory_order_acquire); }
   void set_next(int level, Node* node) { links()[-1 - level].store(node, std::memory_order_release); }
   const char* entry() const { return reinterpret_cast<const char*>(this); }
+  // What a look at the key and at a link will need.
+  void prefetch(int level) const {
+    __builtin_prefetch(links() - 1 - level);
+    __builtin_prefetch(entry());
+    __builtin_prefetch(entry() + 48);
+  }
   // Kept where its first link will be, until it is linked.
   int height() const { return static_cast<int>(reinterpret_cast<uintptr_t>(next(0))); }
   void set_height(int height) { set_next(0, reinterpret_cast<Node*>(static_cast<uintptr_t>(height))); }
@@ -66,11 +73,12 @@ class Node {
 
 class List {
  public:
+  using Places = std::array<Node*, kMostLevels>;  // on each level
   List() {
     for (auto& link : head_) link = nullptr;
   }
   // The first node with a key not before `key`; fills in the last before it on each level.
-  Node* find(const Key& key, std::array<Node*, kMostLevels>* before = nullptr) const {
+  Node* find(const Key& key, Places* before = nullptr) const {
     Node* at = head();
     Node* beyond = nullptr;  // known not to be before the key: levels often lead to the same node
     for (int level = height_.load(std::memory_order_relaxed) - 1; level >= 0; --level) {
@@ -85,21 +93,36 @@ class List {
     return beyond;
   }
   void insert(Node* node) {
-    const int height = node->height();
-    std::array<Node*, kMostLevels> before;
+    Places before;
     before.fill(head());
     find(node->key(), &before);
-    if (height > height_.load(std::memory_order_relaxed)) height_.store(height, std::memory_order_relaxed);
-    for (int level = 0; level < height; ++level) {
-      Node* const previous = before[static_cast<size_t>(level)];
-      node->set_next(level, previous->next(level));
-      previous->set_next(level, node);
+    link(node, before);
+  }
+  void insert(std::span<Node* const> nodes) {
+    std::array<Search, 8> searches;
+    for (; !nodes.empty(); nodes = nodes.subspan(std::min(nodes.size(), searches.size()))) {
+      const std::span some(searches.data(), std::min(nodes.size(), searches.size()));
+      for (size_t i = 0; i < some.size(); ++i) some[i].begin(*this, nodes[i]);
+      for (bool going = true; going;) {
+        going = false;
+        for (Search& search : some) going |= search.step();
+      }
+      for (const Search& search : some) {
+        // Others of these may have come between.
+        Places before = search.before;
+        const int height = search.node->height();
+        for (int level = 0; level < height; ++level) {
+          Node*& at = before[static_cast<size_t>(level)];
+          for (Node* next = at->next(level); next && next->key() < search.key; next = at->next(level)) at = next;
+        }
+        link(search.node, before);
+      }
     }
   }
   // Fills an empty list with nodes that are in order.
   template <class Nodes>
   void fill(const Nodes& nodes) {
-    std::array<Node*, kMostLevels> last;
+    Places last;
     last.fill(head());
     int highest = 1;
     for (const auto& entry : nodes) {
@@ -124,6 +147,57 @@ class List {
   }
 
  private:
+  // find(), a step at a time: to a node that is on its way from memory meanwhile.
+  struct Search {
+    Node* node;
+    Key key;
+    Node *at, *next, *beyond;
+    int level;
+    Places before;
+
+    void begin(const List& list, Node* inserted) {
+      node = inserted;
+      key = node->key();
+      at = list.head();
+      before.fill(at);
+      beyond = nullptr;
+      level = list.height_.load(std::memory_order_relaxed) - 1;
+      look();
+    }
+    // False when all is found.
+    bool step() {
+      if (level < 0) return false;
+      if (next->key() < key) {
+        at = next;
+      } else {
+        beyond = next;
+        before[static_cast<size_t>(level--)] = at;
+      }
+      return look();
+    }
+
+   private:
+    // Goes down to a node that it doesn't know to be beyond.
+    bool look() {
+      for (; level >= 0; before[static_cast<size_t>(level--)] = at) {
+        next = at->next(level);
+        if (next == beyond) continue;
+        next->prefetch(level);
+        return true;
+      }
+      return false;
+    }
+  };
+  void link(Node* node, const Places& before) {
+    const int height = node->height();
+    if (height > height_.load(std::memory_order_relaxed)) height_.store(height, std::memory_order_relaxed);
+    for (int level = 0; level < height; ++level) {
+      Node* const previous = before[static_cast<size_t>(level)];
+      node->set_next(level, previous->next(level));
+      previous->set_next(level, node);
+    }
+  }
+
   // A node that has links only.
   Node* head() const { return reinterpret_cast<Node*>(const_cast<std::atomic<Node*>*>(head_.data() + kMostLevels)); }
 
@@ -171,10 +245,16 @@ void sort(std::span<Unsorted> nodes, size_t at = 0) {
   }
 }
 
+// The writer's: what waits for its place.
+struct Gathered {
+  std::string last;  // empty: nothing waits
+  std::vector<Node*> nodes;
+};
+
 class MemoryTable final : public rocksdb::MemTableRep {
  public:
-  MemoryTable(rocksdb::Allocator* allocator, bool collects)
-      : MemTableRep(allocator), collects_(collects), random_(random_u64() | 1) {}
+  MemoryTable(rocksdb::Allocator* allocator, bool collects, Gathered& gathered)
+      : MemTableRep(allocator), gathered_(gathered), collects_(collects), random_(random_u64() | 1) {}
 
   KeyHandle Allocate(const size_t bytes, char** out) override {
     const int height = next_height();
@@ -197,7 +277,12 @@ class MemoryTable final : public rocksdb::MemTableRep {
         return;
       }
     }
-    list_.insert(node);
+    if (gathered_.last.empty()) return list_.insert(node);
+    gathered_.nodes.push_back(node);
+    if (node->key().user != gathered_.last) return;
+    gathered_.last.clear();
+    list_.insert(gathered_.nodes);
+    gathered_.nodes.clear();
   }
   bool Contains(const char* entry) const override {
     const Key key = reinterpret_cast<const Node*>(entry)->key();
@@ -273,6 +358,7 @@ class MemoryTable final : public rocksdb::MemTableRep {
   }
 
   mutable List list_;
+  Gathered& gathered_;
   mutable std::atomic<bool> collects_;
   mutable std::mutex mutex_;  // of what follows, while it collects
   mutable std::vector<Unsorted> collected_;
@@ -282,15 +368,20 @@ class MemoryTable final : public rocksdb::MemTableRep {
 class Tables final : public MemoryTables {
  public:
   void opened() override { opening_ = false; }
+  void gather_until(std::string_view last) override {
+    gathered_.last = last;
+    gathered_.nodes.clear();  // of a batch that failed
+  }
   using MemTableRepFactory::CreateMemTableRep;
   const char* Name() const override { return "VirgaMemoryTable"; }
   rocksdb::MemTableRep* CreateMemTableRep(const rocksdb::MemTableRep::KeyComparator&, rocksdb::Allocator* allocator,
                                           const rocksdb::SliceTransform*, rocksdb::Logger*) override {
-    return new MemoryTable(allocator, opening_);
+    return new MemoryTable(allocator, opening_, gathered_);
   }
 
  private:
   std::atomic<bool> opening_ = true;
+  Gathered gathered_;
 };
 
 }  // namespace

@@ -2,9 +2,10 @@
 // library checks its own at every step, which takes as long as the steps, and compares keys through three calls.
 #pragma once
 
-#include <memory>
-
 #include <rocksdb/memtablerep.h>
+
+#include <memory>
+#include <string_view>
 
 namespace virga::kv {
 
@@ -13,6 +14,9 @@ namespace virga::kv {
 class MemoryTables : public rocksdb::MemTableRepFactory {
  public:
   virtual void opened() = 0;
+  // What the writer inserts from now on waits until `last` is inserted, with which everything finds its place: a search
+  // waits for memory at each step, and several can wait at the same time.
+  virtual void gather_until(std::string_view last) = 0;
 };
 std::shared_ptr<MemoryTables> memory_tables();
 

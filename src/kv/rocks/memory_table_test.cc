@@ -50,7 +50,11 @@ void expect_rows(rocksdb::DB& db, const rocksdb::Snapshot* at, const Rows& rows,
   }
 }
 
-TEST(MemoryTable, HasWhatAMapHas) {
+// Whether rows come one by one or wait for each other.
+class Insertion : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(MemoryTable, Insertion, testing::Bool());
+
+TEST_P(Insertion, HasWhatAMapHas) {
   TempDir dir;
   const auto opened = open_rocks_files({.directory = dir / "db", .memtable_bytes = 1 << 20});
   rocksdb::DB& db = *opened.db;
@@ -70,6 +74,12 @@ TEST(MemoryTable, HasWhatAMapHas) {
         batch.Put(key, value);
         rows.insert_or_assign(key, std::move(value));
       }
+    }
+    if (GetParam()) {
+      const std::string last = cat("last", round % 3);
+      batch.Put(last, cat(round));
+      rows.insert_or_assign(last, cat(round));
+      opened.tables->gather_until(last);
     }
     ASSERT_TRUE(db.Write({}, &batch).ok());
     expect_rows(db, nullptr, rows, random);
@@ -134,6 +144,7 @@ TEST(MemoryTable, IsReadWhileItIsWritten) {
     const std::string key = cat(random(), "/", i);
     batch.Put(cat(key, "/a"), std::string(100, 'x'));
     batch.Put(cat(key, "/b"), std::string(100, 'y'));
+    if (i % 2 == 0) opened.tables->gather_until(cat(key, "/b"));
     ASSERT_TRUE(db.Write({}, &batch).ok());
   }
   done = true;

@@ -16,7 +16,6 @@
 #include "base/str.h"
 #include "kv/rocks/birth.h"
 #include "kv/rocks/log_file.h"
-#include "kv/rocks/memory_table.h"
 
 namespace virga::kv {
 
@@ -120,8 +119,8 @@ OpenedRocks open_rocks_files(const RocksOptions& wanted) {
   opened.cache = rocksdb::NewLRUCache(cache);
 
   rocksdb::Options options = options_for(wanted, opened.cache);
-  const auto tables = memory_tables();
-  options.memtable_factory = tables;
+  opened.tables = memory_tables();
+  options.memtable_factory = opened.tables;
   try {
     const auto birth = Birth::of(wanted.directory);
     opened.env = rocksdb::NewCompositeEnv(with_filled_logs(birth ? birth->files() : rocksdb::FileSystem::Default()));
@@ -130,7 +129,7 @@ OpenedRocks open_rocks_files(const RocksOptions& wanted) {
     const rocksdb::Status status = rocksdb::DB::Open(options, wanted.directory, &db);
     if (!status.ok()) throw std::runtime_error(sentence(status, wanted.directory));
     opened.db.reset(db);
-    tables->opened();
+    opened.tables->opened();
     if (birth) birth->finish();
   } catch (const std::system_error& error) {
     throw std::runtime_error(cat("The data folder ", wanted.directory, " can't be made: ", error.what(), "."));

@@ -5,7 +5,9 @@
 #include <rocksdb/perf_level.h>
 #include <rocksdb/utilities/checkpoint.h>
 
+#include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <stdexcept>
@@ -36,9 +38,9 @@ constexpr size_t kMostSingleErases = 1024;
 // failed (an assertion ends the process), and it starts another only when its memory table holds something.
 constexpr uint64_t kReserve = 32 << 20;
 
-bool has_room(const std::string& directory, uint64_t bytes) {
+bool has_room(int directory, uint64_t bytes) {
   struct statvfs info;
-  return ::statvfs(directory.c_str(), &info) != 0 || uint64_t{info.f_bavail} * info.f_frsize > kReserve + bytes;
+  return ::fstatvfs(directory, &info) != 0 || uint64_t{info.f_bavail} * info.f_frsize > kReserve + bytes;
 }
 
 rocksdb::Slice slice(std::string_view s) { return {s.data(), s.size()}; }
@@ -186,6 +188,8 @@ RocksDb::RocksDb(RocksOptions options) : options_(std::move(options)), rows_(opt
   env_ = std::move(opened.env);
   db_ = std::move(opened.db);
   cache_ = std::move(opened.cache);
+  tables_ = std::move(opened.tables);
+  folder_ = ::open(options_.directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   read_state();
   watermark_.emplace(options_.directory, last_version_);
   newest_ = std::make_shared<RocksView>(last_version_, *this);
@@ -210,6 +214,7 @@ RocksDb::~RocksDb() {
     (void)db_->Flush(rocksdb::FlushOptions());
   }
   (void)db_->Close();
+  if (folder_ >= 0) ::close(folder_);
 }
 
 void RocksDb::read_state() {
@@ -319,17 +324,32 @@ Task<bool> RocksDb::commit(Txn& txn) {
 
 void RocksDb::commit_loop() {
   std::unique_lock lock(queue_mutex_);
+  Batch batch;
   while (true) {
     queue_wake_.wait(lock, [&] { return queue_.head || stopping_; });
     if (!queue_.head) return;
-    Batch batch;
     take(batch);
     lock.unlock();
     for (Pending* pending : batch.members) add(batch, *pending);
     if (!batch.accepted.empty()) write(batch);
     complete(batch.members);
+    batch.clear();
     lock.lock();
   }
+}
+
+void RocksDb::Batch::clear() {
+  constexpr size_t kMostKept = 1 << 20;
+  if (writes.GetDataSize() > kMostKept) {
+    *this = Batch();
+    return;
+  }
+  writes.Clear();
+  changes.clear();
+  puts.clear();
+  ordered.clear();
+  members.clear();
+  accepted.clear();
 }
 
 // Whatever has queued up while the last batch was on its way: nobody waits for others to come.
@@ -412,9 +432,10 @@ void RocksDb::write(Batch& batch) {
     if (FAULT("kv.rocks.write_fails")) return rocksdb::Status::IOError("injected fault");
     // A store that lies, for the tests that must catch it.
     if (FAULT("kv.rocks.write_is_lost")) return rocksdb::Status::OK();
+    tables_->gather_until(kVersionKey);
     return db_->Write(durable, &batch.writes);
   };
-  const bool room = has_room(options_.directory, batch.writes.GetDataSize());
+  const bool room = has_room(folder_, batch.writes.GetDataSize());
   rocksdb::Status status = room ? attempt() : rocksdb::Status::NoSpace("less than 32 MB are left for the store");
   if (!status.ok() && room && begun - last_resume_ > std::chrono::milliseconds(200)) {
     // After a failed write RocksDB refuses all others until told to go on, which works once the disk does. From a full

@@ -20,6 +20,7 @@
 #include "base/worker_pool.h"
 #include "kv/engine.h"
 #include "kv/rocks/gaps.h"
+#include "kv/rocks/memory_table.h"
 #include "kv/rocks/row_cache.h"
 #include "kv/rocks/watermark.h"
 
@@ -74,6 +75,8 @@ class RocksDb final : public Engine {
     std::vector<Pending*> members;       // all, in order
     std::vector<Pending*> accepted;
     Version last = 0;
+
+    void clear();  // for the next one, in the same memory
   };
 
   void read_state();
@@ -91,6 +94,7 @@ class RocksDb final : public Engine {
   std::unique_ptr<rocksdb::Env> env_;  // before db_, which uses it to its end
   std::unique_ptr<rocksdb::DB> db_;
   std::shared_ptr<rocksdb::Cache> cache_;
+  std::shared_ptr<MemoryTables> tables_;
   std::optional<Watermark> watermark_;
   LiveViews live_;
   Gaps gaps_;
@@ -108,6 +112,7 @@ class RocksDb final : public Engine {
   ConflictWindow window_;
   Version last_version_ = 0;  // given out
   Version published_ = 0;     // what newest_ shows
+  int folder_ = -1;           // whose file system is asked for room
   std::chrono::steady_clock::time_point last_resume_{};
   bool failing_ = false;
 
