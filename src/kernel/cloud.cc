@@ -67,6 +67,18 @@ ToldCall told_call(AuditRecord record, const Operation& operation, const void* i
   return {std::move(record), told(operation.model->input, in), told(operation.model->output, out)};
 }
 
+// Apart from dispatch, whose frame waits with the operation and would keep room for all this.
+[[gnu::noinline]] void note_call(Audit& audit, const Ctx& ctx, const Operation& operation, std::string_view service,
+                                 bool read_only, const void* in, const void* out, const Result<void>& result) {
+  const std::string_view name = operation.model->name;
+  if (audit.is_wanted(ctx, read_only)) {
+    audit.record_and_tell(told_call(audit_of(ctx, service, name, read_only, result), operation, in,
+                                    result && !read_only ? out : nullptr));
+  } else if (!(result && read_only && audit.repeat(ctx, service, name))) {
+    audit.record(audit_of(ctx, service, name, read_only, result));
+  }
+}
+
 // What a model says is served is what the service's table has, or `virga services` and the documents would lie.
 void check_complete(const wire::ServiceModel& model, OpTable& table) {
   std::set<const wire::OperationModel*> listed;
@@ -161,15 +173,8 @@ Task<void> Cloud::dispatch(Ctx& ctx, const Operation& operation, const void* in,
   registered.latency->observe(took.count());
   const Error* error = error_of(result);
   if (!result) (error && error->shape->status < 500 ? registered.refused : registered.failed)->add();
-  const std::string_view service = registered.audit_service, name = operation.model->name;
-  if (!operation.data_plane) {
-    if (audit_.is_wanted(ctx, registered.read_only)) {
-      audit_.record_and_tell(told_call(audit_of(ctx, service, name, registered.read_only, result), operation, in,
-                                       result && !registered.read_only ? out : nullptr));
-    } else if (!(result && registered.read_only && audit_.repeat(ctx, service, name))) {
-      audit_.record(audit_of(ctx, service, name, registered.read_only, result));
-    }
-  }
+  if (!operation.data_plane)
+    note_call(audit_, ctx, operation, registered.audit_service, registered.read_only, in, out, result);
   if (result) co_return;
   if (!error) {
     log_error("kernel", "an operation failed unexpectedly",

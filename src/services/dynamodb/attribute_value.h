@@ -195,6 +195,9 @@ class Item {
   std::string bytes_;
 };
 
+// Not present when there is none.
+inline View view_of(const std::optional<Item>& item) { return item ? item->view() : View(); }
+
 // The attributes of `item` called `names`, those that are there; names in any order.
 Item pick(View item, const std::vector<std::string_view>& names);
 // An item of these entries, in any order; a repeated name must have the same value.

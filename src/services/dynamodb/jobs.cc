@@ -96,8 +96,7 @@ Task<void> DynamoService::restore_backup(std::string key, Job job) {
       const auto rows = co_await tx.scan(range, {.limit = kRows, .byte_limit = kBytes});
       const std::string to = rows_prefix(*table, 0);
       for (const kv::Entry& row : rows) {
-        const Item item = Item::of_bytes(row.value);
-        store.replace(*table, to + row.key.substr(from.size()), nullptr, &item, nullptr);
+        store.replace(*table, to + row.key.substr(from.size()), View(), View(row.value), nullptr);
       }
       if (rows.empty()) co_return false;
       next.cursor = rows.back().key;
@@ -123,9 +122,8 @@ Task<void> DynamoService::restore_time(std::string key, Job job) {
       for (const kv::Entry& row : rows) {
         const Undo past = undo ? kv::decode<Undo>(row.value) : Undo{{}, row.key.substr(from.size()), true, row.value};
         const auto now = undo ? co_await store.find_item(table, to + past.row) : std::nullopt;
-        const std::optional<Item> then = past.existed ? std::optional(Item::of_bytes(past.before)) : std::nullopt;
-        if (!now && !then) continue;
-        store.replace(*table, to + past.row, now ? &*now : nullptr, then ? &*then : nullptr, nullptr);
+        if (!now && !past.existed) continue;
+        store.replace(*table, to + past.row, view_of(now), past.existed ? View(past.before) : View(), nullptr);
       }
     });
   };

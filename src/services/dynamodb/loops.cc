@@ -101,7 +101,7 @@ Task<void> DynamoService::expire_items(kernel::Timer timer) {
         const auto item = co_await store.find_item(table, item_row);
         // The index may be behind nothing, but what is deleted must really be due.
         const auto due_at = item ? table->expiry_of(*item) : std::nullopt;
-        if (due_at && *due_at < now) store.replace(*table, item_row, &*item, nullptr, nullptr, Cause::kExpiry);
+        if (due_at && *due_at < now) store.replace(*table, item_row, *item, View(), nullptr, Cause::kExpiry);
         tx.erase(row.key);
       }
       if (rows.size() == kExpireRows) co_return true;

@@ -168,12 +168,11 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
       capacity.push_back(std::move(*c));
   }
   if (is_asked(in.return_consumed_capacity)) out.consumed_capacity = std::move(capacity);
-  if (in.return_item_collection_metrics == ReturnItemCollectionMetrics::SIZE) {
+  if (measures_collections(in)) {
     std::map<std::string, std::vector<ItemCollectionMetrics>> metrics;
     for (size_t i = 0; i < writes.size(); ++i) {
       if (unprocessed.contains(*names[i])) continue;
-      auto one = co_await collection_metrics(in.return_item_collection_metrics, sums[*names[i]].table,
-                                             Item(writes[i].subject));
+      auto one = co_await collection_metrics(sums[*names[i]].table, writes[i].subject);
       if (one) metrics[*names[i]].push_back(std::move(*one));
     }
     if (!metrics.empty()) out.item_collection_metrics = std::move(metrics);

@@ -231,7 +231,7 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
         for (const Item& item : items) {
           const std::string row = row_key(work.table, nullptr, item);
           const auto before = co_await store.find_item(nullptr, row);
-          store.replace(work.table, row, before ? &*before : nullptr, &item, nullptr);
+          store.replace(work.table, row, view_of(before), item, nullptr);
         }
       });
       work.imported += static_cast<int64_t>(items.size());

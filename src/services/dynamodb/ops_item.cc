@@ -64,6 +64,52 @@ void read_condition(const In& in, Placeholders& placeholders, Write& write) {
   placeholders.check_all_used();
 }
 
+bool wants_old(const std::optional<ReturnValue>& asked) { return asked == ReturnValue::ALL_OLD; }
+
+// What the requests ask for. Apart from the operations, whose frames wait for the disk and would keep room for it all.
+template <class In>
+Action action_of(const Ctx& ctx, const In& in, WriteKind kind, View subject) {
+  Action action{.write = {.kind = kind, .table = table_named(ctx, in.table_name), .subject = subject}};
+  action.returns_old_on_failure = returns_old_on_failure(in.return_values_on_condition_check_failure);
+  return action;
+}
+
+// Of a PutItem or DeleteItem.
+template <class In>
+Action write_of(const Ctx& ctx, const In& in, WriteKind kind, View subject) {
+  Action action = action_of(ctx, in, kind, subject);
+  Write& write = action.write;
+  check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
+                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
+  check_well_formed(subject);
+  check_return_values(in);
+  // The bytes are never fewer than what AWS counts.
+  if (kind == WriteKind::kPut && subject.bytes().size() > kMaxItemSize && subject.item_size() > kMaxItemSize)
+    throw validation("Item size has exceeded the maximum allowed size");
+  write.condition = expected_in(in);
+  Placeholders placeholders = placeholders_of(in);
+  read_condition(in, placeholders, write);
+  write.wants_old = wants_old(in.return_values) || is_asked(in.return_consumed_capacity);
+  return action;
+}
+
+Action update_of(const Ctx& ctx, const UpdateItemInput& in) {
+  Action action = action_of(ctx, in, WriteKind::kUpdate, in.key);
+  Write& write = action.write;
+  std::vector<Parameter> older = older_parameters(in);
+  older.insert(older.begin(), {"AttributeUpdates", in.attribute_updates.has_value()});
+  check_parameters({{"UpdateExpression", in.update_expression.has_value()},
+                    {"ConditionExpression", in.condition_expression.has_value()}},
+                   older, in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
+  check_well_formed(in.key);
+  if (in.attribute_updates) write.actions = actions_of(*in.attribute_updates);
+  write.condition = expected_in(in);
+  Placeholders placeholders = placeholders_of(in);
+  if (in.update_expression) write.actions = parse_update(*in.update_expression, placeholders);
+  read_condition(in, placeholders, write);
+  return action;
+}
+
 }  // namespace
 
 Task<Turns::Held> DynamoService::take_turns(const std::vector<const Write*>& writes) {
@@ -128,76 +174,35 @@ Task<GetItemOutput> DynamoService::get_item(Ctx& ctx, const GetItemInput& in) {
 }
 
 Task<PutItemOutput> DynamoService::put_item(Ctx& ctx, const PutItemInput& in) {
-  Action action{.write = {.kind = WriteKind::kPut, .table = table_named(ctx, in.table_name), .subject = in.item}};
-  Write& write = action.write;
-  action.returns_old_on_failure = returns_old_on_failure(in.return_values_on_condition_check_failure);
-  check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
-                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
-  check_well_formed(in.item);
-  check_return_values(in);
-  // The bytes are never fewer than what AWS counts.
-  if (in.item.bytes().size() > kMaxItemSize && in.item.view().item_size() > kMaxItemSize)
-    throw validation("Item size has exceeded the maximum allowed size");
-  write.condition = expected_in(in);
-  Placeholders placeholders = placeholders_of(in);
-  read_condition(in, placeholders, write);
-  const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
-  write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
-
+  const Action action = write_of(ctx, in, WriteKind::kPut, in.item);
   Written done = co_await run_write(action);
   PutItemOutput out;
   out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
-  out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.item);
-  if (old_wanted) out.attributes = std::move(done.before);
+  if (measures_collections(in)) out.item_collection_metrics = co_await collection_metrics(done.table, in.item);
+  if (wants_old(in.return_values)) out.attributes = std::move(done.before);
   co_return out;
 }
 
 Task<DeleteItemOutput> DynamoService::delete_item(Ctx& ctx, const DeleteItemInput& in) {
-  Action action{.write = {.kind = WriteKind::kDelete, .table = table_named(ctx, in.table_name), .subject = in.key}};
-  Write& write = action.write;
-  action.returns_old_on_failure = returns_old_on_failure(in.return_values_on_condition_check_failure);
-  check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
-                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
-  check_well_formed(in.key);
-  check_return_values(in);
-  write.condition = expected_in(in);
-  Placeholders placeholders = placeholders_of(in);
-  read_condition(in, placeholders, write);
-  const bool old_wanted = in.return_values == ReturnValue::ALL_OLD;
-  write.wants_old = old_wanted || is_asked(in.return_consumed_capacity);
-
+  const Action action = write_of(ctx, in, WriteKind::kDelete, in.key);
   Written done = co_await run_write(action);
   DeleteItemOutput out;
   out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
-  out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.key);
-  if (old_wanted) out.attributes = std::move(done.before);
+  if (measures_collections(in)) out.item_collection_metrics = co_await collection_metrics(done.table, in.key);
+  if (wants_old(in.return_values)) out.attributes = std::move(done.before);
   co_return out;
 }
 
 Task<UpdateItemOutput> DynamoService::update_item(Ctx& ctx, const UpdateItemInput& in) {
-  Action action{.write = {.kind = WriteKind::kUpdate, .table = table_named(ctx, in.table_name), .subject = in.key}};
-  Write& write = action.write;
-  action.returns_old_on_failure = returns_old_on_failure(in.return_values_on_condition_check_failure);
-  std::vector<Parameter> older = older_parameters(in);
-  older.insert(older.begin(), {"AttributeUpdates", in.attribute_updates.has_value()});
-  check_parameters({{"UpdateExpression", in.update_expression.has_value()},
-                    {"ConditionExpression", in.condition_expression.has_value()}},
-                   older, in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
-  check_well_formed(in.key);
-  if (in.attribute_updates) write.actions = actions_of(*in.attribute_updates);
-  write.condition = expected_in(in);
-  Placeholders placeholders = placeholders_of(in);
-  if (in.update_expression) write.actions = parse_update(*in.update_expression, placeholders);
-  read_condition(in, placeholders, write);
-
+  const Action action = update_of(ctx, in);
   Written done = co_await run_write(action);
   UpdateItemOutput out;
   out.consumed_capacity = capacity_of_write(in.return_consumed_capacity, done.table->name, done);
-  out.item_collection_metrics = co_await collection_metrics(in.return_item_collection_metrics, done.table, in.key);
+  if (measures_collections(in)) out.item_collection_metrics = co_await collection_metrics(done.table, in.key);
   const auto touched = [&](std::optional<Item>& item) -> std::optional<Item> {
     if (!item) return std::nullopt;
     PathSet set;
-    for (const UpdateAction& action : write.actions) set.add(action.path);
+    for (const UpdateAction& update : action.write.actions) set.add(update.path);
     Item part = set.project(*item);
     if (part.size() == 0) return std::nullopt;
     return part;
@@ -221,11 +226,9 @@ Task<UpdateItemOutput> DynamoService::update_item(Ctx& ctx, const UpdateItemInpu
   co_return out;
 }
 
-Task<std::optional<ItemCollectionMetrics>> DynamoService::collection_metrics(
-    std::optional<ReturnItemCollectionMetrics> asked, TablePtr table, Item item) {
+Task<std::optional<ItemCollectionMetrics>> DynamoService::collection_metrics(TablePtr table, View item) {
   // Only tables with local indexes have item collections that AWS measures.
-  if (asked != ReturnItemCollectionMetrics::SIZE || !table->has_local_index())
-    co_return std::optional<ItemCollectionMetrics>();
+  if (!table->has_local_index()) co_return std::optional<ItemCollectionMetrics>();
   constexpr double kGigabyte = 1024.0 * 1024 * 1024;
   const auto reader = db_.snapshot();
   double bytes = 0;

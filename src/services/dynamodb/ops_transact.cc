@@ -238,11 +238,10 @@ Task<TransactWriteItemsOutput> DynamoService::transact_write_items(Ctx& ctx, con
   if (is_asked(in.return_consumed_capacity)) {
     out.consumed_capacity = capacity_of_transaction(*in.return_consumed_capacity, outcome);
   }
-  if (in.return_item_collection_metrics == ReturnItemCollectionMetrics::SIZE) {
+  if (measures_collections(in)) {
     for (size_t i = 0; i < outcome.written.size(); ++i) {
       const TablePtr table = outcome.written[i].table;
-      auto metrics =
-          co_await collection_metrics(in.return_item_collection_metrics, table, Item(actions[i].write.subject));
+      auto metrics = co_await collection_metrics(table, actions[i].write.subject);
       if (!metrics) continue;
       if (!out.item_collection_metrics) out.item_collection_metrics.emplace();
       (*out.item_collection_metrics)[table->name].push_back(std::move(*metrics));

@@ -51,6 +51,11 @@ std::optional<ConsumedCapacity> capacity_of_read(std::optional<ReturnConsumedCap
 // Adds the capacity of several writes to one table.
 void add_units(Written& sum, const Written& part);
 
+template <class In>
+bool measures_collections(const In& in) {
+  return in.return_item_collection_metrics == ReturnItemCollectionMetrics::SIZE;
+}
+
 inline bool is_asked(std::optional<ReturnConsumedCapacity> asked) {
   return asked && *asked != ReturnConsumedCapacity::NONE;
 }

@@ -132,8 +132,8 @@ class DynamoService : public kernel::Service {
   // The items and bytes of each index: counted now when the table is small, else as last counted.
   Task<Counts> count(TablePtr table);
   Task<TableDescription> describe(TablePtr table, bool with_counts);
-  Task<std::optional<ItemCollectionMetrics>> collection_metrics(std::optional<ReturnItemCollectionMetrics> asked,
-                                                                TablePtr table, Item item);
+  // Of the collection that `item`, or its key, is in; nothing for tables without them.
+  Task<std::optional<ItemCollectionMetrics>> collection_metrics(TablePtr table, View item);
 
   // loops.cc
   void start_backfill(std::string key);

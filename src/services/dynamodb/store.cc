@@ -328,13 +328,14 @@ Task<Written> Store::write(const Write& write) {
     out.refused = true;
     co_return out;
   }
+  View after;
   switch (write.kind) {
     case WriteKind::kCheck:
       co_return out;
     case WriteKind::kDelete:
       break;
     case WriteKind::kPut:
-      out.after = Item(write.subject);
+      after = write.subject;
       break;
     case WriteKind::kUpdate: {
       const bool only_removes =
@@ -351,38 +352,38 @@ Task<Written> Store::write(const Write& write) {
         throw validation("Item size to update has exceeded the maximum allowed size");
       }
       check_new_index_keys(table, write.actions, *out.after);
+      after = *out.after;
       break;
     }
   }
-  replace(table, row, out.before ? &*out.before : nullptr, out.after ? &*out.after : nullptr, &out);
+  replace(table, row, view_of(out.before), after, &out);
   charge_write(out);
   co_return out;
 }
 
-void Store::replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units,
-                    Cause cause) {
+void Store::replace(const Table& table, const std::string& row, View before, View after, Written* units, Cause cause) {
   if (table.recovery) {
     const size_t prefix = rows_prefix(table, 0).size();
-    tx_->put_ordered(undo_prefix(table.number), kv::encode(Undo{cache_.now(), row.substr(prefix), before != nullptr,
-                                                                before ? before->bytes() : std::string()}));
+    tx_->put_ordered(undo_prefix(table.number),
+                     kv::encode(Undo{cache_.now(), row.substr(prefix), before.present(), std::string(before.bytes())}));
   }
   if (table.streams()) record_change(*tx_, table, row, before, after, cause, cache_.now());
-  if (after) {
-    tx_->put(row, after->bytes());
+  if (after.present()) {
+    tx_->put(row, std::string(after.bytes()));
   } else {
     tx_->erase(row);
   }
   if (units) {
     units->table_units +=
-        write_units_of_change(before ? before->view().item_size() : 0, after ? after->view().item_size() : 0);
+        write_units_of_change(before.present() ? before.item_size() : 0, after.present() ? after.item_size() : 0);
   }
   for (const Index& index : table.indexes) {
-    const bool was = before && in_index(index, *before);
-    const bool is = after && in_index(index, *after);
-    const std::string old_row = was ? row_key(table, &index, *before) : std::string();
-    const std::string new_row = is ? row_key(table, &index, *after) : std::string();
-    const Item old_entry = was ? project_into(table, index, *before) : Item();
-    const Item new_entry = is ? project_into(table, index, *after) : Item();
+    const bool was = before.present() && in_index(index, before);
+    const bool is = after.present() && in_index(index, after);
+    const std::string old_row = was ? row_key(table, &index, before) : std::string();
+    const std::string new_row = is ? row_key(table, &index, after) : std::string();
+    const Item old_entry = was ? project_into(table, index, before) : Item();
+    const Item new_entry = is ? project_into(table, index, after) : Item();
     double cost = 0;
     if (was && old_row != new_row) {
       tx_->erase(old_row);
@@ -398,10 +399,10 @@ void Store::replace(const Table& table, const std::string& row, const Item* befo
     if (units && cost > 0) (index.local ? units->local_units : units->global_units)[index.name] += cost;
   }
   if (table.expiry) {
-    const auto old_time = before ? table.expiry_of(*before) : std::nullopt;
-    const auto new_time = after ? table.expiry_of(*after) : std::nullopt;
-    if (old_time && old_time != new_time) tx_->erase(expiry_key(table, *old_time, *before));
-    if (new_time) tx_->put(expiry_key(table, *new_time, *after), "");
+    const auto old_time = before.present() ? table.expiry_of(before) : std::nullopt;
+    const auto new_time = after.present() ? table.expiry_of(after) : std::nullopt;
+    if (old_time && old_time != new_time) tx_->erase(expiry_key(table, *old_time, before));
+    if (new_time) tx_->put(expiry_key(table, *new_time, after), "");
   }
 }
 

@@ -132,7 +132,7 @@ struct Write {
 struct Written {
   TablePtr table;
   bool refused = false;               // the condition did not hold; nothing was changed
-  std::optional<Item> before, after;  // before only when it was read
+  std::optional<Item> before, after;  // before only when it was read, after only of an update
   double table_units = 0;
   std::map<std::string, double> local_units, global_units;
 };
@@ -183,8 +183,8 @@ class Store {
   // Checks, reads, decides and writes. Fails with ValidationException and ResourceNotFoundException.
   Task<Written> write(const Write& write);
   // The rows of an item that changes from `before` to `after`: the item's own, those of indexes and of the expiry, and
-  // the record in the table's stream.
-  void replace(const Table& table, const std::string& row, const Item* before, const Item* after, Written* units,
+  // the record in the table's stream. What is not present is no item.
+  void replace(const Table& table, const std::string& row, View before, View after, Written* units,
                Cause cause = Cause::kRequest);
   // Puts the row of `item` in an index that is being filled.
   void fill(const Table& table, uint32_t index, const Item& item);

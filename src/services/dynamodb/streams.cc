@@ -113,17 +113,19 @@ size_t size_of(const Change& change) {
   return size(change.keys) + size(change.before) + size(change.after);
 }
 
-void record_change(kv::Txn& tx, const Table& table, const std::string& row, const Item* before, const Item* after,
-                   Cause cause, Time now) {
-  if (!before && !after) return;
-  if (before && after && before->bytes() == after->bytes()) return;
+void record_change(kv::Txn& tx, const Table& table, const std::string& row, View before, View after, Cause cause,
+                   Time now) {
+  if (before == after) return;
   const StreamUse& stream = *table.stream;
-  const Item keys = key_of(table, after ? *after : *before);
-  Change change{!before ? ChangeKind::kInsert : after ? ChangeKind::kModify : ChangeKind::kRemove, cause, now, keys};
+  const Item keys = key_of(table, after.present() ? after : before);
+  const ChangeKind kind = !before.present() ? ChangeKind::kInsert
+                          : after.present() ? ChangeKind::kModify
+                                            : ChangeKind::kRemove;
+  Change change{kind, cause, now, keys};
   const bool old = stream.view == StreamView::kOldImage || stream.view == StreamView::kNewAndOldImages;
   const bool fresh = stream.view == StreamView::kNewImage || stream.view == StreamView::kNewAndOldImages;
-  if (old && before) change.before = *before;
-  if (fresh && after) change.after = *after;
+  if (old) change.before = before;
+  if (fresh) change.after = after;
   // A row begins with the hash of its partition key, after the table's prefix.
   const uint64_t hash = read_be32(row.data() + rows_prefix(table, 0).size());
   const auto shard = static_cast<uint32_t>((hash * stream.shards) >> 32);

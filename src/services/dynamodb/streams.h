@@ -61,8 +61,8 @@ Change decode_change(std::string_view bytes);
 size_t size_of(const Change& change);  // bytes as AWS counts them
 
 // Appends what became of an item to its table's stream; nothing when it is as it was.
-void record_change(kv::Txn& tx, const Table& table, const std::string& row, const Item* before, const Item* after,
-                   Cause cause, Time now);
+void record_change(kv::Txn& tx, const Table& table, const std::string& row, View before, View after, Cause cause,
+                   Time now);
 
 // What a StreamSpecification asks of a table: a new stream, or the end of the one it has. Fails with
 // ValidationException.
