@@ -1,5 +1,5 @@
-// Provisioned concurrency: instances kept initialised for versions, as many as each is to have. They are started one after
-// the other, and those that end, die or outlive their credentials are replaced.
+// Provisioned concurrency: instances kept initialised for versions, as many as each is to have. They are started one
+// after the other, and those that end, die or outlive their credentials are replaced.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,8 @@ class Provisions {
  public:
   explicit Provisions(std::function<Task<WarmPtr>(Call)> start) : start_(std::move(start)) {}
 
-  // From now on so many are kept for these versions (by key) of those whose keys start with `prefix`, and none for others.
+  // From now on so many are kept for these versions (by key) of those whose keys start with `prefix`, and none for
+  // others.
   void keep(const std::string& prefix, std::vector<std::tuple<std::string, Call, int32_t>> wanted);
   Provision of(const std::string& key) const;  // `running` is not known here
   // An idle one; null when there is none.
