@@ -48,7 +48,7 @@ std::optional<std::vector<std::string>> reported_failures(const std::string& ans
   } catch (const JsonError&) {
     return std::nullopt;
   }
-  if (json.is_null()) return out;
+  if (json.is_null() || (json.is_array() && json.as_array().empty())) return out;
   if (!json.is_object()) return std::nullopt;
   const Json* failures = json.find("batchItemFailures");
   if (!failures || failures->is_null()) return out;

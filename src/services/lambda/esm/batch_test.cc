@@ -21,7 +21,7 @@ TEST(Batch, EventsHoldTheirRecords) {
 
 TEST(Batch, AnswersAreJudgedAsDocumented) {
   const auto known = [](const std::string& id) { return id == "1" || id == "2"; };
-  for (const char* success : {"", "null", "{}", R"({"batchItemFailures":[]})", R"({"batchItemFailures":null})"}) {
+  for (const char* success : {"", "null", "{}", "[]", R"({"batchItemFailures":[]})", R"({"batchItemFailures":null})"}) {
     const Verdict verdict = judge(success, known);
     EXPECT_FALSE(verdict.all_failed) << success;
     EXPECT_TRUE(verdict.failed.empty()) << success;

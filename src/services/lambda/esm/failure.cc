@@ -21,7 +21,7 @@ std::string failure_document(const Mapping& mapping, const Discarded& discarded,
   Json out = Json::object({{"requestContext", std::move(request)}});
   if (!discarded.version.empty()) {
     Json response = Json::object({{"statusCode", 200}, {"executedVersion", discarded.version}});
-    if (!discarded.function_error.empty()) response["functionError"] = discarded.function_error;
+    response["functionError"] = discarded.function_error.empty() ? Json() : Json(discarded.function_error);
     out["responseContext"] = std::move(response);
   }
   out["version"] = "1.0";
