@@ -8,6 +8,7 @@
 #include "kernel/typed_json.h"
 #include "wire/aws_chunked.h"
 #include "wire/errors.h"
+#include "wire/packing.h"
 #include "wire/presigned.h"
 #include "wire/protocol.h"
 
@@ -19,6 +20,9 @@ namespace sigv4 = wire::sigv4;
 namespace door = wire::door;
 
 namespace {
+
+// An answer up to this size is packed on the reactor, within a millisecond.
+constexpr size_t kPackedHere = 64 << 10;
 
 // The name of the host as the client said it, for URLs in answers.
 std::string base_url(const HttpRequest& request) {
@@ -115,14 +119,24 @@ Task<HttpResponse> Door::serve_routed(HttpRequest& request, From from) {
   } running(running_);
 
   Result<HttpResponse> result = co_await as_result(serve_call(request, call));
-  if (result) co_return std::move(*result);
-  const Error* error = error_of(result);
-  if (!error) {
-    log_error("front", "a request failed unexpectedly",
-              {{"request", call.ctx.request_id}, {"error", describe(result.error())}});
+  const Route& route = call.route;
+  if (!result) {
+    const Error* error = error_of(result);
+    if (!error) {
+      log_error("front", "a request failed unexpectedly",
+                {{"request", call.ctx.request_id}, {"error", describe(result.error())}});
+    }
+    result = wire::write_error(route.protocol, route.service, route.operation,
+                               error ? *error : door::internal_failure(), call.ctx.request_id, request.path);
   }
-  co_return wire::write_error(call.route.protocol, call.route.service, call.route.operation,
-                              error ? *error : door::internal_failure(), call.ctx.request_id, request.path);
+  if (const auto packing = wire::packing_for(route.service, request, *result)) {
+    if (result->body.size() <= kPackedHere) {
+      wire::pack(*result, *packing);
+    } else {
+      co_await packers_.run([&] { wire::pack(*result, *packing); });
+    }
+  }
+  co_return std::move(*result);
 }
 
 Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/task.h"
+#include "base/worker_pool.h"
 #include "front/body.h"
 #include "front/route.h"
 #include "kernel/authorize.h"
@@ -57,6 +58,7 @@ class Door {
   wire::sigv4::KeyCache keys_;
   std::map<std::string, Local, std::less<>> locals_;
   std::atomic<uint32_t> running_ = 0;
+  WorkerPool packers_{2};  // last, because its work uses the rest
 };
 
 }  // namespace virga::front

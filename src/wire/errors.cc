@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/xml.h"
 #include "wire/cbor_shape.h"
+#include "wire/packing.h"
 #include "wire/protocol.h"
 
 namespace virga::wire {
@@ -214,7 +215,7 @@ std::string xml_namespace_of(const ServiceModel& service) {
 bool is_s3(const ServiceModel* service) { return service && service->id == "s3"; }
 
 void add_checksum(HttpResponse& response, const ServiceModel* service) {
-  if (!service || (service->id != "dynamodb" && service->id != "dynamodbstreams")) return;
+  if (!service || !packs_bodies(*service)) return;
   response.headers.add("x-amz-crc32", cat(crc32(response.body)));
 }
 

@@ -1,27 +1,16 @@
 #include "wire/protocol.h"
 
 #include "base/cbor.h"
-#include "base/gzip.h"
 #include "base/str.h"
 #include "base/xml.h"
 #include "wire/codec.h"
 #include "wire/errors.h"
 #include "wire/json_shape.h"
+#include "wire/packing.h"
 
 namespace virga::wire {
 
 namespace {
-
-// What a packed body may unpack to: as much as one may have that isn't packed.
-constexpr uint64_t kMostUnpacked = 16 << 20;
-
-// Whether the body is to be unpacked. Of other codings clients name some that mean nothing ("amz-1.0"). With the REST
-// protocols the header is part of what is sent.
-bool is_packed(Protocol protocol, const HttpRequest& request) {
-  if (protocol == Protocol::kRestJson || protocol == Protocol::kRestXml) return false;
-  const std::string* coding = request.headers.find("content-encoding");
-  return coding && equals_ignoring_case(trim(*coding), "gzip");
-}
 
 void read_by_protocol(Protocol protocol, const OperationModel& op, const HttpRequest& request, std::string_view body,
                       const Labels& labels, void* input, Findings& findings) {
@@ -55,13 +44,13 @@ void read_input(Protocol protocol, const OperationModel& op, const HttpRequest& 
   if (!op.input) return;
   Findings findings;
   try {
-    const std::string unpacked = is_packed(protocol, request) ? gunzip(body, kMostUnpacked) : std::string();
-    if (!unpacked.empty()) body = unpacked;
+    const std::optional<std::string> whole = unpacked(protocol, *op.service, request, body);
+    if (whole) body = *whole;
     read_by_protocol(protocol, op, request, body, uri_labels, input, findings);
   } catch (const BadInput& bad) {
     throw door::malformed(*op.service, protocol, bad.message);
   } catch (const GzipError& error) {
-    throw door::malformed(*op.service, protocol, error.what());
+    throw not_unpacked(protocol, *op.service, error.what());
   } catch (const JsonError& error) {
     // The json protocols say nothing about a body that is no JSON.
     const bool silent = protocol == Protocol::kJson10 || protocol == Protocol::kJson11;

@@ -4,6 +4,7 @@ import gzip
 import json
 import urllib.error
 import urllib.request
+import zlib
 
 import pytest
 from botocore.auth import SigV4Auth
@@ -116,26 +117,57 @@ def test_tags(virga, dynamodb, create_table, name):
     dynamodb.delete_table(TableName=name)
 
 
-def raw(virga, operation, content, **headers):
-    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+def signed(virga, operation, body, headers):
     request = AWSRequest("POST", virga.url + "/", data=body, headers={
         "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": "DynamoDB_20120810." + operation, **headers})
     SigV4Auth(Credentials("test", "test"), "dynamodb", "us-east-1").add_auth(request)
+    return urllib.request.urlopen(urllib.request.Request(request.url, body, dict(request.headers)))
+
+
+def raw(virga, operation, content, **headers):
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
     try:
-        with urllib.request.urlopen(urllib.request.Request(request.url, body, dict(request.headers))) as answer:
+        with signed(virga, operation, body, headers) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read()
 
 
+# DynamoDB takes what it can't unpack for a fault of its own.
 def test_packed_requests(virga, dynamodb, table, p):
     content = json.dumps({"TableName": table, "Item": {"p": p}}).encode()
     packed = {"Content-Encoding": "gzip"}
     for damaged in (content, gzip.compress(content)[:-1], b"", gzip.compress(content[:-1] + b" " * (20 << 20) + b"}")):
-        assert raw(virga, "PutItem", damaged, **packed)[0] == 400
+        status, answer = raw(virga, "PutItem", damaged, **packed)
+        assert status == 500 and b"InternalServerError" in answer
+    for coding in ("deflate", "garbage"):
+        assert raw(virga, "PutItem", content, **{"Content-Encoding": coding})[0] == 500
     assert "Item" not in dynamodb.get_item(TableName=table, Key={"p": p})
     assert raw(virga, "PutItem", gzip.compress(content[:9]) + gzip.compress(content[9:]), **packed)[0] == 200
     assert dynamodb.get_item(TableName=table, Key={"p": p})["Item"] == {"p": p}
+    assert raw(virga, "DeleteItem", zlib.compress(json.dumps({"TableName": table, "Key": {"p": p}}).encode()),
+               **{"Content-Encoding": "deflate"})[0] == 200
+    assert "Item" not in dynamodb.get_item(TableName=table, Key={"p": p})
+
+
+# Answers of more than 4 KB come packed to clients that say so, with the checksum of what is sent.
+@pytest.mark.parametrize("coding, unpack", [("gzip", gzip.decompress), ("deflate", zlib.decompress)])
+def test_packed_answers(virga, dynamodb, table, p, coding, unpack):
+    def get(attributes, **headers):
+        body = json.dumps({"TableName": table, "Key": {"p": p}, "ProjectionExpression": attributes}).encode()
+        with signed(virga, "GetItem", body, headers) as answer:
+            sent = answer.read()
+            assert int(answer.headers["x-amz-crc32"]) == zlib.crc32(sent)
+            return answer.headers["Content-Encoding"], sent
+
+    item = {"few": {"S": "x" * 3000}, "more": {"S": "y" * 5000}, "many": {"S": "é" * 100_000}}
+    dynamodb.put_item(TableName=table, Item={"p": p, **item})
+    for attribute in ("more", "many"):
+        packing, sent = get(attribute, **{"Accept-Encoding": f"br, {coding}"})
+        assert packing == coding and len(sent) < 1000 and json.loads(unpack(sent)) == {"Item": {attribute: item[attribute]}}
+    for attribute, accepted in (("few", coding), ("many", "identity")):
+        packing, sent = get(attribute, **{"Accept-Encoding": accepted})
+        assert packing is None and json.loads(sent) == {"Item": {attribute: item[attribute]}}
 
 
 def test_transactions(dynamodb, table, p):
