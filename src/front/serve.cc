@@ -21,6 +21,8 @@ namespace door = wire::door;
 
 namespace {
 
+// Of an aws-chunked body, but for its last chunk: "Signature calculations … multiple chunks", S3 API reference.
+constexpr uint64_t kLeastChunk = 8192;
 // An answer up to this size is packed on the reactor, within a millisecond.
 constexpr size_t kPackedHere = 64 << 10;
 
@@ -270,9 +272,13 @@ Body Door::unchunked(HttpRequest& request, Call& call) {
   wire::AwsChunkedOptions options;
   options.is_signed = payload != sigv4::Payload::kChunkUnsignedTrailer;
   options.has_trailer = payload != sigv4::Payload::kChunkSigned;
-  if (const auto length = parse_int(request.headers.get("x-amz-decoded-content-length")); length && *length >= 0) {
-    options.decoded_length = static_cast<uint64_t>(*length);
+  options.least_chunk = kLeastChunk;
+  const auto length = parse_int(request.headers.get("x-amz-decoded-content-length"));
+  if (!length || *length < 0) {
+    static constexpr ErrorShape kNoLength{"MissingContentLength", 411};
+    throw Error{&kNoLength, "You must provide the Content-Length HTTP header.", nullptr, {}};
   }
+  options.decoded_length = static_cast<uint64_t>(*length);
   for (const std::string_view name : split(request.headers.joined("x-amz-trailer"), ',')) {
     if (!trim(name).empty()) options.trailer_names.push_back(lower(trim(name)));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "wire/sigv4.h"
 
@@ -15,6 +16,7 @@ constexpr size_t kMostTail = 16 * 1024;
 constexpr ErrorShape kIncompleteBody{"IncompleteBody", 400, Fault::kSender, {}};
 constexpr ErrorShape kInvalidRequest{"InvalidRequest", 400, Fault::kSender, {}};
 constexpr ErrorShape kMalformedTrailer{"MalformedTrailerError", 400, Fault::kSender, {}};
+constexpr ErrorShape kInvalidChunkSize{"InvalidChunkSizeError", 403, Fault::kSender, {}};
 constexpr ErrorShape kBadDigest{"BadDigest", 400, Fault::kSender, {}};
 
 [[noreturn]] void refuse(const ErrorShape& shape, std::string message, std::string internal = {}) {
@@ -169,11 +171,22 @@ void AwsChunkedDecoder::take_size_line() {
     refuse(kIncompleteBody, "The request body is longer than x-amz-decoded-content-length says.");
   }
   if (left_ > 0) {
+    ++chunks_;
+    if (chunks_ > 1 && chunk_size_ < options_.least_chunk) refuse_small_chunk();
+    chunk_size_ = left_;
     state_ = State::kData;
   } else {
     end_chunk();
     state_ = State::kTail;
   }
+}
+
+void AwsChunkedDecoder::refuse_small_chunk() const {
+  throw Error{&kInvalidChunkSize,
+              cat("Only the last chunk is allowed to have a size less than ", options_.least_chunk, " bytes"),
+              std::make_shared<const Json>(Json::object(
+                  {{"Chunk", static_cast<int64_t>(chunks_)}, {"BadChunkSize", static_cast<int64_t>(chunk_size_)}})),
+              {}};
 }
 
 void AwsChunkedDecoder::take_data(std::string_view data, std::string& out) {

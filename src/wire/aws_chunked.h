@@ -38,6 +38,7 @@ struct AwsChunkedOptions {
   bool is_signed = false;                  // STREAMING-AWS4-…: every chunk has a signature
   bool has_trailer = false;                // …-TRAILER: fields follow the last chunk
   std::optional<uint64_t> decoded_length;  // from x-amz-decoded-content-length; checked when given
+  uint64_t least_chunk = 0;                // bytes of every chunk but the last
   // Names announced by x-amz-trailer. Each must come; a checksum among them is verified.
   std::vector<std::string> trailer_names;
   // Checks the signature of the next chunk in turn, the empty last one included, given the hex SHA-256 of its bytes.
@@ -61,6 +62,7 @@ class AwsChunkedDecoder {
  private:
   enum class State : uint8_t { kSize, kData, kDataEnd, kTail };
   void take_size_line();
+  [[noreturn]] void refuse_small_chunk() const;
   void end_chunk();
   void take_data(std::string_view data, std::string& out);
   void check_checksums();
@@ -71,6 +73,7 @@ class AwsChunkedDecoder {
   std::string signature_;  // of the chunk under way
   std::optional<Hasher> chunk_hash_;
   uint64_t left_ = 0, total_ = 0;
+  uint64_t chunks_ = 0, chunk_size_ = 0;  // how many there were, and the size of the one under way
   Headers trailers_;
   std::vector<std::pair<ChecksumKind, Checksum>> sums_;
 };

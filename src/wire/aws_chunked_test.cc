@@ -47,6 +47,15 @@ TEST(AwsChunked, DecodesEverySplitAndVerifiesTheChecksum) {
   }
 }
 
+TEST(AwsChunked, RefusesSmallChunksBeforeTheLast) {
+  AwsChunkedOptions options;
+  options.least_chunk = 8;
+  EXPECT_EQ(decode("8\r\n12345678\r\n3\r\nabc\r\n0\r\n\r\n", options).body, "12345678abc");
+  EXPECT_EQ(decode("3\r\nabc\r\n0\r\n\r\n", options).code, "");
+  EXPECT_EQ(decode("7\r\n1234567\r\n3\r\nabc\r\n0\r\n\r\n", options).code, "InvalidChunkSizeError");
+  EXPECT_EQ(decode("8\r\n12345678\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n", options).code, "InvalidChunkSizeError");
+}
+
 TEST(AwsChunked, KnowsEveryChecksum) {
   for (const std::string header : {"x-amz-checksum-crc32", "x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme",
                                    "x-amz-checksum-sha1", "x-amz-checksum-sha256"}) {

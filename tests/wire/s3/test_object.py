@@ -13,6 +13,9 @@ import boto3
 import botocore.config
 import pytest
 import requests
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from s3_helpers import code_of, status_of, with_headers
 
@@ -227,3 +230,35 @@ def test_many_on_one_key(s3, bucket):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(100)))
     assert s3.get_object(Bucket=bucket, Key="copy")["Body"].read() in contents
+
+
+def put_in_chunks(virga, bucket, key, chunks, length=None):
+    """An upload in the aws-chunked coding, unsigned with a trailer, as newer SDKs send streams: (status, body)."""
+    whole = b"".join(chunks)
+    checksum = base64.b64encode(zlib.crc32(whole).to_bytes(4, "big"))
+    body = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\nx-amz-checksum-crc32:" + checksum + b"\r\n\r\n"
+    request = AWSRequest("PUT", f"{virga.url}/{bucket}/{key}", data=body, headers={
+        "Content-Encoding": "aws-chunked", "X-Amz-Trailer": "x-amz-checksum-crc32",
+        **({} if length == "" else {"X-Amz-Decoded-Content-Length": length or str(len(whole))})})
+    request.context["checksum"] = {"request_algorithm": {"in": "trailer"}}
+    S3SigV4Auth(Credentials("test", "test"), "s3", "us-east-1").add_auth(request)
+    answer = requests.put(request.url, body, headers=dict(request.headers.items()))
+    return answer.status_code, answer.text
+
+
+# All chunks but the last have at least 8 KB.
+def test_small_chunks(virga, s3, bucket):
+    assert put_in_chunks(virga, bucket, "k", [b"a" * 8192, b"b" * 8192, b"c"])[0] == 200
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"a" * 8192 + b"b" * 8192 + b"c"
+    assert put_in_chunks(virga, bucket, "k", [b"small"])[0] == 200
+    status, text = put_in_chunks(virga, bucket, "k", [b"a" * 8192, b"b" * 8191, b"c"])
+    assert status == 403 and "<Code>InvalidChunkSizeError</Code>" in text
+    assert "<Chunk>3</Chunk>" in text and "<BadChunkSize>8191</BadChunkSize>" in text
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"small"
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "1.5", ""])
+def test_decoded_length_is_a_number(virga, s3, bucket, length):
+    status, text = put_in_chunks(virga, bucket, "k", [b"small"], length)
+    assert status == 411 and "<Code>MissingContentLength</Code>" in text
+    assert code_of(lambda: s3.get_object(Bucket=bucket, Key="k")) == "NoSuchKey"
