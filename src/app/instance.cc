@@ -15,6 +15,7 @@
 #include "base/metrics.h"
 #include "base/str.h"
 #include "blob/blob.h"
+#include "front/cors.h"
 #include "front/serve.h"
 #include "front/server.h"
 #include "kernel/audit.h"
@@ -223,8 +224,14 @@ void Instance::Parts::add_locals() {
   door->add_local("/_virga/health", [=](const wire::HttpRequest& request) -> Task<wire::HttpResponse> {
     co_return answer("application/json", from_here(request) ? whole : for_others);
   });
-  door->add_local("/", [](const wire::HttpRequest&) -> Task<wire::HttpResponse> {
-    co_return answer("text/plain; charset=utf-8", std::string(kWelcome));
+  door->add_local("/", [](const wire::HttpRequest& request) -> Task<wire::HttpResponse> {
+    // DynamoDB's own hosts tell health checks their name; ours tells people how to begin.
+    const std::string_view host = request.host();
+    wire::HttpResponse response =
+        answer("text/plain; charset=utf-8",
+               host.starts_with("dynamodb.") ? cat("healthy: ", host, " ") : std::string(kWelcome));
+    front::allow_origin(request, nullptr, response);
+    co_return response;
   });
   const auto refused = [](std::string why) {
     wire::HttpResponse response = answer("text/plain", std::move(why));

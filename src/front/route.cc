@@ -122,6 +122,12 @@ bool Router::host_selects(const HttpRequest& request) const {
   return !bucket_of_host(without_port(request.host()), false).empty() || find_endpoint(request, ignored);
 }
 
+bool Router::is_api_path(const HttpRequest& question) const {
+  if (host_selects(question)) return false;
+  return question.path == "/" || is_queue_path(question.path) || question.path.starts_with("/service/") ||
+         by_rest(question, question.headers.get("access-control-request-method"));
+}
+
 void Router::find_query_operation(Route& route, const HttpRequest& request, std::string_view body) const {
   std::string action = parameter(request.query, "Action");
   if (action.empty()) action = parameter(body, "Action");
@@ -201,6 +207,15 @@ const ServiceModel* Router::by_scope(std::string_view signing_name, std::string_
   return found;
 }
 
+// The service that has the path among its own, S3 aside.
+const ServiceModel* Router::by_rest(const HttpRequest& request, std::string_view method) const {
+  for (const ServiceModel* model : models_) {
+    if (model == s3_ || !is_rest(*model)) continue;
+    if (rest_.at(model).find(method, request.path, request.query, request.headers)) return model;
+  }
+  return nullptr;
+}
+
 const ServiceModel* Router::by_content(const HttpRequest& request) const {
   // Unsigned: a query-protocol call by its version and action, a REST path that only one service has, else S3.
   const std::string version = parameter(request.query, "Version");
@@ -218,10 +233,7 @@ const ServiceModel* Router::by_content(const HttpRequest& request) const {
       if (operation && operation->anonymous) return model;
     }
   }
-  for (const ServiceModel* model : models_) {
-    if (model == s3_ || !is_rest(*model)) continue;
-    if (rest_.at(model).find(request.method, request.path, request.query, request.headers)) return model;
-  }
+  if (const ServiceModel* model = by_rest(request, request.method)) return model;
   const bool form = request.headers.get("content-type").starts_with("application/x-www-form-urlencoded");
   if ((form || !parameter(request.query, "Action").empty()) && is_queue_path(request.path)) {
     for (const ServiceModel* model : models_) {

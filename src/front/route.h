@@ -38,6 +38,9 @@ class Router {
   // Whether the host alone says what is wanted: a bucket, or something a user made.
   bool host_selects(const wire::HttpRequest& request) const;
 
+  // Of a browser's question about a request to come: whether that is one to an API, S3's aside.
+  bool is_api_path(const wire::HttpRequest& question) const;
+
   // Null when it is not served.
   const kernel::Operation* served(const wire::OperationModel& model) const {
     const auto found = served_.find(&model);
@@ -52,6 +55,7 @@ class Router {
   bool find_target(const wire::HttpRequest& request, Route& route) const;
   bool find_cbor(const wire::HttpRequest& request, Route& route) const;
   const wire::ServiceModel* by_scope(std::string_view signing_name, std::string_view path) const;
+  const wire::ServiceModel* by_rest(const wire::HttpRequest& request, std::string_view method) const;
   const wire::ServiceModel* by_content(const wire::HttpRequest& request) const;
 
   const kernel::Cloud& cloud_;

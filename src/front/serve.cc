@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "front/cors.h"
 #include "kernel/typed_json.h"
 #include "wire/aws_chunked.h"
 #include "wire/errors.h"
@@ -131,6 +132,8 @@ Task<HttpResponse> Door::serve_routed(HttpRequest& request, From from) {
     result = wire::write_error(route.protocol, route.service, route.operation,
                                error ? *error : door::internal_failure(), call.ctx.request_id, request.path);
   }
+  if (!route.endpoint && !(wire::is_s3(route.service) && route.operation))
+    allow_origin(request, route.operation, *result);
   if (const auto packing = wire::packing_for(route.service, request, *result)) {
     if (result->body.size() <= kPackedHere) {
       wire::pack(*result, *packing);
@@ -155,6 +158,8 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   ctx.base_url = base_url(request);
 
   if (running_ > limits_.concurrent) co_return door::service_unavailable();
+  if (request.method == "OPTIONS" && request.headers.has("origin") && router_.is_api_path(request))
+    co_return answer_preflight(request);
   router_.find(request, scope ? scope->service : std::string_view(), call.route);
   if (call.route.endpoint) {
     request.body = held_.hold(std::move(request.body));
@@ -179,7 +184,7 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
   if (route.operation) require_served(call);
   const bool streams = route.operation && route.operation->streams_input;
   if (call.signature) {
-    co_await identify(call);
+    co_await identify(request, call);
   } else {
     admit_anonymous(call);
   }
@@ -244,7 +249,7 @@ void Door::admit_anonymous(const Call& call) const {
 }
 
 // Finds whose key it is, and refuses those that nobody has before a body is read for them.
-Task<void> Door::identify(Call& call) {
+Task<void> Door::identify(const HttpRequest& request, Call& call) {
   const sigv4::SignedRequest& signature = *call.signature;
   auto credential = co_await cloud_.authorizer().find_credential(signature.access_key, signature.session_token);
   const bool refused =
@@ -252,6 +257,12 @@ Task<void> Door::identify(Call& call) {
   if (!credential || refused) co_await fail(sigv4::unknown_key(call.flavour, signature.access_key));
   if (credential->expires.micros && credential->expires < cloud_.clock().now()) {
     co_await fail(sigv4::expired_token(call.flavour, signature.session_token));
+  }
+  // The key that a fresh Virga has is known to everybody: any page in this machine's browser could sign with it.
+  if (credential->principal.kind == kernel::Principal::Kind::kRoot && !wire::is_s3(call.route.service) &&
+      is_of_foreign_page(request)) {
+    co_await fail(door::access_denied(*call.route.service, cat("An account's root key is not for the pages of ",
+                                                               request.headers.get("origin"), ": use a user's key")));
   }
   call.credential = std::move(credential);
 }

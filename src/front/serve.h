@@ -45,7 +45,7 @@ class Door {
   Task<wire::HttpResponse> serve_routed(wire::HttpRequest& request, From from);
   Task<wire::HttpResponse> serve_call(wire::HttpRequest& request, Call& call);
   Task<wire::HttpResponse> serve_operation(wire::HttpRequest& request, Call& call);
-  Task<void> identify(Call& call);
+  Task<void> identify(const wire::HttpRequest& request, Call& call);
   void admit_anonymous(const Call& call) const;
   void authenticate(wire::HttpRequest& request, Call& call, std::string_view body_sha256);
   void require_served(Call& call);
