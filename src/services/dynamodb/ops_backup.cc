@@ -9,6 +9,7 @@
 #include "kv/key.h"
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
+#include "services/dynamodb/new_table.h"
 #include "services/dynamodb/recovery.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/schema.h"
@@ -272,7 +273,7 @@ Task<RestoreTableFromBackupOutput> DynamoService::restore_table_from_backup(Ctx&
     }
     Table table = restored_table(ctx, backup.table, in);
     table.restore = Restore{in.backup_arn, backup.table.arn(), backup.created, true};
-    store.put_table(table);
+    co_await add_table(tx, store, table);
     tx.put(job_key(job), kv::encode(Job{JobKind::kRestoreBackup, target, table.number, key, {}, {}, {}}));
     co_return table;
   });
@@ -315,7 +316,7 @@ Task<RestoreTableToPointInTimeOutput> DynamoService::restore_table_to_point_in_t
     }
     Table table = restored_table(ctx, *from, in);
     table.restore = Restore{"", from->arn(), at, true};
-    store.put_table(table);
+    co_await add_table(tx, store, table);
     tx.put(job_key(job), kv::encode(Job{JobKind::kRestoreTime, target, table.number, {}, *from, at, {}}));
     co_return table;
   });

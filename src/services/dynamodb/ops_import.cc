@@ -15,6 +15,7 @@
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/ion.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/new_table.h"
 #include "services/dynamodb/records.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/schema.h"
@@ -169,7 +170,7 @@ Task<ImportTableOutput> DynamoService::import_table(Ctx& ctx, const ImportTableI
     Store store(tx, cache_);
     if (co_await store.find_table(name))
       co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
-    store.put_table(made.table);
+    co_await add_table(tx, store, made.table);
     tx.put(key_of(made), kv::encode(made));
   });
   ++running_;

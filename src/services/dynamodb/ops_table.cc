@@ -8,6 +8,7 @@
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/new_table.h"
 #include "services/dynamodb/recovery.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/schema.h"
@@ -145,6 +146,15 @@ void mark_status(TableDescription& description, TableStatus status) { descriptio
 
 }  // namespace
 
+Task<void> add_table(kv::Txn& tx, Store& store, const Table& table) {
+  const auto others = co_await tx.scan(tables_of(table.account, table.region), {.limit = kMaxTables});
+  if (others.size() == kMaxTables) {
+    co_await fail(err::LimitExceededException(
+        cat("Subscriber limit exceeded: There is a limit of ", kMaxTables, " tables per subscriber")));
+  }
+  store.put_table(table);
+}
+
 Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableInput& in) {
   const TableName name = new_table_name(ctx, in.table_name);
   refuse_unbuilt(in);
@@ -164,7 +174,7 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
     if (in.stream_specification && in.stream_specification->stream_enabled) {
       co_await change_stream(tx, timers_, table, *in.stream_specification, ctx.now());
     }
-    store.put_table(table);
+    co_await add_table(tx, store, table);
   });
   // The table is ready with the commit; the answer shows the moment before, as AWS's does.
   CreateTableOutput out;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "kv/record.h"
+#include "services/dynamodb/limits.h"
 #include "services/dynamodb/ops_test_world.h"
 #include "services/dynamodb/recovery.h"
 #include "services/dynamodb/store.h"
@@ -49,6 +50,22 @@ TEST(Tables, LiveAndDie) {
   // A new table of the same name has nothing of the old one.
   w.call("CreateTable", kSimple);
   EXPECT_EQ(w.text("GetItem", "{'TableName':'tab','Key':{'p':{'S':'a'}}}"), "{}");
+}
+
+TEST(Tables, AreAsManyAsAnAccountMayHave) {
+  World w;
+  w.call("CreateTable", kSimple);
+  run(w.db->transact([&](kv::Txn& tx) -> Task<void> {
+    const auto one = co_await tx.scan(tables_of("000000000000", "us-east-1"), {.limit = 1});
+    for (size_t i = 2; i < kMaxTables; ++i)
+      tx.put(table_key({"000000000000", "us-east-1", cat("u", i)}), one.front().value);
+  })).value();
+  const std::string other = replace_all(kSimple, "'tab'", "'one-more'");
+  EXPECT_EQ(w.call("CreateTable", other)["TableDescription"].string_or("TableStatus"), "CREATING");
+  EXPECT_EQ(w.message("CreateTable", replace_all(kSimple, "'tab'", "'two-more'")),
+            "Subscriber limit exceeded: There is a limit of 2500 tables per subscriber");
+  w.call("DeleteTable", "{'TableName':'one-more'}");
+  EXPECT_EQ(w.call("CreateTable", other)["TableDescription"].string_or("TableStatus"), "CREATING");
 }
 
 TEST(Tables, SchemasAreChecked) {

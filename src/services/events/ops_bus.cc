@@ -56,9 +56,7 @@ Task<CreateEventBusResponse> EventsService::create_event_bus(Ctx& ctx, const Cre
     if (co_await store.find<BusRecord>(in.name)) {
       co_return err::ResourceAlreadyExistsException(cat("Event bus ", in.name, " already exists."));
     }
-    if ((co_await store.list<BusRecord>("", "", kMaxBuses + 1)).size() >= kMaxBuses) {
-      co_return err::LimitExceededException("The requested resource exceeds the maximum number allowed.");
-    }
+    if (co_await store.is_full<BusRecord>(kMaxBuses)) co_return too_many();
     BusRecord bus;
     bus.name = in.name;
     bus.description = in.description.value_or("");

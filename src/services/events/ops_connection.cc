@@ -155,6 +155,7 @@ Task<CreateConnectionResponse> EventsService::create_connection(Ctx& ctx, const 
     if (co_await store.find<ConnectionRecord>(in.name)) {
       co_return err::ResourceAlreadyExistsException(cat("Connection ", in.name, " already exists."));
     }
+    if (co_await store.is_full<ConnectionRecord>(kMaxConnections)) co_return too_many();
     store.put(c);
     co_return answer<CreateConnectionResponse>(home_of(ctx), c);
   });

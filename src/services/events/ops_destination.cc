@@ -68,6 +68,7 @@ Task<CreateApiDestinationResponse> EventsService::create_api_destination(Ctx& ct
     if (co_await store.find<DestinationRecord>(in.name)) {
       co_return err::ResourceAlreadyExistsException(cat("An api-destination '", in.name, "' already exists."));
     }
+    if (co_await store.is_full<DestinationRecord>(kMaxDestinations)) co_return too_many();
     co_await check_connection(store, in.connection_arn);
     DestinationRecord d;
     d.name = in.name;

@@ -93,7 +93,7 @@ Task<StartReplayResponse> EventsService::start_replay(Ctx& ctx, const StartRepla
     size_t running = 0;
     for (const ReplayRecord& other : co_await store.list<ReplayRecord>("", "", SIZE_MAX)) running += !is_over(other);
     if (running >= kMaxReplays) {
-      co_return err::LimitExceededException("The requested resource exceeds the maximum number allowed.");
+      co_return too_many();
     }
     ReplayRecord replay;
     replay.name = in.replay_name;

@@ -109,9 +109,7 @@ Task<PutRuleResponse> EventsService::put_rule(Ctx& ctx, const PutRuleRequest& in
       co_return err::ValidationException("Tags can't be given when a rule is updated. Use TagResource instead.");
     }
     if (!rule) {
-      if ((co_await store.list<RuleRecord>("", "", kMaxRules + 1, bus.name)).size() >= kMaxRules) {
-        co_return err::LimitExceededException("The requested resource exceeds the maximum number allowed.");
-      }
+      if (co_await store.is_full<RuleRecord>(kMaxRules, bus.name)) co_return too_many();
       rule.emplace();
       rule->bus = bus.name;
       rule->name = in.name;

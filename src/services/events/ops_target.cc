@@ -180,7 +180,7 @@ Task<PutTargetsResponse> EventsService::put_targets(Ctx& ctx, const PutTargetsRe
       }
     }
     if (rule->targets.size() > kMaxTargets) {
-      co_return err::LimitExceededException("The requested resource exceeds the maximum number allowed.");
+      co_return too_many();
     }
     store.put(*rule, bus.name);
     change(tx, bus.home, bus.name);

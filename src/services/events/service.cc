@@ -37,6 +37,7 @@ BusName bus_named(const Ctx& ctx, const std::optional<std::string>& name_or_arn)
 Error no_bus(std::string_view name) {
   return err::ResourceNotFoundException(cat("Event bus ", name, " does not exist."));
 }
+Error too_many() { return err::LimitExceededException("The requested resource exceeds the maximum number allowed."); }
 Error no_rule(std::string_view rule, std::string_view bus) {
   return err::ResourceNotFoundException(cat("Rule ", rule, " does not exist on EventBus ", bus, "."));
 }

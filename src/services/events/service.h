@@ -135,6 +135,7 @@ bool is_own(const Ctx& ctx, const BusName& bus);  // of the caller's account and
 // The same, of the caller's account and region; throws AccessDeniedException for another's.
 BusName bus_named(const Ctx& ctx, const std::optional<std::string>& name_or_arn);
 Error no_bus(std::string_view name);
+Error too_many();  // LimitExceededException
 Error no_rule(std::string_view rule, std::string_view bus);
 Error bad_token();
 // Fails with InvalidEventPatternException unless `pattern` is one.

@@ -171,6 +171,12 @@ class Store {
       out.push_back(kv::decode<R>(entry.value));
     co_return out;
   }
+  // Whether there are `most` records of the kind already.
+  template <class R>
+  Task<bool> is_full(size_t most, std::string scope = {}) const {
+    const auto found = co_await reader_.scan(kv::prefix_range(prefix_of(R::kTag, scope)), {.limit = most});
+    co_return found.size() == most;
+  }
   // Changes whenever rules or archives of the bus do: what was compiled for another value is out of date.
   Task<std::string> generation(std::string bus) const;
   Task<std::vector<Archived>> read_archive(std::string archive, std::string after, Time from, Time to,
