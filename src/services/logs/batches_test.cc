@@ -126,8 +126,9 @@ TEST(LogBatches, RetentionTakesWholeOnes) {
   world.put("1000 a, 1900 b");
   world.put("2500 c, 3400 d");
   kv::get(world.db->transact([&](kv::Txn& tx) -> Task<void> {
-    WriteStore(tx, world.home).erase_events_before("g", "s", Time::from_millis(3000));
-    co_return;
+    WriteStore store(tx, world.home);
+    EXPECT_EQ(co_await store.erase_events_before("g", "s", Time::from_millis(3000)), 2 * (1 + 26));
+    EXPECT_EQ(co_await store.erase_events_before("g", "s", Time::from_millis(3000)), std::nullopt);
   }));
   EXPECT_EQ(world.read(), "c d");
 }

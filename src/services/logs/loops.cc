@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "services/logs/service.h"
 
 namespace virga::logs {
@@ -6,16 +8,21 @@ namespace {
 constexpr auto kBetweenExpiries = std::chrono::hours(1);
 constexpr size_t kExpiryPage = 256;  // streams looked at together
 
-// A transaction of its own: it meets writers of this stream only.
+// Transactions of its own: they meet writers of this stream only.
 Task<void> expire_stream(kv::Db& db, Home home, std::string group, std::string name, Time cutoff) {
-  co_await db.transact([&](kv::Txn& tx) -> Task<void> {
-    WriteStore store(tx, home);
-    auto stream = co_await store.find_stream(group, name);
-    if (!stream || !stream->first_event || *stream->first_event >= cutoff) co_return;
-    store.erase_events_before(group, name, cutoff);
-    stream->first_event = cutoff;
-    store.put_stream(group, *stream);
-  });
+  for (bool more = true; more;) {
+    more = co_await db.transact([&](kv::Txn& tx) -> Task<bool> {
+      WriteStore store(tx, home);
+      auto stream = co_await store.find_stream(group, name);
+      if (!stream || !stream->first_event || *stream->first_event >= cutoff) co_return false;
+      const auto erased = co_await store.erase_events_before(group, name, cutoff);
+      // Events that came before bytes were counted are not among them.
+      if (erased) stream->bytes = std::max<int64_t>(stream->bytes - *erased, 0);
+      if (!erased) stream->first_event = cutoff;
+      store.put_stream(group, *stream);
+      co_return erased.has_value();
+    });
+  }
 }
 
 }  // namespace

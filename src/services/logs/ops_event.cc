@@ -83,6 +83,7 @@ Task<PutLogEventsResponse> LogsService::put_log_events(Ctx& ctx, const PutLogEve
       } else {
         events.push_back({time, event.message});
         taken.push_back(&event);
+        stream->bytes += static_cast<int64_t>(event.message.size() + kEventOverhead);
         stream->first_event = std::min(stream->first_event.value_or(time), time);
         stream->last_event = std::max(stream->last_event.value_or(time), time);
       }

@@ -26,7 +26,6 @@ LogGroup describe(const Ctx& ctx, const Group& group) {
   out.metric_filter_count = 0;
   out.arn = cat(group_arn(ctx, group.name), ":*");
   out.log_group_arn = group_arn(ctx, group.name);
-  out.stored_bytes = group.stored_bytes;
   out.log_group_class = LogGroupClass::STANDARD;
   return out;
 }
@@ -87,6 +86,7 @@ Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const
       if (!in.log_group_name_pattern ||
           lower(group.name).find(lower(*in.log_group_name_pattern)) != std::string::npos) {
         out.log_groups->push_back(describe(ctx, group));
+        out.log_groups->back().stored_bytes = co_await store.sum_bytes(group.name);
       }
     }
     if (page.size() <= limit) co_return out;

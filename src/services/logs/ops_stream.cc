@@ -59,8 +59,6 @@ Task<DescribeLogStreamsResponse> LogsService::describe_log_streams(Ctx& ctx, con
     co_return err::InvalidParameterException("Cannot order by LastEventTime with a logStreamNamePrefix.");
   }
   const std::string page_of = cat("logs:DescribeLogStreams:", group, by_time ? ":time" : ":name");
-  const std::string after =
-      kernel::open_page<std::string>(deps_.tokens, ctx, page_of, in.next_token, bad_token()).value_or("");
   const size_t limit = in.limit ? static_cast<size_t>(*in.limit) : kDefaultList;
   const bool reverse = in.descending.value_or(false);
   const auto snapshot = deps_.db.snapshot();
@@ -71,16 +69,16 @@ Task<DescribeLogStreamsResponse> LogsService::describe_log_streams(Ctx& ctx, con
   out.log_streams.emplace();
   std::vector<Stream> streams;
   if (by_time) {
-    // Times change with each event, so they have no index: all streams are sorted, and the token counts those shown.
-    streams = co_await store.list_streams(group, "", "", SIZE_MAX, false);
-    std::ranges::sort(streams, [&](const Stream& a, const Stream& b) {
-      return reverse ? b.last_event < a.last_event : a.last_event < b.last_event;
-    });
-    const size_t shown = std::min<size_t>(streams.size(), parse_int(after).value_or(0));
-    streams.erase(streams.begin(), streams.begin() + shown);
-    if (streams.size() > limit) out.next_token = kernel::seal_page(deps_.tokens, ctx, page_of, cat(shown + limit));
+    const auto after = kernel::open_page<StreamPlace>(deps_.tokens, ctx, page_of, in.next_token, bad_token());
+    streams = co_await store.list_streams_by_time(group, after, limit + 1, reverse);
+    if (streams.size() > limit) {
+      const Stream& last = streams[limit - 1];
+      out.next_token = kernel::seal_page(deps_.tokens, ctx, page_of, StreamPlace{last.last_event, last.name});
+    }
   } else {
-    streams = co_await store.list_streams(group, in.log_stream_name_prefix.value_or(""), after, limit + 1, reverse);
+    const auto after = kernel::open_page<std::string>(deps_.tokens, ctx, page_of, in.next_token, bad_token());
+    streams = co_await store.list_streams(group, in.log_stream_name_prefix.value_or(""), after.value_or(""), limit + 1,
+                                          reverse);
     if (streams.size() > limit) out.next_token = kernel::seal_page(deps_.tokens, ctx, page_of, streams[limit - 1].name);
   }
   if (streams.size() > limit) streams.resize(limit);

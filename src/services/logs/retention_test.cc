@@ -54,6 +54,8 @@ TEST(Retention, DeletesWhatIsOlderAndNothingElse) {
   EXPECT_EQ(w.messages("a"), "young ");
   EXPECT_EQ(w.messages("b"), "");
   EXPECT_EQ(w.messages("new"), "young ");
+  // 26 bytes are counted for each event beside its message.
+  EXPECT_EQ(w.call("DescribeLogGroups", "{}")["logGroups"].as_array()[0].find("storedBytes")->as_int(), 2 * (5 + 26));
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "services/logs/store.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/encoding.h"
 #include "base/str.h"
@@ -13,6 +14,16 @@ namespace {
 
 // Past every position of a real time.
 std::string end_of(std::string_view prefix) { return kv::prefix_end(prefix); }
+
+constexpr size_t kPage = 1'000;                      // streams read together
+constexpr size_t kErasedTogether = 4 * 1024 * 1024;  // bytes of batches
+
+// What the events of a batch count as.
+int64_t bytes_of(const BatchRecord& batch) {
+  size_t bytes = batch.message.size() + kEventOverhead;
+  for (const auto& [after, message] : batch.more) bytes += message.size() + kEventOverhead;
+  return static_cast<int64_t>(bytes);
+}
 
 Time time_of(std::string_view position) { return Time::from_millis(static_cast<int64_t>(read_be64(position.data()))); }
 
@@ -78,6 +89,35 @@ Task<std::vector<Stream>> Store::list_streams(std::string group, std::string pre
     streams.push_back(kv::decode<Stream>(entry.value));
   }
   co_return streams;
+}
+
+// Times change with each event, so they have no index: all streams are looked at, and the best of them kept.
+Task<std::vector<Stream>> Store::list_streams_by_time(std::string group, std::optional<StreamPlace> after, size_t limit,
+                                                      bool reverse) const {
+  const auto before = [reverse](const auto& a, const auto& b) {
+    const auto one = std::tie(a.last_event, a.name), other = std::tie(b.last_event, b.name);
+    return reverse ? other < one : one < other;
+  };
+  std::vector<Stream> best, page;
+  do {
+    page = co_await list_streams(group, "", page.empty() ? "" : page.back().name, kPage, false);
+    for (const Stream& stream : page) {
+      if (!after || before(*after, stream)) best.push_back(stream);
+    }
+    std::ranges::sort(best, before);
+    if (best.size() > limit) best.resize(limit);
+  } while (page.size() == kPage);
+  co_return best;
+}
+
+Task<int64_t> Store::sum_bytes(std::string group) const {
+  int64_t sum = 0;
+  std::vector<Stream> page;
+  do {
+    page = co_await list_streams(group, "", page.empty() ? "" : page.back().name, kPage, false);
+    for (const Stream& stream : page) sum += stream.bytes;
+  } while (page.size() == kPage);
+  co_return sum;
 }
 
 // A batch is found by its first event, and may reach as far as kBatchSpan behind that: batches overlap, and an event is
@@ -168,9 +208,16 @@ void WriteStore::erase_stream(const std::string& group, const std::string& strea
   tx_.erase_range(kv::prefix_range(event_prefix(group, stream)));
 }
 
-void WriteStore::erase_events_before(const std::string& group, const std::string& stream, Time cutoff) {
+Task<std::optional<int64_t>> WriteStore::erase_events_before(const std::string& group, const std::string& stream,
+                                                             Time cutoff) {
   const std::string prefix = event_prefix(group, stream);
-  tx_.erase_range({prefix, prefix + first_position(cutoff - kBatchSpan)});
+  const auto batches =
+      co_await tx_.scan({prefix, prefix + first_position(cutoff - kBatchSpan)}, {.byte_limit = kErasedTogether});
+  if (batches.empty()) co_return std::nullopt;
+  tx_.erase_range({prefix, batches.back().key + '\0'});
+  int64_t bytes = 0;
+  for (const kv::Entry& entry : batches) bytes += bytes_of(kv::decode<BatchRecord>(entry.value));
+  co_return bytes;
 }
 
 }  // namespace virga::logs

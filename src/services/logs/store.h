@@ -33,14 +33,12 @@ struct Group {
   std::string name;
   Time created;
   std::optional<int32_t> retention_days;
-  int64_t stored_bytes = 0;
   std::map<std::string, std::string> tags;
   std::string log_class = "STANDARD";
   std::vector<Subscription> subscriptions;
   template <class A>
   void fields(A& a) {
-    a(1, name), a(2, created), a(3, retention_days), a(4, stored_bytes), a(5, tags), a(6, log_class),
-        a(7, subscriptions);
+    a(1, name), a(2, created), a(3, retention_days), a(5, tags), a(6, log_class), a(7, subscriptions);
   }
 };
 
@@ -48,9 +46,10 @@ struct Stream {
   std::string name;
   Time created;
   std::optional<Time> first_event, last_event, last_ingestion;
+  int64_t bytes = 0;  // of its events, as they are billed
   template <class A>
   void fields(A& a) {
-    a(1, name), a(2, created), a(3, first_event), a(4, last_event), a(5, last_ingestion);
+    a(1, name), a(2, created), a(3, first_event), a(4, last_event), a(5, last_ingestion), a(6, bytes);
   }
 };
 
@@ -90,6 +89,16 @@ EventPosition first_position(Time time);  // before every event of that time
 // What identifies an event to clients: digits, as AWS's ids are.
 std::string event_id(const EventPosition& position);
 
+// Where a stream stands among those of its group, by its last event; ones without events come first.
+struct StreamPlace {
+  std::optional<Time> last_event;
+  std::string name;
+  template <class A>
+  void fields(A& a) {
+    a(1, last_event), a(2, name);
+  }
+};
+
 class Store {
  public:
   Store(kv::Reader& reader, Home home) : reader_(reader), home_(std::move(home)) {}
@@ -100,6 +109,11 @@ class Store {
   Task<std::optional<Stream>> find_stream(std::string group, std::string stream) const;
   Task<std::vector<Stream>> list_streams(std::string group, std::string prefix, std::string after, size_t limit,
                                          bool reverse) const;
+  // The streams with the earliest last events after `after` (the latest before it, `reverse`), in that order.
+  Task<std::vector<Stream>> list_streams_by_time(std::string group, std::optional<StreamPlace> after, size_t limit,
+                                                 bool reverse) const;
+  // Of all events of the group.
+  Task<int64_t> sum_bytes(std::string group) const;
   // Events of one stream with positions in [from, to): `limit` at most, and none after that with which the messages'
   // bytes reach `bytes`.
   Task<std::vector<Event>> read_events(std::string group, std::string stream, EventPosition from, EventPosition to,
@@ -125,8 +139,9 @@ class WriteStore : public Store {
                   Time ingested);
   void erase_group(const std::string& name);  // with its streams and events
   void erase_stream(const std::string& group, const std::string& stream);
-  // Some of the last kBatchSpan before `cutoff` stay.
-  void erase_events_before(const std::string& group, const std::string& stream, Time cutoff);
+  // The oldest ones, some megabytes at the most; some of the last kBatchSpan before `cutoff` stay. Answers their bytes;
+  // nothing: none are left.
+  Task<std::optional<int64_t>> erase_events_before(const std::string& group, const std::string& stream, Time cutoff);
 
  private:
   kv::Txn& tx_;

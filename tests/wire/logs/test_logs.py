@@ -36,6 +36,37 @@ def put(logs, group, stream, messages, at=None):
                                logEvents=[{"timestamp": at + i, "message": m} for i, m in enumerate(messages)])
 
 
+# As they are billed: 26 bytes for each event beside its message.
+def test_stored_bytes(logs, group):
+    stored = lambda: logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0]["storedBytes"]
+    assert stored() == 0
+    put(logs, group, "a", ["hello", "é"])
+    put(logs, group, "b", ["x"])
+    assert stored() == 5 + 2 + 1 + 3 * 26
+    logs.delete_log_stream(logGroupName=group, logStreamName="a")
+    assert stored() == 1 + 26
+
+
+# In pages, in both directions; streams without events come first.
+def test_streams_by_time(logs, group):
+    at = now()
+    for stream, second in (("late", 9), ("early", 1), ("middle", 5), ("same", 5)):
+        put(logs, group, stream, ["m"], at - 10_000 + second * 1000)
+    logs.create_log_stream(logGroupName=group, logStreamName="empty")
+    expected = ["empty", "early", "middle", "same", "late"]
+    for descending in (False, True):
+        for limit in (1, 2, 5):
+            names, token = [], {}
+            while True:
+                page = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=descending, limit=limit, **token)
+                assert len(page["logStreams"]) <= limit
+                names += [stream["logStreamName"] for stream in page["logStreams"]]
+                if "nextToken" not in page:
+                    break
+                token = {"nextToken": page["nextToken"]}
+            assert names == (expected[::-1] if descending else expected)
+
+
 def test_group(logs, group):
     found = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
     assert len(found) == 1 and found[0]["arn"] == f"arn:aws:logs:us-east-1:000000000000:log-group:{group}:*"
