@@ -32,6 +32,13 @@ void watch(int poll, int fd, uint64_t data) {
   must(::epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event), "epoll");
 }
 
+// True too where the kernel does not tell.
+bool is_mount_point(const char* path) {
+  struct statx info{};
+  if (::statx(AT_FDCWD, path, 0, 0, &info) != 0) return true;
+  return !(info.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) || (info.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 }  // namespace
 
 Launcher::Launcher(LauncherOptions options) : options_(std::move(options)) {
@@ -62,6 +69,10 @@ Launcher::~Launcher() {
 }
 
 void Launcher::prepare_namespaces() {
+  if (!is_mount_point("/"))
+    throw std::runtime_error(
+        "the root directory is no mount point (a plain chroot), and the kernel lets no sandbox have another then; "
+        "make it one before entering it: mount --bind DIRECTORY DIRECTORY");
   root_ = ::geteuid() == 0;
   // Before the launcher leaves the host's view: groups are named by the host's paths.
   cgroups_ = std::make_unique<Cgroups>(options_.owner);

@@ -131,6 +131,20 @@ def test_env(virga):
     assert settings["AWS_ENDPOINT_URL"] == virga.url and settings["AWS_REGION"] == "eu-west-1"
 
 
+# In a plain chroot the kernel refuses pivot_root, and no function runs.
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_doctor_in_a_chroot(tmp_path):
+    script = "\n".join([
+        "set -e", f"cd {tmp_path}", "mkdir usr proc tmp etc dev",
+        "for name in bin lib lib64; do if [ -L /$name ]; then cp -P /$name $name; elif [ -d /$name ]; then mkdir $name; "
+        "mount --rbind /$name $name; fi; done",
+        "mount --rbind /usr usr", "mount -t proc proc proc", f"touch virga; mount --bind {BINARY} virga",
+        "exec chroot . /virga doctor --data /tmp --output json"])
+    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, text=True, timeout=60)
+    checks = {check["name"]: check for check in json.loads(done.stdout)}
+    assert not checks["sandbox"]["holds"] and "no mount point" in checks["sandbox"]["how"], done.stderr
+
+
 def test_doctor(tmp_path):
     checks = json.loads(run("doctor", "--data", str(tmp_path), "--output", "json").stdout)
     names = {check["name"] for check in checks}
