@@ -203,8 +203,8 @@ TEST_P(Contract, NoWriteSkew) {
   // Two doctors are on call; each may leave only while the other stays.
   fill("on/1 on/2");
   int attempts = 0;
-  const auto leave = [&](std::string who) {
-    return db().transact([&, who](Txn& tx) -> Task<void> {
+  const auto leave = [&](std::string who) -> Task<void> {
+    co_await db().transact([&](Txn& tx) -> Task<void> {
       if ((co_await tx.scan(prefix_range("on/"))).size() > 1) tx.erase(who);
     });
   };
