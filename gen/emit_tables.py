@@ -1,5 +1,6 @@
 """tables.cc: the constant tables behind a service's types, operations and errors. None of them costs start-up time."""
 
+import naming
 from emit_types import innermost, qualify
 
 UNION_MEMBERS = {"kStructure": "structure", "kUnion": "structure", "kList": "list", "kMap": "map",
@@ -148,7 +149,7 @@ def member_fields(kind, member):
         ("offset", f"offsetof({kind}, {member.cpp_name})"), ("access", f"&wire::kAccess<decltype({kind}::{member.cpp_name})>"),
         ("location", "" if member.location == "kBody" else f"wire::Location::{member.location}"),
         ("required", flag(member.required)), ("xml_attribute", flag(member.xml_attribute)),
-        ("flattened", flag(member.flattened)), ("idempotency_token", flag(member.idempotency_token)),
+        ("flattened", flag(member.flattened)),
         ("sensitive", flag(member.shape.sensitive)), ("timestamp", timestamp(member.timestamp)),
         ("query_name", quoted(member.query_name))])
 
@@ -248,7 +249,7 @@ def operation_fields(operation):
         ("input", f"&shapes::{operation.input.table}" if operation.input else ""),
         ("output", f"&shapes::{operation.output.table}" if operation.output else ""),
         ("errors", f"{operation.cpp_name}_errors" if operation.errors else ""),
-        ("streams_input", flag(streams(operation.input))), ("streams_output", flag(streams(operation.output))), anonymous,
+        ("streams_input", flag(streams(operation.input))), anonymous,
         ("output_wrapper", quoted(operation.output_wrapper)),
         ("input_root", quoted(reference.get("locationName"))),
         ("input_root_namespace", quoted(namespace_uri(reference.get("xmlNamespace"))))])
@@ -270,6 +271,13 @@ def service_model(service):
         ("xml_namespace", quoted(namespace_uri(metadata.get("xmlNamespace")))),
         ("error_namespace", quoted(metadata.get("errorNamespace"))), ("protocols", "kProtocols"),
         ("query_compatible", flag("awsQueryCompatible" in metadata)), ("operations", "kOperations")]
-    return ["namespace {", f"constexpr wire::Protocol kProtocols[] = {{{protocols}}};", "}", "",
+    shapes = []
+    for key, status in (("validationError", 400), ("deniedError", 403)):
+        if key in metadata:
+            name = naming.snake(key)
+            shapes.append(f"constexpr virga::ErrorShape {name} = {{{text(metadata[key])}, {status}}};")
+            pairs.append((name, f"&{name}"))
+    pairs += [(naming.snake(trait), "true") for trait in metadata.get("traits", [])]
+    return ["namespace {", f"constexpr wire::Protocol kProtocols[] = {{{protocols}}};", *shapes, "}", "",
             "constinit const wire::ServiceModel kModel = {",
             *[f"    {fields([pair])}," for pair in pairs if fields([pair])], "};", ""]

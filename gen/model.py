@@ -43,7 +43,6 @@ class Member:
     boxed: bool = False
     xml_attribute: bool = False
     flattened: bool = False
-    idempotency_token: bool = False
     timestamp: str = ""
     query_name: str = ""
 
@@ -343,7 +342,6 @@ class _Reader:
                             location=location(reference, target), required=name in required and shape.kind == "kStructure",
                             xml_attribute=reference.get("xmlAttribute", False),
                             flattened=reference.get("flattened", False) or target.raw.get("flattened", False),
-                            idempotency_token=reference.get("idempotencyToken", False),
                             timestamp=TIMESTAMPS.get(reference.get("timestampFormat"), ""),
                             query_name=reference.get("queryName", ""))
             # An event stream is the message's whole body in every protocol, though only REST models mark it.

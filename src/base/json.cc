@@ -90,38 +90,6 @@ std::string Json::dump() const {
 
 namespace {
 
-void write_pretty(std::string& out, const Json& value, size_t indent) {
-  const auto line = [&](size_t depth) {
-    out += '\n';
-    out.append(depth * 2, ' ');
-  };
-  if (value.is_array() && !value.as_array().empty()) {
-    out += '[';
-    bool first = true;
-    for (const Json& element : value.as_array()) {
-      if (!std::exchange(first, false)) out += ',';
-      line(indent + 1);
-      write_pretty(out, element, indent + 1);
-    }
-    line(indent);
-    out += ']';
-  } else if (value.is_object() && !value.as_object().empty()) {
-    out += '{';
-    bool first = true;
-    for (const Json::Member& member : value.as_object()) {
-      if (!std::exchange(first, false)) out += ',';
-      line(indent + 1);
-      append_json_string(out, member.first);
-      out += ": ";
-      write_pretty(out, member.second, indent + 1);
-    }
-    line(indent);
-    out += '}';
-  } else {
-    JsonWriter(out).value(value);
-  }
-}
-
 // The last of each group of members with the same key takes the place of the first.
 void drop_duplicates(Json::Object& members) {
   constexpr size_t kFew = 16;
@@ -164,12 +132,6 @@ void drop_duplicates(Json::Object& members) {
 }
 
 }  // namespace
-
-std::string Json::dump_pretty() const {
-  std::string out;
-  write_pretty(out, *this, 0);
-  return out;
-}
 
 void JsonReader::error(std::string_view what) const { throw JsonError(std::string(what), at_); }
 

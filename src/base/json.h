@@ -78,7 +78,6 @@ class Json {
 
   static Json parse(std::string_view text);  // throws JsonError
   std::string dump() const;                  // compact
-  std::string dump_pretty() const;           // indented by two spaces
 
  private:
   std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> value_;

@@ -89,6 +89,11 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return true;
 }
 
+std::optional<std::string> unless_empty(std::string text) {
+  if (text.empty()) return std::nullopt;
+  return text;
+}
+
 std::string replace_all(std::string_view text, std::string_view what, std::string_view with) {
   std::string out;
   if (what.empty()) return std::string(text);

@@ -59,6 +59,8 @@ std::string_view trim(std::string_view text);
 std::string lower(std::string_view text);
 std::string upper(std::string_view text);
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+// The text, unless it is empty: what stands for an absent member in a record.
+std::optional<std::string> unless_empty(std::string text);
 std::string replace_all(std::string_view text, std::string_view what, std::string_view with);
 // The whole text as a decimal integer, or nothing.
 std::optional<int64_t> parse_int(std::string_view text);

@@ -123,7 +123,7 @@ std::optional<Time> time_of(int64_t year, int64_t month, int64_t day, int64_t ho
 
 Time SystemClock::now() const {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
-  return {std::chrono::duration_cast<std::chrono::microseconds>(since).count() + offset().count()};
+  return {std::chrono::duration_cast<std::chrono::microseconds>(since).count()};
 }
 
 std::string iso8601_millis(Time t) {

@@ -1,7 +1,6 @@
 // Time as AWS counts it, and the only way to read it: nothing below app/ looks at the wall clock but through Clock.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <compare>
 #include <cstdint>
@@ -31,17 +30,10 @@ class Clock {
   virtual Time now() const = 0;
 };
 
-// The machine's clock, plus an offset that an operator can move.
+// The machine's clock.
 class SystemClock : public Clock {
  public:
   Time now() const override;
-  std::chrono::microseconds offset() const {
-    return std::chrono::microseconds(offset_.load(std::memory_order_relaxed));
-  }
-  void set_offset(std::chrono::microseconds by) { offset_.store(by.count(), std::memory_order_relaxed); }
-
- private:
-  std::atomic<int64_t> offset_ = 0;
 };
 
 // A clock that stands until moved: for tests.

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/http_reason.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "front/body.h"
@@ -343,7 +344,7 @@ bool Http1Connection::write_head(wire::HttpResponse& response, std::optional<uin
   const int version = head.version;
   const int status = response.status;
   const bool bodyless = status == 204 || status == 304;
-  append(out_, "HTTP/1.1 ", status, " ", reason_of(status), "\r\n");
+  append(out_, "HTTP/1.1 ", status, " ", http_reason(status), "\r\n");
   bool has_date = false, has_server = false;
   for (const auto& [name, value] : response.headers.fields()) {
     if (is_door_field(name)) continue;

@@ -103,8 +103,6 @@ struct Arrival {
   bool secure = false;
 };
 
-// The standard words for a status; never empty.
-std::string_view reason_of(int status);
 // True for fields that the door writes itself, whatever a handler put there.
 bool is_door_field(std::string_view name);
 // A small plain-text answer of the door itself.

@@ -226,6 +226,13 @@ Task<bool> Authorizer::allowed(Ctx& ctx, Access access, std::optional<std::strin
   co_return !(co_await why_denied(ctx, std::move(access), std::move(resource_policy)));
 }
 
+Task<void> Authorizer::authorize_pass(Ctx& ctx, const wire::ServiceModel& service, std::string role) {
+  auto why = co_await why_denied(
+      ctx, {"iam:PassRole", std::move(role), {{"iam:PassedToService", {cat(service.signing_name, ".amazonaws.com")}}}},
+      std::nullopt);
+  if (why) co_await fail(wire::door::access_denied(service, std::move(*why)));
+}
+
 Task<void> Authorizer::authorize(Ctx& ctx, const Operation& operation, const void* in) {
   if (operation.open) co_return;
   std::vector<Access> questions = operation.access(ctx, in);

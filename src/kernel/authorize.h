@@ -62,12 +62,14 @@ class Authorizer {
 
   // Fails with the service's AccessDenied in AWS's words unless the policies allow every access.
   Task<void> authorize(Ctx& ctx, const Operation& operation, const void* in);
-  // The bare question, for services that ask about more than their own operation (iam:PassRole).
+  // The bare question, for services that ask about more than their own operation.
   Task<bool> allowed(Ctx& ctx, Access access, std::optional<std::string> resource_policy);
   // The same, answering with AWS's sentence when it is a no: for the service to put into its own error.
   Task<std::optional<std::string>> why_denied(Ctx& ctx, Access access, std::optional<std::string> resource_policy);
 
-  IamMode mode() const { return mode_; }
+  // Fails with the service's AccessDenied unless the caller may hand it `role` (iam:PassRole).
+  Task<void> authorize_pass(Ctx& ctx, const wire::ServiceModel& service, std::string role);
+
   std::vector<Denial> denials() const;
 
   // A resource policy or session policy parsed, or remembered from before; null when it is malformed.

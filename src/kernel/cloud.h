@@ -65,7 +65,7 @@ class Cloud {
   const Endpoint* find_endpoint(std::string_view label) const;
   const std::vector<std::unique_ptr<Service>>& services() const { return services_; }
 
-  // The one place an operation runs: authorisation, metrics, audit, deadline, then the handler. `in` and `out` are of
+  // The one place an operation runs: authorisation, the handler, metrics, audit. `in` and `out` are of
   // the operation's shapes. Fails with what the handler or the authoriser refused with.
   Task<void> dispatch(Ctx& ctx, const Operation& operation, const void* in, void* out);
 

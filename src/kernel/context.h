@@ -38,7 +38,6 @@ struct Ctx {
   std::string region;
   std::string partition = "aws";
   const Clock* clock = nullptr;
-  Time deadline;      // after which nobody waits for the answer; zero: none
   std::string trace;  // X-Amzn-Trace-Id; may be empty
   std::string source_ip;
   std::string user_agent;
@@ -51,6 +50,16 @@ struct Ctx {
 
   Time now() const { return clock->now(); }
 };
+
+// The account and region that a service's resources live in. A record (kv/record.h).
+struct Home {
+  std::string account, region;
+  template <class A>
+  void fields(A& a) {
+    a(1, account), a(2, region);
+  }
+};
+inline Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
 
 // arn:aws:<service>:<region>:<account>:<resource>
 std::string arn(const Ctx& ctx, std::string_view service, std::string_view resource);

@@ -48,20 +48,12 @@ class OpBuilder {
   explicit OpBuilder(Operation& op) : op_(op) {}
   // The action where it is not <signing name>:<operation name>.
   OpBuilder& action(std::string action) {
-    edit([action](std::vector<Access>& all) {
-      for (Access& a : all) a.action = action;
-    });
-    return *this;
+    return each([action](const Ctx&, const In&, Access& a) { a.action = action; });
   }
   // The ARN the permission is about: std::string(const Ctx&, const In&).
   template <class F>
   OpBuilder& resource(F f) {
-    op_.access = [previous = std::move(op_.access), f](const Ctx& ctx, const void* in) {
-      std::vector<Access> all = previous(ctx, in);
-      for (Access& a : all) a.resource = f(ctx, *static_cast<const In*>(in));
-      return all;
-    };
-    return *this;
+    return each([f](const Ctx& ctx, const In& in, Access& a) { a.resource = f(ctx, in); });
   }
   // All questions at once, for operations that touch several things: std::vector<Access>(const Ctx&, const In&).
   template <class F>
@@ -96,12 +88,13 @@ class OpBuilder {
 
  private:
   template <class F>
-  void edit(F f) {
-    op_.access = [previous = std::move(op_.access), f](const Ctx& ctx, const void* in) {
+  OpBuilder& each(F edit) {
+    op_.access = [previous = std::move(op_.access), edit](const Ctx& ctx, const void* in) {
       std::vector<Access> all = previous(ctx, in);
-      f(all);
+      for (Access& a : all) edit(ctx, *static_cast<const In*>(in), a);
       return all;
     };
+    return *this;
   }
   Operation& op_;
 };
@@ -135,8 +128,7 @@ class OpTable {
 };
 
 // A request to something a user made, not to an AWS API: an HTTP API's stage, a function URL, a website. Reached by
-// host
-// "<id>.<label>.…" or by path "/_aws/<label>/<id>/…".
+// host, "<id>.<label>.…", or by path, "/_aws/<label>/<id>/…".
 struct EndpointRequest {
   std::string id;
   std::string path;  // undecoded, starts with '/', without what selected the endpoint

@@ -7,9 +7,6 @@
 #include <openssl/x509v3.h>
 #include <unistd.h>
 
-#include <map>
-#include <mutex>
-
 #include "base/crypto.h"
 #include "base/str.h"
 #include "rt/reactor.h"
@@ -39,35 +36,20 @@ std::string text_in(BIO* bio) {
 
 [[noreturn]] void refuse(std::string_view what) { throw TlsError(cat(what, ": ", openssl_error(), ".")); }
 
-struct Chain {
-  Owned<X509> leaf;
-  std::vector<Owned<X509>> others;
-  Owned<EVP_PKEY> key;
-};
-
-std::shared_ptr<const Chain> read_certificate(const Certificate& certificate) {
-  auto chain = std::make_shared<Chain>();
+void use(SSL_CTX* context, const Certificate& certificate) {
   auto bio = memory(certificate.chain_pem);
-  chain->leaf.reset(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
-  if (!chain->leaf) refuse("The certificate is not PEM");
-  while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) chain->others.emplace_back(next);
+  Owned<X509> leaf(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  if (!leaf) refuse("The certificate is not PEM");
+  if (SSL_CTX_use_certificate(context, leaf.get()) != 1) refuse("The certificate cannot be used");
+  while (X509* next = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)) {
+    const Owned<X509> owned(next);
+    if (SSL_CTX_add1_chain_cert(context, next) != 1) refuse("The certificate's chain cannot be used");
+  }
   ERR_clear_error();
   bio = memory(certificate.key_pem);
-  chain->key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
-  if (!chain->key) refuse("The private key is not PEM");
-  if (X509_check_private_key(chain->leaf.get(), chain->key.get()) != 1)
-    refuse("The private key is not the certificate's");
-  return chain;
-}
-
-// Works on a context and on a connection alike.
-bool use(SSL* ssl, const Chain& chain) {
-  if (SSL_use_certificate(ssl, chain.leaf.get()) != 1 || SSL_use_PrivateKey(ssl, chain.key.get()) != 1) return false;
-  SSL_clear_chain_certs(ssl);
-  for (const auto& other : chain.others) {
-    if (SSL_add1_chain_cert(ssl, other.get()) != 1) return false;
-  }
-  return true;
+  const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, nullptr, nullptr));
+  if (!key) refuse("The private key is not PEM");
+  if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) refuse("The private key is not the certificate's");
 }
 
 constexpr unsigned char kProtocols[] = "\x02h2\x08http/1.1";
@@ -124,41 +106,18 @@ Certificate self_signed(const std::vector<std::string>& names, int days) {
 
 struct TlsServer::Impl {
   Owned<SSL_CTX> context{SSL_CTX_new(TLS_server_method())};
-  std::mutex mutex;
-  std::map<std::string, std::shared_ptr<const Chain>, std::less<>> chains;  // the empty name is the default
-
-  std::shared_ptr<const Chain> find(std::string_view host) {
-    const std::string name = lower(host);
-    std::lock_guard lock(mutex);
-    if (auto found = chains.find(name); found != chains.end()) return found->second;
-    if (const size_t dot = name.find('.'); dot != std::string::npos) {
-      if (auto found = chains.find(cat("*", name.substr(dot))); found != chains.end()) return found->second;
-    }
-    return chains.find("")->second;
-  }
-  static int choose_certificate(SSL* ssl, void* self) {
-    const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    return use(ssl, *static_cast<Impl*>(self)->find(name ? name : "")) ? 1 : 0;
-  }
 };
 
 TlsServer::TlsServer(const Certificate& certificate) : impl_(std::make_unique<Impl>()) {
-  impl_->chains[""] = read_certificate(certificate);
   SSL_CTX* context = impl_->context.get();
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
   SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
   SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
-  SSL_CTX_set_cert_cb(context, Impl::choose_certificate, impl_.get());
+  use(context, certificate);
 }
 
 TlsServer::~TlsServer() = default;
-
-void TlsServer::set_certificate(const std::string& name, const Certificate& certificate) {
-  auto chain = read_certificate(certificate);
-  std::lock_guard lock(impl_->mutex);
-  impl_->chains[lower(name)] = std::move(chain);
-}
 
 Task<std::unique_ptr<Stream>> TlsServer::accept(Reactor& reactor, int fd, Millis timeout) {
   auto stream = std::make_unique<TlsStream>(reactor, fd, SSL_new(impl_->context.get()));

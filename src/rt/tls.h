@@ -32,11 +32,9 @@ Certificate self_signed(const std::vector<std::string>& names, int days);
 // What a listening socket offers: TLS 1.2 and 1.3, ALPN h2 and http/1.1.
 class TlsServer {
  public:
-  // Throws TlsError. `certificate` serves clients that name no host, or one we do not know.
+  // Throws TlsError.
   explicit TlsServer(const Certificate& certificate);
   ~TlsServer();
-  // Adds or replaces the certificate for a host name or "*.domain". Safe while serving, from any thread.
-  void set_certificate(const std::string& name, const Certificate& certificate);
 
   // The server's half of the handshake on a connected socket, which it takes over.
   Task<std::unique_ptr<Stream>> accept(Reactor& reactor, int fd, Millis timeout);

@@ -9,12 +9,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::invoke;
-using testing::Log;
-using testing::python;
-using testing::sandboxes;
+using namespace testing;
 
 Spec custom(const std::string& code) {
   Spec out = python(code);

@@ -11,12 +11,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::Log;
-using testing::node;
-using testing::python;
-using testing::sandboxes;
+using namespace testing;
 
 // What every extension and internal one of these tests starts with.
 constexpr std::string_view kApi =

@@ -8,12 +8,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::Log;
-using testing::node;
-using testing::python;
-using testing::sandboxes;
+using namespace testing;
 
 // Starts `spec` held, gives it time to do what it must not, then lets it go on; gives the answer to its first call.
 std::string first_answer(Spec spec, Log& log, size_t& lines_before) {

@@ -13,11 +13,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::invoke;
-using testing::Log;
-using testing::sandboxes;
+using namespace testing;
 
 // The names that handlers are compiled against; the runtime brings its own.
 constexpr std::string_view kSource = R"(

@@ -8,12 +8,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::invoke;
-using testing::Log;
-using testing::node;
-using testing::sandboxes;
+using namespace testing;
 
 TEST(Node, AnswersWithWhatTheHandlerReturns) {
   Folder code;

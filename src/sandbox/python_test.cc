@@ -8,11 +8,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::invoke;
-using testing::Log;
-using testing::python;
+using namespace testing;
 
 TEST(Python, AnswersWithWhatTheHandlerReturns) {
   Folder code;

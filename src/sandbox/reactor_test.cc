@@ -18,11 +18,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::node;
-using testing::python;
-using testing::sandboxes;
+using namespace testing;
 
 TEST(Reactor, StartsAndCalls) {
   rt::Reactors reactors(1);

@@ -7,10 +7,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::call;
-using testing::Folder;
-using testing::invoke;
-using testing::Log;
+using namespace testing;
 
 Spec ruby(const std::string& code, const std::string& handler = "app.handler") {
   Spec spec = testing::python(code, handler);

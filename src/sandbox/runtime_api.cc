@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/http_reason.h"
 #include "base/str.h"
 
 namespace virga::sandbox {
@@ -14,27 +15,6 @@ bool is_token(std::string_view text) {
     return c > 32 && c < 127 &&
            std::string_view("()<>@,;:\\\"/[]?={}").find(static_cast<char>(c)) == std::string_view::npos;
   });
-}
-
-std::string_view reason(int status) {
-  switch (status) {
-    case 200:
-      return "OK";
-    case 202:
-      return "Accepted";
-    case 400:
-      return "Bad Request";
-    case 403:
-      return "Forbidden";
-    case 404:
-      return "Not Found";
-    case 405:
-      return "Method Not Allowed";
-    case 413:
-      return "Payload Too Large";
-    default:
-      return "Error";
-  }
 }
 
 }  // namespace
@@ -176,7 +156,7 @@ void ApiParser::next() {
 
 std::string api_response(int status, std::string_view content_type,
                          const std::vector<std::pair<std::string, std::string>>& headers, std::string_view body) {
-  std::string out = cat("HTTP/1.1 ", status, " ", reason(status), "\r\nContent-Type: ", content_type,
+  std::string out = cat("HTTP/1.1 ", status, " ", http_reason(status), "\r\nContent-Type: ", content_type,
                         "\r\nContent-Length: ", body.size(), "\r\n");
   for (const auto& [name, value] : headers) {
     if (value.empty()) continue;

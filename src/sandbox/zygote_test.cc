@@ -9,10 +9,7 @@
 namespace virga::sandbox {
 namespace {
 
-using testing::Folder;
-using testing::invoke;
-using testing::Log;
-using testing::python;
+using namespace testing;
 
 constexpr char kProgram[] = R"(
 import gc, os, random, ssl, sys, uuid

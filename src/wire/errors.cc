@@ -8,7 +8,6 @@
 #include "base/str.h"
 #include "base/xml.h"
 #include "wire/cbor_shape.h"
-#include "wire/packing.h"
 #include "wire/protocol.h"
 
 namespace virga::wire {
@@ -28,7 +27,6 @@ constexpr ErrorShape kInternalFailure = {"InternalFailure", 500, Fault::kReceive
 constexpr ErrorShape kAccessDeniedJson = {"AccessDeniedException", 400, Fault::kSender, "AccessDenied"};
 constexpr ErrorShape kAccessDeniedRest = {"AccessDeniedException", 403};
 constexpr ErrorShape kAccessDenied = {"AccessDenied", 403};
-constexpr ErrorShape kAuthorizationError = {"AuthorizationError", 403};
 constexpr ErrorShape kTooLarge = {"RequestEntityTooLargeException", 413};
 constexpr ErrorShape kRequestTooLarge = {"RequestTooLargeException", 413};
 constexpr ErrorShape kEntityTooLarge = {"EntityTooLarge", 400};
@@ -36,31 +34,6 @@ constexpr ErrorShape kUnavailable = {"ServiceUnavailable", 503, Fault::kReceiver
 
 constexpr ErrorShape kValidation = {"ValidationException", 400, Fault::kSender, "ValidationError"};
 constexpr ErrorShape kValidationError = {"ValidationError", 400};
-constexpr ErrorShape kInvalidParameter = {"InvalidParameterException", 400};
-constexpr ErrorShape kInvalidRequestException = {"InvalidRequestException", 400};
-constexpr ErrorShape kBadRequest = {"BadRequestException", 400};
-constexpr ErrorShape kInvalidInputException = {"InvalidInputException", 400};
-constexpr ErrorShape kInvalidInput = {"InvalidInput", 400};
-constexpr ErrorShape kInvalidArgument = {"InvalidArgument", 400};
-constexpr ErrorShape kInvalidRequestCode = {"InvalidRequest", 400};
-
-struct ValidationCode {
-  std::string_view service;
-  const ErrorShape& shape;
-};
-// Services that don't call a violated constraint ValidationException (or ValidationError, speaking query).
-constexpr ValidationCode kValidationCodes[] = {
-    {"apigateway", kBadRequest},        {"apigatewayv2", kBadRequest},
-    {"appsync", kBadRequest},           {"athena", kInvalidRequestException},
-    {"cloudfront", kInvalidArgument},   {"cognito-identity", kInvalidParameter},
-    {"cognito-idp", kInvalidParameter}, {"ecr", kInvalidParameter},
-    {"glue", kInvalidInputException},   {"logs", kInvalidParameter},
-    {"rds-data", kBadRequest},          {"resourcegroupstaggingapi", kInvalidParameter},
-    {"route53", kInvalidInput},         {"s3", kInvalidRequestCode},
-    {"s3control", kInvalidRequestCode}, {"schemas", kBadRequest},
-    {"serverlessrepo", kBadRequest},    {"sesv2", kBadRequest},
-    {"xray", kInvalidRequestException}};
-
 Error refusal(const ErrorShape& shape, std::string message) { return Error{&shape, std::move(message), nullptr, {}}; }
 
 bool speaks_xml(Protocol protocol) {
@@ -105,8 +78,7 @@ void write_json_body(JsonWriter& out, const ServiceModel* service, const Error& 
     out.key("__type");
     out.string(type_of(service, error.shape->code));
   }
-  // Lambda's errors say whose fault they are.
-  const bool says_fault = service && service->id == "lambda" && !with_type;
+  const bool says_fault = service && service->tells_fault && !with_type;
   if (says_fault && !(error.members && error.members->find("Type"))) {
     out.key("Type");
     out.string(error.shape->fault == Fault::kSender ? "User" : "Service");
@@ -206,17 +178,13 @@ std::string_view query_code(const ErrorShape& shape) {
 
 std::string xml_namespace_of(const ServiceModel& service) {
   if (!service.xml_namespace.empty()) return std::string(service.xml_namespace);
-  if (is_s3(&service)) return "http://s3.amazonaws.com/doc/2006-03-01/";
-  // SQS's model no longer has it; clients of the query days still expect it.
-  const std::string_view host = service.id == "sqs" ? std::string_view("queue") : service.endpoint_prefix;
-  return cat("http://", host, ".amazonaws.com/doc/", service.api_version, "/");
+  return cat("http://", service.endpoint_prefix, ".amazonaws.com/doc/", service.api_version, "/");
 }
 
 bool is_s3(const ServiceModel* service) { return service && service->id == "s3"; }
 
 void add_checksum(HttpResponse& response, const ServiceModel* service) {
-  if (!service || !packs_bodies(*service)) return;
-  response.headers.add("x-amz-crc32", cat(crc32(response.body)));
+  if (service && service->packs) response.headers.add("x-amz-crc32", cat(crc32(response.body)));
 }
 
 void add_request_id(HttpResponse& response, const ServiceModel* service, std::string_view request_id) {
@@ -231,9 +199,7 @@ void add_request_id(HttpResponse& response, const ServiceModel* service, std::st
 Error validation_error(const OperationModel& op, std::string message) {
   const ServiceModel& service = *op.service;
   const ErrorShape* shape = speaks_xml(first_protocol(service)) ? &kValidationError : &kValidation;
-  for (const ValidationCode& entry : kValidationCodes) {
-    if (entry.service == service.id) shape = &entry.shape;
-  }
+  if (service.validation_error) shape = service.validation_error;
   for (const ErrorShape* declared : op.errors) {
     if (declared->code == shape->code) return refusal(*declared, std::move(message));
   }
@@ -242,7 +208,7 @@ Error validation_error(const OperationModel& op, std::string message) {
 
 std::optional<Error> missing_parameter(const OperationModel& op, std::string_view place) {
   static constexpr ErrorShape kMissing = {"MissingRequiredParameterException", 400, Fault::kSender, "MissingParameter"};
-  if (op.service->id != "sqs") return std::nullopt;
+  if (!op.service->tells_missing) return std::nullopt;
   std::string name(place.substr(place.rfind('.') + 1));
   name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));
   return refusal(kMissing, cat("The request must contain the parameter ", name, "."));
@@ -363,7 +329,7 @@ Error malformed(const ServiceModel& service, Protocol protocol, std::string mess
     case Protocol::kCbor:
       return refusal(kSerialization, std::move(message));
     case Protocol::kRestJson:
-      if (service.id == "lambda")
+      if (service.tells_fault)
         return refusal(kInvalidRequestContent, cat("Could not parse request body into json: ", message));
       return refusal(kSerialization, std::move(message));
     case Protocol::kQuery:
@@ -386,7 +352,7 @@ Error internal_failure() {
 
 Error access_denied(const ServiceModel& service, std::string message) {
   if (is_s3(&service)) return refusal(kAccessDenied, message.empty() ? "Access Denied" : std::move(message));
-  if (service.id == "sns") return refusal(kAuthorizationError, std::move(message));
+  if (service.denied_error) return refusal(*service.denied_error, std::move(message));
   const Protocol protocol = first_protocol(service);
   if (speaks_xml(protocol)) return refusal(kAccessDenied, std::move(message));
   return refusal(protocol == Protocol::kRestJson ? kAccessDeniedRest : kAccessDeniedJson, std::move(message));
@@ -394,7 +360,7 @@ Error access_denied(const ServiceModel& service, std::string message) {
 
 Error too_large(const ServiceModel* service, uint64_t limit) {
   if (is_s3(service)) return refusal(kEntityTooLarge, "Your proposed upload exceeds the maximum allowed size");
-  if (service && service->id == "lambda") {
+  if (service && service->tells_fault) {
     return refusal(kRequestTooLarge, cat("Request must be smaller than ", limit, " bytes for the operation"));
   }
   return refusal(kTooLarge, cat("Request is larger than ", limit, " bytes"));

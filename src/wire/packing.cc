@@ -34,8 +34,6 @@ double weight_of(std::string_view parameters) {
 
 }  // namespace
 
-bool packs_bodies(const ServiceModel& service) { return service.id == "dynamodb" || service.id == "dynamodbstreams"; }
-
 std::optional<std::string> unpacked(Protocol protocol, const ServiceModel& service, const HttpRequest& request,
                                     std::string_view body) {
   // With the REST protocols the header is part of what is sent.
@@ -44,23 +42,23 @@ std::optional<std::string> unpacked(Protocol protocol, const ServiceModel& servi
   if (!header) return std::nullopt;
   const std::string_view coding = trim(*header);
   const auto packing = packing_named(coding);
-  if (packing && (packs_bodies(service) || *packing == Packing::kGzip)) return gunzip(body, kMostUnpacked, *packing);
+  if (packing && (service.packs || *packing == Packing::kGzip)) return gunzip(body, kMostUnpacked, *packing);
   // Of other codings clients name some that mean nothing.
   const bool means_nothing = coding.empty() || equals_ignoring_case(coding, "identity") || coding == "amz-1.0";
-  if (packs_bodies(service) && !means_nothing) throw not_unpacked(protocol, service, cat("Unknown coding: ", coding));
+  if (service.packs && !means_nothing) throw not_unpacked(protocol, service, cat("Unknown coding: ", coding));
   return std::nullopt;
 }
 
 Error not_unpacked(Protocol protocol, const ServiceModel& service, std::string message) {
   // DynamoDB takes it for a fault of its own.
   static constexpr ErrorShape kFault = {"InternalServerError", 500, Fault::kReceiver};
-  if (packs_bodies(service)) return Error{&kFault, std::move(message), nullptr, {}};
+  if (service.packs) return Error{&kFault, std::move(message), nullptr, {}};
   return door::malformed(service, protocol, std::move(message));
 }
 
 std::optional<Packing> packing_for(const ServiceModel* service, const HttpRequest& request,
                                    const HttpResponse& response) {
-  if (response.body.size() <= kFew || !service || !packs_bodies(*service)) return std::nullopt;
+  if (response.body.size() <= kFew || !service || !service->packs) return std::nullopt;
   return accepted_packing(request.headers.get("accept-encoding"));
 }
 

@@ -11,9 +11,6 @@
 
 namespace virga::wire {
 
-// DynamoDB's front end: bodies may be packed both ways, and x-amz-crc32 has the sum of what is sent.
-bool packs_bodies(const ServiceModel& service);
-
 // Nothing when the body came as it is. Throws Error, or GzipError when it is damaged or unpacks to too much.
 std::optional<std::string> unpacked(Protocol protocol, const ServiceModel& service, const HttpRequest& request,
                                     std::string_view body);

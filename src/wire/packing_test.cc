@@ -33,7 +33,7 @@ TEST(Packing, IsWhatTheClientPrefers) {
 
 TEST(Packing, IsOfLargeAnswersOfServicesThatPack) {
   ServiceModel packs = test::kService;
-  packs.id = "dynamodb";
+  packs.packs = true;
   HttpRequest request;
   HttpResponse small, large;
   small.body = std::string(4096, 'x');
@@ -54,7 +54,7 @@ TEST(Packing, IsOfLargeAnswersOfServicesThatPack) {
 
 TEST(Packing, UnpacksWhatServicesTake) {
   ServiceModel packs = test::kService;
-  packs.id = "dynamodb";
+  packs.packs = true;
   const auto result = [&](const ServiceModel& service, std::string_view coding, std::string_view body) -> std::string {
     HttpRequest request;
     request.headers.add("Content-Encoding", coding);

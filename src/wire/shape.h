@@ -62,7 +62,6 @@ enum class Location : uint8_t {
   kQueryParams,
   kStatusCode,
   kPayload,
-  kHostLabel,
   kEventHeader,
   kEventPayload
 };
@@ -115,7 +114,6 @@ struct Member {
   bool required = false;
   bool xml_attribute = false;
   bool flattened = false;  // of a list or map, in XML and query
-  bool idempotency_token = false;
   bool sensitive = false;
   TimestampFormat timestamp = TimestampFormat::kDefault;
   std::string_view query_name;  // name in the query protocols where it is not wire_name; empty: none
@@ -193,7 +191,6 @@ struct OperationModel {
   const Shape* output = nullptr;
   std::span<const ErrorShape* const> errors;
   bool streams_input = false;       // the input's payload is Body
-  bool streams_output = false;      // the output's payload is Body or an event stream
   bool anonymous = false;           // the model says it needs no signature (authtype none)
   std::string_view output_wrapper;  // query: <resultWrapper>; empty: none
   std::string_view input_root;      // restXml: root element of the request body, where the model names one
@@ -214,6 +211,12 @@ struct ServiceModel {
   std::span<const Protocol> protocols;         // first: the one clients prefer
   bool query_compatible = false;               // awsQueryCompatible trait
   std::span<const OperationModel> operations;  // all of the model, by name
+  // Where the service differs from its protocol; null: it does not.
+  const ErrorShape* validation_error = nullptr;  // of a violated constraint
+  const ErrorShape* denied_error = nullptr;      // of a caller whom the policies do not allow it
+  bool packs = false;          // bodies may be packed both ways, and x-amz-crc32 has the sum of what is sent
+  bool tells_fault = false;    // errors say in Type whose fault they are, and refused bodies have errors of their own
+  bool tells_missing = false;  // the first member that is missing is told of alone
 };
 
 }  // namespace virga::wire

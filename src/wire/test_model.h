@@ -258,12 +258,7 @@ inline constexpr OperationModel kOperations[] = {
      .output = &kInput,
      .output_wrapper = "DoResult"},
     {.name = "Ping", .service = &kService, .served = true, .input = &kEmpty},
-    {.name = "Watch",
-     .service = &kService,
-     .served = true,
-     .input = &kEmpty,
-     .output = &kEventOutput,
-     .streams_output = true}};
+    {.name = "Watch", .service = &kService, .served = true, .input = &kEmpty, .output = &kEventOutput}};
 inline constexpr Protocol kProtocols[] = {Protocol::kJson10};
 inline constexpr ServiceModel kService{.id = "test",
                                        .service_id = "Test",
@@ -306,11 +301,13 @@ inline constexpr OperationModel kRestOperations[] = {
      .served = true,
      .input = &kStreamIo,
      .output = &kStreamIo,
-     .streams_input = true,
-     .streams_output = true}};
+     .streams_input = true}};
 inline constexpr Protocol kRestProtocols[] = {Protocol::kRestJson};
-inline constexpr ServiceModel kLambda{
-    .id = "lambda", .service_id = "Lambda", .protocols = kRestProtocols, .operations = kRestOperations};
+inline constexpr ServiceModel kLambda{.id = "lambda",
+                                      .service_id = "Lambda",
+                                      .protocols = kRestProtocols,
+                                      .operations = kRestOperations,
+                                      .tells_fault = true};
 
 inline constexpr OperationModel kS3Operations[] = {
     {.name = "PutObject",
@@ -332,7 +329,10 @@ inline constexpr OperationModel kS3Operations[] = {
     {.name = "ListBuckets", .service = &kS3, .method = "GET", .uri = "/?x-id=ListBuckets", .served = true},
     {.name = "ListDirectoryBuckets", .service = &kS3, .method = "GET", .uri = "/?x-id=ListDirectoryBuckets"}};
 inline constexpr Protocol kS3Protocols[] = {Protocol::kRestXml};
-inline constexpr ServiceModel kS3{
-    .id = "s3", .service_id = "S3", .protocols = kS3Protocols, .operations = kS3Operations};
+inline constexpr ServiceModel kS3{.id = "s3",
+                                  .service_id = "S3",
+                                  .xml_namespace = "http://s3.amazonaws.com/doc/2006-03-01/",
+                                  .protocols = kS3Protocols,
+                                  .operations = kS3Operations};
 
 }  // namespace virga::wire::test

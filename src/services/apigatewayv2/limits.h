@@ -10,7 +10,6 @@ inline constexpr uint64_t kMaxPayload = 10 << 20;
 inline constexpr size_t kMaxRoutes = 300;
 inline constexpr size_t kMaxIntegrations = 300;
 inline constexpr size_t kMaxStages = 10;
-inline constexpr int32_t kMinTimeout = 50, kMaxTimeout = 30'000;  // milliseconds
 inline constexpr size_t kListPage = 100;
 
 }  // namespace virga::apigatewayv2

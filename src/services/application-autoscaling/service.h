@@ -61,8 +61,6 @@ class ApplicationAutoscalingService final : public kernel::Service {
   kernel::TimeZones zones_;
 };
 
-inline Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
-
 std::string target_arn(const Home& home, const std::string& id);
 std::string action_arn(const Home& home, const ActionRecord& action);
 std::string policy_arn(const Home& home, const PolicyRecord& policy);

@@ -10,19 +10,13 @@
 #include <vector>
 
 #include "base/time.h"
+#include "kernel/context.h"
 #include "kv/db.h"
 #include "services/application-autoscaling/tracking.h"
 
 namespace virga::applicationautoscaling {
 
-// The account and region everything lives in.
-struct Home {
-  std::string account, region;
-  template <class A>
-  void fields(A& a) {
-    a(1, account), a(2, region);
-  }
-};
+using kernel::Home;
 
 // One thing's one number: ("lambda", "function:f:live", "lambda:function:ProvisionedConcurrency").
 struct Scalable {

@@ -21,10 +21,6 @@ TagList tags_of(const std::optional<std::vector<Tag>>& tags) {
   return out;
 }
 
-std::optional<std::string> unless_empty(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional(text);
-}
-
 std::vector<std::string> capabilities_of(const std::optional<std::vector<Capability>>& given) {
   std::vector<std::string> out;
   if (given) {
@@ -112,11 +108,7 @@ Task<void> CloudFormationService::check_role(Ctx& ctx, const std::string& role_a
   const auto arn = kernel::parse_arn(role_arn);
   if (!arn || arn->service != "iam" || !arn->resource.starts_with("role/"))
     co_await fail(validation_error(cat("Role ", role_arn, " is invalid or cannot be assumed")));
-  const bool allowed = co_await deps_.cloud.authorizer().allowed(
-      ctx, {"iam:PassRole", role_arn, {{"iam:PassedToService", {"cloudformation.amazonaws.com"}}}}, std::nullopt);
-  if (!allowed)
-    co_await fail(validation_error(
-        cat("User: ", ctx.principal.arn, " is not authorized to perform: iam:PassRole on resource: ", role_arn)));
+  co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), role_arn);
   co_await assume(deps_.cloud, role_arn, ctx.account, ctx.region);
 }
 

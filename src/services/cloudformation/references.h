@@ -21,7 +21,7 @@ struct SubPiece {
 std::vector<SubPiece> parse_sub(std::string_view text);
 
 struct Reference {
-  enum class Kind { kRef, kGetAtt, kDependsOn };
+  enum class Kind { kRef, kGetAtt };
   Kind kind = Kind::kRef;
   std::string name;       // of a parameter, pseudo parameter or resource
   std::string attribute;  // of kGetAtt; empty when it is computed by a function

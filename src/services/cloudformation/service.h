@@ -91,7 +91,6 @@ class CloudFormationService final : public kernel::Service {
 inline constexpr Micros kPatience = std::chrono::milliseconds(2500);
 
 TagList tags_of(const std::optional<std::vector<Tag>>& tags);
-std::optional<std::string> unless_empty(const std::string& text);
 // The enumerator that a record's text names.
 template <class E>
 E value_of(const std::string& text) {

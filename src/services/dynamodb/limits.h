@@ -37,9 +37,7 @@ inline constexpr size_t kPageBytes = 1024 * 1024;  // Query, Scan
 inline constexpr size_t kBatchGetItems = 100;
 inline constexpr size_t kBatchGetBytes = 16 * 1024 * 1024;
 inline constexpr size_t kBatchWriteItems = 25;
-inline constexpr size_t kTransactItems = 100;
 inline constexpr size_t kTransactBytes = 4 * 1024 * 1024;
 inline constexpr size_t kIdempotencyMinutes = 10;  // of a ClientRequestToken: TransactWriteItems API page
-inline constexpr int32_t kMaxSegments = 1'000'000;
 
 }  // namespace virga::dynamodb

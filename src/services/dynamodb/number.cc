@@ -239,13 +239,4 @@ size_t Number::stored_size() const {
   return 1 + (count_ + 1u) / 2 + (misaligned ? 1 : 0) + (negative_ ? 1 : 0);
 }
 
-bool Number::to_int(int64_t& out) const {
-  if (count_ > exponent_ && count_ != 0) return false;
-  if (exponent_ > 18) return false;
-  int64_t value = 0;
-  for (int i = 0; count_ && i < exponent_; ++i) value = value * 10 + (i < count_ ? digits_[i] : 0);
-  out = negative_ ? -value : value;
-  return true;
-}
-
 }  // namespace virga::dynamodb

@@ -36,11 +36,8 @@ class Number {
   static std::expected<Number, NumberFault> add(const Number& a, const Number& b);
   Number negated() const;
 
-  bool is_zero() const { return count_ == 0; }
   // Bytes that AWS counts for it.
   size_t stored_size() const;
-  // The value when it is an integer within int64, else nothing.
-  bool to_int(int64_t& out) const;
 
   std::strong_ordering operator<=>(const Number& other) const;
   bool operator==(const Number& other) const { return (*this <=> other) == 0; }

@@ -137,12 +137,6 @@ struct Written {
   std::map<std::string, double> local_units, global_units;
 };
 
-// Which rows a query or scan passes over.
-struct RowRange {
-  uint32_t index = 0;
-  kv::Range range;
-};
-
 std::string table_key(const TableName& name);
 kv::Range tables_of(const std::string& account, const std::string& region);
 std::string rows_prefix(const Table& table, uint32_t index);

@@ -21,7 +21,6 @@ inline constexpr size_t kDefaultList = 100;
 inline constexpr int64_t kMaxRetries = 185, kMaxAge = 86'400;
 inline constexpr int32_t kDefaultRate = 300;  // of an API destination, invocations a second
 inline constexpr auto kMostRateWait = std::chrono::seconds(5);
-inline constexpr auto kDestinationTime = std::chrono::seconds(5);
 inline constexpr int kMostHops = 10;        // from bus to bus
 inline constexpr size_t kReplayPage = 100;  // events of a replay in one transaction
 inline constexpr auto kExpiry = std::chrono::hours(1);

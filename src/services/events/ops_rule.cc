@@ -16,19 +16,17 @@ RuleState state_of(const RuleRecord& rule) {
   return rule.management_events ? RuleState::ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS : RuleState::ENABLED;
 }
 
-std::optional<std::string> some(const std::string& text) { return text.empty() ? std::nullopt : std::optional(text); }
-
 template <class Out>
 Out describe(const Home& home, const RuleRecord& rule) {
   Out out;
   out.name = rule.name;
   out.arn = rule_arn(home, rule.bus, rule.name);
-  out.event_pattern = some(rule.pattern);
-  out.schedule_expression = some(rule.schedule);
+  out.event_pattern = unless_empty(rule.pattern);
+  out.schedule_expression = unless_empty(rule.schedule);
   out.state = state_of(rule);
-  out.description = some(rule.description);
-  out.role_arn = some(rule.role);
-  out.managed_by = some(rule.managed_by);
+  out.description = unless_empty(rule.description);
+  out.role_arn = unless_empty(rule.role);
+  out.managed_by = unless_empty(rule.managed_by);
   out.event_bus_name = rule.bus;
   return out;
 }
@@ -100,7 +98,7 @@ Task<PutRuleResponse> EventsService::put_rule(Ctx& ctx, const PutRuleRequest& in
     }
   }
   if (pattern) check_pattern(*in.event_pattern);
-  if (in.role_arn) co_await check_role(ctx, *in.role_arn);
+  if (in.role_arn) co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), *in.role_arn);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<PutRuleResponse> {
     WriteStore store(tx, bus.home);
     if (bus.name != "default" && !co_await store.find<BusRecord>(bus.name)) co_return no_bus(bus.name);
@@ -155,7 +153,7 @@ Task<DescribeRuleResponse> EventsService::describe_rule(Ctx& ctx, const Describe
   const auto rule = co_await Store(*snapshot, bus.home).find<RuleRecord>(in.name, bus.name);
   if (!rule) co_return no_rule(in.name, bus.name);
   auto out = describe<DescribeRuleResponse>(bus.home, *rule);
-  out.created_by = some(rule->created_by);
+  out.created_by = unless_empty(rule->created_by);
   co_return out;
 }
 

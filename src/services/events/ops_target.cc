@@ -154,17 +154,11 @@ Target describe(const TargetRecord& record) {
 
 }  // namespace
 
-Task<void> EventsService::check_role(Ctx& ctx, std::string role) {
-  const auto denied = co_await deps_.cloud.authorizer().why_denied(
-      ctx, {"iam:PassRole", role, {{"iam:PassedToService", {"events.amazonaws.com"}}}}, std::nullopt);
-  if (denied) co_await fail(err::AccessDeniedException(*denied));
-}
-
 Task<PutTargetsResponse> EventsService::put_targets(Ctx& ctx, const PutTargetsRequest& in) {
   const BusName bus = bus_named(ctx, in.event_bus_name);
   for (const Target& target : in.targets) {
     check(target, deps_.cloud);
-    if (target.role_arn) co_await check_role(ctx, *target.role_arn);
+    if (target.role_arn) co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), *target.role_arn);
   }
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<PutTargetsResponse> {
     WriteStore store(tx, bus.home);

@@ -9,8 +9,6 @@
 
 namespace virga::events {
 
-Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
-
 BusName any_bus_named(const Ctx& ctx, const std::optional<std::string>& name_or_arn) {
   if (!name_or_arn || name_or_arn->empty()) return {home_of(ctx), "default"};
   if (!name_or_arn->starts_with("arn:")) return {home_of(ctx), *name_or_arn};

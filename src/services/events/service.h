@@ -64,7 +64,6 @@ class EventsService final : public kernel::Service {
   Task<PutTargetsResponse> put_targets(Ctx& ctx, const PutTargetsRequest& in);
   Task<RemoveTargetsResponse> remove_targets(Ctx& ctx, const RemoveTargetsRequest& in);
   Task<ListTargetsByRuleResponse> list_targets_by_rule(Ctx& ctx, const ListTargetsByRuleRequest& in);
-  Task<void> check_role(Ctx& ctx, std::string role);  // iam:PassRole
 
   // ops_event.cc
   Task<PutEventsResponse> put_events(Ctx& ctx, const PutEventsRequest& in);
@@ -124,7 +123,6 @@ class EventsService final : public kernel::Service {
   std::map<std::string, Time> next_invocation_;  // of destinations with a rate
 };
 
-Home home_of(const Ctx& ctx);
 // A bus named by its name or ARN, "default" when not at all; throws ValidationException for what is neither.
 struct BusName {
   Home home;

@@ -143,19 +143,4 @@ void Catalog::forget(const Home& home, const std::string& function) {
   known_.erase(found);
 }
 
-void Catalog::forget_all() {
-  std::lock_guard lock(mutex_);
-  ++generation_;
-  known_.clear();
-  set_aside_.clear();
-  parts_ = 0;
-}
-
-std::vector<std::string> Catalog::key_prefixes() {
-  std::vector<std::string> prefixes;
-  for (const std::string_view kind : {"f", "v", "a", "p", "r", "c"})
-    prefixes.push_back(kv::KeyWriter("lambda").raw(kind).take());
-  return prefixes;
-}
-
 }  // namespace virga::lambda

@@ -2,8 +2,7 @@
 //
 // Read-your-writes: every WriteStore that changes such a record forgets its function here on commit, before the writer
 // is answered; what was read before that is never kept afterwards. A transaction that was committed by another node is
-// not seen that way: the engine that serves several nodes must call forget_all from a wait_change over the four
-// prefixes of key_prefixes(), so that a node is behind by a notification at the most, as AWS's own regions are.
+// not seen that way: an engine that serves several nodes has to tell of it.
 #pragma once
 
 #include <coroutine>
@@ -59,8 +58,6 @@ class Catalog {
 
   void forget_set_aside(const Home& home);
   void forget(const Home& home, const std::string& function);
-  void forget_all();
-  static std::vector<std::string> key_prefixes();
 
  private:
   // A null pointer: known not to be there.

@@ -255,9 +255,7 @@ Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vect
 
 // The caller may hand the role to Lambda, and the role lets Lambda assume it.
 Task<void> LambdaService::check_role(Ctx& ctx, const std::string& role) {
-  auto why = co_await deps_.cloud.authorizer().why_denied(
-      ctx, {"iam:PassRole", role, {{"iam:PassedToService", {"lambda.amazonaws.com"}}}}, std::nullopt);
-  if (why) co_await fail(err::AccessDeniedException(std::move(*why)));
+  co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), role);
   co_await invoker_.check_role(ctx, role);
 }
 

@@ -12,32 +12,6 @@
 namespace virga::lambda {
 namespace {
 
-CorsRecord cors_of(const Cors& in) {
-  CorsRecord out;
-  out.credentials = in.allow_credentials.value_or(false);
-  const auto take = [](const auto& list) { return list ? *list : std::vector<std::string>(); };
-  out.headers = take(in.allow_headers);
-  out.methods = take(in.allow_methods);
-  out.origins = take(in.allow_origins);
-  out.expose = take(in.expose_headers);
-  out.max_age = in.max_age;
-  return out;
-}
-
-Cors cors_shape(const CorsRecord& cors) {
-  Cors out;
-  out.allow_credentials = cors.credentials;
-  const auto give = [](auto& list, const std::vector<std::string>& values) {
-    if (!values.empty()) list = values;
-  };
-  give(out.allow_headers, cors.headers);
-  give(out.allow_methods, cors.methods);
-  give(out.allow_origins, cors.origins);
-  give(out.expose_headers, cors.expose);
-  out.max_age = cors.max_age;
-  return out;
-}
-
 template <class Out>
 Out describe(const Ctx& ctx, const UrlRecord& url) {
   Out out;
@@ -45,7 +19,7 @@ Out describe(const Ctx& ctx, const UrlRecord& url) {
   out.function_url = cat(kernel::address_below(ctx, cat(url.id, ".lambda-url.", url.region)), "/");
   out.function_arn = url.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, url.qualifier);
   out.auth_type = url.signed_only ? FunctionUrlAuthType::AWS_IAM : FunctionUrlAuthType::NONE;
-  if (url.cors) out.cors = cors_shape(*url.cors);
+  if (url.cors) out.cors = kernel::cors_shape<Cors>(*url.cors);
   out.creation_time = iso8601_millis(url.created);
   if constexpr (requires { out.last_modified_time; }) out.last_modified_time = iso8601_millis(url.modified);
   out.invoke_mode = url.streams ? InvokeMode::RESPONSE_STREAM : InvokeMode::BUFFERED;
@@ -67,7 +41,7 @@ Task<CreateFunctionUrlConfigResponse> LambdaService::create_function_url_config(
   url.qualifier = id.qualifier == kLatest ? "" : id.qualifier;
   url.signed_only = in.auth_type == FunctionUrlAuthType::AWS_IAM;
   url.streams = in.invoke_mode == InvokeMode::RESPONSE_STREAM;
-  if (in.cors) url.cors = cors_of(*in.cors);
+  if (in.cors) url.cors = kernel::cors_record(*in.cors);
   url.created = url.modified = ctx.now();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
@@ -107,7 +81,7 @@ Task<UpdateFunctionUrlConfigResponse> LambdaService::update_function_url_config(
     if (!url) co_return no_url();
     if (in.auth_type) url->signed_only = *in.auth_type == FunctionUrlAuthType::AWS_IAM;
     if (in.invoke_mode) url->streams = *in.invoke_mode == InvokeMode::RESPONSE_STREAM;
-    if (in.cors) url->cors = cors_of(*in.cors);
+    if (in.cors) url->cors = kernel::cors_record(*in.cors);
     url->modified = now;
     store.put_url(*url);
     co_return *url;

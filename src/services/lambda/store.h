@@ -8,14 +8,13 @@
 
 #include "base/time.h"
 #include "blob/blob.h"
+#include "kernel/http_function.h"
 #include "kv/db.h"
 #include "services/lambda/image/manifest.h"
 
 namespace virga::lambda {
 
-struct Home {
-  std::string account, region;
-};
+using kernel::Home;
 
 struct FunctionRecord {
   std::string name;
@@ -176,22 +175,12 @@ struct ProvisionedRecord {
   }
 };
 
-struct CorsRecord {
-  bool credentials = false;
-  std::vector<std::string> headers, methods, origins, expose;
-  std::optional<int32_t> max_age;
-  template <class A>
-  void fields(A& a) {
-    a(1, credentials), a(2, headers), a(3, methods), a(4, origins), a(5, expose), a(6, max_age);
-  }
-};
-
 // A function's own address, of $LATEST (empty qualifier) or of an alias.
 struct UrlRecord {
   std::string id, account, region, function, qualifier;
   bool signed_only = false;  // AuthType AWS_IAM
   bool streams = false;      // InvokeMode RESPONSE_STREAM
-  std::optional<CorsRecord> cors;
+  std::optional<kernel::CorsRecord> cors;
   Time created, modified;
   template <class A>
   void fields(A& a) {

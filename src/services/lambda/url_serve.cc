@@ -61,10 +61,6 @@ std::optional<wire::HttpResponse> read_prelude(std::string_view json) {
   return response;
 }
 
-kernel::CorsRecord cors_of(const CorsRecord& cors) {
-  return {cors.credentials, cors.headers, cors.methods, cors.origins, cors.expose, cors.max_age};
-}
-
 Json iam_of(const kernel::Principal& caller) {
   return Json::object({{"accessKey", caller.access_key},
                        {"accountId", caller.account},
@@ -126,7 +122,7 @@ Task<wire::HttpResponse> LambdaService::serve_url(Ctx& ctx, kernel::EndpointRequ
   ctx.region = url->region;
   wire::HttpResponse response;
   if (url->cors && kernel::is_preflight(request)) {
-    kernel::apply_cors(cors_of(*url->cors), request, response);
+    kernel::apply_cors(*url->cors, request, response);
     co_return response;
   }
   Result<wire::HttpResponse> answer = co_await as_result(call_url(ctx, *url, endpoint));
@@ -138,7 +134,7 @@ Task<wire::HttpResponse> LambdaService::serve_url(Ctx& ctx, kernel::EndpointRequ
     co_await fail_with(std::move(answer.error()));
   }
   response.headers.set("x-amzn-requestid", ctx.request_id);
-  if (url->cors) kernel::apply_cors(cors_of(*url->cors), request, response);
+  if (url->cors) kernel::apply_cors(*url->cors, request, response);
   co_return std::move(response);
 }
 

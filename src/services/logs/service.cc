@@ -8,8 +8,6 @@
 
 namespace virga::logs {
 
-Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
-
 std::string group_arn(const Ctx& ctx, std::string_view group) {
   return kernel::arn(ctx, "logs", cat("log-group:", group));
 }

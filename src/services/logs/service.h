@@ -65,7 +65,6 @@ class LogsService final : public kernel::Service {
   kernel::Deps& deps_;
 };
 
-Home home_of(const Ctx& ctx);
 std::string group_arn(const Ctx& ctx, std::string_view group);
 // The group that an operation names by its name or its ARN; throws InvalidParameterException when it names none or
 // both.

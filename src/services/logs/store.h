@@ -10,14 +10,12 @@
 
 #include "base/executor.h"
 #include "base/time.h"
+#include "kernel/context.h"
 #include "kv/db.h"
 
 namespace virga::logs {
 
-// The account and region everything lives in.
-struct Home {
-  std::string account, region;
-};
+using kernel::Home;
 
 // Whom a group's events are sent to as they come.
 struct Subscription {

@@ -80,14 +80,6 @@ std::pair<std::string, std::string> PipesService::state_of(const PipeRecord& pip
   return {"RUNNING", last.starts_with(kProblem) ? last.substr(kProblem.size()) : "USER_INITIATED"};
 }
 
-Task<void> PipesService::check_role(Ctx& ctx, std::string role) {
-  const auto denied = co_await deps_.cloud.authorizer().why_denied(
-      ctx, {"iam:PassRole", role, {{"iam:PassedToService", {"pipes.amazonaws.com"}}}}, std::nullopt);
-  if (!denied) co_return;
-  static constexpr ErrorShape kDenied{"AccessDeniedException", 403, Fault::kSender, {}};
-  co_await fail(Error{&kDenied, *denied, nullptr, {}});
-}
-
 // Where the shards of the source begin to be read. Fails when the role can't be assumed or may not read it.
 Task<std::map<std::string, std::string>> PipesService::look_at_source(Mapping mapping, std::string role) {
   Ctx ctx = deps_.cloud.internal_context(co_await session(mapping, role), mapping.account, mapping.region);
@@ -111,7 +103,7 @@ Task<std::map<std::string, std::string>> PipesService::look_at_source(Mapping ma
 
 Task<CreatePipeResponse> PipesService::create_pipe(Ctx& ctx, const CreatePipeRequest& in) {
   check(in, deps_.cloud);
-  co_await check_role(ctx, in.role_arn);
+  co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), in.role_arn);
   const Home home = home_of(ctx);
   PipeRecord pipe;
   pipe.name = in.name;
@@ -164,7 +156,7 @@ Task<UpdatePipeResponse> PipesService::update_pipe(Ctx& ctx, const UpdatePipeReq
   const auto [known, mapping_before] = co_await load(*snapshot, home, in.name);
   const CreatePipeRequest wanted = typed(updated(Json::parse(known.definition), in));
   check(wanted, deps_.cloud);
-  co_await check_role(ctx, in.role_arn);
+  co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), in.role_arn);
   Mapping checked = mapping_before;
   apply(checked, wanted);
   const auto starts = co_await as_result(look_at_source(checked, in.role_arn));

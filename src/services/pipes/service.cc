@@ -6,8 +6,6 @@
 
 namespace virga::pipes {
 
-Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
-
 namespace {
 
 template <class In>

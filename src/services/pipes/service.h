@@ -40,7 +40,6 @@ class PipesService final : public kernel::Service, private lambda::esm::Function
   Task<TagResourceResponse> tag_resource(Ctx& ctx, const TagResourceRequest& in);
   Task<UntagResourceResponse> untag_resource(Ctx& ctx, const UntagResourceRequest& in);
   Task<ListTagsForResourceResponse> list_tags_for_resource(Ctx& ctx, const ListTagsForResourceRequest& in);
-  Task<void> check_role(Ctx& ctx, std::string role);
   Task<std::map<std::string, std::string>> look_at_source(Mapping mapping, std::string role);
   Task<PipeRecord> turn(Ctx& ctx, std::string name, bool on);
   // The pipe and the mapping by which its source is read. Fails with NotFoundException.
@@ -64,7 +63,5 @@ class PipesService final : public kernel::Service, private lambda::esm::Function
   mutable std::mutex mutex_;
   std::map<std::string, std::string> problems_;  // by mapping: why its last batch failed
 };
-
-Home home_of(const Ctx& ctx);
 
 }  // namespace virga::pipes

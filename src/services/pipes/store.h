@@ -7,16 +7,14 @@
 #include <vector>
 
 #include "base/time.h"
+#include "kernel/context.h"
 #include "kv/db.h"
 #include "kv/key.h"
 #include "kv/record.h"
 
 namespace virga::pipes {
 
-// The account and region everything lives in.
-struct Home {
-  std::string account, region;
-};
+using kernel::Home;
 
 struct PipeRecord {
   std::string name;

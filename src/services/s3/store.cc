@@ -153,8 +153,5 @@ void WriteStore::put_part(const std::string& bucket, const std::string& upload, 
                           const PartRecord& part) {
   tx_.put(part_key(bucket, upload, number), kv::encode(part));
 }
-void WriteStore::erase_part(const std::string& bucket, const std::string& upload, uint32_t number) {
-  tx_.erase(part_key(bucket, upload, number));
-}
 
 }  // namespace virga::s3

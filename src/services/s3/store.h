@@ -162,7 +162,6 @@ class WriteStore : public Store {
   void put_upload(const std::string& bucket, const std::string& key, const std::string& id, const UploadRecord& upload);
   void erase_upload(const std::string& bucket, const std::string& key, const std::string& id);  // with its parts' rows
   void put_part(const std::string& bucket, const std::string& upload, uint32_t number, const PartRecord& part);
-  void erase_part(const std::string& bucket, const std::string& upload, uint32_t number);
 
  private:
   kv::Txn& tx_;

@@ -159,12 +159,7 @@ void SchedulerService::check_target(const TargetRecord& target) const {
 }
 
 Task<void> SchedulerService::check_role(Ctx& ctx, std::string role) {
-  const auto denied = co_await deps_.cloud.authorizer().why_denied(
-      ctx, {"iam:PassRole", role, {{"iam:PassedToService", {"scheduler.amazonaws.com"}}}}, std::nullopt);
-  if (denied) {
-    static constexpr ErrorShape kDenied{"AccessDeniedException", 403, Fault::kSender, {}};
-    co_await fail(Error{&kDenied, *denied, nullptr, {}});
-  }
+  co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), role);
   const auto session = co_await as_result(deps_.cloud.assume_role("scheduler.amazonaws.com", role, "scheduler"));
   if (!session) {
     co_await fail(err::ValidationException(

@@ -9,7 +9,6 @@
 
 namespace virga::scheduler {
 
-Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
 Error no_schedule(std::string_view name) {
   return err::ResourceNotFoundException(cat("Schedule ", name, " does not exist."));
 }

@@ -52,7 +52,6 @@ class SchedulerService final : public kernel::Service {
   kernel::TimeZones zones_;
 };
 
-Home home_of(const Ctx& ctx);
 Error no_schedule(std::string_view name);
 Error no_group(std::string_view name);
 Error bad_token();

@@ -9,14 +9,12 @@
 #include <vector>
 
 #include "base/time.h"
+#include "kernel/context.h"
 #include "kv/db.h"
 
 namespace virga::scheduler {
 
-// The account and region everything lives in.
-struct Home {
-  std::string account, region;
-};
+using kernel::Home;
 
 struct TargetRecord {
   std::string arn, role, dead_letter;

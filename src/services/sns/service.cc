@@ -9,8 +9,6 @@
 
 namespace virga::sns {
 
-Home home_of(const Ctx& ctx) { return {ctx.account, ctx.region}; }
-
 std::string base_url_of(const Ctx& ctx) {
   return ctx.base_url.empty() ? cat("https://sns.", ctx.region, ".amazonaws.com") : ctx.base_url;
 }

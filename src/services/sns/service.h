@@ -188,7 +188,6 @@ inline constexpr std::string_view kReplay = "sns.replay";   // a subscription's 
 // Whether each queue's delivery has its line in a log.
 bool reports_queues(const TopicRecord& topic);
 
-Home home_of(const Ctx& ctx);
 // Where URLs for subscribers begin.
 std::string base_url_of(const Ctx& ctx);
 std::string unsubscribe_url(std::string_view base_url, std::string_view subscription_arn);

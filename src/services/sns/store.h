@@ -8,16 +8,14 @@
 #include <vector>
 
 #include "base/time.h"
+#include "kernel/context.h"
 #include "kv/db.h"
 
 namespace virga::sns {
 
 using Attributes = std::map<std::string, std::string>;
 
-// The account and region everything lives in.
-struct Home {
-  std::string account, region;
-};
+using kernel::Home;
 
 struct TopicId {
   std::string account, region, name;

@@ -144,7 +144,7 @@ constexpr wire::Member PutThingInput_members[] = {
     {.name = "Colour", .wire_name = "Colour", .shape = &shapes::Colour, .offset = offsetof(jsonshapes::PutThingInput, colour), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::colour)>, .required = true},
     {.name = "Runtime", .wire_name = "Runtime", .shape = &shapes::Runtime, .offset = offsetof(jsonshapes::PutThingInput, runtime), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::runtime)>},
     {.name = "Value", .wire_name = "Value", .shape = &shapes::Value, .offset = offsetof(jsonshapes::PutThingInput, value), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::value)>},
-    {.name = "ClientToken", .wire_name = "ClientToken", .shape = &shapes::Text, .offset = offsetof(jsonshapes::PutThingInput, client_token), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::client_token)>, .idempotency_token = true},
+    {.name = "ClientToken", .wire_name = "ClientToken", .shape = &shapes::Text, .offset = offsetof(jsonshapes::PutThingInput, client_token), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::client_token)>},
     {.name = "When", .wire_name = "When", .shape = &shapes::When, .offset = offsetof(jsonshapes::PutThingInput, when), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::when)>},
     {.name = "Labels", .wire_name = "Labels", .shape = &shapes::Labels, .offset = offsetof(jsonshapes::PutThingInput, labels), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::labels)>},
     {.name = "Anything", .wire_name = "Anything", .shape = &shapes::Anything, .offset = offsetof(jsonshapes::PutThingInput, anything), .access = &wire::kAccess<decltype(jsonshapes::PutThingInput::anything)>},

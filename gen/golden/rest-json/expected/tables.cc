@@ -141,9 +141,9 @@ virga::Error Gone(std::string message, const virga::Json& members) { return wire
 namespace {
 constexpr const virga::ErrorShape* GetThing_errors[] = {&error_shapes::Gone};
 constexpr wire::OperationModel kOperations[] = {
-    {.name = "GetThing", .service = &kModel, .method = "GET", .uri = "/2020/things/{Id}/{Path+}?kind=x", .status = 202, .served = true, .input = &shapes::GetThingInput, .output = &shapes::GetThingOutput, .errors = GetThing_errors, .streams_output = true, .anonymous = true},
+    {.name = "GetThing", .service = &kModel, .method = "GET", .uri = "/2020/things/{Id}/{Path+}?kind=x", .status = 202, .served = true, .input = &shapes::GetThingInput, .output = &shapes::GetThingOutput, .errors = GetThing_errors, .anonymous = true},
     {.name = "PutThing", .service = &kModel, .method = "PUT", .uri = "/2020/things/{Id}", .status = 204, .served = true, .input = &shapes::PutThingInput},
-    {.name = "Watch", .service = &kModel, .method = "POST", .uri = "/2020/watch", .served = true, .input = &shapes::WatchInput, .output = &shapes::WatchOutput, .streams_input = true, .streams_output = true},
+    {.name = "Watch", .service = &kModel, .method = "POST", .uri = "/2020/watch", .served = true, .input = &shapes::WatchInput, .output = &shapes::WatchOutput, .streams_input = true},
 };
 }
 

@@ -77,7 +77,7 @@ class Transform {
   // Appends AutoPublishCodeSha256 to the description, so that Lambda sees a change when only the code changed.
   void describe_code(const Source& source, Json& properties) const;
   Json function_properties(const Source& source);
-  void function_role(const Source& source, Json managed, Json extra_policies, const Json& event_invoke_policies,
+  void function_role(const Source& source, Json event_managed, Json event_documents, const Json& event_invoke_policies,
                      Json attributes);
   FunctionTarget publish(const Source& source, const Json& function);
   void function_url(const Source& source, const FunctionTarget& target);

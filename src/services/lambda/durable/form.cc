@@ -7,10 +7,6 @@
 namespace virga::lambda::durable {
 namespace {
 
-std::optional<std::string> unless_empty(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional(text);
-}
-
 // The enumerations are the model's, in its order.
 template <class To, class From>
 To same(From value) {
