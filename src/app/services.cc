@@ -3,6 +3,7 @@
 #include <aws/apigatewayv2/model.h>
 #include <aws/application-autoscaling/model.h>
 #include <aws/cloudformation/model.h>
+#include <aws/cloudwatch/model.h>
 #include <aws/dynamodb/model.h>
 #include <aws/dynamodbstreams/model.h>
 #include <aws/events/model.h>
@@ -21,6 +22,7 @@
 #include "services/apigatewayv2/api.h"
 #include "services/application-autoscaling/api.h"
 #include "services/cloudformation/api.h"
+#include "services/cloudwatch/api.h"
 #include "services/dynamodb/api.h"
 #include "services/events/api.h"
 #include "services/lambda/api.h"
@@ -43,6 +45,7 @@ void add_services(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, const Servi
   cloud.add(sts::make_sts(deps, identity.directory));
   cloud.add(organizations::make_organizations(deps));
   cloud.add(logs::make_logs(deps));
+  cloud.add(cloudwatch::make_cloudwatch(deps));
   auto functions = lambda::make_lambda(deps, sandboxes, options.functions);
   cloud.add(applicationautoscaling::make_applicationautoscaling(
       deps, [&lambda = *functions](auto... of) { return lambda::provisioned_use(lambda, std::move(of)...); }));
@@ -64,6 +67,7 @@ std::vector<const wire::ServiceModel*> service_models() {
   return {&apigatewayv2::kModel,
           &applicationautoscaling::kModel,
           &cloudformation::kModel,
+          &cloudwatch::kModel,
           &dynamodb::kModel,
           &dynamodbstreams::kModel,
           &events::kModel,

@@ -30,6 +30,7 @@ inline constexpr size_t kMostKeyConditions = 2 * kMaxIndexKeys;
 inline constexpr size_t kMaxProjectedAttributes = 100;  // over all indexes of a table
 inline constexpr size_t kMaxTags = 50;
 inline constexpr size_t kMaxTables = 2500;
+inline constexpr size_t kMaxInsightRules = 100;  // "CloudWatch service quotas"
 inline constexpr int64_t kMaxCapacityUnits = 1'000'000'000'000;
 
 // Requests.

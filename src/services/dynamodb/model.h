@@ -60,6 +60,19 @@ struct Throughput {
   }
 };
 
+// Contributor insights, as they were last asked for.
+struct InsightsUse {
+  bool enabled = false;
+  bool only_throttled = false;  // ContributorInsightsMode
+  Time since;                   // in the names of the rules
+  Time changed;
+  bool failed = false;  // the account has too many rules
+  template <class A>
+  void fields(A& a) {
+    a(1, enabled), a(2, only_throttled), a(3, since), a(4, changed), a(5, failed);
+  }
+};
+
 enum class IndexProjection : uint8_t { kAll, kKeysOnly, kInclude };
 enum class IndexState : uint8_t { kActive, kCreating };
 
@@ -72,6 +85,7 @@ struct Index {
   std::vector<std::string> non_key;
   IndexState state = IndexState::kActive;
   Throughput throughput;
+  std::optional<InsightsUse> insights;
   template <class A>
   void fields(A& a) {
     a(1, number);
@@ -82,6 +96,7 @@ struct Index {
     a(6, non_key);
     a(7, state);
     a(8, throughput);
+    a(9, insights);
   }
 };
 
@@ -161,6 +176,7 @@ struct Table {
   std::string policy, policy_revision;  // of the resource; empty: none
   std::vector<Time> to_on_demand;       // the latest changes of billing
   std::optional<StreamUse> stream;
+  std::optional<InsightsUse> insights;
   template <class A>
   void fields(A& a) {
     a(1, name);
@@ -187,6 +203,7 @@ struct Table {
     a(22, importing);
     a(23, policy);
     a(24, policy_revision);
+    a(25, insights);
     a(40, stream);
   }
 

@@ -133,6 +133,7 @@ Table restored_table(const Ctx& ctx, const Table& source, const In& in) {
   out.restore.reset();
   out.importing = false;
   out.policy.clear();
+  out.insights.reset();
   const auto keep = [&](bool local, const auto& wanted) {
     if (!wanted) return;
     std::erase_if(out.indexes, [&](const Index& index) {
@@ -142,7 +143,10 @@ Table restored_table(const Ctx& ctx, const Table& source, const In& in) {
   };
   keep(true, in.local_secondary_index_override);
   keep(false, in.global_secondary_index_override);
-  for (Index& index : out.indexes) index.state = IndexState::kActive;
+  for (Index& index : out.indexes) {
+    index.state = IndexState::kActive;
+    index.insights.reset();
+  }
   drop_unused_definitions(out);
   if (in.billing_mode_override) out.on_demand = *in.billing_mode_override == BillingMode::PAY_PER_REQUEST;
   if (in.provisioned_throughput_override) {

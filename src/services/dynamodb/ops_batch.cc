@@ -69,6 +69,7 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
     try {
       store.admit_read(*table);
     } catch (const Error& error) {
+      for (const Item& key : part.request->keys) store.count(*table, nullptr, Counted::kThrottle, key, 1);
       if (parts.size() == 1) throw;
       throttled = true;
     }
@@ -85,7 +86,9 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
       }
       std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, key));
       const size_t size = item ? item->view().item_size() : 0;
-      units += read_units(size, part.request->consistent_read.value_or(false));
+      const double cost = read_units(size, part.request->consistent_read.value_or(false));
+      store.count(*table, nullptr, Counted::kAccess, key, cost);
+      units += cost;
       bytes += size;
       if (item) items.push_back(projection ? projection->project(*item) : std::move(*item));
     }

@@ -160,13 +160,13 @@ Task<GetItemOutput> DynamoService::get_item(Ctx& ctx, const GetItemInput& in) {
   const TablePtr table = co_await store.require_table(name);
   check_key(*table, in.key);
   check_key_paths(*table, pointers_to(paths));
-  store.admit_read(*table);
+  store.admit_read(*table, nullptr, in.key);
   std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, in.key));
 
   GetItemOutput out;
-  if (is_asked(in.return_consumed_capacity) || is_metered(*table)) {
+  if (is_asked(in.return_consumed_capacity) || is_metered(*table) || is_counted(*table, nullptr, Counted::kAccess)) {
     const double units = read_units(item ? item->view().item_size() : 0, in.consistent_read.value_or(false));
-    store.charge_read(*table, nullptr, units);
+    store.charge_read(*table, nullptr, units, in.key);
     out.consumed_capacity = capacity_of_read(in.return_consumed_capacity, table->name, units);
   }
   if (item) out.item = projection ? projection->project(*item) : std::move(*item);

@@ -76,6 +76,7 @@ std::unique_ptr<Prepared> prepare(const TableName& name, const Table& table, Sta
   const Statement& s = out->statement;
   Write& write = out->action.write;
   write.table = name;
+  write.statement = true;
   out->action.returns_old_on_failure = on_failure == ReturnValuesOnConditionCheckFailure::ALL_OLD;
   write.wants_old = s.returning != Returning::kNone || out->action.returns_old_on_failure;
   if (s.kind == StatementKind::kInsert) {

@@ -132,6 +132,13 @@ void check_no_key_filter(const KeyNames& key, const Node& filter, std::string_vi
   }
 }
 
+Item partition_of(const KeyNames& key, const std::vector<View>& hash) {
+  std::vector<std::pair<std::string_view, View>> entries;
+  const auto names = key.hashes();
+  for (size_t i = 0; i < names.size(); ++i) entries.emplace_back(names[i], hash[i]);
+  return make_item(std::move(entries));
+}
+
 void check_filter_paths(const Table& table, const Node& filter) {
   std::vector<const Path*> paths;
   collect_paths(filter, paths);
@@ -336,6 +343,7 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
   const KeyNames& key = request.index ? request.index->key : table.key;
   const KeyQuestion question = check_key_conditions(table, request.index, conditions, in.exclusive_start_key);
   request.range = partition_range(table, request.index, question.hash, question.equal, question.sort);
+  if (insights_of(table, request.index)) request.partition = partition_of(key, question.hash);
   request.reverse = !in.scan_index_forward.value_or(true);
   if (in.exclusive_start_key) {
     std::string start = row_key(table, request.index, *in.exclusive_start_key);
@@ -406,6 +414,7 @@ Task<ScanOutput> DynamoService::scan(Ctx& ctx, const ScanInput& in) {
   request.index = index_in(in, table);
   if (in.exclusive_start_key) check_scan_start(table, request.index, *in.exclusive_start_key);
   request.fetch = needs_fetch(in, table, request.index, selection);
+  request.counts_items = is_counted(table, request.index, Counted::kAccess);
   request.range = segment_range(table, request.index, static_cast<uint32_t>(in.segment.value_or(0)),
                                 static_cast<uint32_t>(in.total_segments.value_or(1)));
   if (in.exclusive_start_key) {

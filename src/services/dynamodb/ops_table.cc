@@ -270,6 +270,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
           continue;
         }
         tx.erase_range(kv::prefix_range(rows_prefix(table, index->number)));
+        if (index->insights) tx.erase_range(insight_rows_of(table, index->number));
         std::erase_if(table.indexes, [&](const Index& i) { return i.name == index_name; });
       }
     }
@@ -304,6 +305,11 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
     tx.erase_range(rows_of_everything(*table, 'e'));
     tx.erase_range(rows_of_everything(*table, 'b'));
     tx.erase(counts_key(*table));
+    if (has_insights(*table)) {
+      tx.erase_range(rows_of_everything(*table, 'a'));
+      tx.on_commit([this, number = table->number] { cache_.key_counts().take(number); });
+      co_await timers_.clear(tx, kInsightsTimer, table->id);
+    }
     if (table->recovery) {
       tx.erase_range(kv::prefix_range(undo_prefix(table->number)));
       co_await timers_.clear(tx, std::string(kUndoTimer), table->id);

@@ -58,7 +58,7 @@ void read_expressions(const In& in, Action& action) {
 
 template <class In>
 Action action_of(const Ctx& ctx, const In& in, WriteKind kind, View subject) {
-  Action action{.write = {.kind = kind, .table = table_named(ctx, in.table_name), .subject = subject}};
+  Action action{.write = {.kind = kind, .table = table_named(ctx, in.table_name), .subject = subject, .factor = 2}};
   check_well_formed(subject);
   read_expressions(in, action);
   return action;
@@ -283,11 +283,11 @@ Task<TransactGetItemsOutput> DynamoService::transact_get_items(Ctx& ctx, const T
     const std::string row = row_key(*table, nullptr, read.key);
     if (!rows.insert(row).second)
       throw validation("Transaction request cannot include multiple operations on one item");
-    store.admit_read(*table);
+    store.admit_read(*table, nullptr, read.key);
     std::optional<Item> item = co_await store.find_item(table, row);
     const size_t size = item ? item->view().item_size() : 0;
     units[table->name] += 2 * read_units(size, true);
-    store.charge_read(*table, nullptr, 2 * read_units(size, true));
+    store.charge_read(*table, nullptr, 2 * read_units(size, true), read.key);
     if ((bytes += size) > kTransactBytes) throw validation("Transaction result cannot exceed the 4 MB size limit");
     ItemResponse& response = out.responses->emplace_back();
     if (!item) continue;

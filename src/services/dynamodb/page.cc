@@ -8,6 +8,11 @@ namespace virga::dynamodb {
 
 namespace {
 
+// What an item adds to what a page costs.
+double share(const PageRequest& request, size_t size) {
+  return static_cast<double>(size) / 4096 / (request.consistent ? 1 : 2);
+}
+
 Task<Page> read_rows(kv::Reader& reader, Store& store, const PageRequest& request) {
   constexpr size_t kRowsAtOnce = 1000;
   Page page;
@@ -32,6 +37,8 @@ Task<Page> read_rows(kv::Reader& reader, Store& store, const PageRequest& reques
       }
       ++page.scanned;
       bytes += size;
+      if (request.counts_items)
+        store.count(*request.table, request.index, Counted::kAccess, item, share(request, size));
       const bool last = static_cast<size_t>(page.scanned) >= request.limit || bytes >= kPageBytes;
       if (last) page.last_key = pick(View(row.value), start_key_names(*request.table, request.index));
       if (!request.filter || holds(*request.filter, item)) {
@@ -56,13 +63,14 @@ Task<Page> read_rows(kv::Reader& reader, Store& store, const PageRequest& reques
 }  // namespace
 
 Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& request) {
-  store.admit_read(*request.table, request.index);
+  const View partition = view_of(request.partition);
+  store.admit_read(*request.table, request.index, partition);
   Page page = co_await read_rows(reader, store, request);
-  if (is_metered(*request.table)) {
+  if (is_metered(*request.table) || request.partition) {
     if (page.table_bytes || !request.index)
-      store.charge_read(*request.table, nullptr, read_units(page.table_bytes, request.consistent));
+      store.charge_read(*request.table, nullptr, read_units(page.table_bytes, request.consistent), partition);
     if (request.index)
-      store.charge_read(*request.table, request.index, read_units(page.index_bytes, request.consistent));
+      store.charge_read(*request.table, request.index, read_units(page.index_bytes, request.consistent), partition);
   }
   co_return page;
 }

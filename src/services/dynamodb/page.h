@@ -20,6 +20,9 @@ struct PageRequest {
   bool count_only = false;
   bool consistent = false;
   bool fetch = false;  // the index lacks attributes: read the items themselves
+  // For contributor insights: the partition whose access it is, or else that it is one of each item.
+  std::optional<Item> partition;
+  bool counts_items = false;
 };
 
 struct Page {

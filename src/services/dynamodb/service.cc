@@ -4,7 +4,10 @@
 #include <aws/dynamodb/ops.h>
 
 #include "base/executor.h"
+#include "base/log.h"
+#include "base/str.h"
 #include "kv/key.h"
+#include "kv/record.h"
 #include "services/dynamodb/access.h"
 #include "services/dynamodb/api.h"
 #include "services/dynamodb/request.h"
@@ -20,6 +23,10 @@ DynamoService::DynamoService(kernel::Deps& deps)
       cache_(deps.db, deps.clock) {
   timers_.on("ddb.ttl", [this](kernel::Timer timer) { return expire_items(std::move(timer)); });
   timers_.on(std::string(kUndoTimer), [this](kernel::Timer timer) { return forget_undo(std::move(timer)); });
+  timers_.on(std::string(kInsightsTimer), [this](kernel::Timer timer) {
+    const Backfill which = kv::decode<Backfill>(timer.payload);
+    return keep_counts(which.table, std::move(timer));
+  });
   timers_.on("ddb.token", [this](kernel::Timer timer) { return forget_token(std::move(timer)); });
 }
 
@@ -41,6 +48,14 @@ void DynamoService::operations(kernel::OpTable& t) {
   t.add<op::ListTagsOfResource>(this, &DynamoService::list_tags_of_resource).resource(tagged).guarded();
   t.add<op::DescribeContinuousBackups>(this, &DynamoService::describe_continuous_backups).resource(table).guarded();
   t.add<op::UpdateContinuousBackups>(this, &DynamoService::update_continuous_backups).resource(table).guarded();
+  const auto insights = [](const Ctx& ctx, const auto& in) {
+    return cat(table_arn_of(ctx, in.table_name), in.index_name ? cat("/index/", *in.index_name) : "");
+  };
+  t.add<op::UpdateContributorInsights>(this, &DynamoService::update_contributor_insights).resource(insights).guarded();
+  t.add<op::DescribeContributorInsights>(this, &DynamoService::describe_contributor_insights)
+      .resource(insights)
+      .guarded();
+  t.add<op::ListContributorInsights>(this, &DynamoService::list_contributor_insights);
   const auto of_backup = [](const Ctx&, const auto& in) { return in.backup_arn; };
   t.add<op::CreateBackup>(this, &DynamoService::create_backup).resource(table).guarded();
   t.add<op::DescribeBackup>(this, &DynamoService::describe_backup).resource(of_backup);
@@ -106,6 +121,10 @@ Task<void> DynamoService::start() {
 Task<void> DynamoService::stop() {
   stopping_ = true;
   while (running_ > 0) co_await sleep_for(std::chrono::milliseconds(5));
+  for (auto& table : cache_.key_counts().counting()) {
+    const auto kept = co_await as_result(keep_counts({table.account, table.region, table.name}, std::nullopt));
+    if (!kept) log_warning("dynamodb", "counts of keys were not kept", {{"failure", virga::describe(kept.error())}});
+  }
 }
 
 std::unique_ptr<kernel::Service> make_dynamodb(kernel::Deps& deps) { return std::make_unique<DynamoService>(deps); }

@@ -12,6 +12,7 @@
 
 #include "base/async.h"
 #include "kernel/deps.h"
+#include "kernel/insight_source.h"
 #include "kernel/service.h"
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
@@ -27,7 +28,7 @@ namespace virga::dynamodb {
 
 using kernel::Ctx;
 
-class DynamoService : public kernel::Service {
+class DynamoService : public kernel::Service, public kernel::InsightSource {
  public:
   explicit DynamoService(kernel::Deps& deps);
 
@@ -76,6 +77,14 @@ class DynamoService : public kernel::Service {
   Task<GetResourcePolicyOutput> get_resource_policy(Ctx& ctx, const GetResourcePolicyInput& in);
   Task<DeleteResourcePolicyOutput> delete_resource_policy(Ctx& ctx, const DeleteResourcePolicyInput& in);
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+
+  // ops_insights.cc
+  Task<UpdateContributorInsightsOutput> update_contributor_insights(Ctx& ctx, const UpdateContributorInsightsInput& in);
+  Task<DescribeContributorInsightsOutput> describe_contributor_insights(Ctx& ctx,
+                                                                        const DescribeContributorInsightsInput& in);
+  Task<ListContributorInsightsOutput> list_contributor_insights(Ctx& ctx, const ListContributorInsightsInput& in);
+  Task<std::vector<kernel::InsightRule>> insight_rules(kernel::Home home) override;
+  Task<void> read_insights(kernel::Home home, std::string rule, Time from, Time to, Each each) override;
 
   // ops_item.cc
   Task<GetItemOutput> get_item(Ctx& ctx, const GetItemInput& in);
@@ -144,6 +153,9 @@ class DynamoService : public kernel::Service {
   Task<void> recount(TablePtr table);
   Task<void> forget_undo(kernel::Timer timer);
 
+  // ops_insights.cc. Moves what was counted of a table to the store.
+  Task<void> keep_counts(TableName name, std::optional<kernel::Timer> timer);
+
   // ops_transfer.cc
   Task<void> run_export(Ctx ctx, Export work, std::unique_ptr<kv::Reader> instant);
   Task<void> write_export(Ctx& ctx, Export& work, kv::Reader& instant);
@@ -172,6 +184,7 @@ class DynamoService : public kernel::Service {
   kernel::Cloud& cloud_;
   TableCache cache_;
   Turns turns_;
+  Semaphore counts_turn_{1, 10'000};  // of who moves counts to the store or reads them
   // Background work under way; stop() waits for it.
   std::atomic<bool> stopping_{false};
   std::atomic<int> running_{0};

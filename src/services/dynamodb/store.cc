@@ -19,6 +19,9 @@ namespace virga::dynamodb {
 
 namespace {
 
+// ConsumedThroughputUnits of contributor insights: a unit of writing counts as three of reading.
+constexpr double kWriteWeight = 3;
+
 kv::KeyWriter key(char kind) { return std::move(kv::KeyWriter("ddb").u8(static_cast<uint8_t>(kind))); }
 
 // The order in which AWS keeps partitions, as its scans show: by MD5 over a fixed word and the key.
@@ -272,22 +275,45 @@ Task<std::optional<Item>> Store::find_item(TablePtr table, std::string row) {
   co_return Item::of_bytes(std::move(*bytes));
 }
 
-void Store::admit_read(const Table& table, const Index* index) {
-  if (is_metered(table)) cache_.throttle().admit(table, index, false);
+void Store::count(const Table& table, const Index* index, Counted what, View key, double amount) {
+  if (!is_counted(table, index, what) || !key.present()) return;
+  cache_.key_counts().add(table, contribution(table, index, what, key, amount), cache_.now());
 }
-void Store::charge_read(const Table& table, const Index* index, double units) {
-  if (is_metered(table)) cache_.throttle().take(table, index, false, units);
-}
-void Store::admit_write(const Table& table) {
+
+void Store::admit_read(const Table& table, const Index* index, View key) {
   if (!is_metered(table)) return;
-  cache_.throttle().admit(table, nullptr, true);
+  try {
+    cache_.throttle().admit(table, index, false);
+  } catch (const Error&) {
+    count(table, index, Counted::kThrottle, key, 1);
+    throw;
+  }
+}
+void Store::charge_read(const Table& table, const Index* index, double units, View key) {
+  if (is_metered(table)) cache_.throttle().take(table, index, false, units);
+  count(table, index, Counted::kAccess, key, units);
+}
+void Store::admit_write(const Table& table, const Write& write) {
+  if (!is_metered(table)) return;
+  try {
+    cache_.throttle().admit(table, nullptr, true);
+  } catch (const Error&) {
+    if (!write.statement) count(table, nullptr, Counted::kThrottle, write.subject, 1);
+    throw;
+  }
+  // What the capacity of an index refuses, AWS counts nowhere.
   for (const Index& index : table.indexes) {
     if (!index.local) cache_.throttle().admit(table, &index, true);
   }
 }
 
 // What a write took is known when it is committed.
-void Store::charge_write(const Written& written) {
+void Store::charge_write(Written& written) {
+  if (!written.contributions.empty()) {
+    tx_->on_commit([&cache = cache_, table = written.table, all = std::move(written.contributions)] {
+      for (const Contribution& one : all) cache.key_counts().add(*table, one, cache.now());
+    });
+  }
   if (!is_metered(*written.table)) return;
   tx_->on_commit([&throttle = cache_.throttle(), table = written.table, own = written.table_units,
                   local = written.local_units, global = written.global_units] {
@@ -317,20 +343,34 @@ Task<Written> Store::write(const Write& write) {
   out.table = co_await require_table(write.table);
   const Table& table = *out.table;
   check_write(table, write);
-  admit_write(table);
+  admit_write(table, write);
+  if (!write.statement) out.weight = kWriteWeight * write.factor;
+  const bool counted = out.weight > 0 && is_counted(table, nullptr, Counted::kAccess);
+  const auto contribute = [&](double units) {
+    if (!counted) return;
+    out.contributions.push_back(contribution(table, nullptr, Counted::kAccess, write.subject, out.weight * units));
+  };
   const std::string row = row_key(table, nullptr, write.subject);
   // A plain put or delete of a table without indexes changes the row without reading it.
   if (write.wants_old || write.condition || write.kind == WriteKind::kUpdate || write.kind == WriteKind::kCheck ||
       table.needs_old_item() || is_metered(table)) {
     out.before = co_await find_item(out.table, row);
+  } else if (counted) {
+    // Only for its size: nothing hangs on it when others change it meanwhile.
+    if (auto bytes = co_await tx_->get_relaxed(row)) out.before = Item::of_bytes(std::move(*bytes));
   }
+  const size_t old_size = out.before ? out.before->view().item_size() : 0;
   if (write.condition && !holds(*write.condition, out.before ? out.before->view() : Item().view())) {
     out.refused = true;
+    // No commit follows, and yet the item was accessed.
+    if (counted) count(table, nullptr, Counted::kAccess, write.subject, out.weight * write_units(old_size));
     co_return out;
   }
   View after;
   switch (write.kind) {
     case WriteKind::kCheck:
+      contribute(write_units(old_size));
+      charge_write(out);
       co_return out;
     case WriteKind::kDelete:
       break;
@@ -345,6 +385,8 @@ Task<Written> Store::write(const Write& write) {
       // An update that only takes away does not bring an item into being.
       if (!out.before && only_removes) {
         out.table_units = 1;
+        contribute(1);
+        charge_write(out);
         co_return out;
       }
       out.after = updated_item(write.actions, out.before ? out.before->view() : write.subject);
@@ -357,6 +399,9 @@ Task<Written> Store::write(const Write& write) {
     }
   }
   replace(table, row, view_of(out.before), after, &out);
+  double units = out.table_units;
+  for (const auto& [name, local] : out.local_units) units += local;
+  contribute(units);
   charge_write(out);
   co_return out;
 }
@@ -384,19 +429,23 @@ void Store::replace(const Table& table, const std::string& row, View before, Vie
     const std::string new_row = is ? row_key(table, &index, after) : std::string();
     const Item old_entry = was ? project_into(table, index, before) : Item();
     const Item new_entry = is ? project_into(table, index, after) : Item();
-    double cost = 0;
+    const auto charge = [&](const Item& entry, size_t bytes) {
+      if (!units) return;
+      const double cost = write_units(bytes);
+      (index.local ? units->local_units : units->global_units)[index.name] += cost;
+      if (index.local || units->weight == 0 || !is_counted(table, &index, Counted::kAccess)) return;
+      units->contributions.push_back(contribution(table, &index, Counted::kAccess, entry, units->weight * cost));
+    };
     if (was && old_row != new_row) {
       tx_->erase(old_row);
-      cost += write_units(old_entry.view().item_size());
+      charge(old_entry, old_entry.view().item_size());
     }
     // While the index is being filled a row may be missing even though the item has not changed.
     const bool unchanged = old_row == new_row && old_entry == new_entry && index.state == IndexState::kActive;
     if (is && !unchanged) {
       tx_->put(new_row, new_entry.bytes());
-      cost +=
-          write_units(std::max(new_entry.view().item_size(), old_row == new_row ? old_entry.view().item_size() : 0));
+      charge(new_entry, std::max(new_entry.view().item_size(), old_row == new_row ? old_entry.view().item_size() : 0));
     }
-    if (units && cost > 0) (index.local ? units->local_units : units->global_units)[index.name] += cost;
   }
   if (table.expiry) {
     const auto old_time = before.present() ? table.expiry_of(before) : std::nullopt;

@@ -8,6 +8,7 @@
 //   c  table number u64                             Counts of a large table
 //   i  account, region, token                       an IdempotencyRecord of TransactWriteItems
 //   s, k, h                                         streams: streams.h
+//   a                                               contributor insights: insights.h
 // A row is u32 hash, u16 length and bytes of the partition key, then of the table itself the sort key's bytes; of an
 // index the index's sort keys (each delimited), u32 hash of the item's own key, its partition key (u16 length, bytes)
 // and sort key. Of several partition keys each has its length before it. Hash first: segments of a parallel scan are
@@ -25,6 +26,7 @@
 
 #include "base/task.h"
 #include "kv/db.h"
+#include "services/dynamodb/insights.h"
 #include "services/dynamodb/legacy.h"
 #include "services/dynamodb/model.h"
 #include "services/dynamodb/throttle.h"
@@ -58,6 +60,7 @@ class TableCache {
   void note_policy() { policies_.store(true, std::memory_order_relaxed); }
   Time now() const { return clock_.now(); }
   Throttle& throttle() { return throttle_; }
+  KeyCounts& key_counts() { return key_counts_; }
 
  private:
   struct Entry {
@@ -75,6 +78,7 @@ class TableCache {
   std::atomic<bool> policies_ = false, old_items_ = false;
   const Clock& clock_;
   Throttle throttle_;
+  KeyCounts key_counts_;
 };
 
 inline constexpr uint32_t kExpiryIndex = 0xFFFFFFFF;  // the number of the expiry index in backfills
@@ -127,6 +131,8 @@ struct Write {
   std::optional<Node> condition;
   std::vector<UpdateAction> actions;  // of an update
   bool wants_old = false;             // the answer needs the item as it was
+  double factor = 1;                  // of what it costs: a transaction's writes cost twice as much
+  bool statement = false;             // of PartiQL, which contributor insights don't see
 };
 
 struct Written {
@@ -135,6 +141,8 @@ struct Written {
   std::optional<Item> before, after;  // before only when it was read, after only of an update
   double table_units = 0;
   std::map<std::string, double> local_units, global_units;
+  double weight = 0;  // of a unit in contributor insights; 0: not counted
+  std::vector<Contribution> contributions;
 };
 
 std::string table_key(const TableName& name);
@@ -170,9 +178,11 @@ class Store {
   Task<std::optional<Item>> find_item(TablePtr table, std::string row);
 
   // Of tables that are held to their capacity: whether a request may begin, and what it took. Throws when it may not.
-  void admit_read(const Table& table, const Index* index = nullptr);
-  void admit_write(const Table& table);
-  void charge_read(const Table& table, const Index* index, double units);
+  // `key` is whose access or refusal it is, where it is one's.
+  void admit_read(const Table& table, const Index* index = nullptr, View key = {});
+  void charge_read(const Table& table, const Index* index, double units, View key = {});
+  // For contributor insights, where the table or index has them.
+  void count(const Table& table, const Index* index, Counted what, View key, double amount);
 
   // Checks, reads, decides and writes. Fails with ValidationException and ResourceNotFoundException.
   Task<Written> write(const Write& write);
@@ -184,7 +194,8 @@ class Store {
   void fill(const Table& table, uint32_t index, const Item& item);
 
  private:
-  void charge_write(const Written& written);
+  void admit_write(const Table& table, const Write& write);
+  void charge_write(Written& written);
 
   kv::Reader& reader_;
   kv::Txn* tx_ = nullptr;

@@ -10,8 +10,8 @@ namespace virga::cloudformation {
 namespace {
 
 constexpr std::string_view kApart = "TimeToLiveSpecification PointInTimeRecoverySpecification Tags ResourcePolicy";
-constexpr std::string_view kUnbuilt[] = {"ContributorInsightsSpecification", "ImportSourceSpecification",
-                                         "KinesisStreamSpecification"};
+constexpr std::string_view kInsights = "ContributorInsightsSpecification";
+constexpr std::string_view kUnbuilt[] = {"ImportSourceSpecification", "KinesisStreamSpecification"};
 constexpr int kPolls = 600;
 constexpr Micros kPollEvery = std::chrono::milliseconds(100);
 
@@ -27,6 +27,10 @@ void refuse_unbuilt(const Call& call) {
 Json table_input(const Call& call) {
   Json input = without(call.properties, kApart);
   for (const std::string_view name : kUnbuilt) input.erase(name);
+  input.erase(kInsights);
+  if (Json* indexes = input.find("GlobalSecondaryIndexes"); indexes && indexes->is_array()) {
+    for (Json& index : indexes->as_array()) index.erase(kInsights);
+  }
   input["TableName"] = call.physical_id;
   if (Json* stream = input.find("StreamSpecification")) (*stream)["StreamEnabled"] = true;
   if (Json* encryption = input.find("SSESpecification")) {
@@ -56,7 +60,39 @@ Made made_of(const Call& call, const Json& table) {
   return made;
 }
 
+const Json* index_named(const Json* indexes, const std::string& name) {
+  if (!indexes || !indexes->is_array()) return nullptr;
+  for (const Json& index : indexes->as_array()) {
+    if (index.string_or("IndexName") == name) return &index;
+  }
+  return nullptr;
+}
+
+// Of the table, or of an index. `former`: what it was before, null for a new one.
+Task<void> set_insights(Call& call, const Json& wanted, const Json* former, const std::string& index) {
+  const Json* now = wanted.find(kInsights);
+  const Json* before = former ? former->find(kInsights) : nullptr;
+  const bool same = now && before ? *now == *before : !now && !before;
+  if (same) co_return;
+  const Json* enabled = now ? now->find("Enabled") : nullptr;
+  const bool enable = enabled && *enabled != Json(false) && *enabled != Json("false");
+  Json input =
+      Json::object({{"TableName", call.physical_id}, {"ContributorInsightsAction", enable ? "ENABLE" : "DISABLE"}});
+  if (!index.empty()) input["IndexName"] = index;
+  if (const Json* mode = now ? now->find("Mode") : nullptr) input["ContributorInsightsMode"] = *mode;
+  co_await call.api("dynamodb", "UpdateContributorInsights", std::move(input));
+}
+
 Task<void> set_extras(Call& call, bool fresh) {
+  co_await set_insights(call, call.properties, fresh ? nullptr : &call.former, "");
+  if (const Json* indexes = call.find("GlobalSecondaryIndexes"); indexes && indexes->is_array()) {
+    for (const Json& index : indexes->as_array()) {
+      const std::string name = index.string_or("IndexName");
+      const Json* before = fresh ? nullptr : index_named(call.former.find("GlobalSecondaryIndexes"), name);
+      const bool kept = before && need(*before, "KeySchema") == need(index, "KeySchema");
+      co_await set_insights(call, index, kept ? before : nullptr, name);
+    }
+  }
   const Json* life = call.find("TimeToLiveSpecification");
   if (life && (fresh || call.changed("TimeToLiveSpecification"))) {
     Json specification = *life;
@@ -93,14 +129,6 @@ Task<Made> create_table(Call& call) {
   co_return made_of(call, co_await active_table(call));
 }
 
-const Json* index_named(const Json* indexes, const std::string& name) {
-  if (!indexes || !indexes->is_array()) return nullptr;
-  for (const Json& index : indexes->as_array()) {
-    if (index.string_or("IndexName") == name) return &index;
-  }
-  return nullptr;
-}
-
 // One change to the indexes at a time, which is all that UpdateTable takes.
 Task<void> update_indexes(Call& call) {
   const Json* now = call.find("GlobalSecondaryIndexes");
@@ -118,7 +146,7 @@ Task<void> update_indexes(Call& call) {
       const Json* old = index_named(before, index.string_or("IndexName"));
       const bool same_keys = old && need(*old, "KeySchema") == need(index, "KeySchema");
       if (!same_keys)
-        changes.push_back(Json::object({{"Create", index}}));
+        changes.push_back(Json::object({{"Create", without(index, kInsights)}}));
       else if (index.find("ProvisionedThroughput") && *old != index)
         changes.push_back(Json::object({{"Update", only(index, "IndexName ProvisionedThroughput")}}));
     }

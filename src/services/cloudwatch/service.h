@@ -1,0 +1,30 @@
+#pragma once
+
+#include <aws/cloudwatch/ops.h>
+#include <aws/cloudwatch/types.h>
+
+#include "kernel/context.h"
+#include "kernel/deps.h"
+#include "kernel/insight_source.h"
+#include "kernel/service.h"
+
+namespace virga::cloudwatch {
+
+using kernel::Ctx;
+
+class CloudWatchService final : public kernel::Service {
+ public:
+  explicit CloudWatchService(kernel::Deps& deps) : deps_(deps) {}
+  const wire::ServiceModel& model() const override;
+  void operations(kernel::OpTable& table) override;
+
+  // ops_insight_rule.cc
+  Task<DescribeInsightRulesOutput> describe_insight_rules(Ctx& ctx, const DescribeInsightRulesInput& in);
+  Task<GetInsightRuleReportOutput> get_insight_rule_report(Ctx& ctx, const GetInsightRuleReportInput& in);
+
+ private:
+  Task<std::vector<kernel::InsightRule>> all_rules(Ctx& ctx);  // by name
+  kernel::Deps& deps_;
+};
+
+}  // namespace virga::cloudwatch
