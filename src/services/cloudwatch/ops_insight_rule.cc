@@ -24,12 +24,12 @@ struct AfterRule {
 };
 
 // A statistic that a report can have, and where it is.
-struct Statistic {
+struct PointStatistic {
   std::string_view name;
   std::optional<double> InsightRuleMetricDatapoint::* member;
   double (*value)(const Report::Point&);
 };
-constexpr Statistic kStatistics[] = {
+constexpr PointStatistic kPointStatistics[] = {
     {"UniqueContributors", &InsightRuleMetricDatapoint::unique_contributors, [](const auto& p) { return p.unique; }},
     {"MaxContributorValue", &InsightRuleMetricDatapoint::max_contributor_value, [](const auto& p) { return p.most; }},
     {"SampleCount", &InsightRuleMetricDatapoint::sample_count, [](const auto& p) { return p.samples; }},
@@ -39,10 +39,10 @@ constexpr Statistic kStatistics[] = {
     {"Average", &InsightRuleMetricDatapoint::average, [](const auto& p) { return p.sum / p.samples; }},
 };
 
-const Statistic& statistic_named(const std::string& name) {
-  const auto found = std::find_if(std::begin(kStatistics), std::end(kStatistics),
-                                  [&](const Statistic& s) { return equals_ignoring_case(s.name, name); });
-  if (found == std::end(kStatistics))
+const PointStatistic& statistic_named(const std::string& name) {
+  const auto found = std::find_if(std::begin(kPointStatistics), std::end(kPointStatistics),
+                                  [&](const PointStatistic& s) { return equals_ignoring_case(s.name, name); });
+  if (found == std::end(kPointStatistics))
     throw err::InvalidParameterValueException(cat("The parameter Metrics has an unknown value: ", name));
   return *found;
 }
@@ -103,7 +103,7 @@ Task<DescribeInsightRulesOutput> CloudWatchService::describe_insight_rules(Ctx& 
 Task<GetInsightRuleReportOutput> CloudWatchService::get_insight_rule_report(Ctx& ctx,
                                                                             const GetInsightRuleReportInput& in) {
   check_report(in);
-  std::vector<const Statistic*> statistics;
+  std::vector<const PointStatistic*> statistics;
   for (const std::string& name : in.metrics.value_or(std::vector<std::string>()))
     statistics.push_back(&statistic_named(name));
   const auto rules = co_await all_rules(ctx);
@@ -144,7 +144,7 @@ Task<GetInsightRuleReportOutput> CloudWatchService::get_insight_rule_report(Ctx&
   for (const Report::Point& point : report.points()) {
     InsightRuleMetricDatapoint& told = out.metric_datapoints->emplace_back();
     told.timestamp = point.at;
-    for (const Statistic* statistic : statistics) told.*(statistic->member) = statistic->value(point);
+    for (const PointStatistic* statistic : statistics) told.*(statistic->member) = statistic->value(point);
   }
   co_return out;
 }

@@ -7,6 +7,7 @@
 #include "kernel/deps.h"
 #include "kernel/insight_source.h"
 #include "kernel/service.h"
+#include "services/cloudwatch/store.h"
 
 namespace virga::cloudwatch {
 
@@ -14,9 +15,15 @@ using kernel::Ctx;
 
 class CloudWatchService final : public kernel::Service {
  public:
-  explicit CloudWatchService(kernel::Deps& deps) : deps_(deps) {}
+  explicit CloudWatchService(kernel::Deps& deps);
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
+
+  // ops_metric.cc
+  Task<PutMetricDataOutput> put_metric_data(Ctx& ctx, const PutMetricDataInput& in);
+  Task<ListMetricsOutput> list_metrics(Ctx& ctx, const ListMetricsInput& in);
+  Task<GetMetricStatisticsOutput> get_metric_statistics(Ctx& ctx, const GetMetricStatisticsInput& in);
+  Task<GetMetricDataOutput> get_metric_data(Ctx& ctx, const GetMetricDataInput& in);
 
   // ops_insight_rule.cc
   Task<DescribeInsightRulesOutput> describe_insight_rules(Ctx& ctx, const DescribeInsightRulesInput& in);
@@ -25,6 +32,7 @@ class CloudWatchService final : public kernel::Service {
  private:
   Task<std::vector<kernel::InsightRule>> all_rules(Ctx& ctx);  // by name
   kernel::Deps& deps_;
+  MetricWriter writer_;
 };
 
 }  // namespace virga::cloudwatch
