@@ -1,6 +1,7 @@
 #include "kernel/target_delivery.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -24,6 +25,29 @@ std::string filled(std::string_view text, const Words& words) {
     out += word == words.end() ? text.substr(open, close + 1 - open) : std::string_view(word->second);
     text.remove_prefix(close + 1);
   }
+}
+
+// By docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
+std::string_view kind_of(const Error& error) {
+  static constexpr std::pair<std::string_view, std::string_view> kKinds[] = {
+      {"AccessDenied", "NO_PERMISSIONS"},
+      {"NotAuthorized", "NO_PERMISSIONS"},
+      {"AuthorizationError", "NO_PERMISSIONS"},
+      {"NotFound", "NO_RESOURCE"},
+      {"NonExistent", "NO_RESOURCE"},
+      {"DoesNotExist", "NO_RESOURCE"},
+      {"Throttl", "THROTTLING"},
+      {"TooManyRequests", "THROTTLING"},
+      {"ThroughputExceeded", "THROTTLING"},
+      {"LimitExceeded", "RESOURCE_LIMIT_EXCEEDED"},
+      {"Time", "TIMEOUT"},
+      {"InvalidParameter", "INVALID_PARAMETER"},
+      {"Validation", "INVALID_PARAMETER"},
+  };
+  for (const auto& [part, kind] : kKinds) {
+    if (error.shape->code.find(part) != std::string_view::npos) return kind;
+  }
+  return error.shape->fault == Fault::kReceiver ? "ERROR_FROM_TARGET" : "SDK_CLIENT_ERROR";
 }
 
 }  // namespace
@@ -111,6 +135,7 @@ std::optional<TargetDelivery> Targets::dead_letter(const TargetDelivery& deliver
   if (delivery.dead_letter.target.empty()) return std::nullopt;
 
   const Words words{{"code", error ? std::string(error->shape->code) : "SDK_CLIENT_ERROR"},
+                    {"kind", std::string(error ? kind_of(*error) : "SDK_CLIENT_ERROR")},
                     {"status", cat(error ? int{error->shape->status} : 500)},
                     {"message", error ? error->message : "The target failed unexpectedly"},
                     {"retries", cat(std::max<int64_t>(end.attempts - 1, 0))},

@@ -25,6 +25,7 @@ struct RetryPolicy {
 // Where an event goes that could not be delivered. In values of attributes these stand for what became of it, and an
 // attribute that is empty then is left out:
 //   ${code}       of the last error: "AccessDeniedException", "SDK_CLIENT_ERROR" for what has no code
+//   ${kind}       the same, as EventBridge sorts them: "NO_PERMISSIONS"
 //   ${status}     its HTTP status
 //   ${message}    its message
 //   ${retries}    attempts after the first

@@ -191,12 +191,12 @@ class Functions:
 
 
 @contextlib.contextmanager
-def deployed(virga, stack, template):
+def deployed(virga, stack, template, **options):
     """A stack for as long as the block: its outputs."""
     cfn = virga.client("cloudformation")
     patience = {"Delay": 1, "MaxAttempts": 60}
     cfn.create_stack(StackName=stack, TemplateBody=template,
-                     Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"])
+                     Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"], **options)
     cfn.get_waiter("stack_create_complete").wait(StackName=stack, WaiterConfig=patience)
     made = cfn.describe_stacks(StackName=stack)["Stacks"][0]
     yield {o["OutputKey"]: o["OutputValue"] for o in made.get("Outputs", [])}

@@ -246,7 +246,7 @@ void Router::give(kv::Txn& tx, const Home& home, const RuleRecord& rule, const E
       if (delivery.input.body != event.text) letter.input.body = event.text;
       letter.input.attributes["RULE_ARN"].value = arn;
       letter.input.attributes["TARGET_ARN"].value = target.arn;
-      letter.input.attributes["ERROR_CODE"].value = "${code}";
+      letter.input.attributes["ERROR_CODE"].value = "${kind}";
       letter.input.attributes["ERROR_MESSAGE"].value = "${message}";
       letter.input.attributes["EXHAUSTED_RETRY_CONDITION"].value = "${condition}";
       letter.input.attributes["RETRY_ATTEMPTS"].value = "${retries}";

@@ -39,11 +39,6 @@ std::string stream_of(const Ctx& ctx) {
 Task<std::string> LogsService::take(Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input) {
   const std::string group = group_named(
       std::nullopt, cat("arn:", target.partition, ":logs:", target.region, ":", target.account, ":", target.resource));
-  Ctx writer = ctx;
-  // Groups have no resource policies here: a service may write to the groups of the account that it acts for.
-  if (ctx.principal.kind == kernel::Principal::Kind::kService && ctx.principal.account == target.account) {
-    writer = deps_.cloud.internal_context(kernel::root_of(target.account), target.account, target.region);
-  }
   PutLogEventsRequest put;
   put.log_group_name = group;
   put.log_stream_name = stream_of(ctx);
@@ -58,13 +53,13 @@ Task<std::string> LogsService::take(Ctx& ctx, const kernel::Arn& target, kernel:
                 .has_value();
   }
   if (!there) {
-    auto created = co_await as_result(deps_.cloud.call<op::CreateLogStream>(writer, std::move(create)));
+    auto created = co_await as_result(deps_.cloud.call<op::CreateLogStream>(ctx, std::move(create)));
     const Error* error = error_of(created);
     if (!created && (!error || error->shape->code != "ResourceAlreadyExistsException")) {
       co_await fail_with(std::move(created.error()));
     }
   }
-  co_await deps_.cloud.call<op::PutLogEvents>(writer, std::move(put));
+  co_await deps_.cloud.call<op::PutLogEvents>(ctx, std::move(put));
   co_return "";
 }
 

@@ -18,6 +18,7 @@ inline constexpr size_t kMaxPageEvents = 10'000;
 inline constexpr size_t kMaxSubscriptions = 2;         // of a log group
 inline constexpr size_t kSubscriptionBytes = 131'072;  // of messages in one delivery to a subscriber
 inline constexpr size_t kMaxTags = 50;                 // of a log group
-inline constexpr size_t kDefaultList = 50;             // DescribeLogGroups, DescribeLogStreams
+inline constexpr size_t kMaxPolicies = 10;             // of an account; a log group has one
+inline constexpr size_t kDefaultList = 50;             // of what is described
 
 }  // namespace virga::logs

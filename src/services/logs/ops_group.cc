@@ -38,6 +38,9 @@ Task<op::CreateLogGroup::Output> LogsService::create_log_group(Ctx& ctx, const C
   if (in.log_group_class && *in.log_group_class != LogGroupClass::STANDARD) {
     co_return err::InvalidParameterException("Only the log group class STANDARD is served.");
   }
+  if (in.deletion_protection_enabled.value_or(false)) {
+    co_return err::InvalidParameterException("deletionProtectionEnabled is not served by Virga.");
+  }
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::CreateLogGroup::Output> {
     WriteStore store(tx, home_of(ctx));
     if (co_await store.find_group(in.log_group_name)) {

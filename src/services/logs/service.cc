@@ -88,13 +88,20 @@ void LogsService::operations(kernel::OpTable& t) {
       .resource(by_group<DeleteSubscriptionFilterRequest>);
   t.add<op::DescribeSubscriptionFilters>(this, &LogsService::describe_subscription_filters)
       .resource(by_group<DescribeSubscriptionFiltersRequest>);
+  t.add<op::PutResourcePolicy>(this, &LogsService::put_resource_policy);
+  t.add<op::DescribeResourcePolicies>(this, &LogsService::describe_resource_policies);
+  t.add<op::DeleteResourcePolicy>(this, &LogsService::delete_resource_policy);
   t.add<op::CreateLogStream>(this, &LogsService::create_log_stream)
       .resource(by_stream<CreateLogStreamRequest>)
+      .guarded()
       .data_plane();
   t.add<op::DeleteLogStream>(this, &LogsService::delete_log_stream).resource(by_stream<DeleteLogStreamRequest>);
   t.add<op::DescribeLogStreams>(this, &LogsService::describe_log_streams)
       .resource(by_named_group<DescribeLogStreamsRequest>);
-  t.add<op::PutLogEvents>(this, &LogsService::put_log_events).resource(by_stream<PutLogEventsRequest>).data_plane();
+  t.add<op::PutLogEvents>(this, &LogsService::put_log_events)
+      .resource(by_stream<PutLogEventsRequest>)
+      .guarded()
+      .data_plane();
   t.add<op::GetLogEvents>(this, &LogsService::get_log_events)
       .resource([](const Ctx& ctx, const GetLogEventsRequest& in) {
         return stream_resource(ctx, group_named(in.log_group_name, in.log_group_identifier), in.log_stream_name);

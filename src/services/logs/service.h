@@ -56,6 +56,13 @@ class LogsService final : public kernel::Service {
   void send_to_subscribers(kv::Txn& tx, const Ctx& ctx, const Group& group, const std::string& stream,
                            const std::vector<const InputLogEvent*>& events);
 
+  // ops_policy.cc
+  Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+  Task<PutResourcePolicyResponse> put_resource_policy(Ctx& ctx, const PutResourcePolicyRequest& in);
+  Task<DescribeResourcePoliciesResponse> describe_resource_policies(Ctx& ctx,
+                                                                    const DescribeResourcePoliciesRequest& in);
+  Task<op::DeleteResourcePolicy::Output> delete_resource_policy(Ctx& ctx, const DeleteResourcePolicyRequest& in);
+
   // deliver.cc
   Task<std::string> take(Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input);
 

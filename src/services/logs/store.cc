@@ -56,6 +56,10 @@ std::string Store::event_prefix(std::string_view group, std::string_view stream)
   return kv::KeyWriter("logs").raw("e").text(home_.account).text(home_.region).text(group).text(stream).take();
 }
 
+std::string Store::policy_key(std::string_view group, std::string_view name) const {
+  return kv::KeyWriter("logs").raw("p").text(home_.account).text(home_.region).text(group).text(name).take();
+}
+
 Task<std::optional<Group>> Store::find_group(std::string name) const {
   const auto bytes = co_await reader_.get(group_key(name));
   if (!bytes) co_return std::nullopt;
@@ -108,6 +112,27 @@ Task<std::vector<Stream>> Store::list_streams_by_time(std::string group, std::op
     if (best.size() > limit) best.resize(limit);
   } while (page.size() == kPage);
   co_return best;
+}
+
+Task<std::optional<Policy>> Store::find_policy(std::string group, std::string name) const {
+  const auto bytes = co_await reader_.get(policy_key(group, name));
+  if (!bytes) co_return std::nullopt;
+  co_return kv::decode<Policy>(*bytes);
+}
+
+Task<std::vector<Policy>> Store::list_policies(std::optional<Policy> after, size_t limit) const {
+  kv::Range range = kv::prefix_range(kv::KeyWriter("logs").raw("p").text(home_.account).text(home_.region).take());
+  if (after) range.begin = end_of(policy_key(after->group, after->name));
+  std::vector<Policy> policies;
+  for (const kv::Entry& entry : co_await reader_.scan(range, {.limit = limit}))
+    policies.push_back(kv::decode<Policy>(entry.value));
+  co_return policies;
+}
+
+Task<std::vector<Policy>> Store::account_policies() const {
+  auto policies = co_await list_policies({}, kMaxPolicies);
+  std::erase_if(policies, [](const Policy& policy) { return !policy.group.empty(); });
+  co_return policies;
 }
 
 Task<int64_t> Store::sum_bytes(std::string group) const {
@@ -191,8 +216,15 @@ void WriteStore::add_events(const std::string& group, const std::string& stream,
   }
 }
 
+void WriteStore::put_policy(const Policy& policy) {
+  tx_.put(policy_key(policy.group, policy.name), kv::encode(policy));
+}
+
+void WriteStore::erase_policy(const Policy& policy) { tx_.erase(policy_key(policy.group, policy.name)); }
+
 void WriteStore::erase_group(const std::string& name) {
   tx_.erase(group_key(name));
+  tx_.erase(policy_key(name, ""));
   for (const char kind : {'s', 'e'}) {
     tx_.erase_range(kv::prefix_range(kv::KeyWriter("logs")
                                          .raw(std::string_view(&kind, 1))

@@ -51,6 +51,18 @@ struct Stream {
   }
 };
 
+// Which services may write to the groups of an account, or to one group.
+struct Policy {
+  std::string group;  // empty: of the account
+  std::string name;   // empty: of a group
+  std::string document, revision;
+  Time updated;
+  template <class A>
+  void fields(A& a) {
+    a(1, group), a(2, name), a(3, document), a(4, revision), a(5, updated);
+  }
+};
+
 // Events that came together within kBatchSpan: the first's time is in the key.
 struct BatchRecord {
   std::string message;
@@ -110,6 +122,11 @@ class Store {
   // The streams with the earliest last events after `after` (the latest before it, `reverse`), in that order.
   Task<std::vector<Stream>> list_streams_by_time(std::string group, std::optional<StreamPlace> after, size_t limit,
                                                  bool reverse) const;
+  Task<std::optional<Policy>> find_policy(std::string group, std::string name) const;
+  // The account's, which are in front, and then those of groups, after `after` (exclusive).
+  Task<std::vector<Policy>> list_policies(std::optional<Policy> after, size_t limit) const;
+  // The account's only.
+  Task<std::vector<Policy>> account_policies() const;
   // Of all events of the group.
   Task<int64_t> sum_bytes(std::string group) const;
   // Events of one stream with positions in [from, to): `limit` at most, and none after that with which the messages'
@@ -121,6 +138,7 @@ class Store {
   std::string group_key(std::string_view name) const;
   std::string stream_key(std::string_view group, std::string_view stream) const;
   std::string event_prefix(std::string_view group, std::string_view stream) const;
+  std::string policy_key(std::string_view group, std::string_view name) const;
 
   kv::Reader& reader_;
   Home home_;
@@ -135,7 +153,9 @@ class WriteStore : public Store {
   // In the order of their times.
   void add_events(const std::string& group, const std::string& stream, const std::vector<NewEvent>& events,
                   Time ingested);
-  void erase_group(const std::string& name);  // with its streams and events
+  void put_policy(const Policy& policy);
+  void erase_policy(const Policy& policy);
+  void erase_group(const std::string& name);  // with its streams, events and policy
   void erase_stream(const std::string& group, const std::string& stream);
   // The oldest ones, some megabytes at the most; some of the last kBatchSpan before `cutoff` stay. Answers their bytes;
   // nothing: none are left.

@@ -84,7 +84,7 @@ def test_dead_letters(virga, bus, queue, route, put, name):
     attributes = {k: v["StringValue"] for k, v in message["MessageAttributes"].items()}
     assert json.loads(message["Body"])["id"] == id
     assert attributes["RULE_ARN"] == rule and attributes["TARGET_ARN"].endswith("gone-" + name)
-    assert attributes["ERROR_CODE"] and attributes["ERROR_MESSAGE"] and attributes["RETRY_ATTEMPTS"] == "0"
+    assert attributes["ERROR_CODE"] == "NO_PERMISSIONS" and attributes["ERROR_MESSAGE"] and attributes["RETRY_ATTEMPTS"] == "0"
 
 
 # A short template may ask for a large value many times: the others get the event all the same.

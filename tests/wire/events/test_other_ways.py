@@ -5,11 +5,18 @@ import json
 from support import eventually
 
 
+def let_events_write(virga, arn, **policy):
+    virga.client("logs").put_resource_policy(policyDocument=json.dumps({"Version": "2012-10-17", "Statement": {
+        "Effect": "Allow", "Principal": {"Service": ["events.amazonaws.com", "delivery.logs.amazonaws.com"]},
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"], "Resource": arn + ":*"}}), **policy)
+
+
 # A group's stream is named after the rule; templates may say the time and the message.
 def test_to_a_log_group(virga, events, bus, name, put):
     logs = virga.client("logs")
     logs.create_log_group(logGroupName="/aws/events/" + name)
     arn = f"arn:aws:logs:us-east-1:000000000000:log-group:/aws/events/{name}"
+    let_events_write(virga, arn, policyName=name)
     events.put_rule(Name="r", EventBusName=bus, EventPattern='{"source": ["shop"]}')
     events.put_targets(Rule="r", EventBusName=bus, Targets=[
         {"Id": "whole", "Arn": arn}, {"Id": "part", "Arn": arn + ":*", "InputTransformer": {
@@ -18,6 +25,26 @@ def test_to_a_log_group(virga, events, bus, name, put):
     found = eventually(lambda: (e := logs.filter_log_events(logGroupName="/aws/events/" + name)["events"]) and len(e) == 2 and e)
     messages = sorted(e["message"] for e in found)
     assert messages[0] == "7" and json.loads(messages[1])["id"] == id
+    logs.delete_resource_policy(policyName=name)
+
+
+# A log group takes events only of services that a resource policy names; an event that it doesn't take is a dead letter.
+def test_to_a_log_group_that_does_not_let(virga, events, bus, name, put, queue):
+    logs = virga.client("logs")
+    logs.create_log_group(logGroupName=name)
+    arn = f"arn:aws:logs:us-east-1:000000000000:log-group:{name}"
+    events.put_rule(Name="r", EventBusName=bus, EventPattern='{"source": ["shop"]}')
+    events.put_targets(Rule="r", EventBusName=bus, Targets=[{"Id": "1", "Arn": arn, "DeadLetterConfig": {"Arn": queue.arn}}])
+    let_events_write(virga, arn + "-other", policyName=name)
+    id = put({"n": 1})
+    letter, = queue.messages()
+    assert json.loads(letter["Body"])["id"] == id
+    assert letter["MessageAttributes"]["ERROR_CODE"]["StringValue"] == "NO_PERMISSIONS"
+    assert "logs:CreateLogStream" in letter["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
+    let_events_write(virga, arn, policyName=name)
+    put({"n": 2})
+    assert eventually(lambda: logs.filter_log_events(logGroupName=name)["events"])
+    logs.delete_resource_policy(policyName=name)
 
 
 # What a function made of an asynchronous call, on the bus that its destination names.
