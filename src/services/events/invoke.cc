@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "kernel/authorize.h"
 #include "kernel/cloud.h"
+#include "kernel/target_delivery.h"
 #include "services/events/limits.h"
 #include "services/events/service.h"
 
@@ -20,17 +21,16 @@ constexpr double kLongestTokenLife = 86'400;           // seconds
 constexpr auto kTokenMargin = std::chrono::seconds(30);
 constexpr size_t kMostKept = 10'000;
 
-std::string endpoint_message(uint16_t status) {
-  return cat("The API destination answered with the status ", status, ".");
-}
-
-// Statuses that AWS tries again: the target may be better later. Others won't change.
-Error answered(uint16_t status) {
+Error answered(std::string_view who, uint16_t status, bool again) {
   static constexpr ErrorShape kAgain{"API_DESTINATION_ERROR", 500, Fault::kReceiver, {}};
   static constexpr ErrorShape kRefused{"API_DESTINATION_ERROR", 400, Fault::kSender, {}};
-  const bool again = status == 401 || status == 407 || status == 409 || status == 429 || status >= 500;
-  return Error{again ? &kAgain : &kRefused, endpoint_message(status), nullptr, {}};
+  return Error{again ? &kAgain : &kRefused, cat("The ", who, " answered with the status ", status, "."), nullptr, {}};
 }
+
+bool is_unauthorized(uint16_t status) { return status == 401 || status == 407; }
+
+// Whether the endpoint may be better later: AWS tries these statuses again.
+bool may_pass(uint16_t status) { return status == 409 || status == 429 || status >= 500; }
 
 Error unavailable(std::string message) {
   static constexpr ErrorShape kShape{"API_DESTINATION_ERROR", 503, Fault::kReceiver, {}};
@@ -129,7 +129,7 @@ Task<std::string> EventsService::access_token(const Home& home, const Connection
   auto answer = co_await as_result(outbound_.send(std::move(request)));
   if (!answer) co_return unavailable("The authorization endpoint can't be reached.");
   if (answer->status / 100 != 2) {
-    co_return unavailable(cat("The authorization endpoint answered with the status ", answer->status, "."));
+    co_return answered("authorization endpoint", answer->status, may_pass(answer->status));
   }
   Token token;
   token.expires = now + kTokenTime;
@@ -206,9 +206,15 @@ Task<std::string> EventsService::invoke_destination(Ctx& ctx, const kernel::Arn&
       case Authorization::kApiKey:
         set_header(attempt.headers, c->user, c->secret);
         break;
-      case Authorization::kOAuth:
-        set_header(attempt.headers, "Authorization", cat("Bearer ", co_await access_token(home, *c, fresh)));
+      case Authorization::kOAuth: {
+        auto token = co_await as_result(access_token(home, *c, fresh));
+        if (!token) {
+          if (kernel::is_permanent(token.error())) co_await deauthorize(home, *c, token.error());
+          co_await fail_with(std::move(token.error()));
+        }
+        set_header(attempt.headers, "Authorization", cat("Bearer ", *token));
         break;
+      }
     }
     auto answer = co_await as_result(outbound_.send(std::move(attempt)));
     if (!answer) {
@@ -216,9 +222,12 @@ Task<std::string> EventsService::invoke_destination(Ctx& ctx, const kernel::Arn&
       co_return unavailable(error ? error->message : "The API destination can't be reached.");
     }
     if (answer->status / 100 == 2) co_return std::move(answer->body);
+    const bool unauthorized = is_unauthorized(answer->status);
+    Error refusal = answered("API destination", answer->status, unauthorized || may_pass(answer->status));
+    const bool token = c->authorization == Authorization::kOAuth;
+    if (unauthorized && !token) co_await deauthorize(home, *c, Failure(refusal));
     // A token may have been withdrawn before its time.
-    const bool stale = (answer->status == 401 || answer->status == 407) && c->authorization == Authorization::kOAuth;
-    if (!stale || fresh) co_return answered(answer->status);
+    if (!unauthorized || !token || fresh) co_return refusal;
   }
   co_return unavailable("The API destination can't be reached.");
 }

@@ -26,5 +26,6 @@ inline constexpr size_t kReplayPage = 100;  // events of a replay in one transac
 inline constexpr auto kExpiry = std::chrono::hours(1);
 inline constexpr size_t kKeptBuses = 1'000;     // whose rules are kept compiled
 inline constexpr size_t kMostCopies = 4 << 20;  // bytes of an event's copies for targets, in one transaction
+inline constexpr int64_t kTokenRetries = 4;     // of asking for a connection's token, over 15 seconds at the most
 
 }  // namespace virga::events

@@ -3,6 +3,8 @@
 #include "base/id.h"
 #include "base/str.h"
 #include "kernel/outbound.h"
+#include "kernel/target_delivery.h"
+#include "kv/record.h"
 #include "services/events/limits.h"
 #include "services/events/list.h"
 #include "services/events/service.h"
@@ -20,7 +22,9 @@ Error no_connection(std::string_view name) {
 }
 
 ConnectionState state_of(const ConnectionRecord& c) {
-  return c.deauthorized ? ConnectionState::DEAUTHORIZED : ConnectionState::AUTHORIZED;
+  return c.deauthorized  ? ConnectionState::DEAUTHORIZED
+         : c.authorizing ? ConnectionState::AUTHORIZING
+                         : ConnectionState::AUTHORIZED;
 }
 
 ConnectionAuthorizationType type_of(const ConnectionRecord& c) {
@@ -127,6 +131,22 @@ void take_credentials(ConnectionRecord& c, const P& p) {
   if (c.user.empty() || c.secret.empty()) throw wrong_parameters();
 }
 
+std::string reason_of(const Failure& failure) {
+  const Error* error = error_of(failure);
+  return error ? error->message : "The authorization failed.";
+}
+
+// Which state of a connection a delivery is to authorize.
+struct Authorizing {
+  Home home;
+  std::string name, id;
+  Time modified;
+  template <class A>
+  void fields(A& a) {
+    a(1, home), a(2, name), a(3, id), a(4, modified);
+  }
+};
+
 template <class Out>
 Out answer(const Home& home, const ConnectionRecord& c) {
   Out out;
@@ -139,6 +159,52 @@ Out answer(const Home& home, const ConnectionRecord& c) {
 
 }  // namespace
 
+// Basic credentials and keys are taken as they are; what a token is given for is asked for one now.
+void EventsService::begin_authorizing(kv::Txn& tx, const Home& home, ConnectionRecord& c) {
+  c.deauthorized = false;
+  c.reason.clear();
+  c.authorizing = c.authorization == Authorization::kOAuth;
+  if (!c.authorizing) {
+    c.authorized = c.modified;
+    return;
+  }
+  kernel::Delivery work;
+  work.kind = kAuthorize;
+  work.lane = connection_arn(home, c);
+  work.payload = kv::encode(Authorizing{home, c.name, c.id, c.modified});
+  deps_.deliveries.enqueue(tx, std::move(work));
+}
+
+Task<kernel::Verdict> EventsService::authorize(kernel::Attempt attempt) {
+  const auto work = kv::decode<Authorizing>(attempt.payload);
+  const auto c = co_await Store(*deps_.db.snapshot(), work.home).find<ConnectionRecord>(work.name);
+  if (!c || c->id != work.id || c->modified != work.modified) co_return kernel::Verdict::done();
+  std::string reason;
+  if (auto token = co_await as_result(access_token(work.home, *c, true)); !token) {
+    if (!kernel::is_permanent(token.error()) && attempt.attempts < kTokenRetries) co_return kernel::Verdict::again();
+    reason = reason_of(token.error());
+  }
+  co_return kernel::Verdict::done().with(authorized(work.home, *c, std::move(reason)));
+}
+
+Task<void> EventsService::deauthorize(Home home, ConnectionRecord c, Failure why) {
+  co_await deps_.db.transact(authorized(std::move(home), std::move(c), reason_of(why)));
+}
+
+kernel::Verdict::Writes EventsService::authorized(Home home, ConnectionRecord asked, std::string reason) {
+  return
+      [this, home = std::move(home), asked = std::move(asked), reason = std::move(reason)](kv::Txn& tx) -> Task<void> {
+        WriteStore store(tx, home);
+        auto c = co_await store.find<ConnectionRecord>(asked.name);
+        if (!c || c->id != asked.id || c->modified != asked.modified || c->deauthorized) co_return;
+        c->authorizing = false;
+        c->deauthorized = !reason.empty();
+        c->reason = reason;
+        if (reason.empty()) c->authorized = deps_.clock.now();
+        store.put(*c);
+      };
+}
+
 Task<CreateConnectionResponse> EventsService::create_connection(Ctx& ctx, const CreateConnectionRequest& in) {
   ConnectionRecord c;
   c.name = in.name;
@@ -149,13 +215,13 @@ Task<CreateConnectionResponse> EventsService::create_connection(Ctx& ctx, const 
   take_rest(c, in);
   take_credentials(c, in.auth_parameters);
   c.created = c.modified = ctx.now();
-  c.authorized = c.created;
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<CreateConnectionResponse> {
     WriteStore store(tx, home_of(ctx));
     if (co_await store.find<ConnectionRecord>(in.name)) {
       co_return err::ResourceAlreadyExistsException(cat("Connection ", in.name, " already exists."));
     }
     if (co_await store.is_full<ConnectionRecord>(kMaxConnections)) co_return too_many();
+    begin_authorizing(tx, home_of(ctx), c);
     store.put(c);
     co_return answer<CreateConnectionResponse>(home_of(ctx), c);
   });
@@ -174,13 +240,10 @@ Task<UpdateConnectionResponse> EventsService::update_connection(Ctx& ctx, const 
       c->secret.clear();
     }
     take_rest(*c, in);
-    if (in.auth_parameters) {
-      take_credentials(*c, *in.auth_parameters);
-      c->deauthorized = false;
-    }
+    if (in.auth_parameters) take_credentials(*c, *in.auth_parameters);
     if (c->user.empty()) co_return wrong_parameters();
     c->modified = ctx.now();
-    c->authorized = c->modified;
+    if (!c->secret.empty()) begin_authorizing(tx, home_of(ctx), *c);
     store.put(*c);
     auto out = answer<UpdateConnectionResponse>(home_of(ctx), *c);
     out.last_authorized_time = c->authorized;
@@ -207,6 +270,8 @@ Task<DeauthorizeConnectionResponse> EventsService::deauthorize_connection(Ctx& c
     auto c = co_await store.find<ConnectionRecord>(in.name);
     if (!c) co_return no_connection(in.name);
     c->deauthorized = true;
+    c->authorizing = false;
+    c->reason.clear();
     c->secret.clear();
     c->modified = ctx.now();
     store.put(*c);
@@ -223,6 +288,7 @@ Task<DescribeConnectionResponse> EventsService::describe_connection(Ctx& ctx, co
   auto out = answer<DescribeConnectionResponse>(home_of(ctx), *c);
   out.name = c->name;
   if (!c->description.empty()) out.description = c->description;
+  if (!c->reason.empty()) out.state_reason = c->reason;
   out.authorization_type = type_of(*c);
   out.last_authorized_time = c->authorized;
   ConnectionAuthResponseParameters& auth = out.auth_parameters.emplace();
@@ -257,6 +323,7 @@ Task<ListConnectionsResponse> EventsService::list_connections(Ctx& ctx, const Li
     auto one = answer<Connection>(home_of(ctx), c);
     one.name = c.name;
     one.authorization_type = type_of(c);
+    if (!c.reason.empty()) one.state_reason = c.reason;
     one.last_authorized_time = c.authorized;
     out.connections->push_back(std::move(one));
   }

@@ -128,6 +128,8 @@ EventsService::EventsService(kernel::Deps& deps) : deps_(deps), router_(deps), t
   deps_.timers.on("events.rule", [this](kernel::Timer timer) { return fire_rule(std::move(timer)); }, kernel::Due::kAt);
   deps_.timers.on("events.expire", [this](kernel::Timer timer) { return expire(std::move(timer)); });
   deps_.deliveries.on(Router::kRest, [this](kernel::Attempt attempt) { return router_.give_rest(std::move(attempt)); });
+  deps_.deliveries.on(std::string(kAuthorize),
+                      [this](kernel::Attempt attempt) { return authorize(std::move(attempt)); });
   deps_.deliveries.on("events.replay", [this](kernel::Attempt attempt) { return replay(std::move(attempt)); });
 }
 

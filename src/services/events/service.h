@@ -94,6 +94,11 @@ class EventsService final : public kernel::Service {
   Task<ListConnectionsResponse> list_connections(Ctx& ctx, const ListConnectionsRequest& in);
   Task<UpdateConnectionResponse> update_connection(Ctx& ctx, const UpdateConnectionRequest& in);
   Task<DeauthorizeConnectionResponse> deauthorize_connection(Ctx& ctx, const DeauthorizeConnectionRequest& in);
+  void begin_authorizing(kv::Txn& tx, const Home& home, ConnectionRecord& c);
+  Task<kernel::Verdict> authorize(kernel::Attempt attempt);
+  // Says that `asked` is authorized or, with a reason, that it is not, unless it has been changed since.
+  kernel::Verdict::Writes authorized(Home home, ConnectionRecord asked, std::string reason);
+  Task<void> deauthorize(Home home, ConnectionRecord c, Failure why);
 
   // ops_destination.cc
   Task<CreateApiDestinationResponse> create_api_destination(Ctx& ctx, const CreateApiDestinationRequest& in);
@@ -104,11 +109,14 @@ class EventsService final : public kernel::Service {
 
   // invoke.cc
   Task<std::string> invoke_destination(Ctx& ctx, const kernel::Arn& target, kernel::TargetInput input);
+  // A token that is kept or, `fresh`, a new one.
   Task<std::string> access_token(const Home& home, const ConnectionRecord& connection, bool fresh);
   Task<void> wait_for_turn(std::string destination, int32_t rate);
 
   // What was compiled of the bus's rules and archives is out of date.
   void change(kv::Txn& tx, const Home& home, const std::string& bus);
+
+  static constexpr std::string_view kAuthorize = "events.authorize";
 
   kernel::Deps& deps_;
   Router router_;

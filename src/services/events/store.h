@@ -120,11 +120,13 @@ struct ConnectionRecord {
   Extras extras, token_extras;
   Time created, modified;
   std::optional<Time> authorized;
+  bool authorizing = false;
+  std::string reason;  // why it is deauthorized, when nobody asked for that
   template <class A>
   void fields(A& a) {
     a(1, name), a(2, id), a(3, description), a(4, authorization), a(5, deauthorized), a(6, user), a(7, secret),
         a(8, token_url), a(9, token_method), a(10, extras), a(11, token_extras), a(12, created), a(13, modified),
-        a(14, authorized);
+        a(14, authorized), a(15, authorizing), a(16, reason);
   }
 };
 

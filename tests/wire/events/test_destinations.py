@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from support import error_code
+from support import error_code, eventually
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sts:AssumeRole"}]})
@@ -24,14 +24,19 @@ def role(virga, name):
 def destination(events, name, endpoint):
     def make(kind, parameters, path="/hook", method="POST"):
         connection = events.create_connection(Name=name, AuthorizationType=kind, AuthParameters=parameters)
-        assert connection["ConnectionState"] == "AUTHORIZED"
+        assert connection["ConnectionState"] == ("AUTHORIZING" if kind == "OAUTH_CLIENT_CREDENTIALS" else "AUTHORIZED")
+        become(events, name, "AUTHORIZED")
         return events.create_api_destination(Name=name, ConnectionArn=connection["ConnectionArn"], HttpMethod=method,
                                              InvocationEndpoint=endpoint.url + path)["ApiDestinationArn"]
     return make
 
 
+def become(events, name, state):
+    """The connection once it is in that state."""
+    return eventually(lambda: (c := events.describe_connection(Name=name))["ConnectionState"] == state and c)
+
+
 def arrived(endpoint, count=1):
-    from support import eventually
     eventually(lambda: len(endpoint.requests) >= count)
     return endpoint.requests
 
@@ -105,6 +110,53 @@ def test_oauth(destination, endpoint, route, put, role):
     assert arrived(endpoint, 3)[2]["headers"]["Authorization"] == "Bearer one"
     put({"n": 3})
     assert arrived(endpoint, 6)[5]["headers"]["Authorization"] == "Bearer two"
+
+
+def oauth(endpoint, secret="s"):
+    return {"OAuthParameters": {"ClientParameters": {"ClientID": "id", "ClientSecret": secret},
+                                "AuthorizationEndpoint": endpoint.url + "/token", "HttpMethod": "POST"}}
+
+
+# The endpoint is asked before a connection is said to be authorized, and asked again at each update.
+def test_authorizing(events, endpoint, name):
+    endpoint.answers[:] = [(401, "no"), (500, "later"), (200, '{"access_token": "t"}'), (200, '{"no": "token"}')]
+    made = events.create_connection(Name=name, AuthorizationType="OAUTH_CLIENT_CREDENTIALS", AuthParameters=oauth(endpoint))
+    assert made["ConnectionState"] == "AUTHORIZING"
+    refused = become(events, name, "DEAUTHORIZED")
+    assert "401" in refused["StateReason"] and "LastAuthorizedTime" not in refused
+    assert [c["StateReason"] for c in events.list_connections(NamePrefix=name)["Connections"]] == [refused["StateReason"]]
+    again = events.update_connection(Name=name, AuthParameters=oauth(endpoint, "better"))
+    assert again["ConnectionState"] == "AUTHORIZING"
+    settled = become(events, name, "AUTHORIZED")
+    assert "StateReason" not in settled and settled["LastAuthorizedTime"] >= again["LastModifiedTime"]
+    assert ["better" in r["body"] for r in endpoint.requests] == [False, True, True]
+    events.deauthorize_connection(Name=name)
+    events.update_connection(Name=name, Description="without a secret")
+    assert events.describe_connection(Name=name)["ConnectionState"] == "DEAUTHORIZED"
+    assert len(endpoint.requests) == 3
+
+
+# A connection whose endpoint was not heard before a kill is authorized after it.
+def test_authorizing_over_a_kill(own_virga, endpoint, name):
+    endpoint.answers[:] = [(503, "busy")] * 2 + [(200, '{"access_token": "t"}')]
+    events = own_virga.client("events")
+    events.create_connection(Name=name, AuthorizationType="OAUTH_CLIENT_CREDENTIALS", AuthParameters=oauth(endpoint))
+    own_virga.kill()
+    own_virga.start()
+    become(own_virga.client("events"), name, "AUTHORIZED")
+
+
+# A target that doesn't know the credentials makes the connection useless.
+def test_unauthorized(events, destination, endpoint, route, put, role, name, queue):
+    endpoint.answers[:] = [(401, "who?")]
+    route(destination("API_KEY", {"ApiKeyAuthParameters": {"ApiKeyName": "k", "ApiKeyValue": "wrong"}}), RoleArn=role,
+          DeadLetterConfig={"Arn": queue.arn})
+    put({"n": 1})
+    assert "401" in become(events, name, "DEAUTHORIZED")["StateReason"]
+    queue.messages()
+    assert len(endpoint.requests) == 1
+    update = events.update_connection(Name=name, AuthParameters={"ApiKeyAuthParameters": {"ApiKeyName": "k", "ApiKeyValue": "right"}})
+    assert update["ConnectionState"] == "AUTHORIZED"
 
 
 def test_connections_and_destinations(events, destination, name):
