@@ -151,6 +151,7 @@ void write_wrapped_body(std::string& body, const ServiceModel* service, const Er
   out.element("Code", code);
   out.element("Message", error.message);
   write_xml_members(out, error);
+  if (service && service->query_compatible) out.element("Detail", "");  // as SQS was recorded
   out.end("Error");
   out.element("RequestId", request_id);
   out.end("ErrorResponse");

@@ -348,7 +348,7 @@ TEST(Errors, SpeakEachProtocol) {
   EXPECT_EQ(write(Protocol::kQuery, kDo).body,
             "<ErrorResponse xmlns=\"http://test.amazonaws.com/doc/2020-01-01/\"><Error><Type>Sender</Type>"
             "<Code>Old.ThingGone</Code><Message>It's "
-            "&lt;gone&gt;</Message><Extra>1</Extra></Error><RequestId>r</RequestId></ErrorResponse>");
+            "&lt;gone&gt;</Message><Extra>1</Extra><Detail/></Error><RequestId>r</RequestId></ErrorResponse>");
   EXPECT_EQ(
       write(Protocol::kRestXml, kS3Operations[1]).body,
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>ThingGone</Code><Message>It's &lt;gone&gt;</Message>"

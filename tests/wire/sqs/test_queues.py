@@ -145,6 +145,11 @@ def test_the_path_names_the_queue(virga, queue):
     assert "<Body>p</Body>" in text
 
 
+def test_query_errors_have_an_empty_detail(virga, name):
+    status, _, text = call(virga, "", {}, form={"Action": "GetQueueUrl", "QueueName": name, "Version": "2012-11-05"})
+    assert status == 400 and "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>" in text and "<Detail/></Error>" in text
+
+
 def test_other_accounts_by_policy(virga, sqs, queue, name):
     arn = arn_of(sqs, queue)
     iam = virga.client("iam")
