@@ -109,12 +109,13 @@ void Client::refuse(const wire::OperationModel& op, const Refusal& refusal) cons
       cat(op.service->id, " ", op.name, ": ", refusal.code, refusal.code.empty() ? "" : ": ", refusal.message));
 }
 
-Json Client::get(const std::string& path) {
+Json Client::get(const std::string& path, const std::string& method) {
   wire::HttpRequest request;
-  request.method = "GET";
+  request.method = method;
   request.target = path;
   std::string body;
   const wire::HttpResponse response = exchange(std::move(request), body);
+  if (response.status != 200 && method != "GET") throw CommandError(std::string(trim(body)));
   if (response.status != 200)
     throw CommandError(cat(endpoint_, " answers, but is no Virga (status ", response.status, " for ", path, ")"));
   return Json::parse(body);

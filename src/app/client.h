@@ -41,8 +41,8 @@ class Client {
     if (!out) refuse(Op::model(), out.error());
     return std::move(*out);
   }
-  // GET of one of Virga's own paths: the JSON it answers.
-  Json get(const std::string& path);
+  // GET, or another method, of one of Virga's own paths: the JSON it answers.
+  Json get(const std::string& path, const std::string& method = "GET");
 
   const std::string& endpoint() const { return endpoint_; }
   const std::string& region() const { return region_; }

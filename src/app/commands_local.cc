@@ -95,6 +95,14 @@ int run_down(const Arguments& arguments) {
 // Newest last, as a log reads.
 int run_outbox(const Arguments& arguments) {
   Client client(arguments);
+  if (const std::string reply = arguments.get("--reply"); !reply.empty()) {
+    const std::string to = arguments.get("--to");
+    if (to.empty()) throw UsageError("--reply needs the number that answers: --to NUMBER");
+    const Json done =
+        client.get(cat("/_virga/outbox?to=", percent_encode(to), "&reply=", percent_encode(reply)), "POST");
+    print(arguments, done, cat(to, " has answered: ", reply, "\n"));
+    return 0;
+  }
   const Json box = client.get(cat("/_virga/outbox?limit=", arguments.number("--limit", 20, 1, 10'000),
                                   "&to=", percent_encode(arguments.get("--to"))));
   const auto& items = box.find("Items")->as_array();

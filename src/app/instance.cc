@@ -26,6 +26,7 @@
 #include "kernel/timers.h"
 #include "kernel/tokens.h"
 #include "kv/db.h"
+#include "kv/record.h"
 #include "rt/reactor.h"
 #include "rt/tls.h"
 #include "sandbox/sandbox.h"
@@ -158,6 +159,7 @@ struct Instance::Parts {
   }
 
   void add_locals();
+  Task<wire::HttpResponse> answer_text(std::string number, std::string text);
 
   const Settings settings;
   DataLock lock;
@@ -207,6 +209,29 @@ constexpr std::string_view kWelcome = "Virga " VIRGA_VERSION
                                       "  URL/_virga/health, URL/_virga/metrics   for machines\n"
                                       "  virga --help                            everything else\n";
 
+// What a person answers to the last text message that went to their number.
+Task<wire::HttpResponse> Instance::Parts::answer_text(std::string number, std::string text) {
+  auto sent = co_await kernel::read_outbox(*db->snapshot(), number, kernel::kOutboxKept);
+  std::erase_if(sent, [](const kernel::OutboxItem& item) { return item.kind != "sms"; });
+  if (sent.empty() || number.empty() || text.empty()) {
+    wire::HttpResponse response = answer("text/plain", "No text message went to that number, or there is no answer.\n");
+    response.status = 404;
+    co_return response;
+  }
+  kernel::OutboxItem& reply = sent.front();
+  reply.body = text;
+  co_await db->transact([&](kv::Txn& tx) -> Task<void> {
+    deliveries.enqueue(tx, {.kind = kernel::reply_kind(reply.service),
+                            .lane = number,
+                            .group = number,
+                            .payload = kv::encode(reply),
+                            .not_before = {},
+                            .id = {}});
+    co_return;
+  });
+  co_return answer("application/json", Json::object({{"From", number}, {"Body", text}}).dump());
+}
+
 void Instance::Parts::add_locals() {
   // Others learn that Virga is well; what it holds and where is for this machine.
   const auto from_here = [](const wire::HttpRequest& request) {
@@ -242,14 +267,19 @@ void Instance::Parts::add_locals() {
       "/_virga/outbox", [this, from_here, refused](const wire::HttpRequest& request) -> Task<wire::HttpResponse> {
         if (!from_here(request))
           co_return refused("What was sent to people is for this machine: ask on a loopback address.\n");
-        // ?to=<address>&limit=<number>
-        std::string to;
+        // ?to=<address>&limit=<number>; POST ?to=<number>&reply=<text> answers the last text message there.
+        std::string to, reply;
         size_t limit = 100;
         for (const std::string_view part : split(request.query, '&')) {
           const auto [name, value] = split_once(part, '=');
           if (name == "to") to = percent_decode(value, false).value_or("");
+          if (name == "reply") reply = percent_decode(value, false).value_or("");
           if (name == "limit")
             limit = static_cast<size_t>(std::clamp<int64_t>(parse_int(value).value_or(100), 1, kernel::kOutboxKept));
+        }
+        if (request.method == "POST") {
+          if (request.headers.has("origin")) co_return refused("Web pages answer no messages.\n");
+          co_return co_await answer_text(to, reply);
         }
         const auto snapshot = db->snapshot();
         co_return answer("application/json",

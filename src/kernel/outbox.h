@@ -35,6 +35,9 @@ struct OutboxItem {
 void put_in_outbox(kv::Txn& tx, const OutboxItem& item);
 // The newest first; only those of `to` when it is not empty.
 Task<std::vector<OutboxItem>> read_outbox(kv::Reader& reader, std::string to, size_t limit);
+// A delivery's kind: what a person answers to a service's message. Its payload is the message, as an item, with the
+// answer for a body.
+inline std::string reply_kind(std::string_view service) { return std::string(service) + ".reply"; }
 Json outbox_json(const std::vector<OutboxItem>& items);
 // Erases all but the newest kOutboxKept.
 Task<void> trim_outbox(kv::Db& db);

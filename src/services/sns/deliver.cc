@@ -65,6 +65,32 @@ void set_group(kernel::TargetInput& input, const Message& message, std::string_v
   if (fifo_queue || message.sequence.empty()) input.group = message.group;
 }
 
+// As much of an endpoint's answer as a status log tells.
+std::string clipped(std::string body) {
+  if (body.size() > kMostResponse) body.resize(kMostResponse);
+  while (!body.empty() && !is_utf8(body)) body.pop_back();
+  return body;
+}
+
+Answer answer_of(const std::string& protocol, const Failure& failure) {
+  const Error* error = error_of(failure);
+  if (!error) return {.success = false, .response = "The delivery failed unexpectedly."};
+  if (error->members && error->members->find("body")) {
+    return {.success = false,
+            .status = error->members->find("status")->as_int(),
+            .response = error->members->string_or("body")};
+  }
+  if (protocol != "sqs" && protocol != "lambda") return {.success = false, .response = error->message};
+  // SNS speaks to queues in the query protocol, which has names and statuses of its own.
+  const std::string_view code =
+      protocol == "sqs" && !error->shape->query_code.empty() ? error->shape->query_code : error->shape->code;
+  const int64_t status = code == "AccessDenied" ? 403 : error->shape->status;
+  const Json response = Json::object({{"ErrorCode", std::string(code)},
+                                      {"ErrorMessage", error->message},
+                                      {cat(protocol, "RequestId"), "Unrecoverable"}});
+  return {.success = false, .status = status, .response = response.dump()};
+}
+
 }  // namespace
 
 Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
@@ -96,11 +122,11 @@ Task<kernel::Verdict> SnsService::deliver(kernel::Attempt attempt) {
 
   auto done = co_await as_result(hand_over(target, attempt.id));
   if (!done) co_return co_await after_failure(attempt, target, done.error());
-  co_return kernel::Verdict::done().with([this, target = std::move(target), attempt](kv::Txn& tx) -> Task<void> {
-    if (target.item) put_out(tx, *target.item);
-    report(tx, target.record, target.topic, target.message, target.subscription, attempt, std::nullopt);
-    co_return;
-  });
+  co_return kernel::Verdict::done().with(
+      [this, target = std::move(target), attempt, answer = std::move(*done)](kv::Txn& tx) -> Task<void> {
+        if (target.item) put_out(tx, *target.item);
+        co_await report(tx, target.record, target.topic, target.message, target.subscription, attempt, answer);
+      });
 }
 
 // The queues' writes and the end of the delivery are one commit: each gets the message exactly once.
@@ -152,12 +178,9 @@ Task<kernel::Verdict> SnsService::to_queues(kernel::Attempt attempt) {
   });
 }
 
-Task<void> SnsService::hand_over(Target& target, std::string attempt_id) {
+Task<Answer> SnsService::hand_over(Target& target, std::string attempt_id) {
   const std::string& protocol = target.subscription.protocol;
-  if (is_http(protocol)) {
-    co_await post(target);
-    co_return;
-  }
+  if (is_http(protocol)) co_return co_await post(target);
   if (protocol == "sqs" || protocol == "lambda") {
     kernel::TargetDelivery delivery;
     delivery.target = target.subscription.endpoint;
@@ -167,8 +190,11 @@ Task<void> SnsService::hand_over(Target& target, std::string attempt_id) {
     delivery.source_arn = target.topic.arn();
     delivery.input = co_await input_for(target, protocol == "sqs");
     if (protocol == "sqs") set_group(delivery.input, target.message, delivery.target);
-    co_await deps_.targets.call(std::move(delivery), std::move(attempt_id));
-    co_return;
+    const bool queue = protocol == "sqs";
+    const std::string id = co_await deps_.targets.call(std::move(delivery), attempt_id);
+    Json response = Json::object({{queue ? "sqsRequestId" : "lambdaRequestId", attempt_id}});
+    if (queue) response["sqsMessageId"] = id;
+    co_return Answer{.status = queue ? 200 : 202, .response = response.dump()};
   }
   kernel::OutboxItem item{.time = deps_.clock.now(),
                           .service = "sns",
@@ -190,7 +216,12 @@ Task<void> SnsService::hand_over(Target& target, std::string attempt_id) {
     const Signed signed_by = co_await signer_.sign(target.message, target.body, target.subscription.base_url);
     item.body = envelope(target.message, target.body, signed_by, unsubscribe);
   } else if (protocol == "sms") {
+    const std::string number = number_of(target.subscription.endpoint);
+    if (co_await Store(*deps_.db.snapshot()).is_opted_out({target.topic.account, target.topic.region}, number)) {
+      co_await fail(Error{&kEndpointRefused, std::string(kOptedOut), nullptr, {}});
+    }
     item.kind = "sms";
+    item.to = number;
     item.subject = target.message.subject.value_or("");
     item.body = target.body;
   } else {  // application
@@ -211,6 +242,7 @@ Task<void> SnsService::hand_over(Target& target, std::string attempt_id) {
     item.details["Platform"] = platform;
   }
   target.item = std::move(item);
+  co_return Answer{};
 }
 
 // What the target, or the queue for dead letters, is given.
@@ -226,7 +258,7 @@ Task<kernel::TargetInput> SnsService::input_for(Target& target, bool to_queue) {
   co_return input;
 }
 
-Task<void> SnsService::post(Target& target) {
+Task<Answer> SnsService::post(Target& target) {
   const Message& message = target.message;
   const bool raw = is_raw(message, target.subscription);
   kernel::OutboundRequest request;
@@ -248,11 +280,12 @@ Task<void> SnsService::post(Target& target) {
     request.body = envelope(message, target.body, signed_by, unsubscribe_url(target.subscription.base_url, target.arn));
   }
   const kernel::OutboundAnswer answer = co_await outbound_.send(std::move(request));
-  if (answer.status >= 200 && answer.status < 300) co_return;
+  Answer told{.status = answer.status, .response = clipped(answer.body)};
+  if (answer.status >= 200 && answer.status < 300) co_return told;
   const bool passing = answer.status >= 500 || answer.status == 429;
   co_await fail(Error{passing ? &kEndpointFailed : &kEndpointRefused,
                       cat("The endpoint answered with status ", answer.status, "."),
-                      nullptr,
+                      std::make_shared<const Json>(Json::object({{"status", answer.status}, {"body", told.response}})),
                       {}});
 }
 
@@ -285,10 +318,10 @@ Task<kernel::Verdict> SnsService::after_failure(const kernel::Attempt& attempt, 
   if (!policy.empty() && target.message.type == "Notification")
     letter_of_it = co_await dead_letter(target, Json::parse(policy).string_or("deadLetterTargetArn"));
   co_return kernel::Verdict::give_up().with(
-      [this, target, attempt, letter = std::move(letter_of_it), why = describe(failure)](kv::Txn& tx) -> Task<void> {
+      [this, target, attempt, letter = std::move(letter_of_it),
+       answer = answer_of(target.subscription.protocol, failure)](kv::Txn& tx) -> Task<void> {
         if (letter) deps_.targets.enqueue(tx, *letter);
-        report(tx, target.record, target.topic, target.message, target.subscription, attempt, why);
-        co_return;
+        co_await report(tx, target.record, target.topic, target.message, target.subscription, attempt, answer);
       });
 }
 

@@ -47,4 +47,6 @@ inline constexpr size_t kReplayPage = 100;       // archived messages that one s
 inline constexpr uint64_t kTrimAfter = 512;      // items in the outbox after which it is trimmed
 inline constexpr size_t kThrottles = 4096;       // throttled endpoints remembered
 
+inline constexpr size_t kMostResponse = 1024;  // bytes of an endpoint's answer in a status log
+
 }  // namespace virga::sns

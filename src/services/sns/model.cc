@@ -428,6 +428,12 @@ bool is_phone_number(std::string_view text) {
          std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::string number_of(std::string_view endpoint) {
+  std::string out = "+";
+  std::ranges::copy_if(endpoint, std::back_inserter(out), [](char c) { return c >= '0' && c <= '9'; });
+  return out;
+}
+
 void check_endpoint(const Ctx& ctx, const TopicRecord& topic, const std::string& protocol,
                     const std::string& endpoint) {
   const bool arn_of_lambda = protocol == "lambda";

@@ -54,6 +54,9 @@ Attributes shown_attributes(const TopicRecord& topic, const TopicId& id, const S
 // Protocol and endpoint of Subscribe.
 void check_endpoint(const Ctx& ctx, const TopicRecord& topic, const std::string& protocol, const std::string& endpoint);
 bool is_phone_number(std::string_view text);
+// As numbers are kept: a plus and digits.
+std::string number_of(std::string_view endpoint);
+inline constexpr std::string_view kOptedOut = "Phone number is opted out";  // what the log says of its messages
 
 // A message of a request, checked as far as it can be without its topic.
 template <class Request>

@@ -162,6 +162,7 @@ Task<PublishResponse> SnsService::publish_to_endpoint(Ctx& ctx, const PublishInp
 Task<PublishResponse> SnsService::publish_to_phone(Ctx& ctx, const PublishInput& in) {
   if (!in.phone_number->starts_with('+') || !is_phone_number(*in.phone_number))
     co_return invalid("PhoneNumber", cat(*in.phone_number, " is not valid to publish to"));
+  const std::string number = number_of(*in.phone_number);
   Message message = message_of(in, ctx.now());
   message.id = uuid();
   const std::string& text = message.for_protocol("sms");
@@ -174,7 +175,7 @@ Task<PublishResponse> SnsService::publish_to_phone(Ctx& ctx, const PublishInput&
                             .account = ctx.account,
                             .region = ctx.region,
                             .kind = "sms",
-                            .to = *in.phone_number,
+                            .to = number,
                             .subject = message.subject.value_or(""),
                             .body = text,
                             .details = {{"MessageId", message.id}}};
@@ -183,7 +184,14 @@ Task<PublishResponse> SnsService::publish_to_phone(Ctx& ctx, const PublishInput&
     for (const auto& [name, attribute] : message.attributes) {
       if (name == "AWS.SNS.SMS.SenderID") item.details["SenderId"] = attribute.value;
     }
-    put_out(tx, item);
+    Answer answer;
+    if (co_await store.is_opted_out(home_of(ctx), number)) {
+      answer = {.success = false, .response = std::string(kOptedOut)};
+    } else {
+      put_out(tx, item);
+    }
+    const TopicId log{ctx.account, ctx.region, "DirectPublishToPhoneNumber"};
+    co_await report_text(tx, log, message, number, Micros(0), std::move(answer));
     co_return PublishResponse{.message_id = message.id, .sequence_number = std::nullopt};
   });
 }

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "kernel/page.h"
 #include "kernel/tokens.h"
+#include "kv/record.h"
 #include "services/sns/limits.h"
 #include "services/sns/service.h"
 
@@ -38,7 +39,14 @@ void check_setting(const std::string& name, const std::string& value) {
 
 std::string checked_number(const std::string& number) {
   if (!is_phone_number(number)) throw invalid("PhoneNumber", "input incorrectly formatted");
-  return number.starts_with('+') ? number : cat("+", number);
+  return number_of(number);
+}
+
+// What makes an answer the wish to get no more: docs.aws.amazon.com/sns/latest/dg/sms_manage.html
+bool says_stop(std::string_view text) {
+  constexpr std::string_view kWords[] = {"arret", "cancel", "end",  "opt-out", "optout",
+                                         "quit",  "remove", "stop", "td",      "unsubscribe"};
+  return std::ranges::find(kWords, lower(trim(text))) != std::end(kWords);
 }
 
 }  // namespace
@@ -95,12 +103,24 @@ Task<op::OptInPhoneNumber::Output> SnsService::opt_in_phone_number(Ctx& ctx, con
   co_return op::OptInPhoneNumber::Output{};
 }
 
+Task<kernel::Verdict> SnsService::take_reply(kernel::Attempt attempt) {
+  const auto reply = kv::decode<kernel::OutboxItem>(attempt.payload);
+  if (!says_stop(reply.body)) co_return kernel::Verdict::done();
+  co_return kernel::Verdict::done().with([reply](kv::Txn& tx) -> Task<void> {
+    WriteStore(tx).put_opted_out({reply.account, reply.region}, reply.to, true);
+    co_return;
+  });
+}
+
 Task<op::CreateSMSSandboxPhoneNumber::Output> SnsService::create_sms_sandbox_phone_number(
     Ctx& ctx, const CreateSMSSandboxPhoneNumberInput& in) {
   const std::string number = checked_number(in.phone_number);
   const SandboxNumber record{number, false, random_id(6, "0123456789")};
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    WriteStore(tx).put_sandbox_number(home_of(ctx), record);
+    WriteStore store(tx);
+    if (co_await store.is_opted_out(home_of(ctx), number))
+      co_await fail(err::OptedOutException(std::string(kOptedOut)));
+    store.put_sandbox_number(home_of(ctx), record);
     put_out(tx, {.time = ctx.now(),
                  .service = "sns",
                  .account = ctx.account,

@@ -64,6 +64,8 @@ SnsService::SnsService(kernel::Deps& deps, sqs::Post& post, std::vector<Executor
   deps_.deliveries.on(std::string(kDeliver), [this](kernel::Attempt attempt) { return deliver(std::move(attempt)); });
   deps_.deliveries.on(std::string(kStatus),
                       [this](kernel::Attempt attempt) { return write_status(std::move(attempt)); });
+  deps_.deliveries.on(kernel::reply_kind("sns"),
+                      [this](kernel::Attempt attempt) { return take_reply(std::move(attempt)); });
   deps_.deliveries.on(std::string(kFanOut), [this](kernel::Attempt attempt) { return go_on(std::move(attempt)); });
   deps_.deliveries.on(std::string(kReplay), [this](kernel::Attempt attempt) { return replay(std::move(attempt)); });
   deps_.timers.on("sns.forget", [this](kernel::Timer timer) { return forget_subscription(std::move(timer)); });

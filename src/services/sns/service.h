@@ -49,6 +49,13 @@ struct Job {
   }
 };
 
+// What came of a delivery, as status logs tell it.
+struct Answer {
+  bool success = true;
+  std::optional<int64_t> status;  // of HTTP, when the other side answered
+  std::string response;           // what the other side said
+};
+
 class SnsService final : public kernel::Service {
  public:
   SnsService(kernel::Deps& deps, sqs::Post& post, std::vector<Executor*> executors);
@@ -131,6 +138,8 @@ class SnsService final : public kernel::Service {
       Ctx& ctx, const DeleteSMSSandboxPhoneNumberInput& in);
   Task<op::VerifySMSSandboxPhoneNumber::Output> verify_sms_sandbox_phone_number(
       Ctx& ctx, const VerifySMSSandboxPhoneNumberInput& in);
+  // What a person answered to a text message.
+  Task<kernel::Verdict> take_reply(kernel::Attempt attempt);
   Task<ListSMSSandboxPhoneNumbersResult> list_sms_sandbox_phone_numbers(Ctx& ctx,
                                                                         const ListSMSSandboxPhoneNumbersInput& in);
   Task<GetSMSSandboxAccountStatusResult> get_sms_sandbox_account_status(Ctx& ctx,
@@ -150,15 +159,17 @@ class SnsService final : public kernel::Service {
   Task<kernel::Verdict> deliver(kernel::Attempt attempt);
   Task<kernel::Verdict> to_queues(kernel::Attempt attempt);
   struct Target;
-  Task<void> hand_over(Target& target, std::string attempt_id);
-  Task<void> post(Target& target);
+  Task<Answer> hand_over(Target& target, std::string attempt_id);
+  Task<Answer> post(Target& target);
   Task<kernel::TargetInput> input_for(Target& target, bool to_queue);
   Task<kernel::TargetDelivery> dead_letter(Target& target, std::string queue);
   Task<kernel::Verdict> after_failure(const kernel::Attempt& attempt, Target& target, const Failure& failure);
-  // status.cc: a line on what became of a delivery, where the topic asks for it; `failure` is why it failed.
-  void report(kv::Txn& tx, const TopicRecord& topic, const TopicId& id, const Message& message,
-              const SubscriptionRecord& subscription, const kernel::Attempt& attempt,
-              const std::optional<std::string>& failure);
+  // status.cc: a line on what became of a delivery, where the topic, or the settings of text messages, ask for it.
+  Task<void> report(kv::Txn& tx, const TopicRecord& topic, TopicId id, const Message& message,
+                    const SubscriptionRecord& subscription, const kernel::Attempt& attempt, Answer answer);
+  Task<void> report_text(kv::Txn& tx, TopicId id, const Message& message, std::string number, Micros dwell,
+                         Answer answer);
+  void enqueue_status(kv::Txn& tx, const TopicId& id, std::string role, Json notification, Json delivery, bool success);
   Task<kernel::Verdict> write_status(kernel::Attempt attempt);
   Task<void> write_line(TopicId topic, std::string role, std::string line, Time time, bool success);
   // How long an endpoint that is sent so many a second must wait; zero: it is its turn.

@@ -31,6 +31,25 @@ std::string_view kind_of(std::string_view protocol) {
   return protocol == "application" ? "Application" : "";
 }
 
+constexpr std::string_view kAccepted = "Message has been accepted by phone carrier";
+
+// Whether one of the successes, so many in a hundred, is told.
+bool sampled(const std::string& rate) {
+  return static_cast<int64_t>(random_u64() % 100) < parse_int(rate).value_or(100);
+}
+
+// 2024-05-01 12:00:00.000
+std::string status_time(Time time) {
+  std::string out = iso8601_millis(time);
+  out[10] = ' ';
+  out.pop_back();
+  return out;
+}
+
+Json notification_of(const Message& message) {
+  return Json::object({{"messageId", message.id}, {"timestamp", status_time(message.time)}});
+}
+
 bool exists_already(const Result<logs::op::CreateLogGroup::Output>& result) {
   const Error* error = error_of(result);
   return error && error->shape->code == "ResourceAlreadyExistsException";
@@ -43,34 +62,57 @@ bool reports_queues(const TopicRecord& topic) {
          topic.attributes.contains("SQSFailureFeedbackRoleArn");
 }
 
-void SnsService::report(kv::Txn& tx, const TopicRecord& topic, const TopicId& id, const Message& message,
-                        const SubscriptionRecord& subscription, const kernel::Attempt& attempt,
-                        const std::optional<std::string>& failure) {
-  const std::string kind(kind_of(subscription.protocol));
-  if (kind.empty()) return;
-  Status status;
-  status.role = topic.attribute(cat(kind, failure ? "FailureFeedbackRoleArn" : "SuccessFeedbackRoleArn"));
-  if (status.role.empty()) return;
-  if (!failure) {
-    const auto rate = parse_int(topic.attribute(cat(kind, "SuccessFeedbackSampleRate"))).value_or(100);
-    if (static_cast<int64_t>(random_u64() % 100) >= rate) return;
+Task<void> SnsService::report(kv::Txn& tx, const TopicRecord& topic, TopicId id, const Message& message,
+                              const SubscriptionRecord& subscription, const kernel::Attempt& attempt, Answer answer) {
+  const Micros dwell = deps_.clock.now() - attempt.accepted;
+  if (subscription.protocol == "sms") {
+    co_await report_text(tx, std::move(id), message, number_of(subscription.endpoint), dwell, std::move(answer));
+    co_return;
   }
-  const Time now = deps_.clock.now();
+  const std::string kind(kind_of(subscription.protocol));
+  if (kind.empty()) co_return;
+  const std::string role =
+      topic.attribute(cat(kind, answer.success ? "SuccessFeedbackRoleArn" : "FailureFeedbackRoleArn"));
+  if (role.empty() || (answer.success && !sampled(topic.attribute(cat(kind, "SuccessFeedbackSampleRate"))))) co_return;
+  Json notification = notification_of(message);
+  notification["messageMD5Sum"] = hex_encode(md5(message.body));
+  notification["topicArn"] = message.topic_arn;
   Json delivery = Json::object({{"deliveryId", attempt.id},
                                 {"destination", subscription.endpoint},
-                                {"providerResponse", failure.value_or("")},
-                                {"dwellTimeMs", (now - attempt.accepted).count() / 1000},
+                                {"providerResponse", answer.response},
+                                {"dwellTimeMs", dwell.count() / 1000},
                                 {"attempts", attempt.attempts + 1}});
-  status.line = Json::object({{"notification", Json::object({{"messageMD5Sum", hex_encode(md5(message.body))},
-                                                             {"messageId", message.id},
-                                                             {"topicArn", message.topic_arn},
-                                                             {"timestamp", iso8601_millis(message.time)}})},
+  if (answer.status) delivery["statusCode"] = *answer.status;
+  enqueue_status(tx, id, role, std::move(notification), std::move(delivery), answer.success);
+}
+
+Task<void> SnsService::report_text(kv::Txn& tx, TopicId id, const Message& message, std::string number, Micros dwell,
+                                   Answer answer) {
+  const Attributes settings = co_await Store(tx).sms_attributes({id.account, id.region});
+  const auto setting = [&](const std::string& name) {
+    const auto found = settings.find(name);
+    return found == settings.end() ? std::string() : found->second;
+  };
+  const std::string role = setting("DeliveryStatusIAMRole"), type = setting("DefaultSMSType");
+  if (role.empty() || (answer.success && !sampled(setting("DeliveryStatusSuccessSamplingRate")))) co_return;
+  Json delivery = Json::object({{"destination", number},
+                                {"smsType", type.empty() ? "Promotional" : type},
+                                {"providerResponse", answer.success ? std::string(kAccepted) : answer.response},
+                                {"dwellTimeMs", dwell.count() / 1000}});
+  enqueue_status(tx, id, role, notification_of(message), std::move(delivery), answer.success);
+}
+
+void SnsService::enqueue_status(kv::Txn& tx, const TopicId& id, std::string role, Json notification, Json delivery,
+                                bool success) {
+  Status status;
+  status.role = std::move(role);
+  status.line = Json::object({{"notification", std::move(notification)},
                               {"delivery", std::move(delivery)},
-                              {"status", failure ? "FAILURE" : "SUCCESS"}})
+                              {"status", success ? "SUCCESS" : "FAILURE"}})
                     .dump();
   status.topic = id.arn();
-  status.time = now;
-  status.success = !failure;
+  status.time = deps_.clock.now();
+  status.success = success;
   kernel::Delivery out;
   out.kind = kStatus;
   out.lane = id.arn();

@@ -80,8 +80,8 @@ SqsService::SqsService(kernel::Deps& deps, const kernel::ElapsedClock* elapsed)
         Ctx there = ctx;
         there.region = target.region;
         SendMessageRequest request = request_of({target.account, target.region, target.resource}, std::move(input));
-        co_await deps_.cloud.call<op::SendMessage>(there, std::move(request));
-        co_return std::string();
+        const SendMessageResult sent = co_await deps_.cloud.call<op::SendMessage>(there, std::move(request));
+        co_return sent.message_id.value_or("");
       });
   deps_.timers.on("sqs.retention", [this](kernel::Timer timer) { return sweep(std::move(timer)); });
   deps_.timers.on("sqs.move", [this](kernel::Timer timer) { return move(std::move(timer)); });

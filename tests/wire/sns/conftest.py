@@ -39,6 +39,17 @@ def outbox(virga):
     return read
 
 
+@pytest.fixture
+def status_role(virga, name):
+    """A role with which SNS may write what became of deliveries."""
+    iam = virga.client("iam")
+    arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sts:AssumeRole"}]}))["Role"]["Arn"]
+    iam.put_role_policy(RoleName=name, PolicyName="logs", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}))
+    return arn
+
+
 class Subscriber:
     """An HTTP endpoint: remembers what it was sent; `answers` are the next statuses, then 200."""
 

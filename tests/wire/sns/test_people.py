@@ -1,11 +1,12 @@
 """What leaves for people: mail, text messages, push. It goes to the outbox."""
 
 import json
+import subprocess
 import urllib.request
 
 import pytest
 
-from support import error_code, eventually
+from support import BINARY, error_code, eventually, log_lines
 
 
 def test_mail_is_confirmed_by_following_its_link(sns, topic, outbox, name):
@@ -43,6 +44,34 @@ def test_text_messages(sns, topic, outbox):
         "InvalidParameter", "Nope is not a valid attribute")
     assert sns.check_if_phone_number_is_opted_out(phoneNumber=number)["isOptedOut"] is False
     assert sns.list_phone_numbers_opted_out()["phoneNumbers"] == []
+
+
+# Whoever answers STOP gets no more from the account, directly or by topic, until the account opts the number in.
+def test_opting_out(sns, topic, outbox, virga, status_role):
+    number = "+4915100000077"
+    sns.subscribe(TopicArn=topic, Protocol="sms", Endpoint="+49 151-00000077")
+    sns.publish(PhoneNumber=number, Message="one")
+    reply = lambda text, to=number: subprocess.run([BINARY, "outbox", "--to", to, "--reply", text], env=virga.environment()).returncode
+    out = lambda: sns.check_if_phone_number_is_opted_out(phoneNumber=number)["isOptedOut"]
+    assert reply("How do I stop this?") == 0 and reply(" Stop ") == 0
+    eventually(out)
+    assert number in sns.list_phone_numbers_opted_out()["phoneNumbers"]
+    sns.set_sms_attributes(attributes={"DeliveryStatusIAMRole": status_role})
+    lines = lambda group: [line for text in log_lines(virga, "sns/us-east-1/000000000000/" + group)
+                           if (line := json.loads(text))["delivery"]["destination"] == number]
+    sent = sns.publish(PhoneNumber=number, Message="two")["MessageId"]
+    sns.publish(TopicArn=topic, Message="three")
+    told, = eventually(lambda: lines("DirectPublishToPhoneNumber/Failure"))
+    assert told["notification"]["messageId"] == sent and told["delivery"]["providerResponse"] == "Phone number is opted out"
+    assert told["status"] == "FAILURE" and eventually(lambda: lines(topic.rsplit(":", 1)[1] + "/Failure"))
+    assert error_code(sns.create_sms_sandbox_phone_number, PhoneNumber=number)[0] == "OptedOut"
+    sns.opt_in_phone_number(phoneNumber=number)
+    assert not out()
+    sns.publish(PhoneNumber=number, Message="four")
+    assert [m["Body"] for m in outbox(number)] == ["one", "four"]
+    assert eventually(lambda: lines("DirectPublishToPhoneNumber"))[0]["status"] == "SUCCESS"
+    sns.set_sms_attributes(attributes={"DeliveryStatusIAMRole": ""})
+    assert reply("STOP", "+4915199999999") != 0
 
 
 def test_sandbox_numbers(sns, outbox):

@@ -228,15 +228,9 @@ def handler(event, context):
 
 
 # A topic can ask for a line on each delivery, which SNS writes with the role it is given.
-def test_delivery_status(sns, sqs, virga, topic, queue, name):
-    iam = virga.client("iam")
-    trust = {"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    iam.put_role_policy(RoleName=name, PolicyName="logs", PolicyDocument=json.dumps({
-        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "logs:*", "Resource": "*"}]}))
+def test_delivery_status(sns, virga, topic, queue, status_role):
     for attribute in ("SQSSuccessFeedbackRoleArn", "SQSFailureFeedbackRoleArn"):
-        sns.set_topic_attributes(TopicArn=topic, AttributeName=attribute, AttributeValue=role)
+        sns.set_topic_attributes(TopicArn=topic, AttributeName=attribute, AttributeValue=status_role)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn)
     sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue.arn + "nosuch")
     sent = sns.publish(TopicArn=topic, Message="m")["MessageId"]
@@ -244,7 +238,43 @@ def test_delivery_status(sns, sqs, virga, topic, queue, name):
     for which, status in ((group, "SUCCESS"), (group + "/Failure", "FAILURE")):
         line = json.loads(eventually(lambda: log_lines(virga, which))[0])
         assert line["status"] == status and line["notification"]["messageId"] == sent
-        assert line["delivery"]["attempts"] == 1
+        delivery = line["delivery"]
+        assert delivery["attempts"] == 1 and delivery["statusCode"] == (200 if status == "SUCCESS" else 403)
+        response = json.loads(delivery["providerResponse"])
+        assert response["sqsMessageId"] if status == "SUCCESS" else (
+            response["ErrorCode"] == "AccessDenied" and response["sqsRequestId"] == "Unrecoverable")
+
+
+# What the endpoint itself said is in the line, and its status.
+def test_delivery_status_of_others(sns, virga, topic, subscriber, functions, status_role):
+    for kind in ("HTTP", "Lambda"):
+        for attribute in (kind + "SuccessFeedbackRoleArn", kind + "FailureFeedbackRoleArn"):
+            sns.set_topic_attributes(TopicArn=topic, AttributeName=attribute, AttributeValue=status_role)
+    sns.subscribe(TopicArn=topic, Protocol="http", Endpoint=subscriber.url)
+    confirmation = json.loads(eventually(lambda: subscriber.of_type("SubscriptionConfirmation"))[0][1])
+    sns.confirm_subscription(TopicArn=topic, Token=confirmation["Token"])
+    function = functions.make("def handler(event, context): pass")
+    arn = functions.client.get_function(FunctionName=function)["Configuration"]["FunctionArn"]
+    sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)
+    group = f"sns/us-east-1/000000000000/{topic.rsplit(':', 1)[1]}"
+
+    def told(which, message):
+        lines = [json.loads(text) for text in log_lines(virga, which)]
+        found = {line["delivery"]["destination"]: line["delivery"] for line in lines if line["notification"]["messageId"] == message}
+        return len(found) == 2 and (found[subscriber.url], found[arn])
+
+    subscriber.answers[:] = [403]
+    refused = sns.publish(TopicArn=topic, Message="m")["MessageId"]
+    http, lambda_ = eventually(lambda: told(group + "/Failure", refused))
+    assert http["statusCode"] == 403 and lambda_["statusCode"] == 403
+    response = json.loads(lambda_["providerResponse"])
+    assert response["ErrorCode"] == "AccessDeniedException" and response["lambdaRequestId"] == "Unrecoverable"
+    functions.client.add_permission(FunctionName=function, StatementId="sns", Action="lambda:InvokeFunction",
+                                    Principal="sns.amazonaws.com", SourceArn=topic)
+    taken = sns.publish(TopicArn=topic, Message="m")["MessageId"]
+    http, lambda_ = eventually(lambda: told(group, taken))
+    assert http["statusCode"] == 200 and lambda_["statusCode"] == 202
+    assert json.loads(lambda_["providerResponse"])["lambdaRequestId"] == lambda_["deliveryId"]
 
 
 # A queue of another account must agree before it is sent anything but the token.
