@@ -202,6 +202,7 @@ Task<ListMetricsOutput> CloudWatchService::list_metrics(Ctx& ctx, const ListMetr
   kv::Range range = metrics_of(kernel::home_of(ctx), in.namespace_, in.metric_name);
   if (after) range.begin = std::max(range.begin, after->key + '\0');
   const Time since = ctx.now() - (in.recently_active ? kRecent : kListed);
+  co_await collect();
   const auto reader = deps_.db.snapshot();
   for (;;) {
     const auto rows = co_await reader->scan(range, {.limit = kListedAtOnce});
@@ -248,6 +249,7 @@ Task<GetMetricStatisticsOutput> CloudWatchService::get_metric_statistics(Ctx& ct
   GetMetricStatisticsOutput out;
   out.label = in.metric_name;
   out.datapoints.emplace();
+  co_await collect();
   const auto reader = deps_.db.snapshot();
   for (const Period& period : co_await periods_of(*reader, key, in.start_time, in.end_time, in.period, in.unit, true)) {
     Datapoint& told = out.datapoints->emplace_back();
@@ -275,6 +277,7 @@ Task<GetMetricDataOutput> CloudWatchService::get_metric_data(Ctx& ctx, const Get
   size_t left = std::min(most, kMostPoints);
   GetMetricDataOutput out;
   auto& results = out.metric_data_results.emplace();
+  co_await collect();
   const auto reader = deps_.db.snapshot();
   for (size_t i = after ? static_cast<size_t>(after->query) : 0; i < in.metric_data_queries.size(); ++i) {
     const MetricDataQuery& query = in.metric_data_queries[i];

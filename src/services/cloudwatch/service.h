@@ -18,6 +18,8 @@ class CloudWatchService final : public kernel::Service {
   explicit CloudWatchService(kernel::Deps& deps);
   const wire::ServiceModel& model() const override;
   void operations(kernel::OpTable& table) override;
+  Task<void> start() override;
+  Task<void> stop() override;
 
   // ops_metric.cc
   Task<PutMetricDataOutput> put_metric_data(Ctx& ctx, const PutMetricDataInput& in);
@@ -30,9 +32,15 @@ class CloudWatchService final : public kernel::Service {
   Task<GetInsightRuleReportOutput> get_insight_rule_report(Ctx& ctx, const GetInsightRuleReportInput& in);
 
  private:
+  // collect.cc. Keeps what other services measured since the last time.
+  Task<void> collect();
+  Task<void> collect_always();
+
   Task<std::vector<kernel::InsightRule>> all_rules(Ctx& ctx);  // by name
   kernel::Deps& deps_;
   MetricWriter writer_;
+  Semaphore collecting_{1, 10'000};
+  virga::Event stopping_, stopped_;
 };
 
 }  // namespace virga::cloudwatch

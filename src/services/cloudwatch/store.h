@@ -20,7 +20,7 @@
 #include "kernel/context.h"
 #include "kernel/timers.h"
 #include "kv/db.h"
-#include "services/cloudwatch/summary.h"
+#include "services/cloudwatch/stat.h"
 
 namespace virga::cloudwatch {
 

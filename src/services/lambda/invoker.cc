@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "kernel/cloud.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/measures.h"
 #include "services/lambda/report.h"
 
 namespace virga::lambda {
@@ -83,15 +84,40 @@ constexpr double kDurationBounds[] = {1, 10, 100, 1000, 10'000};
 
 // A function's counters, as CloudWatch names them.
 struct Invoker::Meter {
+  const Clock& clock;
+  FunctionId id;  // nameless: of many
   Counter &invocations, &errors, &throttles;
   Histogram& duration;
   Gauge& concurrent;
-  Meter(MetricRegistry& all, const MetricLabels& labels)
-      : invocations(all.counter("virga_lambda_invocations_total", "Invocations of a function", labels)),
+  Measures measures;
+  Meter(const Clock& clock, FunctionId id, MetricRegistry& all, const MetricLabels& labels)
+      : clock(clock),
+        id(std::move(id)),
+        invocations(all.counter("virga_lambda_invocations_total", "Invocations of a function", labels)),
         errors(all.counter("virga_lambda_errors_total", "Invocations that ended with a function error", labels)),
         throttles(all.counter("virga_lambda_throttles_total", "Invocations refused for concurrency", labels)),
         duration(all.histogram("virga_lambda_duration_milliseconds", "Time a function ran", labels, kDurationBounds)),
         concurrent(all.gauge("virga_lambda_concurrent_executions", "Invocations under way", labels)) {}
+
+  void throttle() {
+    throttles.add();
+    measures.throttled(clock.now());
+  }
+  void fail() {  // what did not come to an end of its own
+    errors.add();
+    measures.failed(clock.now());
+  }
+  void begin() {
+    invocations.add();
+    concurrent.add(1);
+    measures.begun(clock.now(), static_cast<double>(concurrent.value()));
+  }
+  void end(double milliseconds, bool failed) {
+    concurrent.add(-1);
+    duration.observe(milliseconds);
+    if (failed) errors.add();
+    measures.ended(clock.now(), milliseconds, failed);
+  }
 };
 
 Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& code, Options options)
@@ -117,9 +143,18 @@ Invoker::Meter& Invoker::meter_of(const FunctionId& id, const std::string& arn) 
     const MetricLabels labels =
         many ? MetricLabels{{"function", "others"}}
              : MetricLabels{{"account", id.account}, {"region", id.region}, {"function", id.name}};
-    meter = std::make_unique<Meter>(deps_.cloud.metrics(), labels);
+    meter = std::make_unique<Meter>(deps_.clock, many ? FunctionId() : id, deps_.cloud.metrics(), labels);
   }
   return *meter;
+}
+
+std::vector<kernel::Measured> Invoker::take_measured() {
+  std::vector<kernel::Measured> out;
+  const std::lock_guard lock(mutex_);
+  for (const auto& [arn, meter] : meters_) {
+    if (!meter->id.name.empty()) meter->measures.take({meter->id.account, meter->id.region}, meter->id.name, out);
+  }
+  return out;
 }
 
 void check_tenant(const Call& call) {
@@ -156,7 +191,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
                                   .provisioned = provision_of(call.id, *call.version).ready},
                                  refusal);
   if (!managed && !ticket) {
-    meter_of(call.id, function).throttles.add();
+    meter_of(call.id, function).throttle();
     co_return throttled(refusal == Refusal::kReserved ? "ReservedFunctionConcurrentInvocationLimitExceeded"
                                                       : "ConcurrentInvocationLimitExceeded");
   }
@@ -166,7 +201,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
       co_await as_result(managed ? fleets_.take(key) : obtain(ctx, call, key, ticket->provisioned()));
   Meter& meter = meter_of(call.id, function);  // while what was obtained starts
   if (!obtained) {
-    if (const Error* error = error_of(obtained); error && error->shape->status == 429) meter.throttles.add();
+    if (const Error* error = error_of(obtained); error && error->shape->status == 429) meter.throttle();
     co_await fail_with(std::move(obtained.error()));
   }
   WarmPtr warm = std::move(*obtained);
@@ -175,7 +210,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   if (warm->snapshot) {
     Result<void> restored = co_await as_result(restore(*warm, *call.version));
     if (!restored) {
-      meter.errors.add();
+      meter.fail();
       warm.reset();
       if (caller && caller != Executor::current()) co_await move_to(*caller);
       co_await fail_with(std::move(restored.error()));
@@ -198,12 +233,11 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
     append(*warm->current, started, "\n");
     warm->log->add(started);
   }
-  meter.invocations.add();
-  meter.concurrent.add(1);
+  meter.begin();
   Result<sandbox::Outcome> ran = co_await as_result(warm->instance->invoke(std::move(invocation)));
   if (!ran) {
     meter.concurrent.add(-1);
-    meter.errors.add();
+    meter.fail();
     give_back(std::move(warm), false);
     if (caller && caller != Executor::current()) co_await move_to(*caller);  // a connection lives on one executor
     co_await fail_with(std::move(ran.error()));
@@ -307,9 +341,7 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
   say(report_line(call.request_id, call.version->memory, outcome, error_type));
   const std::string& all = *warm.current;
   answer.log_tail = all.size() > kLogTail ? all.substr(all.size() - kLogTail) : all;
-  meter.concurrent.add(-1);
-  meter.duration.observe(static_cast<double>(outcome.duration.count()) / 1000);
-  if (!answer.function_error.empty()) meter.errors.add();
+  meter.end(static_cast<double>(outcome.duration.count()) / 1000, !answer.function_error.empty());
   return answer;
 }
 

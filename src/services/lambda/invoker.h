@@ -13,6 +13,7 @@
 #include "base/executor.h"
 #include "base/metrics.h"
 #include "kernel/deps.h"
+#include "kernel/metric_source.h"
 #include "sandbox/sandbox.h"
 #include "services/lambda/admission.h"
 #include "services/lambda/api.h"
@@ -78,6 +79,7 @@ class Invoker {
   // Drops the idle instances of a function whose code, configuration or existence changed.
   void retire(const FunctionId& id);
   bool stopped() const { return stopped_; }
+  std::vector<kernel::Measured> take_measured();
   // Ends idle instances; what is idle later ends by itself.
   Task<void> stop();
 

@@ -8,6 +8,7 @@
 
 #include "kernel/context.h"
 #include "kernel/deps.h"
+#include "kernel/metric_source.h"
 #include "kernel/service.h"
 #include "kernel/target_delivery.h"
 #include "services/lambda/api.h"
@@ -22,7 +23,10 @@
 
 namespace virga::lambda {
 
-class LambdaService final : public kernel::Service, private esm::Functions, private durable::Functions {
+class LambdaService final : public kernel::Service,
+                            public kernel::MetricSource,
+                            private esm::Functions,
+                            private durable::Functions {
  public:
   LambdaService(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, Options options);
   const wire::ServiceModel& model() const override;
@@ -31,6 +35,7 @@ class LambdaService final : public kernel::Service, private esm::Functions, priv
   Task<void> start() override;
   Task<void> stop() override;
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
+  std::vector<kernel::Measured> take_measured() override { return invoker_.take_measured(); }
   Task<std::optional<double>> provisioned_use(FunctionId id);
 
  private:

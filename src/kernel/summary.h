@@ -3,13 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-namespace virga::cloudwatch {
+namespace virga::kernel {
 
 struct Summary {
   double count = 0, sum = 0, smallest = 0, largest = 0;
@@ -26,16 +24,12 @@ struct Summary {
   // Of values that aren't known one by one.
   void add_statistics(double count, double sum, double smallest, double largest);
   void merge(const Summary& other);
+  // The value below which that many of a hundred lie, to within one per cent; nothing when that isn't known.
+  std::optional<double> percentile(double percent) const;
+
+ private:
+  void note(double n, double total, double least, double most);
+  void bound();
 };
 
-// SampleCount, Average, Sum, Minimum, Maximum, or a percentile ("p99.9").
-struct Stat {
-  enum class Kind : uint8_t { kSampleCount, kAverage, kSum, kMinimum, kMaximum, kPercentile };
-  Kind kind = Kind::kSum;
-  double percent = 0;
-};
-std::optional<Stat> stat_named(std::string_view name);
-// Nothing when the summary can't tell.
-std::optional<double> value_of(const Stat& stat, const Summary& summary);
-
-}  // namespace virga::cloudwatch
+}  // namespace virga::kernel
