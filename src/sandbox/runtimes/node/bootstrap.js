@@ -23,7 +23,7 @@ const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWat
 
 // ---- channel
 
-const channel = new net.Socket({ fd: 3, readable: true, writable: true });
+const channel = new net.Socket({ fd: 3, readable: true, writable: true, manualStart: true });
 let descriptor = 3;
 
 // At once where the channel takes it, which is quicker than a stream's way.
@@ -202,12 +202,11 @@ function logFailure(what, error) {
 // ---- handler
 
 function resolveInPackage(root, modulePath, name) {
-  const base = path.resolve(root, modulePath, name);
+  const base = modulePath ? path.resolve(root, modulePath, name) : `${root}/${name}`;
   for (const extension of ['', '.js', '.mjs', '.cjs']) {
     const file = base + extension;
     try {
-      const found = fs.statSync(file, { throwIfNoEntry: false });
-      if (found && found.isFile()) return file;
+      if (fs.existsSync(file) && fs.statSync(file).isFile()) return file;
     } catch {}
   }
   try {
@@ -219,27 +218,36 @@ function resolveInPackage(root, modulePath, name) {
   return undefined;
 }
 
-function isModule(file) {
-  if (file.endsWith('.mjs')) return true;
-  if (!file.endsWith('.js')) return false;
+// The type that the package.json over a file gives it; undefined where there is none.
+function typeOf(file) {
   for (let directory = path.dirname(file); ; directory = path.dirname(directory)) {
-    const settings = path.join(directory, 'package.json');
-    try {
-      if (fs.existsSync(settings)) return JSON.parse(fs.readFileSync(settings, 'utf8')).type === 'module';
-    } catch (e) {
-      if (e instanceof SyntaxError) return false;
+    const settings = `${directory}/package.json`;
+    if (fs.existsSync(settings)) {
+      try {
+        return JSON.parse(fs.readFileSync(settings, 'utf8')).type ?? 'none';
+      } catch {
+        return 'none';
+      }
     }
-    if (directory === '/' || directory === TASK) return false;
+    if (directory === '/' || directory === TASK) return undefined;
   }
 }
 
-// What require() does once it has found the file, which is no link in the function's own folder.
-function requireFound(file) {
-  if (path.dirname(file) !== (descriptor === 3 ? TASK : __dirname) || fs.lstatSync(file).isSymbolicLink()) return require(file);
+// What require() does once it has found the file, which is no link in the function's own folder. Where nothing says what
+// the file is, and nobody looks on, it is compiled at once.
+function requireFound(file, folder, type) {
+  if (path.dirname(file) !== folder || fs.lstatSync(file).isSymbolicLink()) return require(file);
   const made = new Module(file, module);
   require.cache[file] = made;
   try {
-    made.load(file);
+    if (type === undefined && file.endsWith('.js') && known.NODE_OPTIONS === undefined) {
+      made.filename = file;
+      made.paths = Module._nodeModulePaths(folder);
+      made._compile(fs.readFileSync(file, 'utf8'), file);
+      made.loaded = true;
+    } else {
+      made.load(file);
+    }
   } catch (e) {
     delete require.cache[file];
     throw e;
@@ -262,7 +270,8 @@ async function loadHandler(text, folder) {
   }
   let loaded;
   try {
-    loaded = isModule(file) ? await import(pathToFileURL(file).href) : requireFound(file);
+    const type = file.endsWith('.js') ? typeOf(file) : undefined;
+    loaded = type === 'module' || file.endsWith('.mjs') ? await import(pathToFileURL(file).href) : requireFound(file, folder, type);
   } catch (e) {
     if (e instanceof SyntaxError) throw new RuntimeError('Runtime.UserCodeSyntaxError', String(e), e.stack);
     if (e && (e.code === 'MODULE_NOT_FOUND' || e.code === 'ERR_MODULE_NOT_FOUND')) {
@@ -505,25 +514,31 @@ process.on('unhandledRejection', (reason) => {
 
 // ---- frames
 
+let known = { ...process.env };  // before the function's
 let order;            // what the instance is, until it is initialised
 let whole = false;    // its environment is
 let mounted = false;  // the function's files are in place
+let loading = false;  // the function is
 let early = [];       // invocations that came before it was ready
 let readyAt;          // by the monotonic clock, in milliseconds
 
 // What Node looks for modules by; worked out at its start, and again only for another.
-const searched = () => `${process.env.NODE_PATH}:${process.env.HOME}`;
-let searching = searched();
+const searched = (env) => `${env.NODE_PATH}:${env.HOME}`;
+let searching = searched(known);
+
+// Each look at process.env and each change of it is a call of C's.
+function setEnvironment(before, after) {
+  for (const key of Object.keys(before)) if (!(key in after)) delete process.env[key];
+  for (const key of Object.keys(after)) if (after[key] !== before[key]) process.env[key] = after[key];
+}
 
 function prepare() {
   concurrent = (order.concurrency || 1) > 1;
-  const env = process.env;
-  for (const key of Object.keys(env)) if (!(key in order.env)) delete env[key];
-  if (env.TZ === order.env.TZ) delete order.env.TZ;  // setting it makes dates be worked out anew
-  Object.assign(env, order.env);
+  const env = order.env;
+  setEnvironment(known, env);
   describeFunction(env);
-  if (searched() !== searching) {
-    searching = searched();
+  if (searched(env) !== searching) {
+    searching = searched(env);
     Module._initPaths();
   }
   patchConsole(env);
@@ -535,17 +550,48 @@ function initialise() {
   if (!whole || !mounted) return;
   const folder = descriptor === 3 ? TASK : __dirname;
   process.chdir(folder);
+  loading = true;
   loadHandler(order.handler, folder).then(
     (loaded) => {
       handler = loaded;
       readyAt = Math.floor(Number(process.hrtime.bigint()) / 1e6);
       send(READY);
+      if (descriptor === 3) takeInvocation();
       for (const body of early.splice(0)) receive(INVOKE, body);
     },
     (error) => {
       logFailure('Uncaught Exception', error);
       send(INIT_ERROR, JSON.stringify(errorDocument(error)), () => process.exit(1));
     });
+}
+
+// Until the function is being loaded nothing else is to be done: its frames are waited for, which is quicker than being
+// told of them.
+function awaitChunk() {
+  const chunk = Buffer.allocUnsafeSlow(65536);
+  const size = fs.readSync(3, chunk);
+  if (size === 0) process.exit(0);
+  take(chunk.subarray(0, size));
+}
+
+function awaitOrders() {
+  channel._handle.setBlocking(true);
+  while (!loading) awaitChunk();
+  channel._handle.setBlocking(false);
+}
+
+// The first invocation is mostly there by now. Only then frames are told as they come.
+function takeInvocation() {
+  if (early.length === 0) {
+    try {
+      awaitChunk();
+    } catch {}
+  }
+  setImmediate(() => {
+    channel.on('data', take);
+    channel.on('end', () => process.exit(0));
+    channel.on('error', () => process.exit(0));
+  });
 }
 
 function receive(kind, body) {
@@ -588,7 +634,7 @@ function frame(kind, body) {
 // A function of ours is initialised and called, with its answers going nowhere, so that a first call finds everything
 // warm. Nothing is read from the channel before.
 async function rehearse(file) {
-  take(frame(INIT, Buffer.from(JSON.stringify({ handler: `${file}.handler`, env: process.env, more: true }))));
+  take(frame(INIT, Buffer.from(JSON.stringify({ handler: `${file}.handler`, env: { ...known, WARM_UP: 'x'.repeat(40) }, more: true }))));
   take(frame(MOUNTED, Buffer.alloc(0)));
   take(frame(ENVIRONMENT, Buffer.from('{}')));
   while (!handler) await new Promise(setImmediate);
@@ -598,7 +644,8 @@ async function rehearse(file) {
   take(frame(INVOKE, Buffer.concat([size, header, Buffer.from('{"warm":[1,"é",null]}')])));
   while (running.size) await new Promise(setImmediate);
   handler = requestId = order = undefined;
-  mounted = whole = false;
+  mounted = whole = loading = false;
+  setEnvironment(process.env, known);
   delete require.cache[path.join(__dirname, `${file}.js`)];
 }
 
@@ -606,12 +653,11 @@ async function rehearse(file) {
   const own = { ...console };
   errorDocument(new Error('warm'));
   Module._initPaths();
-  descriptor = fs.openSync('/dev/null', 'w');
+  descriptor = fs.openSync('/dev/null', 'r+');
+  fs.readSync(descriptor, Buffer.alloc(1));
   for (const file of ['warm', 'warm', 'warmed']) await rehearse(file);
   fs.closeSync(descriptor);
   descriptor = 3;
   Object.assign(console, own);
-  channel.on('data', take);
-  channel.on('end', () => process.exit(0));
-  channel.on('error', () => process.exit(0));
+  awaitOrders();
 })();
