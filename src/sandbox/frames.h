@@ -14,6 +14,7 @@ enum class ToRuntime : uint8_t {
   kInvoke = 2,       // may come before the program is ready for it
   kMounted = 3,      // the function's files are in place; of the launcher, before or after kInit
   kEnvironment = 4,  // the rest of it, where kInit says that there is more
+  kRouse = 5,        // a function is on its way: what its beginning needs is to be warm by then
   kRestore = 20
 };
 enum class FromRuntime : uint8_t {

@@ -10,9 +10,11 @@ namespace {
 
 using namespace testing;
 
-// Starts `spec` held, gives it time to do what it must not, then lets it go on; gives the answer to its first call.
+// Rouses a sandbox for `spec`, starts it held, gives it time to do what it must not, then lets it go on; gives the
+// answer to its first call.
 std::string first_answer(Spec spec, Log& log, size_t& lines_before) {
   spec.held = true;
+  sandboxes().rouse(spec.runtime);
   auto done = run([](Spec spec, Log& log, size_t& lines_before) -> Task<std::string> {
     auto instance = co_await sandboxes().start(std::move(spec), log.sink());
     co_await sleep_for(std::chrono::milliseconds(100));
@@ -29,11 +31,12 @@ TEST(Held, PythonBeginsWithItsWholeEnvironment) {
   code.write("app.py",
              "import os\nprint('late', os.environ.get('LATE'))\nimport subprocess\n"
              "def handler(event, context):\n"
-             "  return [os.environ['LATE'], os.environ['_HANDLER'], subprocess.run(['printenv', 'LATE'], "
+             "  warm = [name for name in os.environ if 'WARM' in name]\n"
+             "  return [os.environ['LATE'], os.environ['_HANDLER'], warm, subprocess.run(['printenv', 'LATE'], "
              "capture_output=True, text=True).stdout]\n");
   Log log;
   size_t before = 0;
-  EXPECT_EQ(first_answer(python(code.path()), log, before), R"(["\u00e9\"\\", "app.handler", "\u00e9\"\\\n"])");
+  EXPECT_EQ(first_answer(python(code.path()), log, before), R"(["\u00e9\"\\", "app.handler", [], "\u00e9\"\\\n"])");
   EXPECT_EQ(before, 0u);
   EXPECT_EQ(log.lines.at(0), "late é\"\\");
 }
@@ -42,10 +45,11 @@ TEST(Held, NodeBeginsWithItsWholeEnvironment) {
   Folder code;
   code.write("app.js",
              "console.log('late ' + process.env.LATE);\n"
-             "exports.handler = async () => [process.env.LATE, process.env._HANDLER];");
+             "const warm = Object.keys(process.env).filter((name) => name.includes('WARM'));\n"
+             "exports.handler = async () => [process.env.LATE, process.env._HANDLER, warm];");
   Log log;
   size_t before = 0;
-  EXPECT_EQ(first_answer(node(code.path()), log, before), R"(["é\"\\","app.handler"])");
+  EXPECT_EQ(first_answer(node(code.path()), log, before), R"(["é\"\\","app.handler",[]])");
   EXPECT_EQ(before, 0u);
   EXPECT_TRUE(log.lines.at(0).ends_with("late é\"\\")) << log.text();
 }

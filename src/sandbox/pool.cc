@@ -1,5 +1,6 @@
 #include "sandbox/pool.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "sandbox/frames.h"
 
 namespace virga::sandbox {
 
@@ -129,6 +131,17 @@ void Pool::expect(const std::string& name, uint32_t memory_mb) {
   s.runtime = name;
   s.used = std::chrono::steady_clock::now();
   plan_fill(s, Micros(0));
+}
+
+void Pool::rouse(const std::string& name) {
+  static const std::string kFrame = frame(ToRuntime::kRouse, {});
+  // With the lock held, so that nothing else is said to a sandbox before.
+  std::lock_guard lock(mutex_);
+  for (const auto& [key, s] : shelves_) {
+    if (s.runtime != name || s.ready.empty() || !takes_more(s.toolchain->family)) continue;
+    ::send(s.ready.front().channel.get(), kFrame.data(), kFrame.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    break;
+  }
 }
 
 std::shared_ptr<Pool::Preparation> Pool::preparation(const std::shared_ptr<const Toolchain>& toolchain) {

@@ -25,6 +25,7 @@ class Pool final : public Sandboxes {
   ~Pool() override;
 
   void expect(const std::string& runtime, uint32_t memory_mb) override;
+  void rouse(const std::string& runtime) override;
   Task<std::unique_ptr<Instance>> start(Spec spec, LogSink log) override;
   Runtime runtime(const std::string& name) const override;
   std::vector<Capability> capabilities() const override;

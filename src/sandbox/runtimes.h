@@ -18,6 +18,8 @@ enum class Family { kPython, kNode, kRuby, kJava, kCustom };
 inline constexpr uint16_t kRuntimeApiPort = 9001;
 
 std::optional<Family> family_of(const std::string& runtime);
+// Whose bootstrap is roused, and told more of its environment than kInit had.
+constexpr bool takes_more(Family family) { return family == Family::kPython || family == Family::kNode; }
 
 // A program of this machine that serves one or more runtimes.
 struct Toolchain {

@@ -169,6 +169,8 @@ class Sandboxes {
   virtual ~Sandboxes() = default;
   // Tells that functions of this runtime and memory exist, so that prepared sandboxes are kept for them.
   virtual void expect(const std::string& runtime, uint32_t memory_mb) = 0;
+  // Somebody is about to start an instance: what is prepared for it wakes up meanwhile. Changes nothing else.
+  virtual void rouse(const std::string& runtime) {}
   // An instance for `spec`. Returns at once when one is prepared; initialisation goes on and the first invoke waits for
   // it. Fails with an exception, in a sentence, when the runtime's interpreter is missing; with Full at the limit.
   virtual Task<std::unique_ptr<Instance>> start(Spec spec, LogSink log) = 0;

@@ -70,9 +70,6 @@ std::vector<std::string> external_extensions(const Spec& spec) {
   return {names.begin(), names.end()};
 }
 
-// Whose bootstrap is told more of its environment than kInit had.
-bool takes_more(Family family) { return family == Family::kPython || family == Family::kNode; }
-
 // Variables that AWS gives to the runtime's process alone.
 bool is_the_runtimes(std::string_view variable) {
   static constexpr std::array<std::string_view, 9> kOnly = {

@@ -372,7 +372,10 @@ Task<WarmPtr> Invoker::obtain(Ctx& ctx, const Call& call, const std::string& key
   if (auto warm = idle_.take(key, here)) co_return std::move(warm);
   if (!scaling_.take(unqualified_arn(call.id), std::chrono::steady_clock::now()))
     co_return throttled("ConcurrentInvocationLimitExceeded");
-  if (!is_snapshot(*call.version)) co_return co_await start(ctx, call, Kind::kOnDemand);
+  if (!is_snapshot(*call.version)) {
+    sandboxes_.rouse(call.version->runtime);
+    co_return co_await start(ctx, call, Kind::kOnDemand);
+  }
   const Snapshots::Of of{call.id, call.version, key};
   if (auto warm = snapshots_.take(of, here)) co_return std::move(warm);
   auto [warm, outcome] = co_await initialise(of);

@@ -29,7 +29,7 @@ except ImportError:  # an interpreter that was built without it
     ctypes = None
 
 # To us.
-INIT, INVOKE, MOUNTED, ENVIRONMENT, RESTORE = 1, 2, 3, 4, 20
+INIT, INVOKE, MOUNTED, ENVIRONMENT, ROUSE, RESTORE = 1, 2, 3, 4, 5, 20
 # From us.
 READY, INIT_ERROR, RESPONSE, ERROR, OF, RESTORED, RESTORE_ERROR = 1, 2, 3, 4, 10, 20, 21
 MOST_RESPONSE = 6291556
@@ -64,9 +64,16 @@ class Channel:
         self.kept.extend(passed)
         return frame[1]
 
+    def lacks(self, kind):
+        """Whether no frame of this kind is here yet."""
+        while self.buffered or self.wait(0):
+            self.kept.append(self.read())
+        return all(known != kind for known, _ in self.kept)
+
     def receive(self, ended=end):
-        if self.kept:
-            return self.kept.popleft()
+        return self.kept.popleft() if self.kept else self.read(ended)
+
+    def read(self, ended=end):
         data = self.buffered
         receive = self.socket.recv
         while len(data) < 4:
@@ -443,7 +450,8 @@ C_ENVIRONMENT = CEnvironment()
 FINDERS = {}  # of modules in a folder; made ahead
 
 
-def initialise(channel, order, folder):
+def prepare(order, folder):
+    """What needs nothing of the function but what it is. Says whether C is to look at the time zone."""
     environment = order["env"]
     zone = os.environ.get("TZ")
     os.environ._data.clear() if ctypes else os.environ.clear()
@@ -460,11 +468,18 @@ def initialise(channel, order, folder):
     LambdaContext.describe_function(environment)
     if "AWS_ENDPOINT_URL" in environment or any(name.startswith("AWS_ENDPOINT_URL_") for name in environment):
         sys.meta_path.insert(0, EndpointFinder())
+    return environment.get("TZ", zone) != zone
+
+
+def initialise(channel, order, folder):
+    another_zone = prepare(order, folder)
     if order.get("more"):
         set_environment(parse(channel.await_frame(ENVIRONMENT)))
     C_ENVIRONMENT.publish()
-    if environment.get("TZ", zone) != zone:
+    if another_zone:
         time.tzset()
+    if channel.lacks(MOUNTED):
+        rehearse_loading()
     channel.await_frame(MOUNTED)
     os.chdir(folder)
     try:
@@ -566,17 +581,51 @@ def invoke(handler, body, encode):
         return ERROR, json.dumps(document).encode()
 
 
+def rehearse_loading():
+    load("warmed.handler", OWN_FOLDER)
+    del sys.modules["warmed"]
+
+
+def rehearse_beginning(order):
+    before = Before()
+    prepare(parse(order), TASK)
+    before.restore()
+
+
+def rehearsal():
+    """An order for a function of ours."""
+    environment = {**os.environ, "AWS_ENDPOINT_URL": "", **{f"WARM_UP_{i}": "x" * 40 for i in range(20)}}
+    return json.dumps({"handler": "warm.handler", "runtime": "python3", "env": environment, "more": True}).encode()
+
+
+class Before:
+    """What an initialisation changes, as it was."""
+
+    def __init__(self):
+        self.path, self.finders, self.environment = sys.path[:], sys.meta_path[:], dict(os.environ._data)
+
+    def restore(self):
+        os.environ._data.clear() if ctypes else os.environ.clear()
+        os.environ._data.update(self.environment)
+        C_ENVIRONMENT.publish()
+        sys.path[:], sys.meta_path[:] = self.path, self.finders
+
+
+def rouse(channel, order):
+    """A function is on its way, and its beginning done for nothing meanwhile: it finds warm what it needs."""
+    if channel.lacks(INIT):
+        rehearse_beginning(order)
+
+
 def warm_up():
     """A function of ours is initialised and called, so that a first call finds everything warm."""
     global request_id
-    path, finders, kept, folder = sys.path[:], sys.meta_path[:], dict(os.environ), os.getcwd()
-    environment = {**kept, "AWS_ENDPOINT_URL": "", **{f"WARM_UP_{i}": "x" * 40 for i in range(20)}}
+    before, folder = Before(), os.getcwd()
     more = {"WARM_UP_MORE": "x" * 400}
     header = json.dumps({"id": "", "deadline": 0, "trace": "x" * 100}).encode()
     here, there = socket.socketpair()
     channel, other = Channel(here.detach()), Channel(there.detach())
-    order = {"handler": "warm.handler", "runtime": "python3", "env": environment, "more": True}
-    other.send(INIT, json.dumps(order).encode())
+    other.send(INIT, rehearsal())
     other.send(MOUNTED)
     other.send(ENVIRONMENT, json.dumps(more).encode())
     handler = initialise(channel, parse(channel.receive()[1]), OWN_FOLDER)
@@ -588,10 +637,7 @@ def warm_up():
     request_id = ""
     TRACE.set(None)
     os.chdir(folder)
-    os.environ._data.clear() if ctypes else os.environ.clear()
-    set_environment(kept)
-    C_ENVIRONMENT.publish()
-    sys.path[:], sys.meta_path[:] = path, finders
+    before.restore()
     del sys.modules["warm"], sys.modules["warmed"], sys.path_importer_cache[OWN_FOLDER]
 
 
@@ -627,7 +673,15 @@ def main():
         serve_forks()
         warm_up()  # here the pages that it writes become this process's own
 
-    channel = Channel(3)
+    channel, sample = Channel(3), rehearsal()
+    rehearse_beginning(sample)
+    rehearse_loading()
+    [bytes(size) for size in range(0, 480, 16) for _ in range(0, 4096, size + 32)]  # and a page for objects of each size
+    frame = channel.receive()
+    while frame[0] == ROUSE:
+        rouse(channel, sample)
+        frame = channel.receive()
+    channel.kept.appendleft(frame)
     order = parse(channel.await_frame(INIT))
     if order.get("concurrency", 1) > 1:
         channel.await_frame(MOUNTED)

@@ -1,1 +1,2 @@
-"""What warm.py imports."""
+"""What warm.py imports; a function of ours that is loaded and no more."""
+handler = None
