@@ -124,7 +124,7 @@ std::string lambda_event(const Message& message, std::string_view body, const Si
   message.subject ? json.string(*message.subject) : json.null();
   text("Message", body);
   text("Timestamp", iso8601_millis(message.time));
-  text("SignatureVersion", message.signature_version);
+  text("SignatureVersion", "1");  // whatever the topic's is, by which the signature was made
   text("Signature", signed_by.signature);
   text("SigningCertUrl", signed_by.certificate);
   text("UnsubscribeUrl", unsubscribe_url);

@@ -136,7 +136,7 @@ void check_attribute_name(std::string_view name) {
 MessageAttribute checked_attribute(const std::string& name, const MessageAttributeValue& value) {
   check_attribute_name(name);
   const std::string base(split_once(value.data_type, '.').first);
-  if ((base != "String" && base != "Number" && base != "Binary") || value.data_type.ends_with('.'))
+  if ((base != "String" && base != "Number" && base != "Binary") || value.data_type == cat(base, "."))
     throw err::InvalidParameterValueException(
         cat("The message attribute '", name,
             "' has an invalid message attribute type, the set of supported type prefixes is Binary, Number, and "

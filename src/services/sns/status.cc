@@ -77,11 +77,11 @@ Task<void> SnsService::report(kv::Txn& tx, const TopicRecord& topic, TopicId id,
   Json notification = notification_of(message);
   notification["messageMD5Sum"] = hex_encode(md5(message.body));
   notification["topicArn"] = message.topic_arn;
-  Json delivery = Json::object({{"deliveryId", attempt.id},
+  Json delivery = Json::object({{"deliveryId", uuid()},
                                 {"destination", subscription.endpoint},
                                 {"providerResponse", answer.response},
-                                {"dwellTimeMs", dwell.count() / 1000},
-                                {"attempts", attempt.attempts + 1}});
+                                {"dwellTimeMs", dwell.count() / 1000}});
+  if (subscription.protocol != "lambda") delivery["attempts"] = attempt.attempts + 1;
   if (answer.status) delivery["statusCode"] = *answer.status;
   enqueue_status(tx, id, role, std::move(notification), std::move(delivery), answer.success);
 }
