@@ -163,11 +163,9 @@ Out answer(const Home& home, const ConnectionRecord& c) {
 void EventsService::begin_authorizing(kv::Txn& tx, const Home& home, ConnectionRecord& c) {
   c.deauthorized = false;
   c.reason.clear();
+  c.authorized = c.modified;  // as AWS was recorded, before a token came too
   c.authorizing = c.authorization == Authorization::kOAuth;
-  if (!c.authorizing) {
-    c.authorized = c.modified;
-    return;
-  }
+  if (!c.authorizing) return;
   kernel::Delivery work;
   work.kind = kAuthorize;
   work.lane = connection_arn(home, c);

@@ -26,14 +26,26 @@ void check_url(const std::string& url) {
   }
 }
 
+Task<std::optional<ConnectionRecord>> find_connection(Store store, std::string arn) {
+  const auto parsed = kernel::parse_arn(arn);
+  const auto parts = parsed ? split(parsed->resource, '/') : std::vector<std::string_view>();
+  if (parts.size() != 3 || parts[0] != "connection") co_return std::nullopt;
+  auto c = co_await store.find<ConnectionRecord>(std::string(parts[1]));
+  if (c && c->id != parts[2]) c.reset();
+  co_return c;
+}
+
+// Destinations are as useful as their connections.
 template <class Out>
-Out answer(const Home& home, const DestinationRecord& d) {
+Task<Out> answer(Store store, Home home, DestinationRecord d) {
+  const auto c = co_await find_connection(store, d.connection);
   Out out;
   out.api_destination_arn = destination_arn(home, d);
-  out.api_destination_state = ApiDestinationState::ACTIVE;
+  out.api_destination_state =
+      c && !c->deauthorized && !c->authorizing ? ApiDestinationState::ACTIVE : ApiDestinationState::INACTIVE;
   out.creation_time = d.created;
   out.last_modified_time = d.modified;
-  return out;
+  co_return out;
 }
 
 template <class Out>
@@ -48,12 +60,7 @@ void describe(Out& out, const DestinationRecord& d) {
 
 // Fails unless the ARN is of a connection that is there.
 Task<void> check_connection(Store store, std::string arn) {
-  const auto parsed = kernel::parse_arn(arn);
-  const auto parts = parsed ? split(parsed->resource, '/') : std::vector<std::string_view>();
-  const auto c = parts.size() == 3 && parts[0] == "connection"
-                     ? co_await store.find<ConnectionRecord>(std::string(parts[1]))
-                     : std::nullopt;
-  if (!c || c->id != parts[2]) {
+  if (!co_await find_connection(store, arn)) {
     co_await fail(err::ResourceNotFoundException(cat("Connection '", arn, "' does not exist.")));
   }
 }
@@ -80,7 +87,7 @@ Task<CreateApiDestinationResponse> EventsService::create_api_destination(Ctx& ct
     d.rate = in.invocation_rate_limit_per_second;
     d.created = d.modified = ctx.now();
     store.put(d);
-    co_return answer<CreateApiDestinationResponse>(home_of(ctx), d);
+    co_return co_await answer<CreateApiDestinationResponse>(store, home_of(ctx), d);
   });
 }
 
@@ -101,7 +108,7 @@ Task<UpdateApiDestinationResponse> EventsService::update_api_destination(Ctx& ct
     if (in.invocation_rate_limit_per_second) d->rate = in.invocation_rate_limit_per_second;
     d->modified = ctx.now();
     store.put(*d);
-    co_return answer<UpdateApiDestinationResponse>(home_of(ctx), *d);
+    co_return co_await answer<UpdateApiDestinationResponse>(store, home_of(ctx), *d);
   });
 }
 
@@ -118,9 +125,10 @@ Task<DeleteApiDestinationResponse> EventsService::delete_api_destination(Ctx& ct
 Task<DescribeApiDestinationResponse> EventsService::describe_api_destination(Ctx& ctx,
                                                                              const DescribeApiDestinationRequest& in) {
   const auto snapshot = deps_.db.snapshot();
-  const auto d = co_await Store(*snapshot, home_of(ctx)).find<DestinationRecord>(in.name);
+  const Store store(*snapshot, home_of(ctx));
+  const auto d = co_await store.find<DestinationRecord>(in.name);
   if (!d) co_return no_destination(in.name);
-  auto out = answer<DescribeApiDestinationResponse>(home_of(ctx), *d);
+  auto out = co_await answer<DescribeApiDestinationResponse>(store, home_of(ctx), *d);
   describe(out, *d);
   if (!d->description.empty()) out.description = d->description;
   co_return out;
@@ -134,8 +142,10 @@ Task<ListApiDestinationsResponse> EventsService::list_api_destinations(Ctx& ctx,
       {"events:ListApiDestinations", in.name_prefix.value_or(""), in.next_token, in.limit, home_of(ctx), ""},
       out.next_token,
       [&](const DestinationRecord& d) { return !in.connection_arn || *in.connection_arn == d.connection; });
+  const auto snapshot = deps_.db.snapshot();
+  const Store store(*snapshot, home_of(ctx));
   for (const DestinationRecord& d : page) {
-    auto one = answer<ApiDestination>(home_of(ctx), d);
+    auto one = co_await answer<ApiDestination>(store, home_of(ctx), d);
     describe(one, d);
     out.api_destinations->push_back(std::move(one));
   }

@@ -123,12 +123,17 @@ def test_authorizing(events, endpoint, name):
     made = events.create_connection(Name=name, AuthorizationType="OAUTH_CLIENT_CREDENTIALS", AuthParameters=oauth(endpoint))
     assert made["ConnectionState"] == "AUTHORIZING"
     refused = become(events, name, "DEAUTHORIZED")
-    assert "401" in refused["StateReason"] and "LastAuthorizedTime" not in refused
+    assert "401" in refused["StateReason"]
+    hook = events.create_api_destination(Name=name, ConnectionArn=made["ConnectionArn"], HttpMethod="GET",
+                                         InvocationEndpoint=endpoint.url)
+    active = lambda: events.describe_api_destination(Name=name)["ApiDestinationState"]
+    assert hook["ApiDestinationState"] == active() == "INACTIVE"
     assert [c["StateReason"] for c in events.list_connections(NamePrefix=name)["Connections"]] == [refused["StateReason"]]
     again = events.update_connection(Name=name, AuthParameters=oauth(endpoint, "better"))
     assert again["ConnectionState"] == "AUTHORIZING"
     settled = become(events, name, "AUTHORIZED")
     assert "StateReason" not in settled and settled["LastAuthorizedTime"] >= again["LastModifiedTime"]
+    assert active() == "ACTIVE"
     assert ["better" in r["body"] for r in endpoint.requests] == [False, True, True]
     events.deauthorize_connection(Name=name)
     events.update_connection(Name=name, Description="without a secret")
