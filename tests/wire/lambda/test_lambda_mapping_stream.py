@@ -180,6 +180,22 @@ def test_reported_failures_go_on_from_the_lowest(virga, functions):
     assert s.batches() == [["a", "bad", "c"], ["bad", "c"], ["bad", "c"]]
 
 
+# As AWS was recorded: what a partial failure leaves is a batch that has not been tried yet.
+def test_attempts_of_what_is_left_begin_anew(virga, functions):
+    s = Source(virga, functions, does="""
+    bad = [r["dynamodb"]["SequenceNumber"] for r in event["Records"] if r["dynamodb"]["Keys"]["p"]["S"] == "bad"]
+    return {"batchItemFailures": [{"itemIdentifier": n} for n in bad]}""", Enabled=False, MaximumRetryAttempts=1,
+               FunctionResponseTypes=["ReportBatchItemFailures"])
+    s.wait_for("Disabled")
+    for key in ("a", "bad"):
+        s.put(key)
+    s.client.update_event_source_mapping(UUID=s.uuid, Enabled=True)
+    eventually(lambda: len(s.batches()) == 3)
+    s.put("b")
+    eventually(lambda: s.batches()[-1:] == [["b"]])
+    assert s.batches() == [["a", "bad"], ["bad"], ["bad"], ["b"]]
+
+
 @pytest.mark.parametrize("answer, again", [
     ("{'batchItemFailures': []}", False), ("{'batchItemFailures': None}", False), ("{}", False), ("None", False),
     ("{'batchItemFailures': [{'itemIdentifier': ''}]}", True), ("{'batchItemFailures': [{'wrong': 'x'}]}", True),

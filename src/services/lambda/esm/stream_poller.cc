@@ -222,8 +222,11 @@ class Reader {
         const std::string last = piece.records[done - 1].position;
         piece.records.erase(piece.records.begin(), piece.records.begin() + static_cast<ptrdiff_t>(done));
         co_await save(last);
+        // What is left is a batch of its own, with all its attempts before it.
+        piece.attempts = 0;
+        if (!mapping().bisect) co_await work_.stop->sleep(back_off.next());
+        continue;
       }
-      if (mapping().bisect && done > 0) continue;  // split where the function said: costs no attempt
       if (mapping().bisect && piece.records.size() > 1) {
         Piece second{{}, piece.attempts};
         const auto middle = piece.records.begin() + static_cast<ptrdiff_t>(piece.records.size() / 2);
