@@ -32,8 +32,6 @@ namespace {
 
 constexpr int kChannelFd = 3;
 constexpr int kControlFd = 4;
-constexpr int kProgramFd = 5;                                   // InitOptions::program
-constexpr int kIgnored[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};  // by the launcher
 constexpr uint32_t kPreparedTmpMb = 512;
 constexpr uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
 
@@ -67,7 +65,6 @@ void arrange_descriptors(const InitOptions& options, int& control) {
   const int high_control = must(::fcntl(options.control, F_DUPFD_CLOEXEC, 64), "dup");
   const int high_channel = must(::fcntl(options.channel, F_DUPFD_CLOEXEC, 64), "dup");
   const int high_output = must(::fcntl(options.output, F_DUPFD_CLOEXEC, 64), "dup");
-  const int high_program = options.program < 0 ? -1 : must(::fcntl(options.program, F_DUPFD_CLOEXEC, 64), "dup");
   const int null = must(::open("/dev/null", O_RDONLY | O_CLOEXEC), "open /dev/null");
   const int high_null = must(::fcntl(null, F_DUPFD_CLOEXEC, 64), "dup");
   must(::dup2(high_null, 0), "dup2");
@@ -75,8 +72,7 @@ void arrange_descriptors(const InitOptions& options, int& control) {
   must(::dup2(high_output, 2), "dup2");
   must(::dup2(high_channel, kChannelFd), "dup2");
   must(::dup3(high_control, kControlFd, O_CLOEXEC), "dup3");
-  if (high_program >= 0) must(::dup3(high_program, kProgramFd, O_CLOEXEC), "dup3");
-  must(::close_range(high_program < 0 ? kControlFd + 1 : kProgramFd + 1, ~0u, 0), "close what was inherited");
+  must(::close_range(kControlFd + 1, ~0u, 0), "close what was inherited");
   control = kControlFd;
 }
 
@@ -127,9 +123,7 @@ void drop_privileges(const std::vector<sock_filter>& filter) {
 // The launcher's other descriptors: its end of our own socket among them, which would hide its death from us.
 void close_inherited(const InitOptions& options) {
   std::vector<unsigned> keep = {0, 1, 2};
-  for (const int fd : {options.control, options.channel, options.output, options.program}) {
-    if (fd >= 0) keep.push_back(static_cast<unsigned>(fd));
-  }
+  for (const int fd : {options.control, options.channel, options.output}) keep.push_back(static_cast<unsigned>(fd));
   for (const int fd : options.join) keep.push_back(static_cast<unsigned>(fd));
   std::ranges::sort(keep);
   unsigned from = 0;
@@ -209,15 +203,16 @@ struct Failure {
   int error = 0;
 };
 
-// Returns when the program does not run.
-void execute(const Message& order, const Program& program, volatile Failure& failed) {
+// In a process that shares the first one's memory and holds it up until the program runs: it must not return, nor
+// unwind, into what the first one goes on with.
+[[noreturn]] void execute(const Message& order, const Program& program, volatile Failure& failed) {
   try {
     failed.error = settle(order);
   } catch (const SystemError& e) {
     failed.error = e.code;
   }
-  if (failed.error != 0) return;
-  for (const int ignored : kIgnored) ::signal(ignored, SIG_DFL);
+  if (failed.error != 0) ::_exit(127);
+  for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_DFL);  // by the launcher
   if (!order.fds.empty()) {
     ::dup2(order.fds[0].get(), 1);
     ::dup2(order.fds[0].get(), 2);
@@ -230,17 +225,7 @@ void execute(const Message& order, const Program& program, volatile Failure& fai
     if (errno != ENOENT && errno != ENOTDIR) error = errno;
   }
   failed.error = error;
-}
-
-void tell_failure(int control, const Message& order, const volatile Failure& failed) {
-  const Stage stage = failed.stage;
-  const int error = failed.error;
-  const std::string what = stage == Stage::kEnter ? cat("chdir ", order.strings.back()) : order.string(0);
-  send(control,
-       {.kind = Kind::kFailed,
-        .numbers = {uint64_t(stage), uint64_t(error), order.number(3)},
-        .strings = {cat(what, ": ", lower(std::strerror(error)))}},
-       true);
+  ::_exit(127);
 }
 
 // Runs the program of `order`; gives its pid, or -1 after telling the launcher why it cannot run. Without arguments the
@@ -258,49 +243,40 @@ pid_t launch(int control, const Message& order) {
   }
   const Program program(order);
   volatile Failure failed{};
-  // The child shares this process's memory and holds it up until the program runs: it must not unwind into what this
-  // one goes on with.
   const pid_t child = must(::vfork(), "fork");
-  if (child == 0) {
-    execute(order, program, failed);
-    ::_exit(127);
-  }
+  if (child == 0) execute(order, program, failed);
   if (failed.error == 0) return child;
-  tell_failure(control, order, failed);
+  const Stage stage = failed.stage;
+  const int error = failed.error;
+  const std::string what = stage == Stage::kEnter ? cat("chdir ", order.strings.back()) : order.string(0);
+  send(control,
+       {.kind = Kind::kFailed,
+        .numbers = {uint64_t(stage), uint64_t(error), order.number(3)},
+        .strings = {cat(what, ": ", lower(std::strerror(error)))}},
+       true);
   return -1;
 }
 
-// The main program's process, until its order comes. One is followed for nothing first, so that what that touches is
-// this process's own by then.
-[[noreturn]] void await_program(int control) {
-  bool closed = false;
+// An order is followed once for nothing, so that what that touches is this process's own by the time the real one
+// comes.
+void rehearse() {
   int pair[2];
   must(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), "socketpair");
-  {
-    const Fd near(pair[0]), far(pair[1]);
-    send(near.get(), {.kind = Kind::kExecute, .numbers = {1}, .strings = {"/dev/null", std::string(2048, 'x')}}, true);
-    const auto order = receive(far.get(), true, closed);
-    volatile Failure failed{};
-    execute(*order, Program(*order), failed);
-  }
-  const auto order = receive(kProgramFd, true, closed);
-  if (!order) ::_exit(0);
-  volatile Failure failed{};
-  execute(*order, Program(*order), failed);
-  tell_failure(control, *order, failed);
-  ::_exit(127);
+  const Fd near(pair[0]), far(pair[1]);
+  send(near.get(), {.kind = Kind::kExecute, .numbers = {1}, .strings = {"/dev/null", std::string(2048, 'x')}}, true);
+  bool closed = false;
+  if (const auto order = receive(far.get(), true, closed)) launch(far.get(), *order);
+  ::waitpid(-1, nullptr, 0);
 }
 
-// Returns only in a program that is a copy of this process. `main`: the main program's process, when it is there
-// already.
-void serve(int control, pid_t main) {
+// Returns only in a program that is a copy of this process.
+void serve(int control) {
   sigset_t children;
   ::sigemptyset(&children);
   ::sigaddset(&children, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &children, nullptr);
   const int signals = must(::signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK), "signalfd");
   std::map<pid_t, uint64_t> programs;
-  if (main > 0) programs.emplace(main, kMainProgram);
   bool several = false;  // at any time
   while (true) {
     pollfd ready[] = {{control, POLLIN, 0}, {signals, POLLIN, 0}};
@@ -356,18 +332,10 @@ void run_init(const InitOptions& options) {
     Fd calls;
     build(options, control, calls);
     if (calls) ready.fds.push_back(std::move(calls));
-    pid_t main = -1;
-    if (options.program >= 0) {
-      main = must(::fork(), "fork");
-      if (main == 0) {
-        ready.fds.clear();
-        await_program(control);
-      }
-      ::close(kProgramFd);
-    }
+    if (options.rehearse) rehearse();
     send(control, ready, true);
     ready.fds.clear();
-    return serve(control, main);
+    return serve(control);
   } catch (const std::exception& e) {
     send(control, {.kind = Kind::kFailed, .numbers = {uint64_t(Stage::kCreate), 0}, .strings = {e.what()}}, true);
   }

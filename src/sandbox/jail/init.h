@@ -24,8 +24,7 @@ struct InitOptions {
   const std::vector<sock_filter>* filter = nullptr;
   bool many_users = false;    // the launcher is root: groups can be dropped
   uint64_t processes = 1024;  // RLIMIT_NPROC; 0: the control group counts them
-  int program = -1;           // where the main program is ordered, if not of the first process (kGo): somebody will
-                              // wait for it, so the process that executes it is made ahead
+  bool rehearse = false;      // somebody will wait for its program to be executed
 };
 
 enum class Parent { kCaller, kCallers };  // the caller itself, or its parent

@@ -42,7 +42,6 @@ class Launcher {
     pid_t first = 0;  // its first process, as the launcher sees it
     int slot = 0;     // decides its user on the host
     Fd control;
-    Fd program;       // where its main program is ordered, when that isn't `control`
     Fd mounts;        // its mount namespace
     Fd network;       // its network namespace
     Fd relay, names;  // of its network, until the way out has them

@@ -32,12 +32,10 @@ enum class Kind : uint8_t {
   // A zygote to the launcher, besides kReady and kFailed
   kForked,  // numbers: the process
   // Launcher to the first process
-  kGo,  // its ids are mapped; it may build the rest of its jail
-  // To the first process, or the main program's where that waits already (InitOptions::program). numbers: argc, open
-  // files, bytes of data (0: unchanged), program, directories (0 or 1); strings: argv, environment, then the directory
-  // it runs in, when that is not /var/task; fds: what it writes to, when that is not the sandbox's log. argc 0: a copy
-  // of the first process
-  kExecute,
+  kGo,       // its ids are mapped; it may build the rest of its jail
+  kExecute,  // numbers: argc, open files, bytes of data (0: unchanged), program, directories (0 or 1); strings: argv,
+  // environment, then the directory it runs in, when that is not /var/task; fds: what it writes to, when that
+  // is not the sandbox's log. argc 0: a copy of the first process
   // First process to launcher
   kReady,  // jailed and waiting for kExecute; fds: where its connects are told, when the kernel can
   kEnded,  // numbers: see Ended. To Virga as well, when the sandbox goes on without that program

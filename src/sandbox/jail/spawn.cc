@@ -51,15 +51,6 @@ std::pair<Fd, Fd> socket_pair(int type) {
 
 void set_non_blocking(const Fd& fd) { ::fcntl(fd.get(), F_SETFL, ::fcntl(fd.get(), F_GETFL) | O_NONBLOCK); }
 
-// A message to and fro: pages that a new process shares with this one are this one's own again before somebody waits.
-void rehearse() {
-  bool closed = false;
-  const auto [near, far] = socket_pair(SOCK_SEQPACKET);
-  send(near.get(), {.kind = Kind::kRun, .numbers = {1}, .strings = std::vector<std::string>(30, std::string(60, 'x'))},
-       true);
-  receive(far.get(), true, closed);
-}
-
 }  // namespace
 
 int Launcher::take_slot() {
@@ -151,9 +142,7 @@ void Launcher::create(const Message& order) {
     init.filter = &filter_;
     init.many_users = root_;
     init.processes = cgroups_->limits_processes() ? 0 : 1025;  // one is the sandbox's first
-    Fd far_program;
-    if (order.number(2) == 0) std::tie(sandbox->program, far_program) = socket_pair(SOCK_SEQPACKET);
-    init.program = far_program.get();
+    init.rehearse = order.number(2) == 0;
     Network network;
     bool copy = false;
     pid = first_process(order, init, network, copy);
@@ -202,7 +191,6 @@ void Launcher::create(const Message& order) {
   sandboxes_.emplace(order.id, std::move(sandbox));
   send(kLauncherSocket, created, true);
   if (order.number(3)) zygotes_.want({order.strings.begin() + 1, order.strings.end()}, order.number(2));
-  rehearse();
 }
 
 // Without a control group for memory each process is limited for itself. Node.js does not start with less than this.
@@ -272,8 +260,7 @@ void Launcher::run(Sandbox& sandbox, Message order) {
   order.numbers = {order.number(Run::kArguments), order.number(Run::kOpenFiles),
                    data_limit(order.number(Run::kMemoryMb)), order.number(Run::kProgram),
                    order.number(Run::kDirectories)};
-  const bool main = order.number(3) == kMainProgram && sandbox.program;
-  send((main ? sandbox.program : sandbox.control).get(), order, true);
+  send(sandbox.control.get(), order, true);
 }
 
 void Launcher::give_socket(const Sandbox& sandbox) {
