@@ -2,10 +2,12 @@
 // beside Service.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/async.h"
 #include "base/time.h"
 #include "kernel/context.h"
 #include "kernel/summary.h"
@@ -22,11 +24,13 @@ struct Measured {
   Summary values;
 };
 
+using KeepMeasured = std::function<Task<void>(std::vector<Measured> some)>;  // throws nothing
+
 class MetricSource {
  public:
   virtual ~MetricSource() = default;
-  // What was measured since it was last asked. Thread-safe.
-  virtual std::vector<Measured> take_measured() = 0;
+  // Hands over what was measured since it was last asked, some at a time, so that it takes little memory. Thread-safe.
+  virtual Task<void> give_measured(KeepMeasured keep) = 0;
 };
 
 std::vector<MetricSource*> metric_sources(const Cloud& cloud);

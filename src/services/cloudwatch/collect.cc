@@ -13,23 +13,26 @@ constexpr std::chrono::minutes kEvery{1};
 
 Task<void> CloudWatchService::collect() {
   const auto turn = co_await collecting_.acquire(err::InternalServiceFault("Too many requests read metrics."));
-  Values values;
   for (kernel::MetricSource* source : kernel::metric_sources(deps_.cloud)) {
-    for (const kernel::Measured& one : source->take_measured()) {
-      MetricRecord metric{one.name_space, one.name, one.dimensions, {}};
-      const std::string key = metric_key(one.home, metric);
-      values.data[{key, Grain::kMinute, one.minute.seconds(), one.unit}].merge(one.values);
-      values.metrics.try_emplace(key, std::move(metric));
-    }
+    co_await source->give_measured([this](std::vector<kernel::Measured> some) -> Task<void> {
+      Values values;
+      for (const kernel::Measured& one : some) {
+        MetricRecord metric{one.name_space, one.name, one.dimensions, {}};
+        const std::string key = metric_key(one.home, metric);
+        values.data[{key, Grain::kMinute, one.minute.seconds(), one.unit}].merge(one.values);
+        values.metrics.try_emplace(key, std::move(metric));
+      }
+      const auto kept = co_await as_result(writer_.put(std::move(values)));
+      if (!kept) log_warning("cloudwatch", "metrics were not kept", {{"failure", describe(kept.error())}});
+    });
   }
-  if (!values.data.empty()) co_await writer_.put(std::move(values));
 }
 
 Task<void> CloudWatchService::collect_always() {
   for (bool stop = false; !stop;) {
     stop = co_await stopping_.wait_for(kEvery);
-    const auto kept = co_await as_result(collect());
-    if (!kept) log_warning("cloudwatch", "metrics were not kept", {{"failure", describe(kept.error())}});
+    const auto collected = co_await as_result(collect());
+    if (!collected) log_warning("cloudwatch", "metrics were not kept", {{"failure", describe(collected.error())}});
   }
   stopped_.set();
 }

@@ -10,7 +10,6 @@
 #include "base/str.h"
 #include "kernel/cloud.h"
 #include "services/lambda/limits.h"
-#include "services/lambda/measures.h"
 #include "services/lambda/report.h"
 
 namespace virga::lambda {
@@ -85,19 +84,19 @@ constexpr double kDurationBounds[] = {1, 10, 100, 1000, 10'000};
 // A function's counters, as CloudWatch names them.
 struct Invoker::Meter {
   const Clock& clock;
-  FunctionId id;  // nameless: of many
   Counter &invocations, &errors, &throttles;
   Histogram& duration;
   Gauge& concurrent;
   Measures measures;
-  Meter(const Clock& clock, FunctionId id, MetricRegistry& all, const MetricLabels& labels)
+  Meter(const Clock& clock, MeasuredFunctions& measured, const FunctionId& id, MetricRegistry& all,
+        const MetricLabels& labels)
       : clock(clock),
-        id(std::move(id)),
         invocations(all.counter("virga_lambda_invocations_total", "Invocations of a function", labels)),
         errors(all.counter("virga_lambda_errors_total", "Invocations that ended with a function error", labels)),
         throttles(all.counter("virga_lambda_throttles_total", "Invocations refused for concurrency", labels)),
         duration(all.histogram("virga_lambda_duration_milliseconds", "Time a function ran", labels, kDurationBounds)),
-        concurrent(all.gauge("virga_lambda_concurrent_executions", "Invocations under way", labels)) {}
+        concurrent(all.gauge("virga_lambda_concurrent_executions", "Invocations under way", labels)),
+        measures(measured, {id.account, id.region}, id.name) {}
 
   void throttle() {
     throttles.add();
@@ -143,18 +142,9 @@ Invoker::Meter& Invoker::meter_of(const FunctionId& id, const std::string& arn) 
     const MetricLabels labels =
         many ? MetricLabels{{"function", "others"}}
              : MetricLabels{{"account", id.account}, {"region", id.region}, {"function", id.name}};
-    meter = std::make_unique<Meter>(deps_.clock, many ? FunctionId() : id, deps_.cloud.metrics(), labels);
+    meter = std::make_unique<Meter>(deps_.clock, measured_, many ? FunctionId() : id, deps_.cloud.metrics(), labels);
   }
   return *meter;
-}
-
-std::vector<kernel::Measured> Invoker::take_measured() {
-  std::vector<kernel::Measured> out;
-  const std::lock_guard lock(mutex_);
-  for (const auto& [arn, meter] : meters_) {
-    if (!meter->id.name.empty()) meter->measures.take({meter->id.account, meter->id.region}, meter->id.name, out);
-  }
-  return out;
 }
 
 void check_tenant(const Call& call) {

@@ -13,7 +13,6 @@
 #include "base/executor.h"
 #include "base/metrics.h"
 #include "kernel/deps.h"
-#include "kernel/metric_source.h"
 #include "sandbox/sandbox.h"
 #include "services/lambda/admission.h"
 #include "services/lambda/api.h"
@@ -21,6 +20,7 @@
 #include "services/lambda/code_cache.h"
 #include "services/lambda/fleet.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/measures.h"
 #include "services/lambda/model.h"
 #include "services/lambda/provisions.h"
 #include "services/lambda/snapshots.h"
@@ -79,7 +79,7 @@ class Invoker {
   // Drops the idle instances of a function whose code, configuration or existence changed.
   void retire(const FunctionId& id);
   bool stopped() const { return stopped_; }
-  std::vector<kernel::Measured> take_measured();
+  Task<void> give_measured(kernel::KeepMeasured keep) { return measured_.give(std::move(keep)); }
   // Ends idle instances; what is idle later ends by itself.
   Task<void> stop();
 
@@ -115,6 +115,7 @@ class Invoker {
   Snapshots snapshots_;
   Fleets fleets_;
   mutable std::mutex mutex_;
+  MeasuredFunctions measured_;
   std::unordered_map<std::string, std::unique_ptr<Meter>> meters_;  // by unqualified ARN
   size_t late_ = 0;                                                 // invocations whose answer came before their end
   virga::Event none_late_;

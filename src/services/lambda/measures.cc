@@ -5,44 +5,75 @@
 
 namespace virga::lambda {
 
-Measures::Minute& Measures::at(Time now) {
+namespace {
+
+constexpr size_t kAtOnce = 50;
+
+// Of values that are one or zero.
+kernel::Summary share(double ones, double zeros) {
+  kernel::Summary out;
+  out.add(1, ones);
+  out.add(0, zeros);
+  return out;
+}
+
+}  // namespace
+
+void MeasuredFunctions::add(Measures& one) {
+  const std::lock_guard lock(mutex_);
+  all_.push_back(&one);
+}
+
+Task<void> MeasuredFunctions::give(kernel::KeepMeasured keep) {
+  std::vector<Measures*> all;
+  {
+    const std::lock_guard lock(mutex_);
+    all = std::exchange(all_, {});
+  }
+  for (size_t i = 0; i < all.size();) {
+    std::vector<kernel::Measured> some;
+    for (const size_t end = std::min(i + kAtOnce, all.size()); i < end; ++i) all[i]->take(some);
+    co_await keep(std::move(some));
+  }
+}
+
+void Measures::note(Time now, std::function<void(Minute&)> what) {
+  if (function_.empty()) return;
   const Time minute = Time::from_seconds(now.seconds() - now.seconds() % 60);
-  const auto found =
-      std::find_if(minutes_.rbegin(), minutes_.rend(), [&](const Minute& one) { return one.at == minute; });
-  if (found != minutes_.rend()) return *found;
-  // Nobody has asked for a long while.
-  if (minutes_.size() == kMostMinutes) minutes_.erase(minutes_.begin());
-  Minute& fresh = minutes_.emplace_back();
-  fresh.at = minute;
-  return fresh;
+  const std::lock_guard lock(mutex_);
+  if (minutes_.empty()) all_.add(*this);
+  auto found = std::find_if(minutes_.begin(), minutes_.end(), [&](const Minute& one) { return one.at == minute; });
+  if (found == minutes_.end()) {
+    // Nobody has asked for a long while.
+    if (minutes_.size() == kMostMinutes) minutes_.erase(minutes_.begin());
+    found = minutes_.insert(minutes_.end(), Minute{.at = minute});
+  }
+  what(*found);
 }
 
 void Measures::begun(Time now, double concurrent) {
-  const std::lock_guard lock(mutex_);
-  Minute& minute = at(now);
-  minute.invocations.add(1, 1);
-  minute.throttles.add(0, 1);
-  minute.concurrent.add(concurrent, 1);
+  note(now, [&](Minute& minute) {
+    ++minute.begun;
+    minute.concurrent.add(concurrent, 1);
+  });
 }
 
 void Measures::ended(Time now, double milliseconds, bool failed) {
-  const std::lock_guard lock(mutex_);
-  Minute& minute = at(now);
-  minute.duration.add(milliseconds, 1);
-  minute.errors.add(failed ? 1 : 0, 1);
+  note(now, [&](Minute& minute) {
+    ++(failed ? minute.failed : minute.succeeded);
+    minute.duration.add(milliseconds, 1);
+  });
 }
 
 void Measures::failed(Time now) {
-  const std::lock_guard lock(mutex_);
-  at(now).errors.add(1, 1);
+  note(now, [](Minute& minute) { ++minute.failed; });
 }
 
 void Measures::throttled(Time now) {
-  const std::lock_guard lock(mutex_);
-  at(now).throttles.add(1, 1);
+  note(now, [](Minute& minute) { ++minute.throttled; });
 }
 
-void Measures::take(const kernel::Home& home, const std::string& function, std::vector<kernel::Measured>& out) {
+void Measures::take(std::vector<kernel::Measured>& out) {
   std::vector<Minute> minutes;
   {
     const std::lock_guard lock(mutex_);
@@ -51,12 +82,12 @@ void Measures::take(const kernel::Home& home, const std::string& function, std::
   for (const Minute& minute : minutes) {
     const auto tell = [&](const char* name, const char* unit, const kernel::Summary& values) {
       if (values.count == 0) return;
-      out.push_back({home, "AWS/Lambda", name, unit, {{"FunctionName", function}}, minute.at, values});
-      out.push_back({home, "AWS/Lambda", name, unit, {}, minute.at, values});
+      out.push_back({home_, "AWS/Lambda", name, unit, {{"FunctionName", function_}}, minute.at, values});
+      out.push_back({home_, "AWS/Lambda", name, unit, {}, minute.at, values});
     };
-    tell("Invocations", "Count", minute.invocations);
-    tell("Errors", "Count", minute.errors);
-    tell("Throttles", "Count", minute.throttles);
+    tell("Invocations", "Count", share(minute.begun, 0));
+    tell("Errors", "Count", share(minute.failed, minute.succeeded));
+    tell("Throttles", "Count", share(minute.throttled, minute.begun));
     tell("Duration", "Milliseconds", minute.duration);
     tell("ConcurrentExecutions", "Count", minute.concurrent);
   }

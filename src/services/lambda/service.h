@@ -35,7 +35,7 @@ class LambdaService final : public kernel::Service,
   Task<void> start() override;
   Task<void> stop() override;
   Task<std::optional<std::string>> resource_policy(Ctx& ctx, std::string resource) override;
-  std::vector<kernel::Measured> take_measured() override { return invoker_.take_measured(); }
+  Task<void> give_measured(kernel::KeepMeasured keep) override { return invoker_.give_measured(std::move(keep)); }
   Task<std::optional<double>> provisioned_use(FunctionId id);
 
  private:
