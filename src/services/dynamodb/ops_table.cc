@@ -144,6 +144,13 @@ void check_update(const UpdateTableInput& in) {
 
 void mark_status(TableDescription& description, TableStatus status) { description.table_status = status; }
 
+// While it is made, a table or an index tells of the warmth that was asked for and of no other.
+template <class Status, class Description>
+void mark_warmth(const Throughput& asked, Status status, Description& out) {
+  if (!asked.warm_read && !asked.warm_write) return out.warm_throughput.reset();
+  out.warm_throughput->status = status;
+}
+
 }  // namespace
 
 Task<void> add_table(kv::Txn& tx, Store& store, const Table& table) {
@@ -181,8 +188,12 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
   out.table_description = description_of(table);
   mark_status(*out.table_description, TableStatus::CREATING);
   if (table.on_demand) out.table_description->billing_mode_summary->last_update_to_pay_per_request_date_time.reset();
+  mark_warmth(table.throughput, TableStatus::UPDATING, *out.table_description);
   if (out.table_description->global_secondary_indexes) {
-    for (auto& index : *out.table_description->global_secondary_indexes) index.index_status = IndexStatus::CREATING;
+    for (auto& index : *out.table_description->global_secondary_indexes) {
+      index.index_status = IndexStatus::CREATING;
+      mark_warmth(table.find_index(*index.index_name)->throughput, IndexStatus::UPDATING, index);
+    }
   }
   co_return out;
 }
@@ -282,6 +293,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
   UpdateTableOutput out;
   out.table_description = co_await describe(std::make_shared<const Table>(std::move(changed)), true);
   mark_status(*out.table_description, TableStatus::UPDATING);
+  if (in.warm_throughput) out.table_description->warm_throughput->status = TableStatus::UPDATING;
   co_return out;
 }
 
@@ -326,6 +338,7 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
   last.attribute_definitions.reset();
   last.local_secondary_indexes.reset();
   last.global_secondary_indexes.reset();
+  last.warm_throughput.reset();
   mark_status(last, TableStatus::DELETING);
   co_return out;
 }

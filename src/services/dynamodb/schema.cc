@@ -279,6 +279,17 @@ void refuse_unbuilt(const UpdateTableInput& in) {
   refuse_option(in.global_table_witness_updates.has_value(), "GlobalTableWitnessUpdates");
 }
 
+namespace {
+// What a table or index is warm for without having been asked: on demand AWS's 12,000 and 4,000, else what is
+// provisioned.
+int64_t least_warm_read(const Table& table, const Throughput& throughput) {
+  return table.on_demand ? 12'000 : throughput.read;
+}
+int64_t least_warm_write(const Table& table, const Throughput& throughput) {
+  return table.on_demand ? 4'000 : throughput.write;
+}
+}  // namespace
+
 void set_warmth(const Table& table, Throughput& throughput, const std::optional<WarmThroughput>& warm,
                 const std::optional<OnDemandThroughput>& most) {
   if (most) {
@@ -304,10 +315,8 @@ void set_warmth(const Table& table, Throughput& throughput, const std::optional<
     }
     out = *wanted;
   };
-  // What a table has from the start: on demand AWS's 12,000 and 4,000, else what was provisioned.
-  raise(warm->read_units_per_second, table.on_demand ? 12'000 : throughput.read, throughput.warm_read,
-        "ReadUnitsPerSecond");
-  raise(warm->write_units_per_second, table.on_demand ? 4'000 : throughput.write, throughput.warm_write,
+  raise(warm->read_units_per_second, least_warm_read(table, throughput), throughput.warm_read, "ReadUnitsPerSecond");
+  raise(warm->write_units_per_second, least_warm_write(table, throughput), throughput.warm_write,
         "WriteUnitsPerSecond");
 }
 
@@ -423,13 +432,11 @@ void check_tags(const std::map<std::string, std::string>& tags) {
 
 namespace {
 template <class Status, class Description>
-void describe_warmth(const Throughput& in, Status status, Description& out) {
-  if (in.warm_read || in.warm_write) {
-    auto& warm = out.warm_throughput.emplace();
-    if (in.warm_read) warm.read_units_per_second = in.warm_read;
-    if (in.warm_write) warm.write_units_per_second = in.warm_write;
-    warm.status = status;
-  }
+void describe_warmth(const Table& table, const Throughput& in, Status status, Description& out) {
+  auto& warm = out.warm_throughput.emplace();
+  warm.read_units_per_second = std::max(in.warm_read, least_warm_read(table, in));
+  warm.write_units_per_second = std::max(in.warm_write, least_warm_write(table, in));
+  warm.status = status;
   if (!in.max_read && !in.max_write) return;
   auto& most = out.on_demand_throughput.emplace();
   most.max_read_request_units = in.max_read ? in.max_read : -1;
@@ -448,7 +455,7 @@ TableDescription description_of(const Table& table) {
                                         : TableStatus::ACTIVE;
   out.creation_date_time = table.created;
   out.provisioned_throughput = throughput_of(table.throughput);
-  describe_warmth(table.throughput, TableStatus::ACTIVE, out);
+  describe_warmth(table, table.throughput, TableStatus::ACTIVE, out);
   out.table_size_bytes = 0;
   out.item_count = 0;
   out.table_arn = table.arn();
@@ -494,7 +501,7 @@ TableDescription description_of(const Table& table) {
     d.index_status = index.state == IndexState::kCreating ? IndexStatus::CREATING : IndexStatus::ACTIVE;
     if (index.state == IndexState::kCreating) d.backfilling = true;
     d.provisioned_throughput = throughput_of(index.throughput);
-    describe_warmth(index.throughput, IndexStatus::ACTIVE, d);
+    describe_warmth(table, index.throughput, IndexStatus::ACTIVE, d);
     d.index_size_bytes = 0;
     d.item_count = 0;
     d.index_arn = table.index_arn(index.name);

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from dynamodb_calls import signed_call
 
 
 @pytest.fixture
@@ -69,3 +70,33 @@ def test_on_demand_can_be_chosen_four_times_a_day(dynamodb, name):
         dynamodb.update_table(TableName=name, BillingMode="PROVISIONED", ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1})
     with pytest.raises(ClientError, match="LimitExceededException.*Update to PayPerRequest mode"):
         dynamodb.update_table(TableName=name, BillingMode="PAY_PER_REQUEST")
+
+
+def warmth(table):
+    warm = table.get("WarmThroughput")
+    return warm and (warm["ReadUnitsPerSecond"], warm["WriteUnitsPerSecond"], warm["Status"])
+
+
+def test_warmth_is_told_of_every_table(virga, name):
+    index = {"IndexName": "by-g", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
+    table = {"TableName": name, "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}],
+             "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}, {"AttributeName": "g", "AttributeType": "S"}],
+             "GlobalSecondaryIndexes": [index]}
+    made = signed_call(virga, "CreateTable", table)[1]["TableDescription"]
+    assert warmth(made) is None and warmth(made["GlobalSecondaryIndexes"][0]) is None
+    described = signed_call(virga, "DescribeTable", {"TableName": name})[1]["Table"]
+    assert warmth(described) == warmth(described["GlobalSecondaryIndexes"][0]) == (12000, 4000, "ACTIVE")
+    raised = signed_call(virga, "UpdateTable", {"TableName": name, "WarmThroughput": {"ReadUnitsPerSecond": 13000, "WriteUnitsPerSecond": 4000}})
+    assert warmth(raised[1]["TableDescription"]) == (13000, 4000, "UPDATING")
+    status, refused = signed_call(virga, "UpdateTable", {"TableName": name, "WarmThroughput": {"ReadUnitsPerSecond": 100}})
+    assert status == 400 and "lower than the current value (13000)" in refused["message"]
+    assert warmth(signed_call(virga, "DeleteTable", {"TableName": name})[1]["TableDescription"]) is None
+
+    provisioned = {**table, "BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5},
+                   "WarmThroughput": {"ReadUnitsPerSecond": 1000, "WriteUnitsPerSecond": 1200}, "TableName": name + "-p",
+                   "GlobalSecondaryIndexes": [{**index, "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 2}}]}
+    assert warmth(signed_call(virga, "CreateTable", provisioned)[1]["TableDescription"]) == (1000, 1200, "UPDATING")
+    described = signed_call(virga, "DescribeTable", {"TableName": name + "-p"})[1]["Table"]
+    assert warmth(described) == (1000, 1200, "ACTIVE")
+    assert warmth(described["GlobalSecondaryIndexes"][0]) == (1, 2, "ACTIVE")
+    signed_call(virga, "DeleteTable", {"TableName": name + "-p"})
