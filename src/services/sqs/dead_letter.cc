@@ -22,7 +22,7 @@ Task<bool> Transfer::add(QueueName to, StoredMessage message) {
     Tally tally = co_await read_tally(tx_, queue->contents, "f");
     const std::string group = message.group;
     message.due = {};
-    co_await append_fifo(tx_, *queue, tally, group, kv::encode(message), {});
+    co_await append_fifo(tx_, *queue, tally, group, kv::encode(message), {}, now_);
     tx_.put(keys::tally(queue->contents, "f"), kv::encode(tally));
   } else {
     // A row for each queue that sends here, so that they don't wait for each other.

@@ -61,6 +61,6 @@ class Moves {
 
 // fifo.cc: appends to a FIFO queue; answers its sequence.
 Task<uint64_t> append_fifo(kv::Txn& tx, const QueueRecord& queue, Tally& tally, std::string group, std::string bytes,
-                           Time due);
+                           Time due, Time now);
 
 }  // namespace virga::sqs

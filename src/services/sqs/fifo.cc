@@ -1,8 +1,9 @@
 // The transactions of FIFO queues. One worker does sends, receives and edits, so a batch reads what it wrote itself.
 //
-// A message group that has messages has a Group row and a turn. The turn stands at zero when its first message can be
-// had, else at the moment from which it can: when its delay is over, or when it becomes visible again; until then the
-// group is locked. Messages after one that is in flight are not to be had, whatever their own time-outs.
+// A message group that has messages has a Group row and a turn. The turn stands at the moment from which its first
+// message can be had: when it was sent, when its delay is over, or when it becomes visible again; until then the group
+// is locked. So groups come in the order in which they became ready. Messages after one that is in flight are not to be
+// had, whatever their own time-outs.
 #include <aws/sqs/errors.h>
 
 #include <algorithm>
@@ -95,13 +96,15 @@ Task<void> Fifo::settle(std::string name, Group group, std::optional<Lying> head
     }
     head = std::move(first.front());
   }
-  const int64_t in_flight = in_flight_at(group, now_);
-  group.ready = in_flight > 0 ? group.touched.front().deadline : Time{};
-  // Whatever was received before is before everything that was not.
-  group.first = group.touched.empty() ? head->sequence : group.touched.front().sequence;
+  if (group.touched.empty()) {
+    group.ready = head->message.due > now_ ? head->message.due : std::min(group.ready, now_);
+    group.first = head->sequence;
+  } else {  // whatever was received before is before everything that was not
+    group.ready = group.touched.front().deadline;
+    group.first = group.touched.front().sequence;
+  }
   group.turn = group.first;
-  if (group.touched.empty() && head->message.due > now_) group.ready = head->message.due;
-  tx_.put(keys::turn(queue_.contents, {group.ready, group.turn, name}), kv::encode(in_flight));
+  tx_.put(keys::turn(queue_.contents, {group.ready, group.turn, name}), kv::encode(in_flight_at(group, now_)));
   tx_.put(keys::group(queue_.contents, name), kv::encode(group));
 }
 
@@ -126,7 +129,7 @@ Task<void> Fifo::send(SendJob& job) {
       entry.sequence = before->sequence;
       continue;
     }
-    entry.sequence = co_await append_fifo(tx_, queue_, tally_, entry.group, entry.bytes, entry.due);
+    entry.sequence = co_await append_fifo(tx_, queue_, tally_, entry.group, entry.bytes, entry.due, now_);
     tx_.put(keys::sent(queue_.id, bucket_of(now_), scope, entry.deduplication),
             kv::encode(Sent{entry.id, entry.sequence, now_}));
   }
@@ -293,19 +296,10 @@ Task<void> Fifo::receive(ReceiveJob& job) {
     job.refused = true;
     co_return;
   }
-  // Those whose time came before those that were ready all along, which there may always be more of.
-  const std::string all = keys::turns(queue_.contents);
-  const std::string waited = keys::turns_until(queue_.contents, {});
-  const kv::Range ranges[] = {{waited, keys::turns_until(queue_.contents, now_)}, {all, waited}};
-  for (const kv::Range& range : ranges) {
+  const kv::Range ready{keys::turns(queue_.contents), keys::turns_until(queue_.contents, now_)};
+  for (const kv::Entry& row : co_await tx_.scan(ready, {.limit = kTurnsAtOnce})) {
+    co_await receive_group(job, keys::parse_turn(row.key));
     if (job.items.size() + job.moved >= job.most || job.stuck) break;
-    for (const kv::Entry& row : co_await tx_.scan(range, {.limit = kTurnsAtOnce})) {
-      const Turn turn = keys::parse_turn(row.key);
-      // Received with no visibility time-out at all, a group is ready again at once.
-      const auto of_turn = [&](const ReceiveJob::Item& item) { return item.handle.group == turn.group; };
-      if (std::ranges::none_of(job.items, of_turn)) co_await receive_group(job, turn);
-      if (job.items.size() + job.moved >= job.most || job.stuck) break;
-    }
   }
   if (!job.move_task.empty()) moves_.finish(job);
   if (job.attempt.empty() || job.items.empty()) co_return;
@@ -365,7 +359,7 @@ void Fifo::finish() {
 }  // namespace
 
 Task<uint64_t> append_fifo(kv::Txn& tx, const QueueRecord& queue, Tally& tally, std::string group, std::string bytes,
-                           Time due) {
+                           Time due, Time now) {
   const uint64_t sequence = std::max(tally.last_sequence, queue.purges << kSequenceBits) + 1;
   tally.last_sequence = sequence;
   tally.messages += 1;
@@ -377,9 +371,9 @@ Task<uint64_t> append_fifo(kv::Txn& tx, const QueueRecord& queue, Tally& tally, 
   }
   const std::string row = keys::group(queue.contents, group);
   if (!co_await tx.get(row)) {
-    const Group fresh{{}, sequence, due, sequence};
+    const Group fresh{{}, sequence, std::max(due, now), sequence};
     tx.put(row, kv::encode(fresh));
-    tx.put(keys::turn(queue.contents, {due, sequence, group}), kv::encode(int64_t{0}));
+    tx.put(keys::turn(queue.contents, {fresh.ready, sequence, group}), kv::encode(int64_t{0}));
   }
   co_return sequence;
 }

@@ -99,7 +99,7 @@ struct Group {
 
 int64_t in_flight_at(const Group& group, Time now);
 
-// A message group's turn: at `ready`, in the order of the first waiting message.
+// A message group's turn: at `ready`, among those of one moment in the order of their first messages.
 struct Turn {
   Time ready;
   uint64_t sequence;

@@ -90,6 +90,19 @@ def test_first_in_flight_locks(sqs, queue):
     assert bodies(receive(sqs, queue)) == ["3"]
 
 
+# In the order in which they became ready: what was received waits behind what is there since.
+def test_groups_take_turns(sqs, queue):
+    for body in ("a1", "b1", "b2", "c1", "a2"):
+        send(sqs, queue, body, group=body[0])
+    taken = receive(sqs, queue, 3, VisibilityTimeout=0)
+    assert bodies(taken) == ["a1", "a2", "b1"]
+    again = receive(sqs, queue)
+    assert bodies(again) == ["c1", "a1", "a2", "b1", "b2"]
+    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=again[3]["ReceiptHandle"], VisibilityTimeout=0)
+    send(sqs, queue, "d1", group="d")
+    assert bodies(receive(sqs, queue)) == ["b1", "d1"]
+
+
 def test_purge_forgets_what_was_sent(sqs, queue):
     first, = send(sqs, queue, "same")
     sqs.purge_queue(QueueUrl=queue)
