@@ -135,6 +135,8 @@ void Router::find_query_operation(Route& route, const HttpRequest& request, std:
     throw wire::door::unknown_operation(route.service, route.protocol, "a request without X-Amz-Target");
   }
   route.operation = operation_named(*route.service, action);
+  // A queue's own address is none for what is about no queue.
+  if (is_queue_path(request.path) && (action == "CreateQueue" || action == "ListQueues")) route.operation = nullptr;
   if (!route.operation) throw wire::door::unknown_operation(route.service, route.protocol, action);
 }
 

@@ -141,6 +141,13 @@ void add_s3_headers(HttpResponse& response, const Error& error) {
   }
 }
 
+// SQS has kept one sentence of its own for the older protocol.
+std::string_view message_of(const Error& error, std::string_view code) {
+  if (code == "AWS.SimpleQueueService.NonExistentQueue")
+    return "The specified queue does not exist for this wsdl version.";
+  return error.message;
+}
+
 void write_wrapped_body(std::string& body, const ServiceModel* service, const Error& error, std::string_view code,
                         std::string_view request_id) {
   XmlWriter out(body);
@@ -149,7 +156,7 @@ void write_wrapped_body(std::string& body, const ServiceModel* service, const Er
   out.begin("Error");
   out.element("Type", error.shape->fault == Fault::kSender ? "Sender" : "Receiver");
   out.element("Code", code);
-  out.element("Message", error.message);
+  out.element("Message", message_of(error, code));
   write_xml_members(out, error);
   if (service && service->query_compatible) out.element("Detail", "");  // as SQS was recorded
   out.end("Error");
@@ -270,6 +277,10 @@ HttpResponse write_error(Protocol protocol, const ServiceModel* service, const O
     }
     case Protocol::kQuery:
       response.headers.add("Content-Type", "text/xml");
+      if (error.shape == &kUnknownPath) {
+        response.body = "<UnknownOperationException/>\n";
+        break;
+      }
       write_wrapped_body(response.body, service, error,
                          service && service->query_compatible ? query_code(*error.shape) : error.shape->code,
                          request_id);
@@ -308,6 +319,10 @@ Error unknown_operation(const ServiceModel* service, Protocol protocol, std::str
       return refusal(kUnknownPath, cat("No operation answers to ", name));
     case Protocol::kQuery:
     case Protocol::kEc2Query:
+      if (service && service->query_compatible) {
+        if (name.empty()) return refusal(kUnknownPath, {});
+        return refusal(kInvalidAction, cat("The action ", name, " is not valid for this endpoint."));
+      }
       return refusal(kInvalidAction, service
                                          ? cat("Could not find operation ", name, " for version ", service->api_version)
                                          : cat("The action ", name, " is not valid for this web service."));

@@ -148,6 +148,17 @@ def test_the_path_names_the_queue(virga, queue):
 def test_query_errors_have_an_empty_detail(virga, name):
     status, _, text = call(virga, "", {}, form={"Action": "GetQueueUrl", "QueueName": name, "Version": "2012-11-05"})
     assert status == 400 and "<Code>AWS.SimpleQueueService.NonExistentQueue</Code>" in text and "<Detail/></Error>" in text
+    assert "<Message>The specified queue does not exist for this wsdl version.</Message>" in text
+
+
+def test_an_address_of_a_queue_refuses_what_is_about_no_queue(virga, queue):
+    path = urllib.parse.urlparse(queue).path
+    for action in ("CreateQueue", "ListQueues", "Nonsense"):
+        status, _, text = call(virga, "", {}, path=path, form={"Action": action, "QueueName": "q", "Version": "2012-11-05"})
+        assert status == 400 and "<Code>InvalidAction</Code>" in text
+        assert f"<Message>The action {action} is not valid for this endpoint.</Message>" in text
+    status, _, text = call(virga, "", {}, path=path, form={})
+    assert status == 404 and text == "<UnknownOperationException/>\n"
 
 
 def test_other_accounts_by_policy(virga, sqs, queue, name):
