@@ -58,7 +58,8 @@ class Checker {
   Checker(ExpressionKind kind, Placeholders& placeholders) : kind_(kind), placeholders_(placeholders) {}
 
   [[noreturn]] void refuse(std::string_view what) const {
-    throw validation(cat("Invalid ", name_of(kind_), ": ", what));
+    throw validation(kind_ == ExpressionKind::kStatement ? std::string(what)
+                                                         : cat("Invalid ", name_of(kind_), ": ", what));
   }
 
   void known_functions(Node& tree, bool update) {
@@ -126,6 +127,11 @@ class Checker {
     for_each_node(node, [&](Node& n) { operand_counts(n); });
     for_each_node(node, [&](Node& n) { distinct_operands(n); });
     for_each_node(node, [&](Node& n) { operand_types(n); });
+  }
+
+  void operands(Node& tree) {
+    for_each_node(tree, [&](Node& n) { operand_counts(n); });
+    for_each_node(tree, [&](Node& n) { operand_types(n); });
   }
 
   void operand_counts(const Node& node) {
@@ -320,6 +326,8 @@ std::string_view name_of(ExpressionKind kind) {
       return "ProjectionExpression";
     case ExpressionKind::kUpdate:
       return "UpdateExpression";
+    case ExpressionKind::kStatement:
+      break;
   }
   return "";
 }
@@ -404,6 +412,11 @@ Node parse_condition(std::string_view text, ExpressionKind kind, Placeholders& p
   for_each_node(raw.tree, [&](Node& node) { checker.reserved(node.path); });
   checker.condition(raw.tree);
   return std::move(raw.tree);
+}
+
+void check_statement_condition(Node& tree) {
+  Placeholders none(nullptr, nullptr);
+  Checker(ExpressionKind::kStatement, none).operands(tree);
 }
 
 std::vector<Path> parse_projection(std::string_view text, Placeholders& placeholders) {

@@ -71,12 +71,14 @@ class Placeholders {
 };
 
 // Which parameter an expression came in: it is named in messages, and decides what is allowed.
-enum class ExpressionKind : uint8_t { kCondition, kFilter, kKeyCondition, kProjection, kUpdate };
+enum class ExpressionKind : uint8_t { kCondition, kFilter, kKeyCondition, kProjection, kUpdate, kStatement };
 std::string_view name_of(ExpressionKind kind);  // "ConditionExpression", …
 
 // A condition, filter or key condition. `text` must outlive the tree.
 Node parse_condition(std::string_view text, ExpressionKind kind, Placeholders& placeholders);
 bool holds(const Node& condition, View item);
+// The checks on the number and types of operands, of the tree of a PartiQL statement.
+void check_statement_condition(Node& tree);
 
 std::vector<Path> parse_projection(std::string_view text, Placeholders& placeholders);
 

@@ -118,7 +118,9 @@ std::vector<Item> returned(const Statement& statement, Written& written) {
   if (all) return {std::move(*item)};
   PathSet set;
   for (const UpdateAction& action : statement.actions) set.add(action.path);
-  return {set.project(*item)};
+  Item modified = set.project(*item);
+  if (modified.size() == 0) return {};
+  return {std::move(modified)};
 }
 
 // The condition of a statement that narrows the rows of a partition.
@@ -144,22 +146,80 @@ void check_key_type(const Table& table, const std::string& attribute, View value
   }
 }
 
-// Whether the answer needs attributes that the index does not hold.
-bool needs_items(const Table& table, const Index* index, const Statement& statement) {
-  if (!index || index->projection == IndexProjection::kAll) return false;
-  const auto keys = start_key_names(table, index);
-  std::vector<const Path*> paths = pointers_to(statement.projection);
-  if (statement.where) collect_paths(*statement.where, paths);
+// The attributes that `paths` begin with and the index does not hold, in order, as a list in messages; empty: none.
+std::string not_projected(const Table& table, const Index& index, const std::vector<const Path*>& paths) {
+  if (index.projection == IndexProjection::kAll) return {};
+  const auto keys = start_key_names(table, &index);
+  std::string out;
   for (const Path* path : paths) {
     const std::string& name = (*path)[0].name;
-    if (std::find(keys.begin(), keys.end(), name) != keys.end() ||
-        std::find(index->non_key.begin(), index->non_key.end(), name) != index->non_key.end()) {
-      continue;
+    if (std::ranges::find(keys, name) == keys.end() && std::ranges::find(index.non_key, name) == index.non_key.end()) {
+      append(out, out.empty() ? "" : ", ", name);
     }
-    if (index->local) return true;
-    throw invalid_parameter(cat("Global secondary index ", index->name, " does not project [", name, "]"));
   }
-  return false;
+  return out;
+}
+
+// Whether the answer needs attributes that the index does not hold: a local one gets them from the items, a global one
+// does not. A filter that a query has no attributes for is refused; one of a scan finds none.
+bool needs_items(const Table& table, const Index* index, const Statement& statement, bool keyed) {
+  if (!index) return false;
+  std::vector<const Path*> filter;
+  if (statement.where && keyed) collect_paths(*statement.where, filter);
+  if (const std::string missing = not_projected(table, *index, filter); !missing.empty()) {
+    throw invalid_parameter(
+        cat("Secondary index ", index->name, " does not project one or more filter attributes: [", missing, "]"));
+  }
+  const std::string missing = not_projected(table, *index, pointers_to(statement.projection));
+  if (missing.empty() || index->local) return !missing.empty();
+  throw invalid_parameter(cat("Global secondary index ", index->name, " does not project [", missing, "]"));
+}
+
+constexpr std::string_view kSelectsItems = "Select statements within ";
+constexpr std::string_view kByTheirKey = " must specify the primary key in the where clause.";
+
+// The key by which a select in a batch or transaction reads one item; nothing when it reads otherwise.
+std::optional<Item> key_of_select(const Table& table, const Statement& statement) {
+  const bool asks_function = std::ranges::any_of(
+      conjuncts_of(statement), [](const Conjunct& conjunct) { return conjunct.node->kind == NodeKind::kFunction; });
+  if (asks_function || !statement.index.empty()) return std::nullopt;
+  return key_in(statement, table.key.hash, table.key.range);
+}
+
+bool is_condition_of_item(const Table& table, const Statement& statement) {
+  return key_in(statement, table.key.hash, table.key.range) && rest_of(statement, table.key.hash, table.key.range);
+}
+
+Error refused_member(size_t index, std::string_view why) {
+  return validation(cat("Validation failed in TransactStatements[", index, "]: ", why));
+}
+
+template <class In>
+Result<Statement> parsed_or_refused(const In& in) {
+  try {
+    return parsed(in);
+  } catch (const Error& error) {
+    return std::unexpected(Failure(error));
+  }
+}
+
+// What the answer calls an attribute deep inside of an item is the last name on the way to it.
+Item selected(const Statement& statement, View item) {
+  const auto is_plain = [](const Path& path) { return path.size() == 1 || path.back().is_index(); };
+  if (statement.projection.empty()) return Item(item);
+  if (std::ranges::all_of(statement.projection, is_plain)) return path_set(statement.projection)->project(item);
+  std::map<std::string_view, View> out;
+  PathSet plain;
+  for (const Path& path : statement.projection) {
+    if (is_plain(path)) {
+      plain.add(path);
+    } else if (const View value = resolve(item, path); value.present()) {
+      out[path.back().name] = value;
+    }
+  }
+  const Item rest = plain.project(item);
+  rest.view().for_each([&](std::string_view name, View value) { out.try_emplace(name, value); });
+  return make_item({out.begin(), out.end()});
 }
 
 BatchStatementErrorCodeEnum code_of(const Error& error) {
@@ -195,9 +255,9 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   const Table& table = *request.table;
   if (!statement.index.empty()) {
     request.index = table.find_index(statement.index);
-    if (!request.index) co_return validation(cat("The table does not have the specified index: ", statement.index));
+    if (!request.index) co_return validation("The table does not have the specified index");
     if (!request.index->local && in.consistent_read.value_or(false)) {
-      co_return validation("Consistent reads are not supported on global secondary indexes");
+      co_return validation("Strongly consistent read is not supported on Global Secondary Indexes");
     }
     if (request.index->state == IndexState::kCreating) {
       co_return validation(cat("Cannot read from backfilling global secondary index: ", statement.index));
@@ -206,12 +266,12 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   const KeyNames& key = request.index ? request.index->key : table.key;
   check_key_paths(table, pointers_to(statement.projection));
   request.consistent = in.consistent_read.value_or(false);
-  request.fetch = needs_items(table, request.index, statement);
 
   std::vector<kv::Range> parts;
   // An index whose keys have several attributes is read whole.
   const std::vector<View> partitions = key.composite() ? std::vector<View>() : equal_values(statement, key.hash);
   const std::optional<KeyCondition> sort = sort_condition(statement, key.range);
+  request.fetch = needs_items(table, request.index, statement, !partitions.empty());
   std::set<std::string_view> seen;
   for (const View partition : partitions) {
     check_key_type(table, key.hash, partition);
@@ -236,10 +296,9 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   if (parts.empty()) parts.push_back(segment_range(table, request.index, 0, 1));
 
   if (statement.where) request.filter = &*statement.where;
-  const std::optional<PathSet> projection = path_set(statement.projection);
-  if (projection) request.projection = &*projection;
 
   Selected out;
+  double units = 0, fetched = 0;
   size_t limit = in.limit ? static_cast<size_t>(*in.limit) : SIZE_MAX;
   size_t bytes = 0;
   for (size_t part = after ? static_cast<size_t>(after->part) : 0; part < parts.size(); ++part) {
@@ -250,9 +309,12 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
       (request.reverse ? request.range.end : request.range.begin) = request.reverse ? row : row + '\0';
     }
     Page page = co_await read_page(*reader, store, request);
-    std::move(page.items.begin(), page.items.end(), std::back_inserter(out.items));
-    out.units += read_units(page.table_bytes + page.index_bytes, in.consistent_read.value_or(false));
-    bytes += page.table_bytes + page.index_bytes;
+    for (Item& item : page.items) {
+      out.items.push_back(statement.projection.empty() ? std::move(item) : selected(statement, item));
+    }
+    units += read_units(page.bytes, request.consistent);
+    fetched += page.fetched;
+    bytes += page.bytes;
     limit -= static_cast<size_t>(page.scanned);
     if (page.last_key) {
       out.last_key = std::move(page.last_key);
@@ -265,6 +327,7 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
       break;
     }
   }
+  out.consumed = capacity_of_pages(in.return_consumed_capacity, request, units, fetched);
   co_return out;
 }
 
@@ -273,16 +336,16 @@ Task<ExecuteStatementOutput> DynamoService::execute_statement(Ctx& ctx, const Ex
   ExecuteStatementOutput out;
   out.items.emplace();
   if (is_read(statement)) {
-    Selected selected = co_await select(ctx, statement, in);
-    if (selected.last_key) {
+    Selected page = co_await select(ctx, statement, in);
+    if (page.last_key) {
       std::string digest;
       add_to_digest(digest, in);
-      After after{sha256(digest), selected.last_key->bytes(), static_cast<int64_t>(selected.last_part)};
+      After after{sha256(digest), page.last_key->bytes(), static_cast<int64_t>(page.last_part)};
       out.next_token = kernel::seal_page(tokens_, ctx, kOperation, after);
-      if (!selected.last_key->bytes().empty()) out.last_evaluated_key = std::move(selected.last_key);
+      if (!page.last_key->bytes().empty()) out.last_evaluated_key = std::move(page.last_key);
     }
-    out.items = std::move(selected.items);
-    out.consumed_capacity = capacity_of_read(in.return_consumed_capacity, statement.table, selected.units);
+    out.items = std::move(page.items);
+    out.consumed_capacity = std::move(page.consumed);
     co_return out;
   }
   if (statement.kind == StatementKind::kExists) {
@@ -309,19 +372,44 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
   out.responses.emplace();
   std::map<std::string, double> read;
   std::map<std::string, Written> sums;
-  std::optional<bool> reading;
-  // One by one: each stands for itself, as AWS has it.
+  std::vector<Result<Statement>> statements;
+  size_t reads = 0, writes = 0;
   for (const BatchStatementRequest& request : in.statements) {
+    statements.push_back(parsed_or_refused(request));
+    if (statements.back()) ++(is_read(*statements.back()) ? reads : writes);
+  }
+  if (reads && writes) {
+    co_return validation("Read and write requests together in the same batch is not supported.");
+  }
+  const auto item_of = [&](const Statement& statement) -> Task<std::string> {
+    const auto reader = db_.snapshot();
+    Store store(*reader, cache_);
+    const TablePtr table = co_await store.require_table(table_named(ctx, statement.table));
+    const auto names = start_key_names(*table, nullptr);
+    const std::optional<Item> key = statement.kind == StatementKind::kInsert
+                                        ? pick(statement.item, names)
+                                        : key_in(statement, table->key.hash, table->key.range);
+    if (!key || key->size() != names.size()) co_return "";
+    co_return rows_prefix(*table, 0) + key->bytes();
+  };
+  std::set<std::string> items;
+  for (const Result<Statement>& statement : statements) {
+    if (!statement) continue;
+    const auto item = co_await as_result(item_of(*statement));
+    if (item && !item->empty() && !items.insert(*item).second) {
+      co_return validation("Provided list of item keys contains duplicates");
+    }
+  }
+  // One by one: each stands for itself, as AWS has it.
+  for (size_t i = 0; i < statements.size(); ++i) {
+    const BatchStatementRequest& request = in.statements[i];
     BatchStatementResponse response;
     const auto one = [&]() -> Task<void> {
-      Statement statement = parsed(request);
+      if (!statements[i]) co_await fail_with(Failure(statements[i].error()));
+      Statement& statement = *statements[i];
       if (statement.kind == StatementKind::kExists) {
         throw validation("EXISTS is only supported in ExecuteTransaction");
       }
-      if (reading.value_or(is_read(statement)) != is_read(statement)) {
-        throw validation("A batch must consist of either read statements or write statements, both can't be mixed");
-      }
-      reading = is_read(statement);
       const TableName name = table_named(ctx, statement.table);
       response.table_name = name.name;
       TablePtr table;
@@ -330,17 +418,13 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
         Store store(*reader, cache_);
         table = co_await store.require_table(name);
         if (is_read(statement)) {
-          const auto key = key_in(statement, table->key.hash, table->key.range);
-          if (!key || !statement.index.empty()) {
-            throw validation(
-                "Select statements within BatchExecuteStatement must specify the primary key in the where clause.");
-          }
+          const auto key = key_of_select(*table, statement);
+          if (!key) throw validation(cat(kSelectsItems, "BatchExecuteStatement", kByTheirKey));
           check_key(*table, *key);
           std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, *key));
           read[table->name] += read_units(item ? item->view().item_size() : 0, request.consistent_read.value_or(false));
           if (!item || !holds(*statement.where, *item)) co_return;
-          const std::optional<PathSet> projection = path_set(statement.projection);
-          response.item = projection ? projection->project(*item) : std::move(*item);
+          response.item = selected(statement, *item);
           co_return;
         }
       }
@@ -359,6 +443,8 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
       BatchStatementError& told = response.error.emplace();
       told.code = code_of(*error);
       told.message = error->message;
+      // Told of statements that were tried.
+      if (told.code == BatchStatementErrorCodeEnum::ValidationError) response.table_name.reset();
     }
     out.responses->push_back(std::move(response));
   }
@@ -376,10 +462,20 @@ Task<ExecuteTransactionOutput> DynamoService::execute_transaction(Ctx& ctx, cons
   std::vector<Statement> statements;
   size_t reads = 0;
   std::string text;
-  for (const ParameterizedStatement& one : in.transact_statements) {
-    statements.push_back(parsed(one));
-    reads += is_read(statements.back());
+  for (size_t i = 0; i < in.transact_statements.size(); ++i) {
+    const ParameterizedStatement& one = in.transact_statements[i];
+    for (const AttributeValue& value : one.parameters.value_or(std::vector<AttributeValue>())) check_well_formed(value);
+    Result<Statement> statement = parsed_or_refused(one);
+    if (const Error* error = error_of(statement)) co_return refused_member(i, error->message);
+    if (statement->returning != Returning::kNone) {
+      co_return refused_member(i, "RETURNING clause is not supported in ExecuteTransaction.");
+    }
+    if (!statement->index.empty()) {
+      co_return refused_member(i, "Reads on indices are not supported within transactions.");
+    }
+    reads += is_read(*statement);
     add_to_digest(text, one);
+    statements.push_back(std::move(*statement));
   }
   if (reads != 0 && reads != statements.size()) {
     co_return validation("ExecuteTransaction API does not support both read and write operations in the same request.");
@@ -391,17 +487,19 @@ Task<ExecuteTransactionOutput> DynamoService::execute_transaction(Ctx& ctx, cons
   std::set<std::string> rows;
   if (reads != 0) {
     std::map<std::string, double> units;
-    for (const Statement& statement : statements) {
+    for (size_t i = 0; i < statements.size(); ++i) {
+      const Statement& statement = statements[i];
       const TablePtr table = co_await store.require_table(table_named(ctx, statement.table));
-      const std::string row = row_key(*table, nullptr, required_key(*table, statement));
+      const auto key = key_of_select(*table, statement);
+      if (!key) co_return refused_member(i, cat(kSelectsItems, "ExecuteTransaction", kByTheirKey));
+      check_key(*table, *key);
+      const std::string row = row_key(*table, nullptr, *key);
       if (!rows.insert(row).second)
         co_return validation("Transaction request cannot include multiple operations on one item");
       std::optional<Item> item = co_await store.find_item(table, row);
       units[table->name] += 2 * read_units(item ? item->view().item_size() : 0, true);
       ItemResponse& response = out.responses->emplace_back();
-      if (!item || !holds(*statement.where, *item)) continue;
-      const std::optional<PathSet> projection = path_set(statement.projection);
-      response.item = projection ? projection->project(*item) : std::move(*item);
+      if (item && holds(*statement.where, *item)) response.item = selected(statement, *item);
     }
     if (is_asked(in.return_consumed_capacity)) {
       out.consumed_capacity = capacity_of_reads(*in.return_consumed_capacity, units);
@@ -413,6 +511,9 @@ Task<ExecuteTransactionOutput> DynamoService::execute_transaction(Ctx& ctx, cons
   for (size_t i = 0; i < statements.size(); ++i) {
     const TableName name = table_named(ctx, statements[i].table);
     const TablePtr table = co_await store.require_table(name);
+    if (statements[i].kind == StatementKind::kExists && !is_condition_of_item(*table, statements[i])) {
+      co_return refused_member(i, "EXISTS() must contain a single item read with additional condition");
+    }
     prepared.push_back(prepare(name, *table, std::move(statements[i]),
                                in.transact_statements[i].return_values_on_condition_check_failure));
     prepared.back()->action.write.wants_old |= is_asked(in.return_consumed_capacity);
@@ -421,7 +522,6 @@ Task<ExecuteTransactionOutput> DynamoService::execute_transaction(Ctx& ctx, cons
   std::optional<Idempotency> idempotency;
   if (in.client_request_token) idempotency = Idempotency{*in.client_request_token, sha256(text)};
   const Outcome outcome = co_await run_transaction(ctx, actions, std::move(idempotency));
-  out.responses->resize(actions.size());
   if (is_asked(in.return_consumed_capacity)) {
     out.consumed_capacity = capacity_of_transaction(*in.return_consumed_capacity, outcome);
   }

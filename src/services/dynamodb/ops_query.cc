@@ -145,23 +145,6 @@ void check_filter_paths(const Table& table, const Node& filter) {
   check_key_paths(table, paths);
 }
 
-std::optional<ConsumedCapacity> capacity_of_page(std::optional<ReturnConsumedCapacity> asked,
-                                                 const PageRequest& request, const Page& page, bool consistent) {
-  if (!is_asked(asked)) return std::nullopt;
-  const auto units = [&](size_t bytes, bool any) { return bytes || any ? read_units(bytes, consistent) : 0; };
-  const double table = units(page.table_bytes, !request.index);
-  const double index = units(page.index_bytes, request.index != nullptr);
-  auto out = capacity_of_read(asked, request.table->name, table + index);
-  if (*asked == ReturnConsumedCapacity::INDEXES) {
-    out->table.emplace().capacity_units = table;
-    if (request.index) {
-      auto& indexes = request.index->local ? out->local_secondary_indexes : out->global_secondary_indexes;
-      indexes.emplace()[request.index->name].capacity_units = index;
-    }
-  }
-  return out;
-}
-
 template <class Out>
 void answer(Out& out, Page page, bool count_only) {
   out.count = page.count;
@@ -369,7 +352,7 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
 
   QueryOutput out;
   out.consumed_capacity =
-      capacity_of_page(in.return_consumed_capacity, request, page, in.consistent_read.value_or(false));
+      capacity_of_pages(in.return_consumed_capacity, request, read_units(page.bytes, request.consistent), page.fetched);
   answer(out, std::move(page), request.count_only);
   co_return out;
 }
@@ -441,7 +424,7 @@ Task<ScanOutput> DynamoService::scan(Ctx& ctx, const ScanInput& in) {
 
   ScanOutput out;
   out.consumed_capacity =
-      capacity_of_page(in.return_consumed_capacity, request, page, in.consistent_read.value_or(false));
+      capacity_of_pages(in.return_consumed_capacity, request, read_units(page.bytes, request.consistent), page.fetched);
   answer(out, std::move(page), request.count_only);
   co_return out;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/request.h"
 
 namespace virga::dynamodb {
 
@@ -26,13 +27,13 @@ Task<Page> read_rows(kv::Reader& reader, Store& store, const PageRequest& reques
       std::optional<Item> fetched;
       View item(row.value);
       size_t size = item.item_size();
-      (request.index ? page.index_bytes : page.table_bytes) += size;
+      page.bytes += size;
       if (request.fetch) {
         fetched = co_await store.find_item(request.table, row_key(*request.table, nullptr, item));
         if (fetched) {
           item = fetched->view();
           size = item.item_size();
-          page.table_bytes += size;
+          page.fetched += read_units(size, request.consistent);
         }
       }
       ++page.scanned;
@@ -67,12 +68,20 @@ Task<Page> read_page(kv::Reader& reader, Store& store, const PageRequest& reques
   store.admit_read(*request.table, request.index, partition);
   Page page = co_await read_rows(reader, store, request);
   if (is_metered(*request.table) || request.partition) {
-    if (page.table_bytes || !request.index)
-      store.charge_read(*request.table, nullptr, read_units(page.table_bytes, request.consistent), partition);
-    if (request.index)
-      store.charge_read(*request.table, request.index, read_units(page.index_bytes, request.consistent), partition);
+    store.charge_read(*request.table, request.index, read_units(page.bytes, request.consistent), partition);
+    if (page.fetched > 0) store.charge_read(*request.table, nullptr, page.fetched, partition);
   }
   co_return page;
+}
+
+std::optional<ConsumedCapacity> capacity_of_pages(std::optional<ReturnConsumedCapacity> asked,
+                                                  const PageRequest& request, double units, double fetched) {
+  auto out = capacity_of_read(asked, request.table->name, units + fetched);
+  if (!out || !request.index || *asked != ReturnConsumedCapacity::INDEXES) return out;
+  out->table->capacity_units = fetched;
+  auto& indexes = request.index->local ? out->local_secondary_indexes : out->global_secondary_indexes;
+  indexes.emplace()[request.index->name].capacity_units = units;
+  return out;
 }
 
 }  // namespace virga::dynamodb

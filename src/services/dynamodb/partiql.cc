@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 #include "base/str.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/partiql_tokens.h"
 
 namespace virga::dynamodb {
 
@@ -13,73 +15,26 @@ namespace {
 
 constexpr int kMaxDepth = 64;
 
-[[noreturn]] void malformed(std::string_view what) {
-  throw validation(cat("Statement wasn't well formed, can't be processed: ", what));
+// Words that name nothing unless they are quoted.
+constexpr std::string_view kOperators[] = {"IS", "LIKE", "IN", "BETWEEN", "AND", "OR"};
+constexpr std::string_view kKeywords[] = {"SELECT",    "FROM",  "WHERE",  "ORDER",  "SET",    "REMOVE",
+                                          "RETURNING", "GROUP", "HAVING", "INSERT", "UPDATE", "DELETE"};
+
+bool is_one_of(std::span<const std::string_view> words, std::string_view text) {
+  return std::ranges::any_of(words, [&](std::string_view word) { return equals_ignoring_case(word, text); });
 }
 
-enum class TokenKind : uint8_t { kEnd, kWord, kQuoted, kString, kNumber, kParameter, kSymbol };
-struct Token {
-  TokenKind kind = TokenKind::kEnd;
-  std::string text;
-};
-
-bool is_word(char c, bool first) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' || (!first && c >= '0' && c <= '9');
-}
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-std::vector<Token> tokens_of(std::string_view text) {
-  std::vector<Token> out;
-  size_t at = 0;
-  const auto peek = [&](size_t ahead) { return at + ahead < text.size() ? text[at + ahead] : '\0'; };
-  while (at < text.size()) {
-    const char c = text[at];
-    if (c == ' ' || c == '\t' || c == '\r' || c == '\n') {
-      ++at;
-    } else if (c == '\'' || c == '"') {
-      // The quote itself is written twice within.
-      std::string content;
-      for (++at;; ++at) {
-        if (at >= text.size()) malformed("Unterminated string or quoted identifier");
-        if (text[at] == c && peek(1) == c) {
-          ++at;
-        } else if (text[at] == c) {
-          break;
-        }
-        content += text[at];
-      }
-      ++at;
-      out.push_back({c == '"' ? TokenKind::kQuoted : TokenKind::kString, std::move(content)});
-    } else if (is_word(c, true)) {
-      const size_t begin = at;
-      while (at < text.size() && is_word(text[at], false)) ++at;
-      out.push_back({TokenKind::kWord, std::string(text.substr(begin, at - begin))});
-    } else if (is_digit(c) || (c == '.' && is_digit(peek(1)))) {
-      const size_t begin = at;
-      while (is_digit(peek(0)) || peek(0) == '.') ++at;
-      const bool sign = peek(1) == '+' || peek(1) == '-';
-      if ((peek(0) == 'e' || peek(0) == 'E') && is_digit(peek(sign ? 2 : 1))) {
-        at += sign ? 2 : 1;
-        while (is_digit(peek(0))) ++at;
-      }
-      out.push_back({TokenKind::kNumber, std::string(text.substr(begin, at - begin))});
-    } else if (c == '?') {
-      out.push_back({TokenKind::kParameter, "?"});
-      ++at;
-    } else {
-      static constexpr std::string_view kPairs[] = {"<=", ">=", "<>", "!=", "<<", ">>"};
-      size_t length = 1;
-      for (const std::string_view pair : kPairs) {
-        if (text.substr(at, 2) == pair) length = 2;
-      }
-      // Characters stay whole: the refusal repeats the symbol.
-      while (at + length < text.size() && (text[at + length] & 0xc0) == 0x80) ++length;
-      out.push_back({TokenKind::kSymbol, std::string(text.substr(at, length))});
-      at += length;
-    }
+// The types that IS tells apart, as PartiQL calls them.
+std::optional<Type> type_in_partiql(std::string_view name) {
+  static constexpr std::pair<std::string_view, Type> kTypes[] = {
+      {"BOOL", Type::kBool}, {"BOOLEAN", Type::kBool}, {"STRING", Type::kS},  {"VARCHAR", Type::kS},
+      {"CHAR", Type::kS},    {"INT", Type::kN},        {"INTEGER", Type::kN}, {"DECIMAL", Type::kN},
+      {"NUMERIC", Type::kN}, {"FLOAT", Type::kN},      {"REAL", Type::kN},    {"LIST", Type::kL},
+      {"STRUCT", Type::kM},  {"TUPLE", Type::kM},      {"BLOB", Type::kB},    {"NULL", Type::kNull}};
+  for (const auto& [word, type] : kTypes) {
+    if (equals_ignoring_case(word, name)) return type;
   }
-  out.push_back({});
-  return out;
+  return std::nullopt;
 }
 
 class Parser {
@@ -100,32 +55,47 @@ class Parser {
       insert();
     } else if (take_word("UPDATE")) {
       update();
+    } else if (take_word("FROM")) {
+      update_of_source();
     } else if (take_word("DELETE")) {
       remove();
     } else {
-      unexpected();
+      malformed_statement("Expected data manipulation");
     }
     take(";");
-    if (peek().kind != TokenKind::kEnd) unexpected();
+    if (!at_end()) malformed_statement("Unexpected token after expression");
     if (used_ != parameters_.size()) wrong_count();
+    if (out_.where) check_statement_condition(*out_.where);
     return std::move(out_);
   }
 
  private:
-  const Token& peek() const { return tokens_[at_]; }
+  const Token& peek(size_t ahead = 0) const { return tokens_[std::min(at_ + ahead, tokens_.size() - 1)]; }
   Token next() {
-    const Token token = tokens_[at_];
+    after_infix_ = false;
+    const Token token = peek();
     if (at_ + 1 < tokens_.size()) ++at_;
     return token;
   }
+  bool at_end() const { return peek().kind == TokenKind::kEnd; }
   [[noreturn]] void unexpected() const {
-    if (peek().kind == TokenKind::kEnd) malformed("Unexpected end of statement");
-    malformed(cat("Unexpected token: ", peek().text));
+    if (at_end()) malformed_statement("Unexpected end of statement");
+    malformed_statement(cat("Unexpected token: ", peek().text));
+  }
+  // Where a value or condition should begin.
+  [[noreturn]] void unexpected_term() const {
+    if (peek().kind == TokenKind::kWord) {
+      malformed_statement(is_one_of(kOperators, peek().text) ? "Unexpected operator" : "Unexpected keyword");
+    }
+    malformed_statement(at_end() && after_infix_ ? "Missing right-hand side expression of infix operator"
+                                                 : "Unexpected term");
   }
   [[noreturn]] static void wrong_count() {
     throw validation("Number of parameters in request and statement don't match.");
   }
-  bool at(std::string_view symbol) const { return peek().kind == TokenKind::kSymbol && peek().text == symbol; }
+  bool at(std::string_view symbol, size_t ahead = 0) const {
+    return peek(ahead).kind == TokenKind::kSymbol && peek(ahead).text == symbol;
+  }
   bool take(std::string_view symbol) {
     if (!at(symbol)) return false;
     next();
@@ -142,34 +112,51 @@ class Parser {
     next();
     return true;
   }
+  bool take_infix(std::string_view operation) {
+    after_infix_ = take(operation) || take_word(operation);
+    return after_infix_;
+  }
   void expect_word(std::string_view word) {
     if (!take_word(word)) unexpected();
   }
+  bool at_name() const {
+    return peek().kind == TokenKind::kQuoted ||
+           (peek().kind == TokenKind::kWord && !is_one_of(kOperators, peek().text) &&
+            !is_one_of(kKeywords, peek().text));
+  }
   std::string name() {
-    if (peek().kind != TokenKind::kWord && peek().kind != TokenKind::kQuoted) unexpected();
+    if (!at_name()) unexpected();
     return next().text;
+  }
+  bool at_call() const { return peek().kind == TokenKind::kWord && at("(", 1); }
+  // `what` the function that stands here is, in the way it is used.
+  [[noreturn]] void refuse_call(std::string_view what) const {
+    throw validation(cat(what, ": ", lower(peek().text), place_of(peek())));
   }
 
   struct Deeper {
     explicit Deeper(int& depth) : depth(depth) {
-      if (++depth > kMaxDepth) malformed("The statement is nested too deeply");
+      if (++depth > kMaxDepth) malformed_statement("The statement is nested too deeply");
     }
     ~Deeper() { --depth; }
     int& depth;
   };
   void count_operator() {
-    if (++operators_ > kMaxOperators) malformed("The statement contains too many operators");
+    if (++operators_ > kMaxOperators) malformed_statement("The statement contains too many operators");
   }
 
   void select() {
     out_.kind = StatementKind::kSelect;
     if (!take("*")) {
       do {
+        if (at_call()) throw validation(cat("Unexpected path component", place_of(peek())));
         out_.projection.push_back(path());
       } while (take(","));
     }
     expect_word("FROM");
-    source(true);
+    if (!at_name()) unexpected_term();
+    source();
+    refuse_alias();
     if (take_word("WHERE")) out_.where = condition();
     if (take_word("ORDER")) {
       expect_word("BY");
@@ -182,24 +169,60 @@ class Parser {
     }
   }
 
-  void source(bool with_index) {
-    out_.table = name();
-    if (with_index && take(".")) out_.index = name();
+  // A table, or an index of one.
+  void source() {
+    if (!at_name()) malformed_statement("Expected identifier for simple path");
+    const Token token = peek();
+    std::vector<std::string> parts;
+    do {
+      parts.push_back(name());
+    } while (take("."));
+    for (const std::string& part : parts) {
+      if (part.empty()) throw validation("Path component cannot be an empty string");
+    }
+    if (out_.kind == StatementKind::kInsert && parts.size() > 1) {
+      throw validation(
+          cat("FROM clause may only contain a single table name in data manipulation statements", place_of(token)));
+    }
+    if (parts.size() > 2) throw validation("A path may contain at most 2 components in the FROM clause");
+    out_.table = std::move(parts[0]);
+    if (parts.size() == 1) return;
+    if (out_.kind != StatementKind::kSelect) throw validation("This operation is not supported on an index");
+    out_.index = std::move(parts[1]);
+  }
+  void refuse_alias() const {
+    if (at_word("AS") || at_name()) throw validation("Aliasing is not supported");
   }
 
   void insert() {
     out_.kind = StatementKind::kInsert;
     expect_word("INTO");
-    source(false);
-    expect_word("VALUE");
-    const AttributeValue value = literal();
-    if (!value.view().is(Type::kM)) malformed("INSERT needs a map of attributes");
+    source();
+    if (!take_word("VALUE")) malformed_statement("Unexpected token after expression");
+    const AttributeValue value = literal("");
+    if (!value.view().is(Type::kM)) malformed_statement("INSERT needs a map of attributes");
     out_.item = Item::of_bytes(value.bytes());
   }
 
   void update() {
     out_.kind = StatementKind::kUpdate;
-    source(false);
+    source();
+    refuse_alias();
+    actions();
+    if (take_word("WHERE")) out_.where = condition();
+    returning();
+  }
+  // FROM "table" WHERE … SET …
+  void update_of_source() {
+    out_.kind = StatementKind::kUpdate;
+    source();
+    refuse_alias();
+    if (take_word("WHERE")) out_.where = condition();
+    actions();
+    returning();
+  }
+
+  void actions() {
     while (true) {
       if (take_word("SET")) {
         do {
@@ -217,19 +240,20 @@ class Parser {
     std::vector<const Path*> targets;
     for (const UpdateAction& action : out_.actions) targets.push_back(&action.path);
     check_disjoint(targets, "UpdateExpression");
-    if (take_word("WHERE")) out_.where = condition();
-    returning();
   }
 
   void remove() {
     out_.kind = StatementKind::kDelete;
     expect_word("FROM");
-    source(false);
+    source();
+    refuse_alias();
     if (take_word("WHERE")) out_.where = condition();
     returning();
-    if (out_.returning != Returning::kNone && out_.returning != Returning::kAllOld) {
-      malformed("DELETE can only return ALL OLD *");
-    }
+    if (out_.returning == Returning::kNone || out_.returning == Returning::kAllOld) return;
+    throw validation(cat("Invalid returning clause: RETURNING ",
+                         out_.returning == Returning::kAllNew ? "ALL" : "MODIFIED", " ",
+                         out_.returning == Returning::kModifiedOld ? "OLD" : "NEW",
+                         " *. Only RETURNING ALL OLD * is allowed in DELETE statements."));
   }
 
   void returning() {
@@ -247,27 +271,36 @@ class Parser {
     UpdateAction action{UpdateKind::kSet, path(), {}};
     expect("=");
     const bool adds = at_word("set_add");
-    if (adds || at_word("set_delete")) {
-      next();
-      expect("(");
-      if (path() != action.path) malformed("set_add and set_delete change the attribute that they are assigned to");
-      expect(",");
+    if (at_call() && (adds || at_word("set_delete"))) {
       action.kind = adds ? UpdateKind::kAdd : UpdateKind::kDelete;
-      action.value = value_node(literal());
-      expect(")");
-      const bool number = adds && action.value.value.is(Type::kN);
-      if (!action.value.value.is_set() && !number) malformed("set_add and set_delete take a set");
-      return action;
+      change_of_set(action, adds ? "SET_ADD" : "SET_DELETE");
+    } else {
+      action.value = sum();
     }
-    action.value = sum();
     return action;
+  }
+
+  void change_of_set(UpdateAction& action, std::string_view name) {
+    const Token function = next();
+    expect("(");
+    const Token first = peek();
+    std::vector<Node> arguments = rest_of_call([&] { return sum(); });
+    if (arguments.size() != 2) throw validation(cat(name, " must have exactly two arguments", place_of(function)));
+    if (arguments[0].kind != NodeKind::kPath || arguments[0].path != action.path) {
+      throw validation(cat("The first argument to ", name, " must equal the assignment value", place_of(function)));
+    }
+    if (arguments[1].kind != NodeKind::kValue || !arguments[1].value.is_set()) {
+      throw validation(cat("The second argument to ", name, " must be a value with type SET", place_of(first)));
+    }
+    action.value = std::move(arguments[1]);
   }
 
   Node sum() {
     Node left = term();
     while (at("+") || at("-")) {
       count_operator();
-      Node node{.kind = next().text == "+" ? NodeKind::kPlus : NodeKind::kMinus};
+      Node node{.kind = at("+") ? NodeKind::kPlus : NodeKind::kMinus};
+      take_infix(peek().text);
       node.children.push_back(std::move(left));
       node.children.push_back(term());
       left = std::move(node);
@@ -277,35 +310,46 @@ class Parser {
 
   Node term() {
     const Deeper deeper(depth_);
-    for (const auto& [word, function] :
-         {std::pair{"list_append", Function::kListAppend}, {"if_not_exists", Function::kIfNotExists}}) {
-      if (!at_word(word) || !(tokens_[at_ + 1].kind == TokenKind::kSymbol && tokens_[at_ + 1].text == "(")) continue;
-      next();
-      return call(function, word, [&](size_t) { return sum(); });
+    for (const Function function : {Function::kListAppend, Function::kIfNotExists}) {
+      if (!at_call() || detail::function_named(lower(peek().text)) != function) continue;
+      Node node = call(function, [&] { return sum(); });
+      if (node.children.size() != 2) check_statement_condition(node);
+      return node;
     }
     return operand();
   }
 
+  // What follows the opening parenthesis.
   template <class Argument>
-  Node call(Function function, std::string_view word, Argument argument) {
-    Node node{.kind = NodeKind::kFunction, .function = function, .text = word};
-    expect("(");
-    for (size_t i = 0; i < 2; ++i) {
-      if (i) expect(",");
-      node.children.push_back(argument(i));
+  std::vector<Node> rest_of_call(Argument argument) {
+    std::vector<Node> out;
+    while (!take(")")) {
+      if (!out.empty()) expect(",");
+      out.push_back(argument());
+      if (out.size() > kMaxInOperands) malformed_statement("The function has too many operands");
     }
-    expect(")");
+    return out;
+  }
+  template <class Argument>
+  Node call(Function function, Argument argument) {
+    static constexpr std::string_view kNames[] = {
+        "attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains", "size",
+        "if_not_exists",    "list_append"};
+    next();
+    expect("(");
+    Node node{.kind = NodeKind::kFunction, .function = function, .text = kNames[static_cast<size_t>(function)]};
+    node.children = rest_of_call(argument);
     return node;
   }
 
   Node condition() {
     Node left = conjunction();
-    while (take_word("OR")) left = both(NodeKind::kOr, std::move(left), conjunction());
+    while (take_infix("OR")) left = both(NodeKind::kOr, std::move(left), conjunction());
     return left;
   }
   Node conjunction() {
     Node left = negation();
-    while (take_word("AND")) left = both(NodeKind::kAnd, std::move(left), negation());
+    while (take_infix("AND")) left = both(NodeKind::kAnd, std::move(left), negation());
     return left;
   }
   Node both(NodeKind kind, Node left, Node right) {
@@ -334,19 +378,7 @@ class Parser {
       expect(")");
       return inner;
     }
-    for (const auto& [word, function] : {std::pair{"begins_with", Function::kBeginsWith},
-                                         {"contains", Function::kContains},
-                                         {"attribute_type", Function::kAttributeType}}) {
-      if (!at_word(word)) continue;
-      next();
-      Node node = call(function, word, [&](size_t) { return operand(); });
-      const Node& type = node.children[1];
-      if (function == Function::kAttributeType &&
-          (type.kind != NodeKind::kValue || !type.value.is(Type::kS) || !type_named(type.value.content()))) {
-        malformed("attribute_type needs the name of a type");
-      }
-      return node;
-    }
+    if (at_call() && !at_word("size")) return function();
     Node left = operand();
     if (take_word("IS")) {
       const bool no = take_word("NOT");
@@ -354,7 +386,7 @@ class Parser {
       return no ? negated(std::move(test)) : std::move(test);
     }
     const bool no = take_word("NOT");
-    if (take_word("BETWEEN")) {
+    if (take_infix("BETWEEN")) {
       Node node{.kind = NodeKind::kBetween};
       node.children.push_back(std::move(left));
       node.children.push_back(operand());
@@ -362,7 +394,7 @@ class Parser {
       node.children.push_back(operand());
       return no ? negated(std::move(node)) : std::move(node);
     }
-    if (take_word("IN")) {
+    if (take_infix("IN")) {
       Node node = membership(std::move(left));
       return no ? negated(std::move(node)) : std::move(node);
     }
@@ -370,7 +402,7 @@ class Parser {
         {"=", NodeKind::kEq},  {"<>", NodeKind::kNe}, {"!=", NodeKind::kNe}, {"<", NodeKind::kLt},
         {"<=", NodeKind::kLe}, {">", NodeKind::kGt},  {">=", NodeKind::kGe}};
     for (const auto& [symbol, kind] : kComparisons) {
-      if (no || !take(symbol)) continue;
+      if (no || !take_infix(symbol)) continue;
       Node node{.kind = kind};
       node.children.push_back(std::move(left));
       node.children.push_back(operand());
@@ -379,20 +411,35 @@ class Parser {
     unexpected();
   }
 
+  // A function that holds or not; it may be compared with what it is.
+  Node function() {
+    const Function function = detail::function_named(lower(peek().text));
+    if (function >= Function::kSize) refuse_call("Unrecognized function");
+    Node node = call(function, [&] { return operand(); });
+    const bool equal = at("=");
+    if (!equal && !at("<>") && !at("!=")) return node;
+    take_infix(peek().text);
+    const bool yes = at_word("true");
+    if (!yes && !at_word("false")) unexpected();
+    next();
+    return yes == equal ? std::move(node) : negated(std::move(node));
+  }
+
   Node is_test(Node left) {
     Node node{.kind = NodeKind::kFunction};
     node.children.push_back(std::move(left));
     if (take_word("MISSING")) {
       node.function = Function::kAttributeNotExists;
       node.text = "attribute_not_exists";
-    } else if (take_word("NULL")) {
+    } else {
+      const auto type = peek().kind == TokenKind::kWord ? type_in_partiql(peek().text) : std::nullopt;
+      if (!type) malformed_statement("Expected type name");
+      next();
       node.function = Function::kAttributeType;
       node.text = "attribute_type";
-      node.children.push_back(value_node(AttributeValue::string("NULL")));
-    } else {
-      unexpected();
+      node.children.push_back(value_node(AttributeValue::string(name_of(*type))));
     }
-    if (node.children[0].kind != NodeKind::kPath) malformed("IS needs an attribute");
+    if (node.children[0].kind != NodeKind::kPath) malformed_statement("IS needs an attribute");
     return node;
   }
 
@@ -403,7 +450,7 @@ class Parser {
     if (close == "]") expect("[");
     do {
       node.children.push_back(operand());
-      if (node.children.size() > kMaxInOperands + 1) malformed("IN takes at most 100 values");
+      if (node.children.size() > kMaxInOperands + 1) malformed_statement("IN takes at most 100 values");
     } while (take(","));
     expect(close);
     return node;
@@ -412,18 +459,11 @@ class Parser {
   // A path, size(path) or a value.
   Node operand() {
     const Deeper deeper(depth_);
-    const bool identifier = peek().kind == TokenKind::kQuoted || (peek().kind == TokenKind::kWord && !at_word("true") &&
-                                                                  !at_word("false") && !at_word("null"));
-    if (!identifier) return value_node(literal());
-    if (at_word("size") && tokens_[at_ + 1].kind == TokenKind::kSymbol && tokens_[at_ + 1].text == "(") {
-      next();
-      expect("(");
-      Node node{.kind = NodeKind::kFunction, .function = Function::kSize, .text = "size"};
-      node.children.push_back(operand());
-      if (node.children[0].kind != NodeKind::kPath) malformed("size needs an attribute");
-      expect(")");
-      return node;
+    if (at_call()) {
+      if (!at_word("size")) refuse_call("Unrecognized function");
+      return call(Function::kSize, [&] { return operand(); });
     }
+    if (!at_name() || at_word("true") || at_word("false") || at_word("null")) return value_node(literal("root"));
     return Node{.kind = NodeKind::kPath, .path = path()};
   }
 
@@ -432,6 +472,7 @@ class Parser {
     out.push_back({name()});
     while (true) {
       if (take(".")) {
+        if (!at_name()) malformed_statement("Invalid path dot component");
         out.push_back({name()});
       } else if (at("[")) {
         next();
@@ -447,7 +488,7 @@ class Parser {
       } else {
         break;
       }
-      if (out.size() > kMaxPathDepth) malformed("The document path has too many nesting elements");
+      if (out.size() > kMaxPathDepth) malformed_statement("The document path has too many nesting elements");
     }
     return out;
   }
@@ -457,83 +498,89 @@ class Parser {
     return Node{.kind = NodeKind::kValue, .value = out_.values.back().view()};
   }
 
-  AttributeValue literal() {
+  // `at`: what messages call the place of the value; nothing: it is an item, whose attributes are values of their own.
+  AttributeValue literal(const std::string& at) {
     const Deeper deeper(depth_);
     std::string bytes;
     switch (peek().kind) {
       case TokenKind::kString:
         return AttributeValue::string(next().text);
       case TokenKind::kNumber:
-        return number(next().text);
-      case TokenKind::kParameter: {
+        return number(next().text, at);
+      case TokenKind::kParameter:
         next();
         if (used_ == parameters_.size()) wrong_count();
-        const AttributeValue& value = parameters_[used_++];
-        check_well_formed(value);
-        return value;
-      }
+        return parameters_[used_++];
       case TokenKind::kWord:
+        if (at_call()) {
+          throw validation(cat("Unsupported data type: ", lower(peek().text), " under key ", at, place_of(peek())));
+        }
         if (take_word("null")) {
           append_null(bytes);
           return AttributeValue::of_bytes(std::move(bytes));
         }
-        if (!at_word("true") && !at_word("false")) unexpected();
+        if (!at_word("true") && !at_word("false")) unexpected_term();
         append_boolean(bytes, equals_ignoring_case(next().text, "true"));
         return AttributeValue::of_bytes(std::move(bytes));
       default:
         break;
     }
-    if (take("-")) return number("-" + (peek().kind == TokenKind::kNumber ? next().text : std::string("x")));
-    if (take("<<")) return set();
+    if (take("-")) return number("-" + (peek().kind == TokenKind::kNumber ? next().text : std::string("x")), at);
+    if (take("<<")) return set(at);
     ContainerBuilder builder;
     if (take("[")) {
       while (!take("]")) {
         if (builder.size()) expect(",");
-        builder.add(literal().bytes());
+        builder.add(literal(cat(at, "[", builder.size(), "]")).bytes());
       }
       builder.finish('L', bytes);
       return AttributeValue::of_bytes(std::move(bytes));
     }
-    if (!take("{")) unexpected();
+    if (!take("{")) unexpected_term();
     std::vector<std::pair<std::string, AttributeValue>> entries;
     while (!take("}")) {
       if (!entries.empty()) expect(",");
       if (peek().kind != TokenKind::kString && peek().kind != TokenKind::kQuoted) unexpected();
       std::string key = next().text;
       expect(":");
-      entries.emplace_back(std::move(key), literal());
+      std::string place = at.empty() ? "root" : cat(at, ".", key);
+      entries.emplace_back(std::move(key), literal(place));
     }
     std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     for (size_t i = 0; i < entries.size(); ++i) {
-      if (i && entries[i].first == entries[i - 1].first) malformed(cat("Duplicate attribute: ", entries[i].first));
+      if (i && entries[i].first == entries[i - 1].first) {
+        malformed_statement(cat("Duplicate attribute: ", entries[i].first));
+      }
       builder.add_entry(entries[i].first, entries[i].second.bytes());
     }
     builder.finish('M', bytes);
     return AttributeValue::of_bytes(std::move(bytes));
   }
 
-  static AttributeValue number(const std::string& text) {
+  static AttributeValue number(const std::string& text, std::string_view at) {
     const auto parsed = Number::parse(text);
-    if (!parsed) throw validation(message_of(parsed.error(), text));
+    if (!parsed) throw validation(cat(message_of(parsed.error(), text), " under ", at));
     return AttributeValue::number(*parsed);
   }
 
-  AttributeValue set() {
+  AttributeValue set(const std::string& at) {
     std::vector<AttributeValue> elements;
+    std::string spelled;
     while (!take(">>")) {
       if (!elements.empty()) expect(",");
-      elements.push_back(literal());
+      append(spelled, elements.empty() ? "" : ", ", peek().text);
+      elements.push_back(literal(cat(at, "[", elements.size(), "]")));
     }
-    if (elements.empty()) malformed("A set may not be empty");
+    if (elements.empty()) throw validation("Empty bags are not supported");
     const Type of = elements[0].view().type();
     const auto type = of == Type::kS ? Type::kSS : of == Type::kN ? Type::kNS : Type::kBS;
     std::vector<std::string_view> contents;
     for (const AttributeValue& element : elements) {
       if (!element.view().is(of) || (of != Type::kS && of != Type::kN && of != Type::kB)) {
-        malformed("A set holds strings, numbers or binaries, all of one type");
+        malformed_statement("A set holds strings, numbers or binaries, all of one type");
       }
       if (std::find(contents.begin(), contents.end(), element.view().content()) != contents.end()) {
-        malformed("A set may not contain duplicates");
+        throw invalid_parameter(cat("Input collection [", spelled, "] contains duplicates."));
       }
       contents.push_back(element.view().content());
     }
@@ -545,6 +592,7 @@ class Parser {
   std::vector<Token> tokens_;
   const std::vector<AttributeValue>& parameters_;
   size_t at_ = 0, used_ = 0, operators_ = 0;
+  bool after_infix_ = false;
   int depth_ = 0;
   Statement out_;
 };
@@ -567,6 +615,8 @@ bool is_about(const Conjunct& conjunct, std::string_view attribute) {
 }  // namespace
 
 Statement parse_statement(std::string_view text, const std::vector<AttributeValue>& parameters) {
+  // What is wrong with a parameter is told before anything about the statement.
+  for (const AttributeValue& value : parameters) check_well_formed(value);
   return Parser(text, parameters).statement();
 }
 

@@ -132,7 +132,7 @@ class DynamoService : public kernel::Service, public kernel::InsightSource {
   Task<Turns::Held> take_turns(const std::vector<const Write*>& writes);
   struct Selected {
     std::vector<Item> items;
-    double units = 0;
+    std::optional<ConsumedCapacity> consumed;
     std::optional<Item> last_key;
     size_t last_part = 0;  // of the partitions that an IN lists
   };

@@ -1,5 +1,7 @@
 """PartiQL: statements, batches and transactions."""
 
+import uuid
+
 import pytest
 from botocore.exceptions import ClientError
 
@@ -99,7 +101,44 @@ def test_several_partitions_and_indexes(run, dynamodb, sorted_table, p):
     ("SELECT", "wasn't well formed"),
     ("SELECT * FROM \"{t}\" WHERE p = ", "wasn't well formed"),
     ("DROP TABLE \"{t}\"", "wasn't well formed"),
-    ("SELECT * FROM \"{t}\" WHERE ˑ = 1", "Unexpected token: ˑ"),
+    ("SELECT * FROM \"{t}\" WHERE ˑ = 1", "can't be processed: "),
+    ("SELECT * FROM \"{t}\" WHERE p = 'x' /* open", "can't be processed: "),
+    ("SELECT * FROM \"{t}\" WHERE p = 'x' AND n = 1e2147483648", "can't be processed: "),
+    ("SELECT * FROM \"{t}\" WHERE p = 'x' more", "Unexpected token after expression"),
+    ("DELETE FROM \"{t}\" WHERE p = 'x' AND s = 1 ORDER BY s", "Unexpected token after expression"),
+    ("FROM \"{t}\" SET a = 1 WHERE p = 'x' AND s = 1", "Unexpected token after expression"),
+    ("CHOOSE * FROM \"{t}\"", "Expected data manipulation"),
+    ("SELECT * FROM \"{t}\" WHERE", "Unexpected term"),
+    ("SELECT * FROM \"{t}\" WHERE p = 'x' AND", "Missing right-hand side expression of infix operator"),
+    ("SELECT * FROM \"{t}\" WHERE ORDER BY p", "Unexpected keyword"),
+    ("SELECT * FROM \"{t}\" WHERE IS NULL", "Unexpected operator"),
+    ("SELECT * FROM \"{t}\" WHERE p IS STONE", "Expected type name"),
+    ("DELETE FROM WHERE p = 'x'", "Expected identifier for simple path"),
+    ("SELECT * FROM \"{t}\" AS u WHERE p = 'x'", "Aliasing is not supported"),
+    ("UPDATE \"{t}\" u SET a = 1 WHERE p = 'x'", "Aliasing is not supported"),
+    ("SELECT * FROM \"\" WHERE p = 'x'", "Path component cannot be an empty string"),
+    ("SELECT * FROM \"{t}\".a.b WHERE p = 'x'", "A path may contain at most 2 components in the FROM clause"),
+    ("UPDATE \"{t}\".gsi SET a = 1 WHERE p = 'x'", "This operation is not supported on an index"),
+    ("INSERT INTO a.b VALUE {{'p': 'x'}}", "FROM clause may only contain a single table name in data manipulation statements at 1:13:1"),
+    ("DELETE FROM \"{t}\" WHERE p = 'x' AND s = 1 RETURNING MODIFIED OLD *",
+     "Invalid returning clause: RETURNING MODIFIED OLD *. Only RETURNING ALL OLD * is allowed in DELETE statements."),
+    ("INSERT INTO \"{t}\" VALUE {{'p': 'x', 's': 1e126}}", "magnitude larger than supported range under root"),
+    ("INSERT INTO \"{t}\" VALUE {{'p': 'x', 's': 1, 'm': {{'l': [1, 1e-131]}}}}", "smaller than supported range under root.l[1]"),
+    ("INSERT INTO \"{t}\" VALUE {{'p': 'x', 's': 1, 'a': f(1)}}", "Unsupported data type: f under key root at 1:"),
+    ("SELECT a, COUNT(*) FROM t", "Unexpected path component at 1:11:5"),
+    ("SELECT a\nFROM t WHERE é = 1", "can't be processed: "),
+    ("SELECT a\nFROM t WHERE b = 'é' AND Exists(b)", "Unrecognized function: exists at 2:26:6"),
+    ("SELECT * FROM t WHERE attribute_exists('a')",
+     "Operator or function requires a document path; operator or function: attribute_exists"),
+    ("SELECT * FROM t WHERE attribute_exists(a, b)",
+     "Incorrect number of operands for operator or function; operator or function: attribute_exists, number of operands: 2"),
+    ("SELECT * FROM nowhere WHERE p = 'x' AND a < true",
+     "Incorrect operand type for operator or function; operator or function: <, operand type: BOOL"),
+    ("UPDATE t SET a = set_add(b, <<1>>) WHERE p = 'x'", "The first argument to SET_ADD must equal the assignment value at 1:18:7"),
+    ("UPDATE t SET a = set_delete(a, 'b') WHERE p = 'x'", "The second argument to SET_DELETE must be a value with type SET at 1:29:1"),
+    ("UPDATE t SET a = set_add(a) WHERE p = 'x'", "SET_ADD must have exactly two arguments at 1:18:7"),
+    ("UPDATE t SET a = <<>> WHERE p = 'x'", "Empty bags are not supported"),
+    ("UPDATE t SET a = <<'x', 'x'>> WHERE p = 'x'", "Input collection [x, x] contains duplicates."),
     ("SELECT * FROM \"{t}\" WHERE p = ?", "Number of parameters in request and statement don't match."),
     ("UPDATE \"{t}\" SET a = 1 WHERE p = 'x'", "mandatory equality on all key attributes"),
     ("DELETE FROM \"{t}\" WHERE s = 1", "mandatory equality on all key attributes"),
@@ -112,16 +151,95 @@ def test_several_partitions_and_indexes(run, dynamodb, sorted_table, p):
 def test_refusals(run, sorted_table, text, said):
     with pytest.raises(ClientError) as refused:
         run(text.replace("{t}", sorted_table).replace("{{", "{").replace("}}", "}"))
-    assert said in refused.value.response["Error"]["Message"]
+    message = refused.value.response["Error"]["Message"]
+    assert said in message
+    assert not said.endswith("processed: ") or message.endswith(said)
+
+
+def test_functions_comments_and_from_first(run, dynamodb, table):
+    t, key = f'"{table}"', {"S": "all-" + table}
+    dynamodb.put_item(TableName=table, Item={
+        "p": key, "name": {"S": "abc"}, "tags": {"SS": ["a", "b"]}, "yes": {"BOOL": True}, "none": {"NULL": True}, "n": {"N": "7310000"},
+        "map": {"M": {"in": {"S": "x"}, "deep": {"M": {"er": {"N": "1"}}}}}})
+
+    def finds(where):
+        return len(run(f"-- all of it\nSELECT * /* of */ FROM {t} -- this\nWHERE p = ? AND {where} -- end", key)["Items"]) == 1
+
+    for holds in ("attribute_exists(tags)", "ATTRIBUTE_NOT_EXISTS(other)", "attribute_exists(name) = true", "attribute_exists(other) <> true",
+                  'attribute_exists(map."in")', "(attribute_exists(other) OR size(name) = 3)", "NOT attribute_exists(other)", "none IS NULL",
+                  "name IS NOT NULL", "yes IS BOOL", "name IS STRING", "n = 7.31e6", "n = 731E+4", "n > .5", "n > -.5", "tags = <<'b', 'a'>>",
+                  "map.deep = {'er': 1}"):
+        assert finds(holds), holds
+    for not_so in ("attribute_exists(other)", "attribute_not_exists(tags)", "attribute_exists(name) = false", "name IS NULL", "name IS BOOL",
+                   "size(name) = 4", "attribute_exists(map.other)"):
+        assert not finds(not_so), not_so
+
+    assert run(f"SELECT map.deep.er, name, map.other FROM {t} WHERE p = ?", key)["Items"] == [{"er": {"N": "1"}, "name": {"S": "abc"}}]
+
+    assert run(f"FROM {t} WHERE p = ? AND n > 1 SET tags = set_delete(tags, <<'a'>>) REMOVE none RETURNING MODIFIED NEW *", key)["Items"] == [
+        {"tags": {"SS": ["b"]}}]
+    assert run(f"UPDATE {t} REMOVE name WHERE p = ? RETURNING MODIFIED NEW *", key)["Items"] == []
+    for absent in (f"FROM {t} WHERE p = 'not there' SET a = 1", f"UPDATE {t} SET a = 1 WHERE p = '{key['S']}' AND attribute_exists(none)"):
+        with pytest.raises(ClientError, match="ConditionalCheckFailedException"):
+            run(absent)
+
+
+def test_indexes_hold_what_they_project(run, dynamodb, create_table):
+    name = create_table(
+        dynamodb, "projected-" + uuid.uuid4().hex[:8], ["p", "s"], {"p": "S", "s": "S", "g": "S", "l": "S"},
+        GlobalSecondaryIndexes=[{"IndexName": "gsi", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["with"]},
+                                 "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}]}],
+        LocalSecondaryIndexes=[{"IndexName": "lsi", "Projection": {"ProjectionType": "KEYS_ONLY"},
+                                "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}, {"AttributeName": "l", "KeyType": "RANGE"}]}])
+    for n in ("1", "2", "3"):
+        dynamodb.put_item(TableName=name, Item={k: {"S": v} for k, v in dict(p="p", s=n, g="g", l=n, out=n, **{"with": n}).items()})
+    dynamodb.put_item(TableName=name, Item={"p": {"S": "p"}, "s": {"S": "4"}, "out": {"S": "4"}})
+
+    def read(what, index, where, **more):
+        out = run(f'SELECT {what} FROM "{name}"."{index}"{" WHERE " if where else ""}{where}', ReturnConsumedCapacity="INDEXES", **more)
+        used = out["ConsumedCapacity"]
+        [index] = (used.get("LocalSecondaryIndexes") or used["GlobalSecondaryIndexes"]).values()
+        return out["Items"], (used["CapacityUnits"], used["Table"]["CapacityUnits"], index["CapacityUnits"])
+
+    items, units = read("*", "gsi", "g = 'g'")
+    assert [sorted(i) for i in items] == [["g", "p", "s", "with"]] * 3 and units == (0.5, 0, 0.5)
+    # A local index gets the rest from the items, each at its own price.
+    items, units = read('"out"', "lsi", "p = 'p'")
+    assert [i["out"]["S"] for i in items] == ["1", "2", "3"] and units == (2, 1.5, 0.5)
+    assert read('"out"', "lsi", "p = 'p'", ConsistentRead=True)[1] == (4, 3, 1)
+    # A scan of an index finds no attribute that the index lacks.
+    assert read("p", "lsi", "\"out\" = '1'")[0] == [] and len(read("p", "gsi", "NOT \"out\" = '1'")[0]) == 3
+    for what, index, where, more, said in (
+            ('a, "with", "out"', "gsi", "g = 'g'", {}, "Global secondary index gsi does not project [a, out]"),
+            ("p", "gsi", "g IN ['g'] AND \"out\" = '1'", {}, "Secondary index gsi does not project one or more filter attributes: [out]"),
+            ("p", "lsi", "p = 'p' AND NOT \"out\" = '1'", {}, "Secondary index lsi does not project one or more filter attributes: [out]"),
+            ("p", "gsi", "g = 'g'", {"ConsistentRead": True}, "Strongly consistent read is not supported on Global Secondary Indexes"),
+            ("p", "none", "p = 'p'", {}, "The table does not have the specified index")):
+        with pytest.raises(ClientError) as refused:
+            read(what, index, where, **more)
+        assert refused.value.response["Error"]["Message"].endswith(said)
+    dynamodb.delete_table(TableName=name)
 
 
 def test_batch(dynamodb, sorted_table, p):
     t = f'"{sorted_table}"'
     out = dynamodb.batch_execute_statement(Statements=[
         {"Statement": f"INSERT INTO {t} VALUE {{'p': ?, 's': 1, 'a': 1}}", "Parameters": [p]},
-        {"Statement": f"INSERT INTO {t} VALUE {{'p': ?, 's': 1}}", "Parameters": [p]},
-        {"Statement": f"UPDATE {t} SET a = 2 WHERE p = ? AND s = 1", "Parameters": [p]}])["Responses"]
-    assert "Error" not in out[0] and out[1]["Error"]["Code"] == "DuplicateItem" and "Error" not in out[2]
+        {"Statement": f"INSERT INTO {t} VALUE {{'p': ?, 's': 3}}", "Parameters": [p]}])["Responses"]
+    assert not any("Error" in one for one in out)
+    out = dynamodb.batch_execute_statement(Statements=[
+        {"Statement": f"UPDATE {t} SET a = 2 WHERE p = ? AND s = 1", "Parameters": [p]},
+        {"Statement": f"INSERT INTO {t} VALUE {{'p': ?, 's': 3}}", "Parameters": [p]},
+        {"Statement": f"UPDATED {t} SET a = 2"},
+        {"Statement": f"UPDATE {t} REMOVE other WHERE p = ? AND s = 4 RETURNING MODIFIED NEW *", "Parameters": [p]}])["Responses"]
+    assert "Error" not in out[0] and [one["Error"]["Code"] for one in out[1:]] == ["DuplicateItem", "ValidationError", "ConditionalCheckFailed"]
+    # Named where the statement was tried.
+    assert [one.get("TableName") for one in out] == [sorted_table, sorted_table, None, sorted_table]
+    for statements, said in (([f"SELECT * FROM {t} WHERE p = ? AND s = 1"] * 2, "Provided list of item keys contains duplicates"),
+                             ([f"SELECT * FROM {t} WHERE p = ? AND s = 1", f"DELETE FROM {t} WHERE p = ? AND s = 2"],
+                              "Read and write requests together in the same batch is not supported.")):
+        with pytest.raises(ClientError, match=said):
+            dynamodb.batch_execute_statement(Statements=[{"Statement": one, "Parameters": [p]} for one in statements])
     out = dynamodb.batch_execute_statement(Statements=[
         {"Statement": f"SELECT a FROM {t} WHERE p = ? AND s = 1", "Parameters": [p]},
         {"Statement": f"SELECT a FROM {t} WHERE p = ?", "Parameters": [p]},
@@ -146,3 +264,17 @@ def test_transaction(dynamodb, sorted_table, p):
     out = dynamodb.execute_transaction(TransactStatements=[
         {"Statement": f"SELECT a FROM {t} WHERE p = ? AND s = {n}", "Parameters": [p]} for n in (1, 2)])
     assert [r["Item"] for r in out["Responses"]] == [{"a": {"N": "1"}}, {"a": {"N": "1"}}]
+    update = f"UPDATE {t} SET b = 1 WHERE p = ? AND s = 1"
+    assert dynamodb.execute_transaction(TransactStatements=[{"Statement": update, "Parameters": [p]}])["Responses"] == []
+    for statement, said in (
+            (f"{update} RETURNING ALL OLD *", "RETURNING clause is not supported in ExecuteTransaction."),
+            (f'SELECT * FROM {t}."gsi" WHERE g = ?', "Reads on indices are not supported within transactions."),
+            (f"SELECT * FROM {t} WHERE p = ?", "Select statements within ExecuteTransaction must specify the primary key in the where clause."),
+            (f"SELECT * FROM {t} WHERE p = ? AND s = 1 AND attribute_exists(a)",
+             "Select statements within ExecuteTransaction must specify the primary key in the where clause."),
+            (f"EXISTS(SELECT * FROM {t} WHERE p = ? AND s = 1)", "EXISTS() must contain a single item read with additional condition"),
+            (f"SELECT * FROM {t} WHERE p = ? AND", "Statement wasn't well formed, can't be processed: Missing right-hand side expression of "
+                                                   "infix operator")):
+        with pytest.raises(ClientError) as refused:
+            dynamodb.execute_transaction(TransactStatements=[{"Statement": statement, "Parameters": [p]}])
+        assert refused.value.response["Error"]["Message"] == f"Validation failed in TransactStatements[0]: {said}"
