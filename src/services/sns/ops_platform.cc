@@ -146,12 +146,17 @@ Task<GetPlatformApplicationAttributesResponse> SnsService::get_platform_applicat
 Task<op::SetPlatformApplicationAttributes::Output> SnsService::set_platform_application_attributes(
     Ctx& ctx, const SetPlatformApplicationAttributesInput& in) {
   const ApplicationId id = application_id(ctx, in.platform_application_arn);
+  if (!in.attributes) {
+    co_return err::ValidationError(
+        "1 validation error detected: Value null at 'attributes' failed to satisfy constraint: Member must not be "
+        "null");
+  }
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::SetPlatformApplicationAttributes::Output> {
     WriteStore store(tx);
     auto application = co_await store.find_application(home_of(ctx), id.platform, id.name);
     if (!application) co_return no_application();
-    check_application_attributes(in.attributes, false);
-    for (const auto& [name, value] : in.attributes) application->attributes[name] = value;
+    check_application_attributes(*in.attributes, false);
+    for (const auto& [name, value] : *in.attributes) application->attributes[name] = value;
     store.put_application(home_of(ctx), *application);
     co_return op::SetPlatformApplicationAttributes::Output{};
   });

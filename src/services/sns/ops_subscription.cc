@@ -157,13 +157,15 @@ Task<ConfirmSubscriptionResponse> SnsService::confirm_subscription(Ctx& ctx, con
   const auto opened = deps_.tokens.open(kTokenPurpose, *sealed);
   if (!opened) co_return invalid("Token");
   const Token token = kv::decode<Token>(*opened);
-  if (token.topic != in.topic_arn) co_return invalid("Topic");
+  const TopicId id = *topic_of(token.topic);
+  // The token says which topic is meant: of the name beside it AWS reads no more than where it is.
+  const auto named = topic_of(in.topic_arn);
+  if (!named || named->account != id.account || named->region != id.region) co_return invalid("Topic");
   if (token.expires < ctx.now()) co_return invalid("Token");
   const bool authenticate =
       in.authenticate_on_unsubscribe && equals_ignoring_case(*in.authenticate_on_unsubscribe, "true");
   if (authenticate && !signed_call)
     co_return err::AuthorizationErrorException("A signature is needed with AuthenticateOnUnsubscribe");
-  const TopicId id = *topic_of(token.topic);
 
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx);
@@ -196,7 +198,8 @@ Task<op::Unsubscribe::Output> SnsService::unsubscribe(Ctx& ctx, const Unsubscrib
   const bool signed_call = ctx.principal.kind != kernel::Principal::Kind::kAnonymous;
   Ctx anywhere = ctx;
   if (!signed_call) anywhere.region.clear();  // a link is followed from wherever
-  const SubscriptionId id = subscription_id(anywhere, in.subscription_arn);
+  if (!in.subscription_arn) co_return invalid("SubscriptionArn", "no value for required parameter");
+  const SubscriptionId id = subscription_id(anywhere, *in.subscription_arn);
   const auto there = co_await Store(*deps_.db.snapshot()).find_subscription(id.topic, id.id);
   if (!there) co_return op::Unsubscribe::Output{};
   if (!signed_call && there->authenticate_on_unsubscribe)

@@ -61,6 +61,18 @@ def test_bad_endpoints(sns, topic, protocol, endpoint, message):
         "InvalidParameter", message)
 
 
+# An ARN is looked at before what else is missing.
+def test_missing_arns_and_attributes(virga):
+    careless = virga.client("sns", parameter_validation=False)
+    assert error_code(careless.unsubscribe) == invalid("SubscriptionArn Reason: no value for required parameter")
+    change = careless.set_platform_application_attributes
+    assert error_code(change, PlatformApplicationArn="app", Attributes={}) == invalid(
+        "PlatformApplicationArn Reason: An ARN must have at least 6 elements, not 1")
+    code, message = error_code(change, PlatformApplicationArn=QUEUE.replace("sqs", "sns").replace(":q", ":app/GCM/x"),
+                               Attributes={})
+    assert code == "ValidationError" and "Value null at 'attributes'" in message
+
+
 def test_bad_arns(sns, topic):
     unsubscribe = sns.unsubscribe
     assert error_code(unsubscribe, SubscriptionArn="randomstring") == invalid(
