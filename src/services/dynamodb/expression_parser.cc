@@ -56,7 +56,9 @@ class Parser {
   Parser(std::string_view text, ExpressionKind kind) : text_(text), kind_(kind) {
     if (text.empty()) refuse("The expression can not be empty;");
     if (text.size() > kMaxExpression) {
-      refuse(cat("Expression size has exceeded the maximum allowed size; expression size: ", text.size()));
+      const bool tells = kind != ExpressionKind::kUpdate;
+      refuse(cat("Expression size has exceeded the maximum allowed size;",
+                 tells ? cat(" expression size: ", text.size()) : std::string()));
     }
     tokens_ = tokens_of(text);
   }

@@ -292,7 +292,8 @@ void add_key_condition(const Node& node, std::vector<KeyCondition>& out) {
     throw validation("Invalid condition in KeyConditionExpression: No key attribute specified");
   for (const KeyCondition& other : out) {
     if (other.attribute == condition.attribute)
-      throw validation("KeyConditionExpressions must only contain one condition per key");
+      throw validation(
+          "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key");
   }
   condition.comparison = node.kind;
   if (reversed) {
@@ -326,14 +327,16 @@ bool satisfies(View value, const KeyCondition& condition) {
   return holds(node, Item().view());
 }
 
-void check_condition_count(size_t count, size_t most) {
-  if (count == 0 || count > most) throw validation("Conditions can be of length 1 or 2 only");
+namespace {
+void check_condition_count(size_t count) {
+  if (count == 0 || count > kMostKeyConditions) throw validation("Conditions can be of length 1 or 2 only");
 }
+}  // namespace
 
 std::vector<KeyCondition> key_conditions_of(const Node& expression) {
   std::vector<KeyCondition> out;
   add_key_condition(expression, out);
-  check_condition_count(out.size(), kMostKeyConditions);
+  check_condition_count(out.size());
   return out;
 }
 
@@ -374,7 +377,7 @@ std::vector<KeyCondition> key_conditions_of(const std::map<std::string, Conditio
     }
     out.push_back(std::move(c));
   }
-  check_condition_count(out.size(), kMostKeyConditions);
+  check_condition_count(out.size());
   return out;
 }
 

@@ -32,7 +32,6 @@ bool satisfies(View value, const KeyCondition& condition);
 // At most as many as any index has keys; how many there may be is known with the index.
 std::vector<KeyCondition> key_conditions_of(const Node& expression);
 std::vector<KeyCondition> key_conditions_of(const std::map<std::string, Condition>& conditions);
-void check_condition_count(size_t count, size_t most);
 
 // Refuses a request that mixes both kinds. `expressions` and `others` are the names of the parameters present.
 void check_not_mixed(const std::vector<std::string_view>& expressions, const std::vector<std::string_view>& others);

@@ -102,6 +102,31 @@ void check_key_value(const Table& table, View item, const std::string& name, boo
   check_key_size(value, hash);
 }
 
+namespace {
+[[noreturn]] void refuse_empty_key(View value, const std::string& name) {
+  throw validation(
+      cat("One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty ",
+          value.is(Type::kS) ? "string" : "binary", " value. Key: ", name));
+}
+[[noreturn]] void refuse_empty_index_key(View value, const std::string& name, const Index& index) {
+  throw validation(
+      cat("One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
+          "The AttributeValue for a key attribute cannot contain an empty ",
+          value.is(Type::kS) ? "string" : "binary", " value. IndexName: ", index.name, ", IndexKey: ", name));
+}
+}  // namespace
+
+void check_no_empty_key(const Table& table, View item) {
+  for_each_key(table.key, [&](const std::string& name, bool) {
+    if (const View value = item.find(name); is_empty_text(value)) refuse_empty_key(value, name);
+  });
+  for (const Index& index : table.indexes) {
+    for_each_key(index.key, [&](const std::string& name, bool) {
+      if (const View value = item.find(name); is_empty_text(value)) refuse_empty_index_key(value, name, index);
+    });
+  }
+}
+
 void check_item(const Table& table, View item) {
   for_each_key(table.key, [&](const std::string& name, bool hash) {
     const View value = item.find(name);
@@ -110,11 +135,7 @@ void check_item(const Table& table, View item) {
       throw invalid_parameter(cat("Type mismatch for key ", name, " expected: ", name_of(table.type_of(name)),
                                   " actual: ", name_of(value.type())));
     }
-    if (is_empty_text(value)) {
-      throw validation(cat(
-          "One or more parameter values are not valid. The AttributeValue for a key attribute cannot contain an empty ",
-          value.is(Type::kS) ? "string" : "binary", " value. Key: ", name));
-    }
+    if (is_empty_text(value)) refuse_empty_key(value, name);
     check_key_size(value, hash);
   });
   check_index_keys(table, item);
@@ -139,12 +160,7 @@ void check_index_keys(const Table& table, View item) {
         throw invalid_parameter(cat("Type mismatch for Index Key ", name, " Expected: ", name_of(table.type_of(name)),
                                     " Actual: ", name_of(value.type()), " IndexName: ", index.name));
       }
-      if (is_empty_text(value)) {
-        throw validation(cat(
-            "One or more parameter values are not valid. A value specified for a secondary index key is not supported. "
-            "The AttributeValue for a key attribute cannot contain an empty ",
-            value.is(Type::kS) ? "string" : "binary", " value. IndexName: ", index.name, ", IndexKey: ", name));
-      }
+      if (is_empty_text(value)) refuse_empty_index_key(value, name, index);
       check_key_size(value, hash);
     });
   }

@@ -226,6 +226,8 @@ struct Table {
 void check_key_value(const Table& table, View item, const std::string& name, bool hash);
 void check_key_values(const Table& table, View item);  // the table's key attributes among others
 void check_key(const Table& table, View key);          // exactly the table's key attributes, of their types
+// No key of the table or an index in `item` is an empty text.
+void check_no_empty_key(const Table& table, View item);
 void check_item(const Table& table, View item);        // of PutItem: keys there, index keys of their types
 void check_index_keys(const Table& table, View item);  // after an update
 void check_update_targets(const Table& table, const std::vector<UpdateAction>& actions);

@@ -93,9 +93,19 @@ std::expected<Number, NumberFault> Number::parse(std::string_view text) {
     int64_t shift = 0;
     for (; at < text.size(); ++at) {
       if (text[at] < '0' || text[at] > '9') return bad;
-      shift = std::min<int64_t>(shift * 10 + (text[at] - '0'), 1'000'000'000'000);
+      // What does not fit into 64 bits is no number.
+      if (__builtin_mul_overflow(shift, 10, &shift) || __builtin_add_overflow(shift, text[at] - '0', &shift))
+        return bad;
     }
-    exponent += minus ? -shift : shift;
+    // Far out of range is enough.
+    shift = std::min<int64_t>(shift, INT64_C(1) << 40);
+    if (minus) shift = -shift;
+    exponent += shift;
+    // Zero has the range of what it is written with.
+    if (std::ranges::all_of(digits, [](uint8_t digit) { return digit == 0; })) {
+      if (shift >= kMaxExponent) return std::unexpected(NumberFault::kOverflow);
+      if (shift < kMinExponent - 1) return std::unexpected(NumberFault::kUnderflow);
+    }
   }
   return normalised(negative, digits.data(), digits.size(), exponent);
 }

@@ -18,7 +18,8 @@ TEST(Number, NormalisesText) {
   EXPECT_EQ(n("1").text(), "1");
   EXPECT_EQ(n("+001.500").text(), "1.5");
   EXPECT_EQ(n("-0").text(), "0");
-  EXPECT_EQ(n("0e999999").text(), "0");
+  EXPECT_EQ(n("0e125").text(), "0");
+  EXPECT_EQ(n("0.00e-130").text(), "0");
   EXPECT_EQ(n("1E+2").text(), "100");
   EXPECT_EQ(n("12.5e-3").text(), "0.0125");
   EXPECT_EQ(n(".5").text(), "0.5");
@@ -40,7 +41,10 @@ TEST(Number, KnowsItsBounds) {
   EXPECT_TRUE(Number::parse("12345678901234567890123456789012345678"));
   EXPECT_TRUE(Number::parse("1234567890123456789012345678901234567800000"));
   EXPECT_EQ(Number::parse("123456789012345678901234567890123456789").error(), NumberFault::kTooManyDigits);
-  EXPECT_EQ(Number::parse("1e99999999999999999999").error(), NumberFault::kOverflow);
+  EXPECT_EQ(Number::parse("1e9223372036854775807").error(), NumberFault::kOverflow);
+  EXPECT_EQ(Number::parse("1e9223372036854775808").error(), NumberFault::kNotANumber);
+  EXPECT_EQ(Number::parse("0e126").error(), NumberFault::kOverflow);
+  EXPECT_EQ(Number::parse("0e-131").error(), NumberFault::kUnderflow);
 }
 
 TEST(Number, KeysSortAsNumbersAndComeBack) {

@@ -80,7 +80,8 @@ Item item_of_record(const Import& import, const std::vector<std::string>& header
   return make_item(std::move(entries));
 }
 
-Item item_of_line(std::string_view line) {
+// The next item of a line, which is taken from it.
+Item take_item(std::string_view& line) {
   JsonReader reader(line);
   std::optional<Item> item;
   std::string name;
@@ -92,6 +93,7 @@ Item item_of_line(std::string_view line) {
       reader.skip_value();
     }
   }
+  line.remove_prefix(reader.offset());
   if (!item) throw validation("The line has no Item");
   check_well_formed(*item);
   return std::move(*item);
@@ -184,18 +186,25 @@ Task<void> DynamoService::run_import(Ctx ctx, Import work) {
   const auto read = co_await as_result(read_import(ctx, work));
   work.ended = clock_.now();
   work.state = read ? TransferState::kDone : TransferState::kFailed;
-  if (!read) std::tie(work.failure_code, work.failure) = failure_of(read.error());
+  if (!read) {
+    std::tie(work.failure_code, work.failure) = failure_of(read.error());
+  } else if (work.errors > 0) {
+    work.state = TransferState::kFailed;
+    work.failure_code = "ItemValidationError";
+    work.failure = "Some of the items failed validation checks.";
+  }
   co_await end_import(std::move(work));
   --running_;
 }
 
-// The table stays, with what was imported, as AWS leaves it.
+// The table stays, with what was imported, as AWS leaves it; where nothing could be read there is none.
 Task<void> DynamoService::end_import(Import work) {
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
     tx.put(key_of(work), kv::encode(work));
     const TablePtr found = co_await store.find_table({work.table.account, work.table.region, work.table.name});
     if (!found || found->number != work.table.number) co_return;
+    if (work.failure_code == kNoBucket) co_return store.erase_table({found->account, found->region, found->name});
     Table table = *found;
     table.importing = false;
     store.put_table(table);
@@ -216,7 +225,6 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
     }
     after = page.next_continuation_token;
   } while (after);
-  if (keys.empty()) co_await fail(validation("No objects were found under the bucket and prefix"));
 
   for (const std::string& key : keys) {
     if (stopping_) co_await fail(validation("Virga was stopped"));
@@ -261,11 +269,18 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
           headers = std::move(*record);
           continue;
         }
-        co_await take([&] {
-          return csv                               ? item_of_record(work, headers, *record)
-                 : work.format == InputFormat::ION ? read_ion_item(record->front())
-                                                   : item_of_line(record->front());
-        });
+        if (csv) {
+          co_await take([&] { return item_of_record(work, headers, *record); });
+        } else if (work.format == InputFormat::ION) {
+          co_await take([&] { return read_ion_item(record->front()); });
+        } else {
+          // A line may hold several; what cannot be read ends it.
+          for (std::string_view line = record->front(); !trim(line).empty();) {
+            const size_t before = line.size();
+            co_await take([&] { return take_item(line); });
+            if (line.size() == before) break;
+          }
+        }
       }
     };
     Unpacker unpacker(work.packing);

@@ -1,7 +1,6 @@
 // Policies of tables and streams: who else may use them.
 #include <aws/dynamodb/errors.h>
 
-#include "base/id.h"
 #include "base/str.h"
 #include "kernel/policy.h"
 #include "kv/record.h"
@@ -18,8 +17,8 @@ namespace {
 constexpr size_t kMaxPolicyBytes = 20 * 1024;
 constexpr std::string_view kNoPolicy = "NO_POLICY";
 
-Error no_policy() {
-  return err::PolicyNotFoundException("Resource-based policy not found for the provided ResourceArn");
+Error no_policy(std::string_view why) {
+  return err::PolicyNotFoundException(cat("Resource-based policy not found for the provided ResourceArn: ", why));
 }
 
 // What a policy is attached to: a table's record or a stream's, as a transaction finds it.
@@ -29,7 +28,24 @@ struct Policied {
   bool found() const { return table || stream; }
   std::string& policy() { return table ? table->policy : stream->policy; }
   std::string& revision() { return table ? table->policy_revision : stream->policy_revision; }
+  const std::string& name() const { return table ? table->name : stream->label; }
 };
+
+void check_revision(const std::optional<std::string>& expected, Policied& found) {
+  const bool none = found.policy().empty();
+  if (!expected || *expected == (none ? kNoPolicy : found.revision())) return;
+  if (*expected == kNoPolicy) {
+    throw no_policy(cat("Requested policy update expecting none to be present for table ", found.name(),
+                        ", but a policy exists with revision id ", found.revision(), "."));
+  }
+  if (none) {
+    throw no_policy(cat("Requested update for policy with revision id ", *expected,
+                        ", but no policy is associated to target table ", found.name(), "."));
+  }
+  throw no_policy(cat("Requested update for policy with revision id ", *expected,
+                      ", but the policy associated to target table ", found.name(), " has revision id ",
+                      found.revision(), "."));
+}
 
 Task<Policied> find_policied(Ctx& ctx, kv::Reader& reader, Store& store, std::string arn) {
   Policied out;
@@ -59,15 +75,21 @@ void check_document(const std::string& document) {
 }
 
 Error no_resource(const std::string& arn) {
-  return err::ResourceNotFoundException(cat("Requested resource not found: ResourceArn: ", arn, " not found"));
+  const bool of_table = arn.find("/stream/") == arn.npos;
+  return err::ResourceNotFoundException(
+      cat("Requested resource not found: ",
+          of_table ? cat("Table: ", arn.substr(arn.rfind('/') + 1)) : cat("ResourceArn: ", arn), " not found"));
 }
 
 }  // namespace
 
+std::string policy_revision_after(const std::string& before, Time now) {
+  return std::to_string(std::max(now.micros / 1000, parse_int(before).value_or(0) + 1));
+}
+
 void set_policy(Table& table, const std::string& document) {
   check_document(document);
   table.policy = document;
-  table.policy_revision = uuid();
 }
 
 Task<std::optional<std::string>> DynamoService::resource_policy(Ctx& ctx, std::string resource) {
@@ -98,11 +120,10 @@ Task<PutResourcePolicyOutput> DynamoService::put_resource_policy(Ctx& ctx, const
     Store store(tx, cache_);
     Policied subject = co_await find_policied(ctx, tx, store, in.resource_arn);
     if (!subject.found()) co_await fail(no_resource(in.resource_arn));
-    const std::string revision = subject.policy().empty() ? std::string(kNoPolicy) : subject.revision();
-    if (in.expected_revision_id && *in.expected_revision_id != revision) co_await fail(no_policy());
+    check_revision(in.expected_revision_id, subject);
     if (subject.policy() != in.policy) {
       subject.policy() = in.policy;
-      subject.revision() = uuid();
+      subject.revision() = policy_revision_after(subject.revision(), ctx.now());
       put_policied(tx, store, subject);
     }
     co_return subject.revision();
@@ -115,7 +136,7 @@ Task<GetResourcePolicyOutput> DynamoService::get_resource_policy(Ctx& ctx, const
   Store store(*reader, cache_);
   Policied subject = co_await find_policied(ctx, *reader, store, in.resource_arn);
   if (!subject.found()) co_return no_resource(in.resource_arn);
-  if (subject.policy().empty()) co_return no_policy();
+  if (subject.policy().empty()) co_return no_policy(in.resource_arn);
   GetResourcePolicyOutput out;
   out.policy = subject.policy();
   out.revision_id = subject.revision();
@@ -127,7 +148,7 @@ Task<DeleteResourcePolicyOutput> DynamoService::delete_resource_policy(Ctx& ctx,
     Store store(tx, cache_);
     Policied subject = co_await find_policied(ctx, tx, store, in.resource_arn);
     if (!subject.found()) co_await fail(no_resource(in.resource_arn));
-    if (in.expected_revision_id && *in.expected_revision_id != subject.revision()) co_await fail(no_policy());
+    check_revision(in.expected_revision_id, subject);
     if (subject.policy().empty()) co_return std::string();
     const std::string revision = std::exchange(subject.revision(), {});
     subject.policy().clear();

@@ -237,15 +237,19 @@ KeyQuestion check_composite_conditions(const Table& table, const Index& index,
 
 KeyQuestion check_key_conditions(const Table& table, const Index* index, const std::vector<KeyCondition>& conditions,
                                  const std::optional<Item>& start) {
-  if (index && index->key.composite()) return check_composite_conditions(table, *index, conditions, start);
   const KeyNames& key = index ? index->key : table.key;
+  const size_t attributes = key.hashes().size() + key.ranges().size();
+  if (conditions.size() > attributes) {
+    throw validation(cat("The number of query conditions (", conditions.size(),
+                         ") exceeds the number of key attributes defined in the schema (", attributes, ")"));
+  }
+  if (key.composite()) return check_composite_conditions(table, *index, conditions, start);
   if (start && start->size() != start_key_names(table, index).size()) throw validation(kBadStart);
   KeyQuestion out;
   for (const bool hash : {true, false}) {
     const std::string& name = hash ? key.hash : key.range;
     if (name.empty()) continue;
     if (start) check_start_key_part(table, *start, name, hash);
-    if (hash && key.range.empty() && conditions.size() > 1) throw validation("Query key condition not supported");
     const auto condition =
         std::find_if(conditions.begin(), conditions.end(), [&](const auto& c) { return c.attribute == name; });
     if (condition == conditions.end()) {
@@ -315,11 +319,6 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
   const auto reader = db_.snapshot();
   Store store(*reader, cache_);
   PageRequest request;
-  if (conditions.size() > 2) {
-    const TablePtr known = co_await store.find_table(name);
-    const Index* index = known && in.index_name ? known->find_index(*in.index_name) : nullptr;
-    if (!index || !index->key.composite()) check_condition_count(conditions.size(), 2);
-  }
   request.table = co_await store.require_table(name);
   const Table& table = *request.table;
   request.index = index_in(in, table);

@@ -172,6 +172,7 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
   table.id = uuid();
   table.number = random_u64();
   table.created = ctx.now();
+  if (!table.policy.empty()) table.policy_revision = policy_revision_after("", table.created);
   if (table.on_demand) table.on_demand_since = table.created;
 
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {

@@ -180,6 +180,9 @@ Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>
     std::vector<Reason> reasons(actions.size());
     std::set<std::string> rows;
     bool stop = false;
+    for (const Action& action : actions) {
+      check_no_empty_key(*co_await store.require_table(action.write.table), action.write.subject);
+    }
     // An action that no item could make right ends the transaction before any item is looked at.
     for (size_t i = 0; i < actions.size(); ++i) {
       const TablePtr table = co_await store.require_table(actions[i].write.table);
@@ -276,9 +279,17 @@ Task<TransactGetItemsOutput> DynamoService::transact_get_items(Ctx& ctx, const T
   out.responses.emplace();
   std::map<std::string, double> units;
   size_t bytes = 0;
-  for (const Read& read : reads) {
+  for (size_t i = 0; i < reads.size(); ++i) {
+    const Read& read = reads[i];
     const TablePtr table = co_await store.require_table(read.table);
-    check_key(*table, read.key);
+    check_no_empty_key(*table, read.key);
+    try {
+      check_key(*table, read.key);
+    } catch (const Error& error) {
+      std::vector<Reason> reasons(reads.size());
+      reasons[i] = {"ValidationError", error.message, std::nullopt};
+      throw cancelled(reasons);
+    }
     check_key_paths(*table, pointers_to(read.paths));
     const std::string row = row_key(*table, nullptr, read.key);
     if (!rows.insert(row).second)

@@ -31,7 +31,10 @@ std::string id_in(const Ctx& ctx, const std::string& arn, std::string_view word)
 }
 
 std::pair<std::string, std::string> failure_of(const Failure& failure) {
-  if (const Error* error = error_of(failure)) return {std::string(error->shape->code), error->message};
+  if (const Error* error = error_of(failure)) {
+    const bool no_bucket = error->shape->code == "NoSuchBucket";
+    return {std::string(no_bucket ? kNoBucket : error->shape->code), error->message};
+  }
   return {"UNKNOWN", virga::describe(failure)};
 }
 

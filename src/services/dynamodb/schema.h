@@ -28,6 +28,8 @@ void drop_unused_definitions(Table& table);
 
 // Attaches a policy document. Throws when it is malformed.
 void set_policy(Table& table, const std::string& document);
+// Revisions of policies are instants: a later one is greater.
+std::string policy_revision_after(const std::string& before, Time now);
 
 void check_tags(const std::map<std::string, std::string>& tags);
 

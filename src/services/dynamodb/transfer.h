@@ -16,6 +16,9 @@
 
 namespace virga::dynamodb {
 
+// The failure code of a bucket that is not there.
+inline constexpr std::string_view kNoBucket = "S3NoSuchBucket";
+
 enum class TransferState : uint8_t { kRunning, kDone, kFailed };
 
 struct Export {

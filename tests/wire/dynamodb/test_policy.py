@@ -40,11 +40,20 @@ def test_a_table_policy_allows_and_denies(virga, dynamodb, table, user, p):
     assert signed_call(virga, "GetResourcePolicy", {"ResourceArn": table_arn}) == (200, {"Policy": policy, "RevisionId": out["RevisionId"]})
     status, refused = signed_call(virga, "DeleteResourcePolicy", {"ResourceArn": table_arn, "ExpectedRevisionId": "x"})
     assert status == 400 and "PolicyNotFoundException" in refused["__type"]
+    assert refused["message"] == (
+        "Resource-based policy not found for the provided ResourceArn: Requested update for policy with revision id x, but the policy "
+        f"associated to target table {table} has revision id {out['RevisionId']}.")
+    status, refused = signed_call(virga, "PutResourcePolicy", {"ResourceArn": table_arn, "Policy": policy, "ExpectedRevisionId": "NO_POLICY"})
+    assert status == 400 and refused["message"].endswith(
+        f"expecting none to be present for table {table}, but a policy exists with revision id {out['RevisionId']}.")
+    status, refused = signed_call(virga, "GetResourcePolicy", {"ResourceArn": table_arn + "-not"})
+    assert refused["message"] == f"Requested resource not found: Table: {table}-not not found"
     allow(Action="dynamodb:*", Resource="*")
     client.put_item(TableName=table, Item={"p": p})
     deny = json.dumps({"Version": "2012-10-17", "Statement": [
         {"Effect": "Deny", "Principal": "*", "Action": "dynamodb:PutItem", "Resource": table_arn}]})
-    assert signed_call(virga, "PutResourcePolicy", {"ResourceArn": table_arn, "Policy": deny})[0] == 200
+    status, later = signed_call(virga, "PutResourcePolicy", {"ResourceArn": table_arn, "Policy": deny, "ExpectedRevisionId": out["RevisionId"]})
+    assert status == 200 and int(later["RevisionId"]) > int(out["RevisionId"])
     with pytest.raises(ClientError, match="AccessDenied"):
         client.put_item(TableName=table, Item={"p": p})
     assert signed_call(virga, "DeleteResourcePolicy", {"ResourceArn": table_arn})[0] == 200

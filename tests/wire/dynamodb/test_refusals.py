@@ -102,6 +102,53 @@ def test_items_that_no_index_takes_are_left_out_of_a_new_one(dynamodb, create_ta
     dynamodb.delete_table(TableName=name)
 
 
+# What can be said of a key without its table is told of the request, the rest as the reason of its cancellation.
+def test_keys_in_transactions(dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S", "x": "B"}, GlobalSecondaryIndexes=[by_hash("x", IndexName="gsi")])
+    check = {"ConditionExpression": "attribute_not_exists(p)"}
+    update = {"UpdateExpression": "SET a = :a", "ExpressionAttributeValues": {":a": {"S": "a"}}}
+
+    def reasons(operation, *items):
+        with pytest.raises(dynamodb.exceptions.TransactionCanceledException) as cancelled:
+            getattr(dynamodb, operation)(TransactItems=items)
+        return [(reason["Code"], reason.get("Message")) for reason in cancelled.value.response["CancellationReasons"]]
+
+    for action, more in (("Update", update), ("Delete", {}), ("ConditionCheck", check)):
+        with refused("not valid. The AttributeValue for a key attribute cannot contain an empty string value. Key: p"):
+            dynamodb.transact_write_items(TransactItems=[{action: {"TableName": name, "Key": {"p": {"S": ""}}, **more}}])
+        for key in ({"N": "5"}, {"L": [{"S": "x"}]}):
+            assert reasons("transact_write_items", {action: {"TableName": name, "Key": {"p": key}, **more}}) == [
+                ("ValidationError", "The provided key element does not match the schema")]
+    put = lambda **item: {"Put": {"TableName": name, "Item": item}}  # noqa: E731
+    with refused("cannot contain an empty string value. Key: p"):
+        dynamodb.transact_write_items(TransactItems=[put(p={"N": "1"}), put(p={"S": ""})])
+    with refused("cannot contain an empty binary value. IndexName: gsi, IndexKey: x"):
+        dynamodb.transact_write_items(TransactItems=[put(p={"S": "a"}, x={"B": b""})])
+    mismatch = "One or more parameter values were invalid: Type mismatch for key p expected: S actual: N"
+    assert reasons("transact_write_items", put(p={"S": "a"}), put(p={"N": "1"})) == [("None", None), ("ValidationError", mismatch)]
+    get = lambda **key: {"Get": {"TableName": name, "Key": key}}  # noqa: E731
+    assert reasons("transact_get_items", get(p={"S": "a"}), get(), get(p={"S": "b"})) == [
+        ("None", None), ("ValidationError", "The provided key element does not match the schema"), ("None", None)]
+    dynamodb.delete_table(TableName=name)
+
+
+def test_conditions_of_queries(dynamodb, sorted_table):
+    values = {":p": {"S": "a"}, ":a": {"N": "1"}, ":b": {"N": "2"}}
+    for expression, said in (
+            ("p = :p AND s > :a AND s < :b", "Invalid KeyConditionExpression: KeyConditionExpressions must only contain one condition per key"),
+            ("p = :p AND s > :a AND extra = :b",
+             r"The number of query conditions \(3\) exceeds the number of key attributes defined in the schema \(2\)")):
+        with refused(said):
+            dynamodb.query(TableName=sorted_table, KeyConditionExpression=expression, ExpressionAttributeValues=values)
+
+
+def test_zero_has_the_range_of_its_exponent(dynamodb, table):
+    for number, said in (("0e126", "larger than supported"), ("0e-131", "smaller than supported"),
+                         ("1e9223372036854775808", "cannot be converted to a numeric value: 1e9223372036854775808")):
+        with refused(said):
+            dynamodb.put_item(TableName=table, Item={"p": {"S": "zero"}, "n": {"N": number}})
+
+
 def test_tags(virga, dynamodb, create_table, name):
     create_table(dynamodb, name, ["p"], {"p": "S", "x": "S"}, GlobalSecondaryIndexes=[by_hash("x", IndexName="gsi")])
     table = dynamodb.describe_table(TableName=name)["Table"]

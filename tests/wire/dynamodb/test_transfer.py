@@ -95,15 +95,33 @@ def test_export_and_import(virga, dynamodb, create_table, name, bucket):
     assert len(items) == 40 and items[0]["b"] == {"B": b"\0\1"} and items[0]["l"] == {"L": [{"NULL": True}]}
 
     gone = export(dynamodb, TableArn=arn, S3Bucket="no-such-bucket-" + bucket)
-    assert gone["ExportStatus"] == "FAILED" and gone["FailureCode"] == "NoSuchBucket"
+    assert gone["ExportStatus"] == "FAILED" and gone["FailureCode"] == "S3NoSuchBucket"
 
 
 def test_import_of_csv(virga, dynamodb, name, bucket):
     virga.client("s3").put_object(Bucket=bucket, Key="in/a.csv", Body=b'p;n;text\r\na;1;"one;two"\nb;x;bad number\nc;3;"say ""hi"""\n')
     done = imported(dynamodb, name + "-csv", bucket, InputFormat="CSV", InputFormatOptions={"Csv": {"Delimiter": ";"}})
-    assert (done["ImportStatus"], done["ProcessedItemCount"], done["ImportedItemCount"], done["ErrorCount"]) == ("COMPLETED", 3, 2, 1)
+    assert (done["ImportStatus"], done["ProcessedItemCount"], done["ImportedItemCount"], done["ErrorCount"]) == ("FAILED", 3, 2, 1)
+    assert done["FailureCode"] == "ItemValidationError"
     items = sorted(dynamodb.scan(TableName=name + "-csv")["Items"], key=lambda i: i["p"]["S"])
     assert items == [{"p": {"S": "a"}, "n": {"N": "1"}, "text": {"S": "one;two"}}, {"p": {"S": "c"}, "n": {"N": "3"}, "text": {"S": 'say "hi"'}}]
+
+
+def test_imports_of_what_is_not_there_and_of_lines_with_several(virga, dynamodb, name, bucket):
+    gone = imported(dynamodb, name + "-gone", "no-such-bucket-" + bucket, InputFormat="DYNAMODB_JSON")
+    assert (gone["ImportStatus"], gone["FailureCode"]) == ("FAILED", "S3NoSuchBucket")
+    assert name + "-gone" not in dynamodb.list_tables()["TableNames"]
+    none = imported(dynamodb, name + "-none", bucket, prefix="nothing/", InputFormat="DYNAMODB_JSON")
+    assert (none["ImportStatus"], none["ProcessedItemCount"]) == ("COMPLETED", 0)
+    assert dynamodb.scan(TableName=name + "-none")["Items"] == []
+
+    one = '{"Item":{"p":{"S":"%s"},"n":{"N":"1"}}}'
+    virga.client("s3").put_object(Bucket=bucket, Key="several/a", Body=f'{one % "a"}{one % "b"} {one % "c"}\n{one % "d"}'.encode())
+    done = imported(dynamodb, name + "-several", bucket, prefix="several/", InputFormat="DYNAMODB_JSON")
+    assert (done["ImportStatus"], done["ProcessedItemCount"], done["ImportedItemCount"], done["ErrorCount"]) == ("COMPLETED", 4, 4, 0)
+    virga.client("s3").put_object(Bucket=bucket, Key="several/a", Body=f'{one % "a"}{one % "b"} no\nno\n{{"Item":{{}}}}{one % "d"}'.encode())
+    some = imported(dynamodb, name + "-some", bucket, prefix="several/", InputFormat="DYNAMODB_JSON")
+    assert (some["ImportStatus"], some["ImportedItemCount"], some["ErrorCount"]) == ("FAILED", 3, 3)
 
 
 # Everything that a value can be, out as Ion and in again.
@@ -125,7 +143,7 @@ def test_ion(virga, dynamodb, create_table, name, bucket):
             b'$ion_1_0 { "Item" : { p : "\\u0041\\x42", n : 12d2, /* a comment */ list : [1_000., null.string, false,] } }\n')
     s3.put_object(Bucket=bucket, Key="ion/a", Body=lines[0] + b"\n" + more)
     copied = imported(dynamodb, name + "-in", bucket, prefix="ion/", InputFormat="ION")
-    assert (copied["ImportStatus"], copied["ImportedItemCount"], copied["ErrorCount"]) == ("COMPLETED", 2, 1)
+    assert (copied["ImportStatus"], copied["ImportedItemCount"], copied["ErrorCount"]) == ("FAILED", 2, 1)
     found = {i["n"]["N"]: i for i in dynamodb.scan(TableName=name + "-in")["Items"]}
     for values in ("ss", "ns", "bs"):
         kind = values.upper()
