@@ -20,5 +20,7 @@ inline constexpr size_t kSubscriptionBytes = 131'072;  // of messages in one del
 inline constexpr size_t kMaxTags = 50;                 // of a log group
 inline constexpr size_t kMaxPolicies = 10;             // of an account; a log group has one
 inline constexpr size_t kDefaultList = 50;             // of what is described
+inline constexpr size_t kManyStreams = 1'000;          // a group with more is counted once in kCountedFor
+inline constexpr auto kCountedFor = std::chrono::minutes(1);
 
 }  // namespace virga::logs

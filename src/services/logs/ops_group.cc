@@ -65,6 +65,22 @@ Task<op::DeleteLogGroup::Output> LogsService::delete_log_group(Ctx& ctx, const D
   });
 }
 
+// A group's row can't have the sum: all who write to its streams would meet there.
+Task<int64_t> LogsService::stored_bytes(Ctx& ctx, const Store& store, const Group& group) {
+  const std::string key = cat(group_arn(ctx, group.name), " ", group.created.micros);
+  {
+    const std::lock_guard lock(counted_mutex_);
+    std::erase_if(counted_, [&](const auto& entry) { return entry.second.first + kCountedFor <= ctx.now(); });
+    if (const auto known = counted_.find(key); known != counted_.end()) co_return known->second.second;
+  }
+  const Store::Sum sum = co_await store.sum_bytes(group.name);
+  if (sum.streams > kManyStreams) {
+    const std::lock_guard lock(counted_mutex_);
+    counted_[key] = {ctx.now(), sum.bytes};
+  }
+  co_return sum.bytes;
+}
+
 Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const DescribeLogGroupsRequest& in) {
   if (in.log_group_name_prefix && in.log_group_name_pattern) {
     co_return err::InvalidParameterException(
@@ -89,7 +105,7 @@ Task<DescribeLogGroupsResponse> LogsService::describe_log_groups(Ctx& ctx, const
       if (!in.log_group_name_pattern ||
           lower(group.name).find(lower(*in.log_group_name_pattern)) != std::string::npos) {
         out.log_groups->push_back(describe(ctx, group));
-        out.log_groups->back().stored_bytes = co_await store.sum_bytes(group.name);
+        out.log_groups->back().stored_bytes = co_await stored_bytes(ctx, store, group);
       }
     }
     if (page.size() <= limit) co_return out;

@@ -5,6 +5,7 @@
 
 #include "base/async.h"
 #include "kernel/test_world.h"
+#include "services/logs/limits.h"
 #include "services/logs/service.h"
 
 namespace virga::logs {
@@ -56,6 +57,33 @@ TEST(Retention, DeletesWhatIsOlderAndNothingElse) {
   EXPECT_EQ(w.messages("new"), "young ");
   // 26 bytes are counted for each event beside its message.
   EXPECT_EQ(w.call("DescribeLogGroups", "{}")["logGroups"].as_array()[0].find("storedBytes")->as_int(), 2 * (5 + 26));
+}
+
+TEST(StoredBytes, OfManyStreamsAreCountedOnceAMinute) {
+  World w;
+  w.call("CreateLogGroup", "{'logGroupName':'g'}");
+  const auto stored = [&] {
+    return w.call("DescribeLogGroups", "{}")["logGroups"].as_array()[0].find("storedBytes")->as_int();
+  };
+  const auto add = [&](size_t number) {
+    w.call("CreateLogStream", cat("{'logGroupName':'g','logStreamName':'", number, "'}"));
+  };
+  for (size_t i = 0; i < kManyStreams; ++i) add(i);
+  w.put("0", "one");
+  EXPECT_EQ(stored(), 3 + 26);
+  w.put("1", "two");
+  EXPECT_EQ(stored(), 2 * (3 + 26));
+  add(kManyStreams);
+  EXPECT_EQ(stored(), 2 * (3 + 26));
+  w.put("2", "six");
+  EXPECT_EQ(stored(), 2 * (3 + 26));
+  w.clock.advance(std::chrono::minutes(1));
+  EXPECT_EQ(stored(), 3 * (3 + 26));
+  w.put("3", "ten");
+  w.call("DeleteLogGroup", "{'logGroupName':'g'}");
+  w.clock.advance(std::chrono::milliseconds(1));
+  w.call("CreateLogGroup", "{'logGroupName':'g'}");
+  EXPECT_EQ(stored(), 0);
 }
 
 }  // namespace

@@ -3,6 +3,11 @@
 #include <aws/logs/ops.h>
 #include <aws/logs/types.h>
 
+#include <map>
+#include <mutex>
+#include <string>
+#include <utility>
+
 #include "kernel/cloud.h"
 #include "kernel/context.h"
 #include "kernel/deps.h"
@@ -35,6 +40,8 @@ class LogsService final : public kernel::Service {
   Task<ListTagsLogGroupResponse> list_tags_log_group(Ctx& ctx, const ListTagsLogGroupRequest& in);
   Task<void> change_tags(Ctx& ctx, std::string group, std::map<std::string, std::string> set,
                          std::vector<std::string> removed);
+
+  Task<int64_t> stored_bytes(Ctx& ctx, const Store& store, const Group& group);
 
   // ops_stream.cc
   Task<op::CreateLogStream::Output> create_log_stream(Ctx& ctx, const CreateLogStreamRequest& in);
@@ -70,6 +77,9 @@ class LogsService final : public kernel::Service {
   Task<void> expire(kernel::Timer timer);
 
   kernel::Deps& deps_;
+  // Of groups with many streams, by ARN and creation: their bytes and when those were counted.
+  std::mutex counted_mutex_;
+  std::map<std::string, std::pair<Time, int64_t>> counted_;
 };
 
 std::string group_arn(const Ctx& ctx, std::string_view group);

@@ -135,12 +135,13 @@ Task<std::vector<Policy>> Store::account_policies() const {
   co_return policies;
 }
 
-Task<int64_t> Store::sum_bytes(std::string group) const {
-  int64_t sum = 0;
+Task<Store::Sum> Store::sum_bytes(std::string group) const {
+  Sum sum;
   std::vector<Stream> page;
   do {
     page = co_await list_streams(group, "", page.empty() ? "" : page.back().name, kPage, false);
-    for (const Stream& stream : page) sum += stream.bytes;
+    for (const Stream& stream : page) sum.bytes += stream.bytes;
+    sum.streams += page.size();
   } while (page.size() == kPage);
   co_return sum;
 }

@@ -128,7 +128,11 @@ class Store {
   // The account's only.
   Task<std::vector<Policy>> account_policies() const;
   // Of all events of the group.
-  Task<int64_t> sum_bytes(std::string group) const;
+  struct Sum {
+    int64_t bytes = 0;
+    size_t streams = 0;
+  };
+  Task<Sum> sum_bytes(std::string group) const;
   // Events of one stream with positions in [from, to): `limit` at most, and none after that with which the messages'
   // bytes reach `bytes`.
   Task<std::vector<Event>> read_events(std::string group, std::string stream, EventPosition from, EventPosition to,
