@@ -1,9 +1,7 @@
 // virga up: starts, says when it is ready, serves until told to stop.
 #include <fcntl.h>
-#include <link.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +10,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "app/code_pages.h"
 #include "app/commands.h"
 #include "app/instance.h"
 #include "base/fault.h"
@@ -114,23 +113,6 @@ void say(int fd, const std::string& line) {
   if (::write(fd, line.data(), line.size()) < 0) log_warning("app", "nobody hears that Virga is ready");
 }
 
-// Gives back the memory of code and constants that only the start needed. They are read from the binary again, by the
-// page, as they are used.
-void release_start_up_pages() {
-  const auto release = [](dl_phdr_info* object, size_t, void*) {
-    const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-    for (int i = 0; i < object->dlpi_phnum; ++i) {
-      const auto& part = object->dlpi_phdr[i];
-      if (part.p_type != PT_LOAD || (part.p_flags & PF_W)) continue;
-      const uintptr_t begin = (object->dlpi_addr + part.p_vaddr + page - 1) & ~(page - 1);
-      const uintptr_t end = (object->dlpi_addr + part.p_vaddr + part.p_memsz) & ~(page - 1);
-      if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-    }
-    return 1;  // the first object is the program; the libraries are everybody's
-  };
-  ::dl_iterate_phdr(release, nullptr);
-}
-
 // Large bodies get pages of their own, which go back with them. Left alone, the C library learns from what it frees to
 // take ever larger ones (up to 32 MB) from arenas, which a few small things that stay then hold open.
 void give_back_large_memory() {
@@ -171,6 +153,7 @@ int serve(const Arguments& arguments, SteadyClock::time_point began, int say_to)
           : cat("Virga ", VIRGA_VERSION, " is ready at ", url, " in ", time, " ms, data in ", settings.data, "\n"));
   if (say_to != 1) ::close(say_to);
   release_start_up_pages();
+  gather_hot_code();
 
   int signal = 0;
   ::sigwait(&ending, &signal);

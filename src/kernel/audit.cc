@@ -104,6 +104,7 @@ struct Audit::State {
   std::atomic<uint64_t> dropped = 0;
   std::atomic<bool> stopping = false;
   std::atomic<bool> looping = false;
+  std::atomic<bool> gathering = false;
   Event something, ended;
 
   struct Batch {
@@ -114,6 +115,7 @@ struct Audit::State {
   Batch take();
   Task<void> write(Batch batch);
   Task<void> loop();
+  static void gather(const std::shared_ptr<State>& state);
 };
 
 Audit::State::Batch Audit::State::take() {
@@ -166,8 +168,8 @@ Task<void> Audit::State::loop() {
   while (!stopping) {
     co_await something.wait();
     if (stopping) break;
-    co_await sleep_for(kGather);
     something.reset();
+    gathering = false;
     for (auto batch = take(); !batch.empty(); batch = take()) {
       auto written = co_await as_result(write(std::move(batch)));
       if (!written) log_error("audit", "calls could not be recorded", {{"why", describe(written.error())}});
@@ -175,6 +177,16 @@ Task<void> Audit::State::loop() {
   }
   looping = false;
   ended.set();
+}
+
+// A call that is being answered is not to wake another thread.
+void Audit::State::gather(const std::shared_ptr<State>& state) {
+  if (state->gathering.load(std::memory_order_relaxed) || state->gathering.exchange(true)) return;
+  if (Executor* const here = Executor::current()) {
+    here->post_after(kGather, [state] { state->something.set(); });
+  } else {
+    state->something.set();
+  }
 }
 
 Audit::Audit(kv::Db& db, const Clock& clock, AuditLimits limits) : state_(std::make_shared<State>(db, clock, limits)) {}
@@ -218,7 +230,7 @@ void Audit::record(AuditRecord record) {
       state_->waiting.push_back(std::move(encoded));
     }
   }
-  if (!state_->something.is_set()) state_->something.set();
+  State::gather(state_);
 }
 
 void Audit::record_and_tell(ToldCall call) {
@@ -232,7 +244,7 @@ void Audit::record_and_tell(ToldCall call) {
     }
   }
   if (!encoded.empty()) return record(std::move(call.record));  // there is no room to tell of it
-  if (!state_->something.is_set()) state_->something.set();
+  State::gather(state_);
 }
 
 bool Audit::is_wanted(const Ctx& ctx, bool read_only) const {
