@@ -4,6 +4,7 @@
 // share. What is kept is bounded; the rest goes back.
 #include <malloc.h>
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,9 +21,11 @@
 
 namespace {
 
-constexpr size_t kStep = 32;        // sizes are kept by such steps
-constexpr size_t kMost = 4096;      // larger ones are not
-constexpr size_t kKept = 64 << 10;  // bytes of one size: the coroutines of some dozen requests
+constexpr size_t kStep = 32;             // sizes are kept by such steps
+constexpr size_t kMost = 8192;           // larger ones are not
+constexpr size_t kKeptSmall = 64 << 10;  // bytes of one size,
+constexpr size_t kKept = 64;             // or so many: the coroutines of some dozen requests
+constexpr size_t kKeptInAll = 4 << 20;
 
 struct Free {
   Free* next;
@@ -36,6 +39,7 @@ thread_local bool over = false;  // the thread ends
 
 struct Cache {
   std::array<Kept, kMost / kStep + 1> kept;
+  size_t bytes = 0;  // of all
   ~Cache() {
     over = true;
     for (Kept& size : kept) {
@@ -54,7 +58,10 @@ void* allocate(size_t bytes) {
     Kept& size = cache.kept[step];
     if (size.first) {
       size.bytes -= static_cast<uint32_t>(step * kStep);
-      return std::exchange(size.first, size.first->next);
+      cache.bytes -= step * kStep;
+      Free* const memory = std::exchange(size.first, size.first->next);
+      __builtin_prefetch(size.first, 1);  // whoever wants as much next would wait for it
+      return memory;
     }
     bytes = step * kStep;
   }
@@ -70,8 +77,9 @@ void* allocate(size_t bytes) {
 void keep_or_free(void* memory, size_t step) {
   if (step <= kMost / kStep && !over) {
     Kept& size = cache.kept[step];
-    if (size.bytes < kKept) {
+    if (size.bytes < std::max(kKeptSmall, kKept * step * kStep) && cache.bytes < kKeptInAll) {
       size.bytes += static_cast<uint32_t>(step * kStep);
+      cache.bytes += step * kStep;
       size.first = new (memory) Free{size.first};
       return;
     }
