@@ -5,10 +5,13 @@
 #include <atomic>
 #include <cstdint>
 #include <cstring>
+#include <iterator>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/encoding.h"
@@ -245,6 +248,80 @@ void sort(std::span<Unsorted> nodes, size_t at = 0) {
   }
 }
 
+// The memory of entries, in blocks that go from a table that is in a file to the next one: memory that comes anew costs
+// the processor more than what is written to it.
+class Blocks {
+ public:
+  static constexpr size_t kSize = 128 << 10;
+  using Block = std::unique_ptr<char[]>;
+
+  explicit Blocks(size_t most_kept) : most_kept_(most_kept) {}
+  Block take() {
+    {
+      const std::lock_guard lock(mutex_);
+      writing_ = true;
+      if (!kept_.empty()) {
+        Block block = std::move(kept_.back());
+        kept_.pop_back();
+        return block;
+      }
+    }
+    return std::make_unique_for_overwrite<char[]>(kSize);
+  }
+  // None is kept while nobody writes.
+  void give(std::vector<Block> blocks) {
+    const std::lock_guard lock(mutex_);
+    for (; writing_ && !blocks.empty() && kept_.size() < most_kept_; blocks.pop_back())
+      kept_.push_back(std::move(blocks.back()));
+  }
+  void rest() {
+    std::vector<Block> freed;
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
+    freed.swap(kept_);
+  }
+
+ private:
+  const size_t most_kept_;
+  std::mutex mutex_;
+  std::vector<Block> kept_;
+  bool writing_ = false;
+};
+
+// What a table's entries lie in. For one writer.
+class Memory {
+ public:
+  explicit Memory(std::shared_ptr<Blocks> blocks) : blocks_(std::move(blocks)) {}
+  Memory(const Memory&) = delete;
+  ~Memory() { blocks_->give(std::move(taken_)); }
+
+  // Aligned for links.
+  char* allocate(size_t bytes) {
+    bytes += -bytes % sizeof(Node*);
+    // What would leave much of a block unused lies alone.
+    if (bytes > Blocks::kSize / 4) return add(large_, std::make_unique_for_overwrite<char[]>(bytes), bytes);
+    if (bytes > left_) {
+      next_ = add(taken_, blocks_->take(), Blocks::kSize);
+      left_ = Blocks::kSize;
+    }
+    left_ -= bytes;
+    return std::exchange(next_, next_ + bytes);
+  }
+  size_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  char* add(std::vector<Blocks::Block>& to, Blocks::Block block, size_t bytes) {
+    bytes_.store(bytes_.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+    return to.emplace_back(std::move(block)).get();
+  }
+
+  const std::shared_ptr<Blocks> blocks_;
+  std::vector<Blocks::Block> taken_, large_;
+  char* next_ = nullptr;
+  size_t left_ = 0;
+  std::atomic<size_t> bytes_ = 0;
+};
+
 // The writer's: what waits for its place.
 struct Gathered {
   std::string last;  // empty: nothing waits
@@ -253,15 +330,17 @@ struct Gathered {
 
 class MemoryTable final : public rocksdb::MemTableRep {
  public:
-  MemoryTable(rocksdb::Allocator* allocator, bool collects, Gathered& gathered)
-      : MemTableRep(allocator), gathered_(gathered), collects_(collects), random_(random_u64() | 1) {}
+  MemoryTable(rocksdb::Allocator* allocator, std::shared_ptr<Blocks> blocks, bool collects, Gathered& gathered)
+      : MemTableRep(allocator),
+        memory_(std::move(blocks)),
+        gathered_(gathered),
+        collects_(collects),
+        random_(random_u64() | 1) {}
 
   KeyHandle Allocate(const size_t bytes, char** out) override {
     const int height = next_height();
     const size_t links = static_cast<size_t>(height) * sizeof(Node*);
-    char* memory = nullptr;
-    MemTableRep::Allocate(links + bytes + sizeof(Node*) - 1, &memory);
-    memory += -reinterpret_cast<uintptr_t>(memory) % sizeof(Node*);
+    char* const memory = memory_.allocate(links + bytes);
     for (int i = 0; i < height; ++i) new (memory + static_cast<size_t>(i) * sizeof(Node*)) std::atomic<Node*>(nullptr);
     *out = memory + links;
     auto* const node = reinterpret_cast<Node*>(*out);
@@ -289,7 +368,7 @@ class MemoryTable final : public rocksdb::MemTableRep {
     const Node* const found = list().find(key);
     return found && !(key < found->key());
   }
-  size_t ApproximateMemoryUsage() override { return 0; }  // all of it is the allocator's
+  size_t ApproximateMemoryUsage() override { return memory_.bytes(); }
   Iterator* GetIterator(rocksdb::Arena* arena) override {
     if (!arena) return new Place(list());
     return new (arena->AllocateAligned(sizeof(Place), 0, nullptr)) Place(list());
@@ -357,6 +436,7 @@ class MemoryTable final : public rocksdb::MemTableRep {
     return 1 + std::min(__builtin_ctzll(random_ | 1ull << 62) / 2, kMostLevels - 1);
   }
 
+  Memory memory_;
   mutable List list_;
   Gathered& gathered_;
   mutable std::atomic<bool> collects_;
@@ -367,25 +447,28 @@ class MemoryTable final : public rocksdb::MemTableRep {
 
 class Tables final : public MemoryTables {
  public:
+  explicit Tables(size_t most_kept) : blocks_(std::make_shared<Blocks>(most_kept / Blocks::kSize)) {}
   void opened() override { opening_ = false; }
   void gather_until(std::string_view last) override {
     gathered_.last = last;
     gathered_.nodes.clear();  // of a batch that failed
   }
+  void rest() override { blocks_->rest(); }
   using MemTableRepFactory::CreateMemTableRep;
   const char* Name() const override { return "VirgaMemoryTable"; }
   rocksdb::MemTableRep* CreateMemTableRep(const rocksdb::MemTableRep::KeyComparator&, rocksdb::Allocator* allocator,
                                           const rocksdb::SliceTransform*, rocksdb::Logger*) override {
-    return new MemoryTable(allocator, opening_, gathered_);
+    return new MemoryTable(allocator, blocks_, opening_, gathered_);
   }
 
  private:
+  const std::shared_ptr<Blocks> blocks_;
   std::atomic<bool> opening_ = true;
   Gathered gathered_;
 };
 
 }  // namespace
 
-std::shared_ptr<MemoryTables> memory_tables() { return std::make_shared<Tables>(); }
+std::shared_ptr<MemoryTables> memory_tables(size_t most_kept) { return std::make_shared<Tables>(most_kept); }
 
 }  // namespace virga::kv

@@ -17,7 +17,10 @@ class MemoryTables : public rocksdb::MemTableRepFactory {
   // What the writer inserts from now on waits until `last` is inserted, with which everything finds its place: a search
   // waits for memory at each step, and several can wait at the same time.
   virtual void gather_until(std::string_view last) = 0;
+  // Nobody writes for a while: gives back the memory that is kept for the next table.
+  virtual void rest() = 0;
 };
-std::shared_ptr<MemoryTables> memory_tables();
+// Up to `most_kept` bytes go from tables that are in files to the next ones.
+std::shared_ptr<MemoryTables> memory_tables(size_t most_kept);
 
 }  // namespace virga::kv

@@ -88,6 +88,38 @@ TEST_P(Insertion, HasWhatAMapHas) {
   }
 }
 
+TEST(MemoryTable, TakesOverTheMemoryOfTablesThatAreInFiles) {
+  TempDir dir;
+  const auto opened = open_rocks_files({.directory = dir / "db", .memtable_bytes = 1 << 20});
+  rocksdb::DB& db = *opened.db;
+  std::mt19937 random(5);
+  Rows rows;
+  // Rows of all sizes, some too large for a block; an iterator holds on to tables after they are in files.
+  for (int round = 0; round < 12; ++round) {
+    const std::unique_ptr<rocksdb::Iterator> held(db.NewIterator({}));
+    const Rows then = rows;
+    for (int i = 0; i < 60; ++i) {
+      const std::string key = cat(random() % 200);
+      std::string value(size_t{1} << random() % 18, static_cast<char>('a' + random() % 26));
+      ASSERT_TRUE(db.Put({}, key, value).ok());
+      rows.insert_or_assign(key, std::move(value));
+    }
+    if (round % 3 == 0) ASSERT_TRUE(db.Flush({}).ok());
+    if (round % 4 == 0) opened.tables->rest();
+    expect_rows(db, nullptr, rows, random);
+    auto expected = then.begin();
+    for (held->SeekToFirst(); held->Valid(); held->Next(), ++expected) {
+      ASSERT_NE(expected, then.end());
+      EXPECT_EQ(held->value().ToString(), expected->second);
+    }
+    EXPECT_EQ(expected, then.end());
+    // Flushes come in time: tables hold no more than they may.
+    uint64_t bytes = 0;
+    ASSERT_TRUE(db.GetIntProperty("rocksdb.cur-size-active-mem-table", &bytes));
+    EXPECT_LE(bytes, (1u << 20) + (256u << 10));
+  }
+}
+
 TEST(MemoryTable, HasAfterAStartWhatTheLogHas) {
   TempDir dir;
   std::mt19937 random(11);

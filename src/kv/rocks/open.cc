@@ -119,7 +119,7 @@ OpenedRocks open_rocks_files(const RocksOptions& wanted) {
   opened.cache = rocksdb::NewLRUCache(cache);
 
   rocksdb::Options options = options_for(wanted, opened.cache);
-  opened.tables = memory_tables();
+  opened.tables = memory_tables(wanted.memtable_bytes);
   options.memtable_factory = opened.tables;
   try {
     const auto birth = Birth::of(wanted.directory);

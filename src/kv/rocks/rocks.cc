@@ -32,6 +32,7 @@ constexpr uint64_t kFormat = 2;
 constexpr size_t kMostBatchBytes = 8 << 20;
 constexpr size_t kMostBatchMembers = 1024;
 constexpr size_t kMostInTurn = 16;
+constexpr std::chrono::seconds kRestsAfter{1};
 // An erased range with up to this many keys is written key by key: range tombstones slow every later read down.
 constexpr size_t kMostSingleErases = 1024;
 // Commits are refused while less is free. RocksDB must not meet a full disk: its log file takes no write after one that
@@ -326,7 +327,11 @@ void RocksDb::commit_loop() {
   std::unique_lock lock(queue_mutex_);
   Batch batch;
   while (true) {
-    queue_wake_.wait(lock, [&] { return queue_.head || stopping_; });
+    const auto awake = [&] { return queue_.head || stopping_; };
+    if (!queue_wake_.wait_for(lock, kRestsAfter, awake)) {
+      tables_->rest();
+      queue_wake_.wait(lock, awake);
+    }
     if (!queue_.head) return;
     take(batch);
     lock.unlock();
