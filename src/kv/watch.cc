@@ -6,9 +6,6 @@
 namespace virga::kv {
 
 namespace {
-constexpr size_t kMostRecent = 8 << 10;
-constexpr size_t kMostRecentBytes = 1 << 20;
-
 bool touches(const Change& change, std::string_view prefix) {
   if (!change.range) return change.key.starts_with(prefix);
   // [key, end) meets the keys that start with prefix.
@@ -57,11 +54,7 @@ Task<bool> WatchRegistry::wait(std::string prefix, Version since, Micros timeout
 }
 
 bool WatchRegistry::changed_since(std::string_view prefix, Version since) const {
-  if (since < floor_) return true;
-  for (auto change = recent_.rbegin(); change != recent_.rend() && change->version > since; ++change) {
-    if (touches(*change, prefix)) return true;
-  }
-  return false;
+  return !recent_.knows(since) || recent_.any_after(since, [&](const Change& c) { return touches(c, prefix); });
 }
 
 void WatchRegistry::insert(Waiter& waiter) {
@@ -89,10 +82,10 @@ void WatchRegistry::take(std::string_view prefix, Waker& out) {
   }
 }
 
-WatchRegistry::Waker WatchRegistry::publish(std::vector<Change> changes) {
+WatchRegistry::Waker WatchRegistry::publish(std::span<const Change> changes) {
   Waker out;
   std::lock_guard lock(mutex_);
-  for (Change& change : changes) {
+  for (const Change& change : changes) {
     if (change.range) {
       std::vector<std::string> met;
       for (const auto& [prefix, waiter] : waiters_) {
@@ -103,17 +96,11 @@ WatchRegistry::Waker WatchRegistry::publish(std::vector<Change> changes) {
       // take() may drop a length, so the next one is looked up anew.
       for (auto length = lengths_.begin(); length != lengths_.end() && length->first <= change.key.size();) {
         const size_t size = length->first;
-        take(std::string_view(change.key).substr(0, size), out);
+        take(change.key.substr(0, size), out);
         length = lengths_.upper_bound(size);
       }
     }
-    recent_bytes_ += change.key.size() + change.end.size();
-    recent_.push_back(std::move(change));
-  }
-  while (recent_.size() > kMostRecent || recent_bytes_ > kMostRecentBytes) {
-    floor_ = std::max(floor_, recent_.front().version);
-    recent_bytes_ -= recent_.front().key.size() + recent_.front().end.size();
-    recent_.pop_front();
+    recent_.add(change);
   }
   return out;
 }
@@ -129,7 +116,7 @@ void WatchRegistry::wake(std::string_view prefix) {
 
 void WatchRegistry::start_at(Version version) {
   std::lock_guard lock(mutex_);
-  floor_ = version;
+  recent_.start_at(version);
 }
 
 void WatchRegistry::arm(Executor& executor, Instant at) {

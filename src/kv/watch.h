@@ -4,10 +4,10 @@
 
 #include <chrono>
 #include <coroutine>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -15,16 +15,9 @@
 
 #include "base/executor.h"
 #include "kv/db.h"
+#include "kv/recent.h"
 
 namespace virga::kv {
-
-// One written key, or with `range` all keys of [key, end).
-struct Change {
-  Version version;
-  std::string key;
-  bool range = false;
-  std::string end;
-};
 
 class WatchRegistry : public std::enable_shared_from_this<WatchRegistry> {
  public:
@@ -35,7 +28,7 @@ class WatchRegistry : public std::enable_shared_from_this<WatchRegistry> {
   Task<bool> wait(std::string prefix, Version since, Micros timeout);
 
   // Tells of changes, in version order; returns who must be resumed once readers can see them.
-  Waker publish(std::vector<Change> changes);
+  Waker publish(std::span<const Change> changes);
   // Resumes those who wait for exactly `prefix`, as though something had changed.
   void wake(std::string_view prefix);
   // Commits up to `version` happened before this registry watched.
@@ -72,10 +65,7 @@ class WatchRegistry : public std::enable_shared_from_this<WatchRegistry> {
   Waiters waiters_;
   std::map<size_t, size_t> lengths_;  // prefix length → waiters with it
   std::map<Executor*, Deadlines> deadlines_;
-  // What changed lately, so that a waiter that read before and registers now misses nothing.
-  std::deque<Change> recent_;
-  size_t recent_bytes_ = 0;
-  Version floor_ = 0;  // changes up to here are forgotten
+  RecentChanges recent_;
 };
 
 }  // namespace virga::kv

@@ -1,5 +1,6 @@
 // The reference engine: a map whose values keep their versions for as long as a view can see them. Commits are
 // immediate, so a single thread sees a fixed order of events.
+#include <deque>
 #include <map>
 #include <mutex>
 #include <stdexcept>
@@ -166,6 +167,7 @@ Task<bool> MemDb::commit(Txn& txn) {
     }
     const Version version = ++version_;
     std::vector<Change> changes;
+    std::deque<std::string> positioned;
     for (const auto& [begin, end] : writes.erased().all()) {
       for (auto row = rows_.lower_bound(begin); row != rows_.end() && row->first < end; ++row) {
         if (row->second.back().value) write(row->first, std::nullopt, version);
@@ -176,14 +178,14 @@ Task<bool> MemDb::commit(Txn& txn) {
     for (const auto& [key, value] : writes.points()) {
       write(key, value, version);
       window_.add(key, version);
-      changes.push_back({version, key, false, {}});
+      changes.push_back({version, key});
     }
     uint16_t order = 0;
     for (const OrderedPut& put : writes.ordered()) {
-      std::string key = put.prefix + position_of(version, order++);
+      const std::string& key = positioned.emplace_back(put.prefix + position_of(version, order++));
       write(key, put.value, version);
       window_.add(key, version);
-      changes.push_back({version, std::move(key), false, {}});
+      changes.push_back({version, key});
     }
     ++stats_.commits;
     ++stats_.syncs;
@@ -191,7 +193,7 @@ Task<bool> MemDb::commit(Txn& txn) {
     replaced = std::exchange(newest_, std::shared_ptr<const View>(std::make_shared<MemView>(version, *this)));
     window_.prune(live_.oldest_transaction(version));
     collect();
-    wake = watches_->publish(std::move(changes));
+    wake = watches_->publish(changes);
   }
   for (const Resume& resume : wake) resume.later();
   co_return true;

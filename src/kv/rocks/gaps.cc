@@ -6,7 +6,6 @@ namespace virga::kv {
 
 namespace {
 constexpr size_t kMostGaps = 256;
-constexpr size_t kMostRecent = 8 << 10;
 }  // namespace
 
 std::string Gaps::skip(std::string_view from, Version version) const {
@@ -20,11 +19,12 @@ std::string Gaps::skip(std::string_view from, Version version) const {
 
 void Gaps::add(std::string_view begin, std::string_view end, Version version) {
   std::lock_guard lock(mutex_);
-  if (version < floor_) return;
-  for (auto put = recent_.rbegin(); put != recent_.rend() && put->first > version; ++put) {
-    if (put->second >= begin && put->second < end) end = put->second;
-  }
-  if (begin >= end) return;
+  // Up to the first key put meanwhile.
+  const bool at_begin = !recent_.knows(version) || recent_.any_after(version, [&](const Change& put) {
+    if (put.key >= begin && put.key < end) end = put.key;
+    return end == begin;
+  });
+  if (at_begin || begin >= end) return;
   std::string first(begin);
   Gap merged{std::string(end), version};
   auto next = gaps_.upper_bound(first);
@@ -46,7 +46,7 @@ void Gaps::add(std::string_view begin, std::string_view end, Version version) {
 void Gaps::committed(const std::vector<std::string_view>& keys, Version version) {
   std::lock_guard lock(mutex_);
   for (const std::string_view key : keys) {
-    recent_.emplace_back(version, key);
+    recent_.add({version, key});
     if (gaps_.empty()) continue;
     auto gap = gaps_.upper_bound(key);
     if (gap == gaps_.begin()) continue;
@@ -60,15 +60,11 @@ void Gaps::committed(const std::vector<std::string_view>& keys, Version version)
     }
   }
   count_ = gaps_.size();
-  while (recent_.size() > kMostRecent) {
-    floor_ = recent_.front().first;
-    recent_.pop_front();
-  }
 }
 
 void Gaps::start_at(Version version) {
   std::lock_guard lock(mutex_);
-  floor_ = version;
+  recent_.start_at(version);
 }
 
 }  // namespace virga::kv

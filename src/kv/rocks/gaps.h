@@ -4,7 +4,6 @@
 #pragma once
 
 #include <atomic>
-#include <deque>
 #include <map>
 #include <mutex>
 #include <string>
@@ -12,6 +11,7 @@
 #include <vector>
 
 #include "kv/db.h"
+#include "kv/recent.h"
 
 namespace virga::kv {
 
@@ -35,8 +35,7 @@ class Gaps {
   std::map<std::string, Gap, std::less<>> gaps_;  // by begin; they do not overlap
   std::atomic<size_t> count_ = 0;
   // Keys put lately: a walk takes time, and what was put meanwhile ends the gap it reports.
-  std::deque<std::pair<Version, std::string>> recent_;
-  Version floor_ = 0;  // puts up to here are forgotten
+  RecentChanges recent_;
 };
 
 }  // namespace virga::kv

@@ -352,7 +352,7 @@ void RocksDb::Batch::clear() {
   writes.Clear();
   changes.clear();
   puts.clear();
-  ordered.clear();
+  keys.clear();
   members.clear();
   accepted.clear();
 }
@@ -380,7 +380,7 @@ void RocksDb::add(Batch& batch, Pending& pending) {
     batch.writes.Put(slice(key), slice(value));
     batch.puts.push_back(key);
     window_.add(key, version);
-    batch.changes.push_back({version, std::string(key), false, {}});
+    batch.changes.push_back({version, key});
   };
   for (const auto& [key, value] : writes.points()) {
     if (value) {
@@ -388,12 +388,12 @@ void RocksDb::add(Batch& batch, Pending& pending) {
     } else {
       batch.writes.Delete(slice(key));
       window_.add(key, version);
-      batch.changes.push_back({version, key, false, {}});
+      batch.changes.push_back({version, key});
     }
   }
   uint16_t order = 0;
   for (const OrderedPut& ordered : writes.ordered()) {
-    put(batch.ordered.emplace_back(ordered.prefix + position_of(version, order++)), ordered.value);
+    put(batch.keys.emplace_back(ordered.prefix + position_of(version, order++)), ordered.value);
   }
   batch.accepted.push_back(&pending);
   batch.last = version;
@@ -423,7 +423,7 @@ void RocksDb::erase_range(Batch& batch, const std::string& begin, const std::str
   for (std::string& key : keys) {
     batch.writes.Delete(key);
     window_.add(key, version);
-    batch.changes.push_back({version, std::move(key), false, {}});
+    batch.changes.push_back({version, batch.keys.emplace_back(std::move(key))});
   }
 }
 
@@ -473,7 +473,7 @@ void RocksDb::write(Batch& batch) {
   syncs_.fetch_add(1, std::memory_order_relaxed);
   bytes_written_.fetch_add(batch.writes.GetDataSize(), std::memory_order_relaxed);
   for (Pending* pending : batch.accepted) pending->committed = true;
-  for (const Resume& resume : watches_->publish(std::move(batch.changes))) resume.later();
+  for (const Resume& resume : watches_->publish(batch.changes)) resume.later();
   KILL_POINT("kv.rocks.after_publish");
 }
 

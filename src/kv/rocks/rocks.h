@@ -69,9 +69,9 @@ class RocksDb final : public Engine {
   // A batch on its way to the disk.
   struct Batch {
     rocksdb::WriteBatch writes;
-    std::vector<Change> changes;
-    std::vector<std::string_view> puts;  // into members' write sets and `ordered`
-    std::deque<std::string> ordered;     // keys that hold a version
+    std::vector<Change> changes;         // of keys in members' write sets and in `keys`
+    std::vector<std::string_view> puts;  // of those, too
+    std::deque<std::string> keys;        // that hold a version, or were in an erased range
     std::vector<Pending*> members;       // all, in order
     std::vector<Pending*> accepted;
     Version last = 0;
