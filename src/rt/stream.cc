@@ -10,8 +10,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include <asio/basic_stream_socket.hpp>
+#include <asio/bind_allocator.hpp>
 #include <asio/buffer.hpp>
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/io_context.hpp>
@@ -29,6 +31,15 @@ int errno_of(const asio::error_code& error) {
   if (!error || error == asio::error::eof) return 0;
   return error == asio::error::operation_aborted ? ECANCELED : error.value();
 }
+
+// For operations of asio, whose own store keeps two: reads end one by one while requests wait for the disk, and begin
+// many at a time when they are answered.
+template <class T>
+struct Allocator : std::allocator<T> {
+  Allocator() = default;
+  template <class U>
+  Allocator(const Allocator<U>&) {}
+};
 
 // What is left of a gather write after `done` bytes.
 class Cursor {
@@ -103,10 +114,11 @@ class SocketStream final : public Stream {
       pending.io.error = ECANCELED;
       return true;
     }
-    socket_.async_receive(asio::buffer(into, room), [&pending](asio::error_code error, size_t bytes) {
+    const auto received = [&pending](asio::error_code error, size_t bytes) {
       pending.io = {bytes, errno_of(error)};
       pending.waiter.resume();
-    });
+    };
+    socket_.async_receive(asio::buffer(into, room), asio::bind_allocator(Allocator<void>(), received));
     return false;
   }
 
