@@ -7,6 +7,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <type_traits>
 
 #include "base/str.h"
 #include "base/utf8.h"
@@ -145,6 +147,7 @@ void JsonReader::skip_space() {
 
 // The next character that is no white space, unconsumed.
 char JsonReader::need() {
+  if (at_ < text_.size() && text_[at_] > ' ') return text_[at_];
   skip_space();
   if (at_ >= text_.size()) error("unexpected end of JSON");
   return text_[at_];
@@ -163,33 +166,23 @@ void JsonReader::enter() {
 }
 
 JsonReader::Token JsonReader::peek() {
-  switch (need()) {
-    case 'n':
-      return Token::kNull;
-    case 't':
-    case 'f':
-      return Token::kBool;
-    case '"':
-      return Token::kString;
-    case '[':
-      return Token::kArray;
-    case '{':
-      return Token::kObject;
-    case '-':
-    case '0':
-    case '1':
-    case '2':
-    case '3':
-    case '4':
-    case '5':
-    case '6':
-    case '7':
-    case '8':
-    case '9':
-      return Token::kNumber;
-    default:
-      error("unexpected character in JSON");
-  }
+  static constexpr auto kTokens = [] {
+    std::array<int8_t, 256> tokens;
+    tokens.fill(-1);
+    const auto begins = [&](std::string_view with, Token token) {
+      for (const char c : with) tokens[static_cast<unsigned char>(c)] = static_cast<int8_t>(token);
+    };
+    begins("n", Token::kNull);
+    begins("tf", Token::kBool);
+    begins("\"", Token::kString);
+    begins("[", Token::kArray);
+    begins("{", Token::kObject);
+    begins("-0123456789", Token::kNumber);
+    return tokens;
+  }();
+  const int8_t token = kTokens[static_cast<unsigned char>(need())];
+  if (token < 0) error("unexpected character in JSON");
+  return static_cast<Token>(token);
 }
 
 void JsonReader::read_null() { expect("null"); }
@@ -234,40 +227,36 @@ struct Run {
   size_t size = 0;
   bool ascii = true;  // whether none of them is part of a longer character
 };
-Run plain_run(std::string_view text) {
-  using Block = unsigned char __attribute__((vector_size(32)));
-  Block seen{};
-  Run run;
-  for (; run.size + sizeof(Block) <= text.size(); run.size += sizeof(Block)) {
+// Whole blocks; true when it ends in one.
+template <size_t kSize>
+bool run_through(std::string_view text, Run& run) {
+  using Block = unsigned char __attribute__((vector_size(kSize)));
+  using Each = bool __attribute__((ext_vector_type(kSize)));
+  using Bits = std::conditional_t<kSize == 16, uint16_t, uint8_t>;
+  const auto bits = [](auto which) { return std::bit_cast<Bits>(__builtin_convertvector(which, Each)); };
+  for (; run.size + kSize <= text.size(); run.size += kSize) {
     Block block;
-    std::memcpy(&block, text.data() + run.size, sizeof block);
-    const auto found = (block == '"') | (block == '\\') | (block < 0x20);
-    if (__builtin_reduce_or(found)) break;
-    seen |= block;
-  }
-  constexpr uint64_t kEach = 0x0101010101010101, kHighest = kEach * 0x80;
-  uint64_t high = 0;
-  for (uint64_t word; run.size + sizeof word <= text.size(); run.size += sizeof word) {
-    std::memcpy(&word, text.data() + run.size, sizeof word);
-    const auto zeros = [](uint64_t w) { return (w - kEach) & ~w; };  // the lowest byte that is zero, in its highest bit
-    const uint64_t found =
-        (zeros(word ^ kEach * '"') | zeros(word ^ kEach * '\\') | ((word - kEach * 0x20) & ~word)) & kHighest;
-    if (found == 0) {
-      high |= word;
-      continue;
+    std::memcpy(&block, text.data() + run.size, kSize);
+    const Bits found = bits((block == '"') | (block == '\\') | (block < 0x20));
+    const Bits high = bits(block >= 0x80);
+    if (found != 0) {
+      const int before = std::countr_zero(found);
+      run.ascii = run.ascii && (high & ((1u << before) - 1)) == 0;
+      run.size += static_cast<size_t>(before);
+      return true;
     }
-    const int before = std::countr_zero(found) / 8;
-    run.size += static_cast<size_t>(before);
-    high |= word & ~(~uint64_t{0} << 8 * before);
-    run.ascii = __builtin_reduce_or(seen) < 0x80 && (high & kHighest) == 0;
-    return run;
+    run.ascii = run.ascii && high == 0;
   }
+  return false;
+}
+Run plain_run(std::string_view text) {
+  Run run;
+  if (run_through<16>(text, run) || run_through<8>(text, run)) return run;
   for (; run.size < text.size(); ++run.size) {
     const auto c = static_cast<unsigned char>(text[run.size]);
     if (c == '"' || c == '\\' || c < 0x20) break;
-    high |= c;
+    run.ascii = run.ascii && c < 0x80;
   }
-  run.ascii = __builtin_reduce_or(seen) < 0x80 && (high & kHighest) == 0;
   return run;
 }
 
@@ -282,29 +271,26 @@ std::optional<uint32_t> hex4(std::string_view text) {
 
 constexpr uint32_t kReplacement = 0xFFFD;
 
-}  // namespace
-
-void JsonReader::read_string(std::string& out) {
-  if (need() != '"') error("expected a string");
-  ++at_;
+// Reads the pieces of a string from behind its opening quote to behind the closing one. Returns what is wrong.
+[[gnu::noinline]] std::string_view read_pieces(std::string_view text, size_t& at, std::string& out) {
   out.clear();
   while (true) {
-    const size_t begin = at_;
-    const Run plain = plain_run(text_.substr(at_));
-    at_ += plain.size;
-    if (at_ >= text_.size()) error("unterminated string");
-    const std::string_view run = text_.substr(begin, plain.size);
-    if (!plain.ascii && !is_utf8(run)) error("string is not valid UTF-8");
+    const size_t begin = at;
+    const Run plain = plain_run(text.substr(at));
+    at += plain.size;
+    if (at >= text.size()) return "unterminated string";
+    const std::string_view run = text.substr(begin, plain.size);
+    if (!plain.ascii && !is_utf8(run)) return "string is not valid UTF-8";
     out.append(run);
-    const char c = text_[at_];
+    const char c = text[at];
     if (c == '"') {
-      ++at_;
-      return;
+      ++at;
+      return {};
     }
-    if (c != '\\') error("control character in a string");
-    if (at_ + 1 >= text_.size()) error("unterminated string");
-    const char escape = text_[at_ + 1];
-    at_ += 2;
+    if (c != '\\') return "control character in a string";
+    if (at + 1 >= text.size()) return "unterminated string";
+    const char escape = text[at + 1];
+    at += 2;
     switch (escape) {
       case '"':
         out += '"';
@@ -331,17 +317,17 @@ void JsonReader::read_string(std::string& out) {
         out += '\t';
         break;
       case 'u': {
-        const std::optional<uint32_t> unit = hex4(text_.substr(at_));
-        if (!unit) error("malformed \\u escape");
-        at_ += 4;
+        const std::optional<uint32_t> unit = hex4(text.substr(at));
+        if (!unit) return "malformed \\u escape";
+        at += 4;
         uint32_t character = *unit;
         if (character >= 0xD800 && character <= 0xDFFF) {
           // Half a surrogate pair is grammatical JSON but no character: it becomes U+FFFD.
           std::optional<uint32_t> second;
-          if (character < 0xDC00 && text_.substr(at_, 2) == "\\u") second = hex4(text_.substr(at_ + 2));
+          if (character < 0xDC00 && text.substr(at, 2) == "\\u") second = hex4(text.substr(at + 2));
           if (second && *second >= 0xDC00 && *second <= 0xDFFF) {
             character = 0x10000 + ((character - 0xD800) << 10) + (*second - 0xDC00);
-            at_ += 6;
+            at += 6;
           } else {
             character = kReplacement;
           }
@@ -350,9 +336,26 @@ void JsonReader::read_string(std::string& out) {
         break;
       }
       default:
-        error("unknown escape in a string");
+        return "unknown escape in a string";
     }
   }
+}
+
+}  // namespace
+
+void JsonReader::read_string(std::string& out) {
+  if (need() != '"') error("expected a string");
+  ++at_;
+  // Hardly any has something to see to.
+  const std::string_view rest = text_.substr(at_);
+  const Run plain = plain_run(rest);
+  const std::string_view run = rest.substr(0, plain.size);
+  if (plain.size < rest.size() && rest[plain.size] == '"' && (plain.ascii || is_utf8(run))) {
+    out.assign(run);
+    at_ += plain.size + 1;
+    return;
+  }
+  if (const std::string_view wrong = read_pieces(text_, at_, out); !wrong.empty()) error(wrong);
 }
 
 void JsonReader::begin_object() {

@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "base/str.h"
+
 namespace virga {
 namespace {
 
@@ -76,6 +78,43 @@ TEST(Json, FindsEveryCharacterThatNeedsCare) {
         EXPECT_THROW(Json::parse(written), JsonError) << c;
       }
       if (c < 0x20 || c == '"') EXPECT_THROW(Json::parse("\"" + text + "\""), JsonError) << c;
+    }
+  }
+}
+
+TEST(JsonReader, EndsAStringWhereALookAtEveryByteDoes) {
+  // Blocks are looked at together: every length and beginning among them, with each kind of byte at each place.
+  using namespace std::string_view_literals;
+  constexpr auto kInteresting = "\"\\\0\x1f\x20!#[]^\x7f\x80\xc3\xff"sv;
+  for (size_t size = 0; size < 36; ++size) {
+    for (size_t at = 0; at < size; ++at) {
+      for (const char c : kInteresting) {
+        for (const size_t after : {0, 1, 7, 8, 15, 16, 33}) {
+          std::string text(size, 'x');
+          text[at] = c;
+          const std::string document = cat(std::string((size + at) % 17, ' '), '"', text, '"', std::string(after, ' '));
+          const bool fine = c != '\\' && static_cast<unsigned char>(c) >= 0x20 && static_cast<unsigned char>(c) < 0x80;
+          JsonReader in(document);
+          std::string out = "former";
+          if (c == '"') {
+            in.read_string(out);
+            EXPECT_EQ(out, text.substr(0, at));
+          } else if (fine) {
+            in.read_string(out);
+            EXPECT_EQ(out, text);
+            EXPECT_NO_THROW(in.end());
+          } else {
+            EXPECT_THROW(in.read_string(out), JsonError) << size << ' ' << at << ' ' << int{c};
+          }
+        }
+      }
+      // A character of several bytes wherever it begins, and half of it.
+      if (at + 1 == size) continue;
+      std::string text(size, 'x');
+      text.replace(at, 2, "\xC3\xA9");
+      EXPECT_EQ(Json::parse(cat('"', text, '"')).as_string(), text);
+      text[at + 1] = 'x';
+      EXPECT_THROW(Json::parse(cat('"', text, '"')), JsonError);
     }
   }
 }
