@@ -119,12 +119,7 @@ std::string digest_of(const TransactWriteItemsInput& in) {
 
 std::vector<ConsumedCapacity> capacity_of_transaction(ReturnConsumedCapacity asked, const Outcome& outcome) {
   std::map<std::string, Written> sums;
-  for (const Written& written : outcome.written) {
-    Written part = written;
-    // A check costs what a write would; a repetition only the reads that found it.
-    if (part.table_units == 0) part.table_units = 1;
-    add_units(sums[written.table->name], part);
-  }
+  for (const Written& written : outcome.written) add_units(sums[written.table->name], written);
   std::vector<ConsumedCapacity> out;
   for (const auto& [name, sum] : sums) {
     auto capacity = capacity_of_write(asked, name, sum, 2);
@@ -160,22 +155,18 @@ Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>
     if (idempotency) {
       const std::string key = idempotency_key(ctx.account, ctx.region, idempotency->token);
       if (const auto known = co_await tx.get(key)) {
-        if (kv::decode<IdempotencyRecord>(*known).digest != idempotency->digest)
-          co_return err::IdempotentParameterMismatchException();
+        const auto record = kv::decode<IdempotencyRecord>(*known);
+        if (record.digest != idempotency->digest) co_return err::IdempotentParameterMismatchException();
         out.repeated = true;
-      } else {
-        tx.put(key, kv::encode(IdempotencyRecord{idempotency->digest}));
-        kernel::Timer timer{"ddb.token", key, ctx.now() + std::chrono::minutes(kIdempotencyMinutes), {}};
-        co_await timers_.set(tx, std::move(timer));
+        for (size_t i = 0; i < actions.size(); ++i) {
+          Written same;
+          same.table = co_await store.require_table(actions[i].write.table);
+          // What was written a KB a unit is read four at a time.
+          same.table_units = i < record.units.size() ? static_cast<double>((record.units[i] + 3) / 4) : 1;
+          out.written.push_back(std::move(same));
+        }
+        co_return out;
       }
-    }
-    if (out.repeated) {
-      for (const Action& action : actions) {
-        Written same;
-        same.table = co_await store.require_table(action.write.table);
-        out.written.push_back(std::move(same));
-      }
-      co_return out;
     }
     std::vector<Reason> reasons(actions.size());
     std::set<std::string> rows;
@@ -215,6 +206,14 @@ Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>
       out.written.push_back(std::move(*result));
     }
     if (stop) co_return cancelled(reasons);
+    if (idempotency) {
+      IdempotencyRecord record{idempotency->digest, {}};
+      for (const Written& written : out.written) record.units.push_back(static_cast<int64_t>(written.table_units));
+      const std::string key = idempotency_key(ctx.account, ctx.region, idempotency->token);
+      tx.put(key, kv::encode(record));
+      kernel::Timer timer{"ddb.token", key, ctx.now() + std::chrono::minutes(kIdempotencyMinutes), {}};
+      co_await timers_.set(tx, std::move(timer));
+    }
     co_return out;
   }));
   if (result) co_return std::move(*result);

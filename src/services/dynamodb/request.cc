@@ -97,9 +97,10 @@ std::optional<ConsumedCapacity> capacity_of_write(std::optional<ReturnConsumedCa
   const auto per_index = [&](const std::map<std::string, double>& units) {
     std::map<std::string, Capacity> indexes;
     for (const auto& [name, value] : units) {
-      indexes[name].capacity_units = value * factor;
-      if (factor != 1) indexes[name].write_capacity_units = value * factor;
-      total += value * factor;
+      // An index costs the same within a transaction.
+      indexes[name].capacity_units = value;
+      if (factor != 1) indexes[name].write_capacity_units = value;
+      total += value;
     }
     return indexes;
   };

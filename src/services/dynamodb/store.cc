@@ -369,7 +369,8 @@ Task<Written> Store::write(const Write& write) {
   View after;
   switch (write.kind) {
     case WriteKind::kCheck:
-      contribute(write_units(old_size));
+      out.table_units = write_units(old_size);
+      contribute(out.table_units);
       charge_write(out);
       co_return out;
     case WriteKind::kDelete:

@@ -114,10 +114,11 @@ struct Counts {
 };
 
 struct IdempotencyRecord {
-  std::string digest;  // of the request
+  std::string digest;          // of the request
+  std::vector<int64_t> units;  // that each action took of its table
   template <class A>
   void fields(A& a) {
-    a(1, digest);
+    a(1, digest), a(2, units);
   }
 };
 

@@ -56,3 +56,21 @@ def test_concurrent_counters(virga, table, p):
     for t in threads:
         t.join()
     assert virga.client("dynamodb").get_item(TableName=table, Key={"p": p})["Item"]["n"] == {"N": "100"}
+
+
+# Of the table twice what a write outside takes, of indexes the same; a repetition reads what was written.
+def test_what_transactions_cost(dynamodb, table, sorted_table, p):
+    def cost(*items, **more):
+        [used] = dynamodb.transact_write_items(TransactItems=items, ReturnConsumedCapacity="INDEXES", **more)["ConsumedCapacity"]
+        return used
+    used = cost({"Put": {"TableName": sorted_table, "Item": {"p": p, "s": {"N": "1"}, "g": p, "l": p}}})
+    assert (used["CapacityUnits"], used["Table"]["CapacityUnits"]) == (4, 2)
+    assert used["GlobalSecondaryIndexes"]["gsi"]["CapacityUnits"] == used["LocalSecondaryIndexes"]["lsi"]["CapacityUnits"] == 1
+    dynamodb.put_item(TableName=table, Item={"p": p, "d": {"S": "x" * 8500}})
+    check = {"ConditionCheck": {"TableName": table, "Key": {"p": p}, "ConditionExpression": "attribute_exists(p)"}}
+    assert cost(check)["WriteCapacityUnits"] == 18
+    once = {"ClientRequestToken": "cost" + p["S"][:30]}
+    delete = {"Delete": {"TableName": table, "Key": {"p": p}}}
+    assert cost(delete, **once)["WriteCapacityUnits"] == 18
+    again = cost(delete, **once)
+    assert again["ReadCapacityUnits"] == again["CapacityUnits"] == 6 and "WriteCapacityUnits" not in again
