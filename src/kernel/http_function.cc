@@ -63,12 +63,25 @@ Json lists(const Pairs& pairs) {
   return out;
 }
 
-Pairs header_pairs(const wire::HttpRequest& request, bool with_cookies) {
+// As AWS passes them on: without what is about the connection, with who asked, how and where.
+Pairs header_pairs(const HttpCall& call, bool with_cookies) {
+  const wire::HttpRequest& request = *call.request;
   Pairs pairs;
+  std::string senders;
   for (const auto& [name, value] : request.headers.fields()) {
     std::string key = lower(name);
-    if (with_cookies || key != "cookie") pairs.emplace_back(std::move(key), value);
+    if (key == "connection" || key == "x-forwarded-port" || key == "x-forwarded-proto") continue;
+    if (key == "x-forwarded-for") {
+      append(senders, value, ", ");
+    } else if (with_cookies || key != "cookie") {
+      pairs.emplace_back(std::move(key), value);
+    }
   }
+  const std::string_view host = request.host();
+  const size_t colon = host.ends_with(']') ? host.npos : host.rfind(':');
+  pairs.emplace_back("x-forwarded-for", cat(senders, call.source_ip));
+  pairs.emplace_back("x-forwarded-port", colon != host.npos ? host.substr(colon + 1) : request.secure ? "443" : "80");
+  pairs.emplace_back("x-forwarded-proto", request.secure ? "https" : "http");
   return pairs;
 }
 
@@ -150,7 +163,7 @@ std::string event_v2(const HttpCall& call) {
   if (const std::string cookies = request.headers.joined("cookie"); !cookies.empty()) {
     for (const std::string_view cookie : split(cookies, ';')) event["cookies"].push_back(trim(cookie));
   }
-  event["headers"] = joined(header_pairs(request, false), ",");
+  event["headers"] = joined(header_pairs(call, false), ",");
   const Pairs query = wire::parse_query(request.query).value_or(Pairs());
   if (!query.empty()) event["queryStringParameters"] = joined(query, ",");
   Json context = domain_fields(call);
@@ -176,7 +189,7 @@ std::string event_v1(const HttpCall& call) {
   const wire::HttpRequest& request = *call.request;
   const std::string resource =
       call.route_key == "$default" ? "$default" : std::string(split_once(call.route_key, ' ').second);
-  const Pairs headers = header_pairs(request, true);
+  const Pairs headers = header_pairs(call, true);
   const Pairs query = wire::parse_query(request.query).value_or(Pairs());
   Json event = Json::object({{"version", "1.0"},
                              {"resource", resource},

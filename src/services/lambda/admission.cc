@@ -36,7 +36,8 @@ void ScalingRate::forget_refilled(Steady now) {
 
 struct Admission::Ticket::State {
   std::mutex mutex;
-  Counts functions, places, versions;  // running: all of a function, unreserved ones, provisioned ones
+  Counts functions, places, versions;  // running: all of a function, unreserved ones, provisioned ones of a version
+  Counts ahead;                        // and of a function
 };
 
 Admission::Admission() : state_(std::make_shared<Ticket::State>()) {}
@@ -47,14 +48,17 @@ Admission::Ticket::~Ticket() {
   std::lock_guard lock(state_->mutex);
   take(state_->functions, function_);
   if (unreserved_) take(state_->places, place_);
-  if (provisioned_) take(state_->versions, version_);
+  if (provisioned_) take(state_->versions, version_), take(state_->ahead, function_);
 }
 
 std::optional<Admission::Ticket> Admission::enter(Demand demand, Refusal& why) {
   std::lock_guard lock(state_->mutex);
   // What is provisioned is set aside already; what goes beyond it competes as without it.
   const bool provisioned = demand.provisioned > 0 && count_of(state_->versions, demand.version) < demand.provisioned;
-  if (demand.reserved && count_of(state_->functions, demand.function) >= *demand.reserved) {
+  const int32_t running = count_of(state_->functions, demand.function);
+  const int32_t beside = running - count_of(state_->ahead, demand.function);
+  if (demand.reserved &&
+      (running >= *demand.reserved || (!provisioned && beside >= *demand.reserved - demand.set_aside))) {
     why = Refusal::kReserved;
     return std::nullopt;
   }
@@ -69,7 +73,10 @@ std::optional<Admission::Ticket> Admission::enter(Demand demand, Refusal& why) {
   ticket.provisioned_ = provisioned;
   ++state_->functions[ticket.function_ = std::move(demand.function)];
   if (unreserved) ++state_->places[ticket.place_ = std::move(demand.place)];
-  if (provisioned) ++state_->versions[ticket.version_ = std::move(demand.version)];
+  if (provisioned) {
+    ++state_->ahead[ticket.function_];
+    ++state_->versions[ticket.version_ = std::move(demand.version)];
+  }
   return ticket;
 }
 

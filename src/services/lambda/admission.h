@@ -20,6 +20,7 @@ struct Demand {
   std::optional<int32_t> reserved;  // the function's reserved concurrency
   int32_t unreserved = 0;           // what the place has for functions without, after all that is set aside
   int32_t provisioned = 0;          // instances provisioned for `version` and ready
+  int32_t set_aside = 0;            // the same of all versions of the function: taken from what is reserved
 };
 
 enum class Refusal : uint8_t { kReserved, kUnreserved };

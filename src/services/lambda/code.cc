@@ -245,7 +245,7 @@ Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vect
       if (other.arn.substr(0, other.arn.rfind(':')) == arn.substr(0, arn.rfind(':'))) {
         co_return err::InvalidParameterValueException(
             cat("Two different versions of the same layer are not allowed to be referenced in the same function. ",
-                other.arn, " and ", arn, " are versions of the same layer"));
+                other.arn, " and ", arn, " are versions of the same layer."));
       }
     }
     uses.push_back({arn, record->size, record->sha256, record->code, record->unpacked});

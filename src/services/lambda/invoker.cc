@@ -178,7 +178,8 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
                                   .version = version,
                                   .reserved = call.reserved,
                                   .unreserved = call.unreserved,
-                                  .provisioned = provision_of(call.id, *call.version).ready},
+                                  .provisioned = provision_of(call.id, *call.version).ready,
+                                  .set_aside = call.reserved ? provisions_.ready(cat(function, ":")) : 0},
                                  refusal);
   if (!managed && !ticket) {
     meter_of(call.id, function).throttle();

@@ -32,7 +32,11 @@ const std::set<std::string_view> kReserved = {"_HANDLER",
                                               "LAMBDA_TASK_ROOT",
                                               "LAMBDA_RUNTIME_DIR"};
 
-std::string base64_of_hex(const std::string& hex) { return base64_encode(hex_decode(hex).value_or("")); }
+// Those that Lambda takes no more: docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+const std::set<std::string_view> kRetired = {
+    "nodejs",        "nodejs4.3",     "nodejs4.3-edge", "nodejs6.10",    "nodejs8.10", "nodejs10.x", "nodejs12.x",
+    "nodejs14.x",    "java8",         "python2.7",      "python3.6",     "python3.7",  "ruby2.5",    "ruby2.7",
+    "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1",  "dotnetcore3.1", "go1.x",      "provided"};
 
 [[noreturn]] void bad_arn(std::string_view text) {
   throw err::InvalidParameterValueException(cat("Invalid function name or ARN: ", text));
@@ -113,21 +117,45 @@ std::string layer_arn(const Ctx& ctx, const LayerId& id) {
   return cat("arn:", ctx.partition, ":lambda:", id.region, ":", id.account, ":layer:", id.name);
 }
 
-bool is_provider_arn(std::string_view arn) {
+namespace {
+bool names_a(std::string_view kind, std::string_view arn) {
   const auto parts = split(arn, ':');
-  return parts.size() == 7 && parts[2] == "lambda" && parts[5] == "capacity-provider";
+  return parts.size() == 7 && parts[2] == "lambda" && parts[5] == kind;
 }
+}  // namespace
+bool is_provider_arn(std::string_view arn) { return names_a("capacity-provider", arn); }
+bool is_signing_arn(std::string_view arn) { return names_a("code-signing-config", arn); }
 
 Error function_not_found(const Ctx& ctx, const FunctionId& id) {
   return err::ResourceNotFoundException(
       cat("Function not found: ", id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier)));
 }
 
-Error wrong_revision() {
+Error wrong_revision(std::string_view told_by) {
   return err::PreconditionFailedException(
-      "The Revision Id provided does not match the latest Revision Id. Call the GetFunction/GetAlias API to retrieve "
-      "the latest "
-      "Revision Id");
+      cat("The Revision Id provided does not match the latest Revision Id. Call the ", told_by,
+          " API to retrieve the latest Revision Id"));
+}
+
+const std::string& revision_id(const VersionRecord& record) {
+  return record.permitted.empty() ? record.revision : record.permitted;
+}
+void renew(VersionRecord& record, std::string revision) {
+  record.revision = std::move(revision);
+  record.permitted.clear();
+}
+
+Error qualifier_not_found(const Ctx& ctx, const FunctionId& id) {
+  if (parse_version(id.qualifier)) return function_not_found(ctx, id);
+  return err::ResourceNotFoundException(cat("Cannot find alias arn: ", qualified_arn(ctx, id, id.qualifier)));
+}
+
+void check_unqualified(const FunctionId& id) {
+  if (!id.qualifier.empty()) {
+    throw err::InvalidParameterValueException(
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+        "Please specify either a function name or an unqualified function ARN.");
+  }
 }
 
 Error no_latest_published() {
@@ -209,8 +237,14 @@ void check_name(const std::string& name) {
 }
 
 void check_tags(const std::map<std::string, std::string>& tags) {
-  if (tags.size() > kMaxTags)
-    throw err::InvalidParameterValueException(cat("A function has at most ", kMaxTags, " tags."));
+  if (tags.size() > kMaxTags) throw err::InvalidParameterValueException("Number of tags exceeds resource tag limit.");
+}
+
+void retag(std::map<std::string, std::string>& tags, const std::map<std::string, std::string>& set,
+           const std::vector<std::string>& removed) {
+  for (const auto& [key, value] : set) tags[key] = value;
+  for (const std::string& key : removed) tags.erase(key);
+  check_tags(tags);
 }
 
 void check_size(const VersionRecord& record) {
@@ -266,7 +300,18 @@ std::optional<Error> refusal_by_state(const VersionRecord& record) {
 std::string runtime_name(const std::optional<Runtime>& runtime) {
   if (!runtime)
     throw err::InvalidParameterValueException("Runtime is mandatory for functions created with deployment packages.");
-  return std::string(to_string(*runtime));
+  const std::string_view name = to_string(*runtime);
+  if (kRetired.contains(name)) {
+    throw err::InvalidParameterValueException(
+        cat("The runtime parameter of ", name,
+            " is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported "
+            "runtime while creating or updating functions."));
+  }
+  return std::string(name);
+}
+
+std::string code_hash(const VersionRecord& record) {
+  return record.image ? record.code_sha256 : base64_encode(hex_decode(record.code_sha256).value_or(""));
 }
 
 std::string prepared_runtime(const VersionRecord& record) { return record.image ? "provided.al2023" : record.runtime; }
@@ -298,10 +343,10 @@ image::Settings image_settings(const VersionRecord& record) {
 }
 
 FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
-                               bool qualified_in_arn) {
+                               std::string_view qualifier) {
   FunctionConfiguration out;
   out.function_name = id.name;
-  out.function_arn = qualified_in_arn ? qualified_arn(ctx, id, version_name(record.version)) : function_arn(ctx, id);
+  out.function_arn = qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, qualifier);
   Runtime runtime;
   if (from_string(record.runtime, runtime)) out.runtime = runtime;
   out.role = record.role;
@@ -311,13 +356,13 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   out.timeout = record.timeout;
   out.memory_size = record.memory;
   out.last_modified = iso8601_lambda(record.modified);
-  out.code_sha256 = record.image ? record.code_sha256 : base64_of_hex(record.code_sha256);
+  out.code_sha256 = code_hash(record);
   out.version = version_name(record.version);
   if (!record.environment.empty()) out.environment = EnvironmentResponse{record.environment, {}};
   if (!record.dead_letter.empty()) out.dead_letter_config = DeadLetterConfig{record.dead_letter};
   TracingMode tracing;
   if (from_string(record.tracing, tracing)) out.tracing_config = TracingConfigResponse{tracing};
-  out.revision_id = record.revision;
+  out.revision_id = revision_id(record);
   if (!record.layers.empty()) {
     out.layers.emplace();
     for (const LayerUse& use : record.layers) {
@@ -368,6 +413,16 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   if (from_string(record.system_level, system)) logging.system_log_level = system;
   logging.log_group = log_group(id, record);
   out.logging_config = std::move(logging);
+  return out;
+}
+
+FunctionConfiguration describe_listed(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
+                                      std::string_view qualifier) {
+  FunctionConfiguration out = describe(ctx, id, record, qualifier);
+  out.state.reset();
+  out.state_reason.reset();
+  out.state_reason_code.reset();
+  out.last_update_status.reset();
   return out;
 }
 

@@ -43,9 +43,18 @@ LayerId layer_id(const Ctx& ctx, std::string_view name);
 std::string layer_arn(const Ctx& ctx, const LayerId& id);
 
 bool is_provider_arn(std::string_view arn);
+bool is_signing_arn(std::string_view arn);  // of a code signing configuration
 
 Error function_not_found(const Ctx& ctx, const FunctionId& id);
-Error wrong_revision();
+// The same of operations that tell a missing alias from a missing version.
+Error qualifier_not_found(const Ctx& ctx, const FunctionId& id);
+// Throws InvalidParameterValueException when an operation on a whole function is given a version or alias of it.
+void check_unqualified(const FunctionId& id);
+// As the operation that tells the right one is called.
+Error wrong_revision(std::string_view told_by = "GetFunction/GetAlias");
+// The RevisionId of a version, and a new one for what it has become.
+const std::string& revision_id(const VersionRecord& record);
+void renew(VersionRecord& record, std::string revision);
 Error no_latest_published();
 Error not_with_capacity_provider(std::string_view what);
 Error bad_marker();
@@ -57,6 +66,9 @@ void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);
 void check_name(const std::string& name);
 void check_tags(const std::map<std::string, std::string>& tags);
+// Sets some and removes some; throws when there are too many then.
+void retag(std::map<std::string, std::string>& tags, const std::map<std::string, std::string>& set,
+           const std::vector<std::string>& removed);
 // Memory, and the size of code and layers together.
 void check_size(const VersionRecord& record);
 void check_snap_start(const VersionRecord& record);
@@ -67,6 +79,8 @@ double vcpus(const VersionRecord& record);
 // doesn't.
 void check_capacity(const VersionRecord& record);
 std::string runtime_name(const std::optional<Runtime>& runtime);
+// CodeSha256: of an archive in base64, of an image its digest.
+std::string code_hash(const VersionRecord& record);
 // The runtime whose sandboxes are kept ready for a version.
 std::string prepared_runtime(const VersionRecord& record);
 // How a version's image is run: what the function says, else what the image says. Throws InvalidParameterValueException
@@ -83,8 +97,12 @@ void await_initialisation(VersionRecord& published);
 // Why a version can't be invoked as it is; nothing when it can.
 std::optional<Error> refusal_by_state(const VersionRecord& record);
 
+// By the ARN with the qualifier, or without one when that is empty.
 FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
-                               bool qualified_in_arn);
+                               std::string_view qualifier);
+// As lists tell it: without states.
+FunctionConfiguration describe_listed(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
+                                      std::string_view qualifier);
 AliasConfiguration describe(const Ctx& ctx, const FunctionId& id, const AliasRecord& alias);
 
 }  // namespace virga::lambda

@@ -27,12 +27,14 @@ Task<GetAccountSettingsResponse> LambdaService::get_account_settings(Ctx& ctx, c
 Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency(
     Ctx& ctx, const PutFunctionConcurrencyRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
+  check_unqualified(id);
   const int32_t wanted = in.reserved_concurrent_executions;
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     const auto latest = co_await store.find_version(id.name, 0);
-    if (!function || !latest) co_await fail(function_not_found(ctx, id));
+    if (!function || !latest)
+      co_await fail(err::ResourceNotFoundException(cat("Function not found: ", qualified_arn(ctx, id, kLatest))));
     if (!latest->capacity_provider.empty()) co_await fail(not_with_capacity_provider("Reserved concurrency"));
     int32_t provisioned = 0;
     for (const ProvisionedRecord& record : co_await store.list_provisioned(id.name)) provisioned += record.wanted;
@@ -82,64 +84,44 @@ Task<op::DeleteFunctionConcurrency::Output> LambdaService::delete_function_concu
   });
 }
 
-Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
-  if (esm::is_mapping_arn(in.resource)) {
-    co_await change_mapping_tags(ctx, in.resource, in.tags, {});
-    co_return op::TagResource::Output{};
+// What a resource's tags are after some are set and some removed.
+Task<std::map<std::string, std::string>> LambdaService::change_tags(Ctx& ctx, std::string arn,
+                                                                    std::map<std::string, std::string> set,
+                                                                    std::vector<std::string> removed) {
+  if (esm::is_mapping_arn(arn)) co_return co_await change_mapping_tags(ctx, arn, std::move(set), std::move(removed));
+  if (is_provider_arn(arn)) co_return co_await change_provider_tags(ctx, arn, std::move(set), std::move(removed));
+  if (is_signing_arn(arn)) co_return co_await change_signing_tags(ctx, arn, std::move(set), std::move(removed));
+  const FunctionId id = function_id(ctx, arn);
+  if (!id.qualifier.empty()) {
+    co_return err::InvalidParameterValueException(
+        "Tags on function aliases and versions are not supported. Please specify a function ARN.");
   }
-  if (is_provider_arn(in.resource)) {
-    co_await change_provider_tags(ctx, in.resource, in.tags, {});
-    co_return op::TagResource::Output{};
-  }
-  const FunctionId id = function_id(ctx, in.resource);
-  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::TagResource::Output> {
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<std::map<std::string, std::string>> {
     WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     if (!function) co_return function_not_found(ctx, id);
-    for (const auto& [key, value] : in.tags) function->tags[key] = value;
-    check_tags(function->tags);
+    if (set.empty() && removed.empty()) co_return function->tags;
+    retag(function->tags, set, removed);
     store.put_function(*function);
-    co_return op::TagResource::Output{};
+    co_return function->tags;
   });
+}
+
+Task<op::TagResource::Output> LambdaService::tag_resource(Ctx& ctx, const TagResourceRequest& in) {
+  if (in.tags.empty())
+    co_return err::InvalidParameterValueException("An error occurred and the request cannot be processed.");
+  co_await change_tags(ctx, in.resource, in.tags, {});
+  co_return op::TagResource::Output{};
 }
 
 Task<op::UntagResource::Output> LambdaService::untag_resource(Ctx& ctx, const UntagResourceRequest& in) {
-  if (esm::is_mapping_arn(in.resource)) {
-    co_await change_mapping_tags(ctx, in.resource, {}, in.tag_keys);
-    co_return op::UntagResource::Output{};
-  }
-  if (is_provider_arn(in.resource)) {
-    co_await change_provider_tags(ctx, in.resource, {}, in.tag_keys);
-    co_return op::UntagResource::Output{};
-  }
-  const FunctionId id = function_id(ctx, in.resource);
-  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::UntagResource::Output> {
-    WriteStore store(tx, id.home(), catalog_);
-    auto function = co_await store.find_function(id.name);
-    if (!function) co_return function_not_found(ctx, id);
-    for (const std::string& key : in.tag_keys) function->tags.erase(key);
-    store.put_function(*function);
-    co_return op::UntagResource::Output{};
-  });
+  co_await change_tags(ctx, in.resource, {}, in.tag_keys);
+  co_return op::UntagResource::Output{};
 }
 
 Task<ListTagsResponse> LambdaService::list_tags(Ctx& ctx, const ListTagsRequest& in) {
-  if (esm::is_mapping_arn(in.resource)) {
-    ListTagsResponse out;
-    out.tags = co_await change_mapping_tags(ctx, in.resource, {}, {});
-    co_return out;
-  }
-  if (is_provider_arn(in.resource)) {
-    ListTagsResponse out;
-    out.tags = co_await change_provider_tags(ctx, in.resource, {}, {});
-    co_return out;
-  }
-  const FunctionId id = function_id(ctx, in.resource);
-  const auto snapshot = deps_.db.snapshot();
-  const auto function = co_await Store(*snapshot, id.home()).find_function(id.name);
-  if (!function) co_return function_not_found(ctx, id);
   ListTagsResponse out;
-  out.tags = function->tags;
+  out.tags = co_await change_tags(ctx, in.resource, {}, {});
   co_return out;
 }
 

@@ -229,7 +229,7 @@ Task<ListFunctionVersionsByCapacityProviderResponse> LambdaService::list_functio
         out.next_marker = kernel::seal_page(deps_.tokens, ctx, page_of, static_cast<uint64_t>(from + limit));
         co_return out;
       }
-      const FunctionConfiguration described = lambda::describe(ctx, id, version, true);
+      const FunctionConfiguration described = lambda::describe(ctx, id, version, version_name(version.version));
       auto& item = out.function_versions.emplace_back();
       item.function_arn = *described.function_arn;
       item.state = *described.state;
@@ -289,17 +289,13 @@ Task<std::map<std::string, std::string>> LambdaService::change_provider_tags(Ctx
                                                                              std::map<std::string, std::string> set,
                                                                              std::vector<std::string> removed) {
   const std::string name = name_of(arn);
-  if (arn != arn_of(ctx, name)) co_return no_provider(arn);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<std::map<std::string, std::string>> {
     WriteStore store(tx, {ctx.account, ctx.region}, catalog_);
     auto record = co_await store.find_capacity_provider(name);
-    if (!record) co_return no_provider(name);
+    if (!record || record->arn != arn)
+      co_return err::ResourceNotFoundException(cat("Capacity provider not found: ", arn));
     if (set.empty() && removed.empty()) co_return record->tags;
-    for (const auto& [key, value] : set) record->tags[key] = value;
-    for (const std::string& key : removed) record->tags.erase(key);
-    if (record->tags.size() > 50) {
-      co_return err::InvalidParameterValueException("A capacity provider has at most 50 tags.");
-    }
+    retag(record->tags, set, removed);
     store.put_capacity_provider(*record);
     co_return record->tags;
   });

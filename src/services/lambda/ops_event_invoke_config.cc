@@ -1,5 +1,7 @@
 #include <aws/lambda/errors.h>
 
+#include <algorithm>
+
 #include "base/str.h"
 #include "kernel/page.h"
 #include "services/lambda/limits.h"
@@ -43,7 +45,11 @@ std::string failure_of(const DestinationConfig& config) {
 
 // Both destinations can be reached by the function's role, and neither is the function itself.
 Task<void> LambdaService::check_destinations(Ctx& ctx, FunctionId id, std::string on_success, std::string on_failure) {
-  const Call call = co_await route(ctx, id);
+  auto call = co_await as_result(route(ctx, id));
+  if (!call) {
+    if (!error_of(call)) co_await fail_with(Failure(call.error()));
+    co_await fail(err::ResourceNotFoundException("The function doesn't exist."));
+  }
   for (const bool success : {true, false}) {
     const std::string& destination = success ? on_success : on_failure;
     if (destination.empty()) continue;
@@ -52,13 +58,22 @@ Task<void> LambdaService::check_destinations(Ctx& ctx, FunctionId id, std::strin
       co_await fail(err::InvalidParameterValueException("You can't specify the function as a destination for itself."));
     }
     const auto arn = kernel::parse_arn(destination);
-    if (!arn || (success && arn->service == "s3")) {
+    static constexpr std::string_view kServices[] = {"sqs", "sns", "lambda", "events", "s3"};
+    if (!arn || std::ranges::find(kServices, arn->service) == std::end(kServices) ||
+        (success && arn->service == "s3")) {
       co_await fail(err::InvalidParameterValueException(
           cat("The provided destination config DestinationConfig(onSuccess=",
               on_success.empty() ? "null" : cat("OnSuccess(destination=", on_success, ")"), ", onFailure=",
               on_failure.empty() ? "null" : cat("OnFailure(destination=", on_failure, ")"), ") is invalid.")));
     }
-    co_await check_destination(ctx, call.version->role, destination, false);
+    if (arn->service == "lambda" && arn->region == ctx.region && arn->account == ctx.account) {
+      auto there = co_await as_result(route(ctx, function_id(ctx, destination)));
+      if (!there) {
+        if (!error_of(there)) co_await fail_with(Failure(there.error()));
+        co_await fail(err::InvalidParameterValueException(cat("The destination ARN ", destination, " is invalid.")));
+      }
+    }
+    co_await check_destination(ctx, call->version->role, destination, false);
   }
 }
 

@@ -28,14 +28,6 @@ Error taken(const Mapping& other) {
       "already exists. Please update or delete the existing mapping with UUID ", other.uuid));
 }
 
-// Events of a mapping name no tenant.
-void check_feedable(const Call& call) {
-  if (call.version->per_tenant) {
-    throw err::InvalidParameterValueException(
-        "Event source mappings are not supported for functions with tenant isolation.");
-  }
-}
-
 // By its UUID or its ARN.
 std::string uuid_of(const std::string& text) {
   const size_t colon = text.rfind(':');
@@ -61,7 +53,7 @@ Task<std::map<std::string, std::string>> LambdaService::check_source(Mapping map
   }
   kernel::StreamSource* source = kernel::find_stream_source(deps_.cloud, *arn);
   if (!source) {
-    co_return err::InvalidParameterValueException(arn->service == "kinesis" || arn->resource.starts_with("table/")
+    co_return err::InvalidParameterValueException(arn->resource.starts_with("table/")
                                                       ? cat("Stream not found: ", mapping.source)
                                                       : cat("Unrecognized event source: ", mapping.source));
   }
@@ -80,6 +72,19 @@ Task<std::map<std::string, std::string>> LambdaService::check_source(Mapping map
   co_await fail_with(Failure(looked.error()));
 }
 
+// The function is there, and takes events that name no tenant.
+Task<void> LambdaService::check_feedable(Ctx& ctx, FunctionId id) {
+  auto call = co_await as_result(route(ctx, id));
+  if (!call) {
+    if (!error_of(call)) co_await fail_with(Failure(call.error()));
+    co_await fail(err::InvalidParameterValueException("Function does not exist"));
+  }
+  if (call->version->per_tenant) {
+    co_await fail(err::InvalidParameterValueException(
+        "Event source mappings are not supported for functions with tenant isolation."));
+  }
+}
+
 Task<EventSourceMappingConfiguration> LambdaService::create_event_source_mapping(
     Ctx& ctx, const CreateEventSourceMappingRequest& in) {
   Mapping mapping = esm::mapping_of(in);
@@ -95,7 +100,7 @@ Task<EventSourceMappingConfiguration> LambdaService::create_event_source_mapping
   mapping.state = mapping.enabled ? MappingState::kCreating
                   : stream        ? MappingState::kDisabling
                                   : MappingState::kDisabled;
-  check_feedable(co_await route(ctx, id));
+  co_await check_feedable(ctx, id);
   const auto starts = co_await check_source(mapping);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     for (const kv::Entry& row : co_await tx.scan(esm::mappings_of(id.account, id.region))) {
@@ -139,7 +144,7 @@ Task<EventSourceMappingConfiguration> LambdaService::update_event_source_mapping
   };
   Mapping checked = *found;
   change(checked);
-  check_feedable(co_await route(ctx, checked.function_id()));
+  co_await check_feedable(ctx, checked.function_id());
   if (in.function_name) co_await check_source(checked);
   Mapping mapping = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<Mapping> {
     auto current = co_await find_mapping(tx, ctx, in.uuid);
@@ -208,13 +213,10 @@ Task<std::map<std::string, std::string>> LambdaService::change_mapping_tags(Ctx&
                                                                             std::vector<std::string> removed) {
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<std::map<std::string, std::string>> {
     auto mapping = co_await find_mapping(tx, ctx, arn);
-    if (!mapping || mapping->arn() != arn) co_return no_mapping();
-    for (const auto& [key, value] : set) mapping->tags[key] = value;
-    for (const std::string& key : removed) mapping->tags.erase(key);
-    if (mapping->tags.size() > 50) {
-      co_return err::InvalidParameterValueException("An event source mapping has at most 50 tags.");
-    }
+    if (!mapping || mapping->arn() != arn)
+      co_return err::ResourceNotFoundException(cat("Event source mapping not found: ", arn));
     if (!set.empty() || !removed.empty()) {
+      retag(mapping->tags, set, removed);
       tx.put(esm::mapping_key(ctx.account, ctx.region, mapping->uuid), kv::encode(*mapping));
     }
     co_return mapping->tags;

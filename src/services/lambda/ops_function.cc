@@ -45,6 +45,16 @@ void delete_later(WriteStore& store, const FunctionId& id, VersionRecord version
   store.put_version(id.name, version);
 }
 
+// Virga knows no signing profiles, so no code is signed by one: what insists on signatures takes none.
+Task<void> check_signed(const Store& store, std::optional<std::string> config) {
+  const auto record = config ? co_await store.find_code_signing(*config) : std::nullopt;
+  if (record && record->enforce) {
+    co_await fail(err::CodeVerificationFailedException(
+        "The code signature failed one or more of the validation checks for signature mismatch or expiry, and the code "
+        "signing policy is set to ENFORCE. Lambda blocks the deployment. (Virga checks no signatures.)"));
+  }
+}
+
 // What is given takes the place of all that was said of logging before. Functions on capacity providers log JSON.
 void set_logging(VersionRecord& record, const LoggingConfig& in, bool fleet) {
   const LogFormat format = in.log_format.value_or(fleet ? LogFormat::JSON : LogFormat::Text);
@@ -139,6 +149,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
       co_return err::InvalidParameterValueException(
           cat("The runtime ", record.runtime, " can't run here: ", runtime.text));
   }
+  if (in.layers) record.layers = co_await find_layers(ctx, *in.layers);
   {
     const auto snapshot = deps_.db.snapshot();
     if (co_await Store(*snapshot, id.home()).find_function(id.name)) {
@@ -149,7 +160,6 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   if (in.publish_to && record.capacity_provider.empty()) co_return no_latest_published();
   co_await check_role(ctx, record.role);
   if (!record.dead_letter.empty()) co_await check_destination(ctx, record.role, record.dead_letter, true);
-  if (in.layers) record.layers = co_await find_layers(ctx, *in.layers);
   const Code code = image ? co_await take_image(ctx, *in.code.image_uri)
                           : co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
   code.put_into(record);
@@ -157,7 +167,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   if (image) image_settings(record);
   check_architecture(record);
   record.modified = ctx.now();
-  record.revision = uuid();
+  renew(record, uuid());
   const std::string published_revision = uuid();
 
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
@@ -169,6 +179,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     function.name = id.name;
     if (in.code_signing_config_arn) {
       const std::string config = in.code_signing_config_arn->substr(in.code_signing_config_arn->rfind(':') + 1);
+      if (!image) co_await check_signed(store, config);
       if (!co_await store.find_code_signing(config)) {
         co_return err::CodeSigningConfigNotFoundException(
             cat("The code signing configuration ", *in.code_signing_config_arn, " can not be found."));
@@ -181,7 +192,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
     co_await keep(tx, latest);
     if (in.publish.value_or(false) || in.publish_to) {
       latest.version = in.publish_to ? kLatestPublished : (function.last_version = 1);
-      latest.revision = published_revision;
+      renew(latest, published_revision);
       publish(tx, store, id, latest);
       co_await keep(tx, latest);
     }
@@ -190,14 +201,14 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   });
   if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
   sandboxes_.expect(prepared_runtime(record), record.memory);
-  co_return describe(ctx, id, answer, false);
+  co_return describe(ctx, id, answer, "");
 }
 
 Task<GetFunctionResponse> LambdaService::get_function(Ctx& ctx, const GetFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const Call call = co_await route(ctx, id);
   GetFunctionResponse out;
-  out.configuration = describe(ctx, id, *call.version, !id.qualifier.empty());
+  out.configuration = describe(ctx, id, *call.version, id.qualifier);
   out.code = FunctionCodeLocation{};
   if (const auto& image = call.version->image) {
     out.code->repository_type = "ECR";
@@ -218,7 +229,7 @@ Task<FunctionConfiguration> LambdaService::get_function_configuration(Ctx& ctx,
                                                                       const GetFunctionConfigurationRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const Call call = co_await route(ctx, id);
-  co_return describe(ctx, id, *call.version, !id.qualifier.empty());
+  co_return describe(ctx, id, *call.version, id.qualifier);
 }
 
 Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFunctionsRequest& in) {
@@ -237,7 +248,7 @@ Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFu
     const FunctionId id{ctx.account, ctx.region, function.name, {}};
     const bool all = in.function_version == FunctionVersion::ALL;
     for (const VersionRecord& version : co_await store.list_versions(function.name, 0, all ? SIZE_MAX : 1)) {
-      out.functions->push_back(describe(ctx, id, version, all));
+      out.functions->push_back(describe_listed(ctx, id, version, all ? version_name(version.version) : ""));
     }
   }
   co_return out;
@@ -268,7 +279,8 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     auto latest = co_await store.find_version(id.name, 0);
     if (!function || !latest) co_return function_not_found(ctx, id);
     if (latest->deleting) co_return is_deleting();
-    if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
+    if (in.revision_id && *in.revision_id != revision_id(*latest)) co_return wrong_revision();
+    if (!image) co_await check_signed(store, co_await store.code_signing_of(id.name));
     const blob::Ref former = latest->code;
     code.put_into(*latest);
     check_size(*latest);
@@ -276,7 +288,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     set_architecture(*latest, in.architectures);
     check_architecture(*latest);
     latest->modified = now;
-    latest->revision = revision;
+    renew(*latest, revision);
     if (in.dry_run.value_or(false)) co_return *latest;
     store.put_version(id.name, *latest);
     co_await deps_.blobs.keep(tx, code.ref);
@@ -285,7 +297,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     if (in.publish.value_or(false) || in.publish_to) {
       latest->version = in.publish_to ? kLatestPublished : ++function->last_version;
       if (in.publish_to) co_await replace_latest_published(tx, store, id, *latest);
-      latest->revision = published_revision;
+      renew(*latest, published_revision);
       publish(tx, store, id, *latest);
       store.put_function(*function);
       co_await keep(tx, *latest);
@@ -294,7 +306,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     co_return *latest;
   });
   if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
-  co_return describe(ctx, id, answer, false);
+  co_return describe(ctx, id, answer, answer.version ? version_name(answer.version) : "");
 }
 
 Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ctx,
@@ -302,11 +314,11 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
   const FunctionId id = function_id(ctx, in.function_name);
   check_served(in);
   if (in.runtime) {
-    const auto runtime = sandboxes_.runtime(std::string(to_string(*in.runtime)));
+    const std::string name = runtime_name(in.runtime);
+    const auto runtime = sandboxes_.runtime(name);
     if (!runtime.available)
-      co_return err::InvalidParameterValueException(
-          cat("The runtime ", to_string(*in.runtime), " can't run here: ", runtime.text));
-    sandboxes_.expect(std::string(to_string(*in.runtime)), static_cast<uint32_t>(in.memory_size.value_or(128)));
+      co_return err::InvalidParameterValueException(cat("The runtime ", name, " can't run here: ", runtime.text));
+    sandboxes_.expect(name, static_cast<uint32_t>(in.memory_size.value_or(128)));
   }
   if (in.role) co_await check_role(ctx, *in.role);
   if (in.dead_letter_config && !in.dead_letter_config->target_arn.value_or("").empty()) {
@@ -322,7 +334,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     auto latest = co_await store.find_version(id.name, 0);
     if (!latest) co_return function_not_found(ctx, id);
     if (latest->deleting) co_return is_deleting();
-    if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
+    if (in.revision_id && *in.revision_id != revision_id(*latest)) co_return wrong_revision();
     check_package(in, latest->image.has_value());
     if (in.durable_config && !latest->durable_timeout) {
       co_return err::InvalidParameterValueException(
@@ -339,35 +351,37 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     if (in.capacity_provider_config) co_await put_on_provider(ctx, *latest, *in.capacity_provider_config);
     check_capacity(*latest);
     if (in.layers) {
+      if (!layers.empty()) co_await check_signed(store, co_await store.code_signing_of(id.name));
       for (const LayerUse& layer : layers) co_await deps_.blobs.keep(tx, layer.code);
       for (const LayerUse& layer : latest->layers) co_await deps_.blobs.drop(tx, layer.code);
       latest->layers = layers;
     }
     check_size(*latest);
     latest->modified = now;
-    latest->revision = revision;
+    renew(*latest, revision);
     store.put_version(id.name, *latest);
     tx.on_commit([this, id] { invoker_.retire(id); });
     co_return *latest;
   });
-  co_return describe(ctx, id, answer, false);
+  co_return describe(ctx, id, answer, "");
 }
 
 Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const DeleteFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
+  const auto version = parse_version(id.qualifier);
+  if (!version) co_return err::InvalidParameterValueException("Deletion of aliases is not currently supported.");
+  if (!id.qualifier.empty() && *version == 0) {
+    co_return err::InvalidParameterValueException("$LATEST version cannot be deleted without deleting the function.");
+  }
   op::DeleteFunction::Output out;
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
-    out = {};
+    out.status_code = 204;
     WriteStore store(tx, id.home(), catalog_);
     const durable::Reads executions(tx, id.home());
-    if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
+    if (!co_await store.find_function(id.name)) {
+      co_await fail(err::ResourceNotFoundException(cat("Function not found: ", function_arn(ctx, id))));
+    }
     if (!id.qualifier.empty()) {
-      const auto version = parse_version(id.qualifier);
-      if (!version || *version == 0) {
-        co_await fail(err::InvalidParameterValueException(
-            "Deletion of aliases is not currently supported. $LATEST version cannot be deleted without deleting the "
-            "function."));
-      }
       const auto record = co_await store.find_version(id.name, *version);
       for (const AliasRecord& alias : co_await store.list_aliases(id.name, "", SIZE_MAX)) {
         if (alias.version == *version || alias.weights.contains(id.qualifier)) {

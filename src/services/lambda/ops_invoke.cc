@@ -19,7 +19,7 @@ void check_json(const std::string& payload) {
   }
 }
 
-// The version that a qualifier means: by number, or by alias with its weights.
+// The version that a qualifier names: by number, or the first of an alias.
 Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
   const auto function = co_await catalog_.function(id.home(), id.name);
   if (!function) co_return function_not_found(ctx, id);
@@ -28,11 +28,6 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
     const auto alias = co_await catalog_.alias(id.home(), id.name, id.qualifier);
     if (!alias) co_return function_not_found(ctx, id);
     version = alias->version;
-    double dice = static_cast<double>(random_u64() >> 11) * 0x1.0p-53;
-    for (const auto& [other, weight] : alias->weights) {
-      if (dice < weight) version = parse_version(other);
-      dice -= weight;
-    }
   }
   Call call;
   call.version = co_await catalog_.version(id.home(), id.name, version.value_or(0));
@@ -44,9 +39,20 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
   co_return call;
 }
 
-// What is called by a qualifier: a function on a capacity provider is called as it is published.
+// What is called by a qualifier: by an alias with weights now one, now the other version; a function on a capacity
+// provider as it is published.
 Task<Call> LambdaService::route_call(Ctx& ctx, const FunctionId& id) {
   Call call = co_await route(ctx, id);
+  if (!parse_version(id.qualifier)) {
+    const auto alias = co_await catalog_.alias(id.home(), id.name, id.qualifier);
+    if (!alias) co_return function_not_found(ctx, id);
+    double dice = static_cast<double>(random_u64() >> 11) * 0x1.0p-53;
+    for (const auto& [other, weight] : alias->weights) {
+      if (dice < weight) call.version = co_await catalog_.version(id.home(), id.name, parse_version(other).value_or(0));
+      dice -= weight;
+    }
+    if (!call.version) co_return function_not_found(ctx, id);
+  }
   if (call.version->state == to_string(State::Inactive)) {
     co_await wake(call.id, call.version->version);
     call.version = co_await catalog_.version(id.home(), id.name, call.version->version);

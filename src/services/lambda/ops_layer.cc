@@ -54,6 +54,23 @@ LayerVersionContentOutput content_of(const LayerVersionRecord& record, std::stri
 
 Error no_layer() { return err::ResourceNotFoundException("The resource you requested does not exist."); }
 
+uint64_t version_number(int64_t number) {
+  if (number < 1) throw err::InvalidParameterValueException("Layer Version Cannot be less than 1");
+  return static_cast<uint64_t>(number);
+}
+
+// The policy of a layer version that exists, if it has one; of the revision, when one is named.
+Task<std::optional<PolicyRecord>> layer_policy(const Ctx& ctx, const Store& store, LayerId id, uint64_t version,
+                                               std::optional<std::string> revision) {
+  if (!co_await store.find_layer_version(id.name, version)) {
+    co_return err::ResourceNotFoundException(
+        cat("Layer version ", layer_arn(ctx, id), ":", version, " does not exist."));
+  }
+  auto policy = co_await store.find_layer_policy(id.name, version);
+  if (revision && (!policy || policy->revision != *revision)) co_return wrong_revision("GetLayerPolicy");
+  co_return policy;
+}
+
 bool fits(const LayerVersionRecord& record, const std::optional<Runtime>& runtime,
           const std::optional<Architecture>& architecture) {
   const auto has = [](const std::vector<std::string>& all, std::string_view one) {
@@ -98,8 +115,8 @@ Task<PublishLayerVersionResponse> LambdaService::publish_layer_version(Ctx& ctx,
 Task<GetLayerVersionResponse> LambdaService::get_layer_version(Ctx& ctx, const GetLayerVersionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const auto snapshot = deps_.db.snapshot();
-  const auto record = co_await Store(*snapshot, {id.account, id.region})
-                          .find_layer_version(id.name, static_cast<uint64_t>(in.version_number));
+  const auto record =
+      co_await Store(*snapshot, {id.account, id.region}).find_layer_version(id.name, version_number(in.version_number));
   if (!record) co_return no_layer();
   GetLayerVersionResponse out;
   out.layer_arn = layer_arn(ctx, id);
@@ -175,7 +192,7 @@ Task<ListLayersResponse> LambdaService::list_layers(Ctx& ctx, const ListLayersRe
 Task<op::DeleteLayerVersion::Output> LambdaService::delete_layer_version(Ctx& ctx,
                                                                          const DeleteLayerVersionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
-  const uint64_t version = static_cast<uint64_t>(in.version_number);
+  const uint64_t version = version_number(in.version_number);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::DeleteLayerVersion::Output> {
     WriteStore store(tx, {id.account, id.region}, catalog_);
     // Functions that use the layer keep their own reference to its code.
@@ -190,7 +207,7 @@ Task<op::DeleteLayerVersion::Output> LambdaService::delete_layer_version(Ctx& ct
 Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permission(
     Ctx& ctx, const AddLayerVersionPermissionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
-  const uint64_t version = static_cast<uint64_t>(in.version_number);
+  const uint64_t version = version_number(in.version_number);
   Json statement = Json::object(
       {{"Sid", in.statement_id},
        {"Effect", "Allow"},
@@ -203,9 +220,8 @@ Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permiss
         Json::object({{"StringEquals", Json::object({{"aws:PrincipalOrgID", *in.organization_id}})}});
   const PolicyRecord policy = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<PolicyRecord> {
     WriteStore store(tx, {id.account, id.region}, catalog_);
-    if (!co_await store.find_layer_version(id.name, version)) co_await fail(no_layer());
-    const auto former = co_await store.find_layer_policy(id.name, version);
-    PolicyRecord made = with_statement(former, in.revision_id, statement);
+    const auto former = co_await layer_policy(ctx, store, id, version, in.revision_id);
+    PolicyRecord made = with_statement(former, statement);
     store.put_layer_policy(id.name, version, made);
     co_return made;
   });
@@ -218,11 +234,11 @@ Task<AddLayerVersionPermissionResponse> LambdaService::add_layer_version_permiss
 Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_version_permission(
     Ctx& ctx, const RemoveLayerVersionPermissionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
-  const uint64_t version = static_cast<uint64_t>(in.version_number);
+  const uint64_t version = version_number(in.version_number);
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemoveLayerVersionPermission::Output> {
     WriteStore store(tx, {id.account, id.region}, catalog_);
-    const auto former = co_await store.find_layer_policy(id.name, version);
-    if (const auto policy = without_statement(former, in.revision_id, in.statement_id)) {
+    const auto former = co_await layer_policy(ctx, store, id, version, in.revision_id);
+    if (const auto policy = without_statement(former, in.statement_id)) {
       store.put_layer_policy(id.name, version, *policy);
     } else {
       store.erase_layer_policy(id.name, version);
@@ -235,8 +251,8 @@ Task<GetLayerVersionPolicyResponse> LambdaService::get_layer_version_policy(Ctx&
                                                                             const GetLayerVersionPolicyRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
   const auto snapshot = deps_.db.snapshot();
-  const auto policy = co_await Store(*snapshot, {id.account, id.region})
-                          .find_layer_policy(id.name, static_cast<uint64_t>(in.version_number));
+  const Store store(*snapshot, {id.account, id.region});
+  const auto policy = co_await layer_policy(ctx, store, id, version_number(in.version_number), {});
   if (!policy) co_return err::ResourceNotFoundException("No policy is associated with the given resource.");
   GetLayerVersionPolicyResponse out;
   out.policy = policy->document;

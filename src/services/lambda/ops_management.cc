@@ -41,13 +41,8 @@ CodeSigningConfig describe(const Ctx& ctx, const CodeSigningRecord& record) {
   return out;
 }
 
-// Virga knows no signing profiles, so no archive can be shown to be signed: a policy that would have to be enforced is
-// refused rather than not kept.
-void check_policy(const std::optional<CodeSigningPolicies>& policies) {
-  if (policies && policies->untrusted_artifact_on_deployment == CodeSigningPolicy::Enforce) {
-    throw err::InvalidParameterValueException(
-        "UntrustedArtifactOnDeployment Enforce is not served by Virga, which checks no signatures of code.");
-  }
+void set_policy(CodeSigningRecord& record, const std::optional<CodeSigningPolicies>& policies) {
+  if (policies) record.enforce = policies->untrusted_artifact_on_deployment == CodeSigningPolicy::Enforce;
 }
 
 template <class In>
@@ -59,8 +54,9 @@ std::string by_config(const Ctx& ctx, const In& in) {
 
 Task<CreateCodeSigningConfigResponse> LambdaService::create_code_signing_config(
     Ctx& ctx, const CreateCodeSigningConfigRequest& in) {
-  check_policy(in.code_signing_policies);
+  if (in.tags) check_tags(*in.tags);
   CodeSigningRecord record;
+  set_policy(record, in.code_signing_policies);
   record.id = cat("csc-", random_lower_alnum(17));
   record.description = in.description.value_or("");
   record.publishers = in.allowed_publishers.signing_profile_version_arns;
@@ -88,13 +84,13 @@ Task<GetCodeSigningConfigResponse> LambdaService::get_code_signing_config(Ctx& c
 
 Task<UpdateCodeSigningConfigResponse> LambdaService::update_code_signing_config(
     Ctx& ctx, const UpdateCodeSigningConfigRequest& in) {
-  check_policy(in.code_signing_policies);
   const Time now = ctx.now();
   const CodeSigningRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<CodeSigningRecord> {
     WriteStore store(tx, {ctx.account, ctx.region}, catalog_);
     auto record = co_await store.find_code_signing(config_id(ctx, in.code_signing_config_arn));
     if (!record) co_return no_resource(in.code_signing_config_arn);
     if (in.description) record->description = *in.description;
+    set_policy(*record, in.code_signing_policies);
     if (in.allowed_publishers) record->publishers = in.allowed_publishers->signing_profile_version_arns;
     record->modified = now;
     store.put_code_signing(*record);
@@ -169,8 +165,8 @@ Task<PutFunctionCodeSigningConfigResponse> LambdaService::put_function_code_sign
   const std::string config = config_id(ctx, in.code_signing_config_arn);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
-    if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
     if (!co_await store.find_code_signing(config)) co_await fail(no_config(in.code_signing_config_arn));
+    if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
     store.put_code_signing_of(id.name, config);
   });
   PutFunctionCodeSigningConfigResponse out;
@@ -200,6 +196,20 @@ Task<op::DeleteFunctionCodeSigningConfig::Output> LambdaService::delete_function
     if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
     store.put_code_signing_of(id.name, {});
     co_return op::DeleteFunctionCodeSigningConfig::Output{};
+  });
+}
+
+Task<std::map<std::string, std::string>> LambdaService::change_signing_tags(Ctx& ctx, std::string arn,
+                                                                            std::map<std::string, std::string> set,
+                                                                            std::vector<std::string> removed) {
+  co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<std::map<std::string, std::string>> {
+    WriteStore store(tx, {ctx.account, ctx.region}, catalog_);
+    auto record = co_await store.find_code_signing(config_id(ctx, arn));
+    if (!record) co_return no_resource(arn);
+    if (set.empty() && removed.empty()) co_return record->tags;
+    retag(record->tags, set, removed);
+    store.put_code_signing(*record);
+    co_return record->tags;
   });
 }
 

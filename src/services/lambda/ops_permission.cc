@@ -1,5 +1,6 @@
 #include <aws/lambda/errors.h>
 
+#include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "services/lambda/policy.h"
@@ -8,10 +9,15 @@
 namespace virga::lambda {
 namespace {
 
+bool is_service(std::string_view text) {
+  return text.ends_with(".amazonaws.com") || text.ends_with(".amazonaws.com.cn") || text.ends_with(".amazon.com") ||
+         text.ends_with(".aws.internal");
+}
+
 // The principal element as Lambda writes it: a service, an account's root, an ARN or everybody.
 Json principal_of(const std::string& text) {
   if (text == "*") return "*";
-  if (text.find(".amazonaws.com") != text.npos || text.find('.') != text.npos) return Json::object({{"Service", text}});
+  if (is_service(text)) return Json::object({{"Service", text}});
   if (text.size() == 12 && parse_int(text)) return Json::object({{"AWS", cat("arn:aws:iam::", text, ":root")}});
   return Json::object({{"AWS", text}});
 }
@@ -38,18 +44,51 @@ Json statement_of(const AddPermissionRequest& in, const std::string& resource) {
 // A qualifier's policy is its own: permissions of $LATEST and of an alias don't mix.
 std::string policy_qualifier(const FunctionId& id) { return id.qualifier == kLatest ? "" : id.qualifier; }
 
+// What a policy belongs to: $LATEST, a version or an alias. Its revision is the policy's, and a new one with each
+// change.
+struct Holder {
+  std::optional<VersionRecord> version;
+  std::optional<AliasRecord> alias;
+};
+Task<Holder> holder_of(const Ctx& ctx, const Store& store, FunctionId id) {
+  Holder out;
+  if (const auto version = parse_version(id.qualifier)) {
+    out.version = co_await store.find_version(id.name, *version);
+  } else {
+    out.alias = co_await store.find_alias(id.name, id.qualifier);
+  }
+  if (!out.version && !out.alias) co_return qualifier_not_found(ctx, id);
+  co_return out;
+}
+const std::string& revision_of(const Holder& holder) {
+  return holder.alias ? holder.alias->revision : revision_id(*holder.version);
+}
+void put_revision(WriteStore& store, const std::string& function, Holder holder, const std::string& revision) {
+  if (holder.alias) {
+    holder.alias->revision = revision;
+    store.put_alias(function, *holder.alias);
+  } else {
+    holder.version->permitted = revision;
+    store.put_version(function, *holder.version);
+  }
+}
+
 }  // namespace
 
 Task<AddPermissionResponse> LambdaService::add_permission(Ctx& ctx, const AddPermissionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
-  co_await route(ctx, id);  // the function, version or alias exists
+  if (id.qualifier == kLatest)
+    co_return err::InvalidParameterValueException("We currently do not support adding policies for $LATEST.");
   const std::string resource = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
   const Json statement = statement_of(in, resource);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
-    const auto former = co_await store.find_policy(id.name, policy_qualifier(id));
-    store.put_policy(id.name, policy_qualifier(id), with_statement(former, in.revision_id, statement));
+    Holder holder = co_await holder_of(ctx, store, id);
+    if (in.revision_id && *in.revision_id != revision_of(holder)) co_await fail(wrong_revision());
+    const PolicyRecord policy = with_statement(co_await store.find_policy(id.name, id.qualifier), statement);
+    store.put_policy(id.name, id.qualifier, policy);
+    put_revision(store, id.name, std::move(holder), policy.revision);
   });
   AddPermissionResponse out;
   out.statement = statement.dump();
@@ -58,11 +97,16 @@ Task<AddPermissionResponse> LambdaService::add_permission(Ctx& ctx, const AddPer
 
 Task<op::RemovePermission::Output> LambdaService::remove_permission(Ctx& ctx, const RemovePermissionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
+  const std::string revision = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemovePermission::Output> {
     WriteStore store(tx, id.home(), catalog_);
-    if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
+    if (!co_await store.find_function(id.name))
+      co_return err::ResourceNotFoundException(cat("No policy found for: ", function_arn(ctx, id)));
+    Holder holder = co_await holder_of(ctx, store, id);
     const auto former = co_await store.find_policy(id.name, policy_qualifier(id));
-    if (const auto policy = without_statement(former, in.revision_id, in.statement_id)) {
+    if (former && in.revision_id && *in.revision_id != revision_of(holder)) co_return wrong_revision();
+    put_revision(store, id.name, std::move(holder), revision);
+    if (const auto policy = without_statement(former, in.statement_id)) {
       store.put_policy(id.name, policy_qualifier(id), *policy);
     } else {
       store.erase_policy(id.name, policy_qualifier(id));
@@ -75,12 +119,11 @@ Task<GetPolicyResponse> LambdaService::get_policy(Ctx& ctx, const GetPolicyReque
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, id.home());
-  if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
   const auto policy = co_await store.find_policy(id.name, policy_qualifier(id));
   if (!policy) co_return err::ResourceNotFoundException("The resource you requested does not exist.");
   GetPolicyResponse out;
   out.policy = policy->document;
-  out.revision_id = policy->revision;
+  out.revision_id = revision_of(co_await holder_of(ctx, store, id));
   co_return out;
 }
 

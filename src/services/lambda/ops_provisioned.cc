@@ -28,16 +28,27 @@ Out describe(const ProvisionedRecord& record, const Provision& state) {
   return out;
 }
 
-Error not_provisioned() {
-  return err::ProvisionedConcurrencyConfigNotFoundException(
-      "No Provisioned Concurrency Config found for this function");
-}
-
 // The version that a qualifier of a provisioned concurrency means.
 Task<std::optional<uint64_t>> version_of(const Store& store, std::string function, std::string qualifier) {
   if (const auto number = parse_version(qualifier)) co_return *number;
   const auto alias = co_await store.find_alias(function, qualifier);
   co_return alias ? std::optional(alias->version) : std::nullopt;
+}
+
+// The function, version or alias that a provisioned concurrency is asked of; $LATEST has none.
+Task<uint64_t> version_for(const Ctx& ctx, const Store& store, FunctionId id) {
+  if (id.qualifier == kLatest) {
+    co_return err::InvalidParameterValueException(
+        "The function resource provided must be an alias or a published version.");
+  }
+  const auto version = co_await version_of(store, id.name, id.qualifier);
+  if (!version || !co_await store.find_version(id.name, *version)) co_return qualifier_not_found(ctx, id);
+  co_return *version;
+}
+
+Error not_provisioned() {
+  return err::ProvisionedConcurrencyConfigNotFoundException(
+      "No Provisioned Concurrency Config found for this function");
 }
 
 }  // namespace
@@ -72,6 +83,7 @@ Task<PutProvisionedConcurrencyConfigResponse> LambdaService::put_provisioned_con
     co_return err::InvalidParameterValueException(
         "Provisioned Concurrency Configs cannot be applied to unpublished function versions.");
   }
+  co_await version_for(ctx, Store(*deps_.db.snapshot(), id.home()), id);
   const Call call = co_await route(ctx, id);
   if (!call.version->capacity_provider.empty()) co_return not_with_capacity_provider("Provisioned concurrency");
   if (call.version->per_tenant) {
@@ -94,12 +106,19 @@ Task<PutProvisionedConcurrencyConfigResponse> LambdaService::put_provisioned_con
       others += other.wanted;
       if (co_await version_of(store, id.name, other.qualifier) == version) {
         co_await fail(err::ResourceConflictException(
-            "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version"));
+            parse_version(id.qualifier)
+                ? "Version is pointed by a Provisioned Concurrency alias"
+                : "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version"));
       }
     }
     if (function->reserved_concurrency && others + wanted > *function->reserved_concurrency) {
       co_await fail(err::InvalidParameterValueException(
           "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"));
+    }
+    if (!function->reserved_concurrency && wanted > concurrency_ - co_await store.set_aside(id.name) - others) {
+      co_await fail(err::InvalidParameterValueException(
+          cat("Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [",
+              concurrency_ - co_await store.set_aside(id.name) - others, "].")));
     }
     if (!function->reserved_concurrency &&
         co_await store.set_aside(id.name) + others + wanted > concurrency_ - unreserved_least()) {
@@ -117,11 +136,12 @@ Task<PutProvisionedConcurrencyConfigResponse> LambdaService::put_provisioned_con
 Task<GetProvisionedConcurrencyConfigResponse> LambdaService::get_provisioned_concurrency_config(
     Ctx& ctx, const GetProvisionedConcurrencyConfigRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
-  const Call call = co_await route(ctx, id);
   const auto snapshot = deps_.db.snapshot();
-  const auto record = co_await Store(*snapshot, id.home()).find_provisioned(id.name, id.qualifier);
-  if (!record) co_return not_provisioned();
-  co_return describe<GetProvisionedConcurrencyConfigResponse>(*record, invoker_.provision_of(id, *call.version));
+  const Store store(*snapshot, id.home());
+  const auto version = co_await store.find_version(id.name, co_await version_for(ctx, store, id));
+  const auto record = co_await store.find_provisioned(id.name, id.qualifier);
+  if (!record || !version) co_return not_provisioned();
+  co_return describe<GetProvisionedConcurrencyConfigResponse>(*record, invoker_.provision_of(id, *version));
 }
 
 Task<op::DeleteProvisionedConcurrencyConfig::Output> LambdaService::delete_provisioned_concurrency_config(
@@ -129,7 +149,7 @@ Task<op::DeleteProvisionedConcurrencyConfig::Output> LambdaService::delete_provi
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
-    if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
+    co_await version_for(ctx, store, id);
     store.erase_provisioned(id.name, id.qualifier);
   });
   co_await apply_provisioned(id);

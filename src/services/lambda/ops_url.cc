@@ -26,6 +26,7 @@ Out describe(const Ctx& ctx, const UrlRecord& url) {
   return out;
 }
 
+Error no_function() { return err::ResourceNotFoundException("Function does not exist"); }
 Error no_url() { return err::ResourceNotFoundException("The resource you requested does not exist."); }
 
 }  // namespace
@@ -45,13 +46,12 @@ Task<CreateFunctionUrlConfigResponse> LambdaService::create_function_url_config(
   url.created = url.modified = ctx.now();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
-    if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
+    if (!co_await store.find_function(id.name)) co_await fail(no_function());
     if (const auto latest = co_await store.find_version(id.name, 0); latest && latest->per_tenant) {
       co_await fail(
           err::InvalidParameterValueException("Function URLs are not supported for functions with tenant isolation."));
     }
-    if (!url.qualifier.empty() && !co_await store.find_alias(id.name, url.qualifier))
-      co_await fail(function_not_found(ctx, id));
+    if (!url.qualifier.empty() && !co_await store.find_alias(id.name, url.qualifier)) co_await fail(no_function());
     if (co_await store.find_url(id.name, url.qualifier)) {
       co_await fail(err::ResourceConflictException(
           cat("Failed to create function url config for [functionArn = ", function_arn(ctx, id),
@@ -77,6 +77,8 @@ Task<UpdateFunctionUrlConfigResponse> LambdaService::update_function_url_config(
   const Time now = ctx.now();
   const UrlRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<UrlRecord> {
     WriteStore store(tx, id.home(), catalog_);
+    if (!co_await store.find_function(id.name)) co_return no_function();
+    if (!id.qualifier.empty() && !co_await store.find_alias(id.name, id.qualifier)) co_return no_function();
     auto url = co_await store.find_url(id.name, id.qualifier);
     if (!url) co_return no_url();
     if (in.auth_type) url->signed_only = *in.auth_type == FunctionUrlAuthType::AWS_IAM;
@@ -109,7 +111,7 @@ Task<ListFunctionUrlConfigsResponse> LambdaService::list_function_url_configs(Ct
   const size_t limit = std::min<size_t>(in.max_items.value_or(kListPage), kListPage);
   const auto snapshot = deps_.db.snapshot();
   const Store store(*snapshot, id.home());
-  if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
+  if (!co_await store.find_function(id.name)) co_return no_function();
   const auto urls = co_await store.list_urls(id.name);
   ListFunctionUrlConfigsResponse out;
   for (size_t i = from; i < urls.size() && i < from + limit; ++i)

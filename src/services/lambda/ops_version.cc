@@ -19,7 +19,7 @@ Task<uint64_t> check_target(const Ctx& ctx, const Store& store, const FunctionId
                             const std::map<std::string, double>& weights) {
   if (weights.size() > 1) {
     co_return err::InvalidParameterValueException(
-        "Number of items in AdditionalVersionWeights cannot be greater than 1.");
+        "Number of items in AdditionalVersionWeights cannot be greater than 1");
   }
   if (!weights.empty() && name == kLatest) {
     co_return err::InvalidParameterValueException(
@@ -29,6 +29,10 @@ Task<uint64_t> check_target(const Ctx& ctx, const Store& store, const FunctionId
     const auto number = parse_version(other);
     if (!number || *number == 0 || weight < 0 || weight > 1) {
       co_return err::InvalidParameterValueException(cat("Invalid additional version weight: ", other));
+    }
+    if (other == name) {
+      co_return err::InvalidParameterValueException(cat("Invalid function version ", name, ". Function version ", name,
+                                                        " is already included in routing configuration."));
     }
     if (!co_await store.find_version(id.name, *number)) {
       co_return err::ResourceNotFoundException(cat("Function not found: ", qualified_arn(ctx, id, other)));
@@ -56,11 +60,12 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     auto function = co_await store.find_function(id.name);
     const auto latest = co_await store.find_version(id.name, 0);
     if (!function || !latest) co_return function_not_found(ctx, id);
-    if (in.revision_id && *in.revision_id != latest->revision) co_return wrong_revision();
-    if (in.code_sha256 && *in.code_sha256 != base64_encode(hex_decode(latest->code_sha256).value_or(""))) {
-      co_return err::InvalidParameterValueException(
-          cat("CodeSHA256 (", *in.code_sha256,
-              ") is different from current CodeSHA256 in $LATEST. Please try again with the CodeSHA256 in $LATEST."));
+    if (in.revision_id && *in.revision_id != revision_id(*latest)) co_return wrong_revision();
+    const std::string current = code_hash(*latest);
+    if (in.code_sha256 && *in.code_sha256 != current) {
+      co_return err::InvalidParameterValueException(cat("CodeSHA256 (", *in.code_sha256,
+                                                        ") is different from current CodeSHA256 in $LATEST (", current,
+                                                        "). Please try again with the CodeSHA256 in $LATEST."));
     }
     if (in.publish_to && latest->capacity_provider.empty()) co_return no_latest_published();
     // Nothing changed since the last one was published: that one is the answer.
@@ -73,7 +78,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     VersionRecord published = *latest;
     published.version = in.publish_to ? kLatestPublished : ++function->last_version;
     if (in.publish_to) co_await replace_latest_published(tx, store, id, published);
-    published.revision = revision;
+    renew(published, revision);
     if (in.description) published.description = *in.description;
     publish(tx, store, id, published);
     store.put_function(*function);
@@ -81,7 +86,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     co_return published;
   });
   if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
-  co_return describe(ctx, id, answer, true);
+  co_return describe(ctx, id, answer, version_name(answer.version));
 }
 
 Task<ListVersionsByFunctionResponse> LambdaService::list_versions_by_function(Ctx& ctx,
@@ -100,7 +105,9 @@ Task<ListVersionsByFunctionResponse> LambdaService::list_versions_by_function(Ct
     out.next_marker = kernel::seal_page(deps_.tokens, ctx, page_of, page.back().version);
     page.resize(limit);
   }
-  for (const VersionRecord& version : page) out.versions->push_back(describe(ctx, id, version, true));
+  for (const VersionRecord& version : page) {
+    out.versions->push_back(describe_listed(ctx, id, version, version_name(version.version)));
+  }
   co_return out;
 }
 
@@ -110,7 +117,10 @@ Task<AliasConfiguration> LambdaService::create_alias(Ctx& ctx, const CreateAlias
   const std::string revision = uuid();
   AliasRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<AliasRecord> {
     WriteStore store(tx, id.home(), catalog_);
-    if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
+    if (!co_await store.find_function(id.name)) {
+      co_return err::ResourceNotFoundException(
+          cat("Function not found: ", qualified_arn(ctx, id, in.function_version)));
+    }
     if (co_await store.find_alias(id.name, in.name)) {
       co_return err::ResourceConflictException(cat("Alias already exists: ", qualified_arn(ctx, id, in.name)));
     }
@@ -140,7 +150,7 @@ Task<AliasConfiguration> LambdaService::update_alias(Ctx& ctx, const UpdateAlias
   AliasRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<AliasRecord> {
     WriteStore store(tx, id.home(), catalog_);
     auto alias = co_await store.find_alias(id.name, in.name);
-    if (!alias) co_return no_alias(ctx, id, in.name);
+    if (!alias) co_return err::ResourceNotFoundException(cat("Alias not found: ", qualified_arn(ctx, id, in.name)));
     if (in.revision_id && *in.revision_id != alias->revision) co_return wrong_revision();
     if (in.routing_config) alias->weights = weights_of(in.routing_config);
     alias->version = co_await check_target(ctx, store, id, in.function_version.value_or(version_name(alias->version)),

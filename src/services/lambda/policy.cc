@@ -16,9 +16,7 @@ constexpr size_t kMaxPolicy = 20'480;  // bytes: docs.aws.amazon.com/lambda/late
 
 }  // namespace
 
-PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const std::optional<std::string>& revision,
-                            const Json& statement) {
-  if (revision && (!policy || policy->revision != *revision)) throw wrong_revision();
+PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const Json& statement) {
   Json document = policy ? Json::parse(policy->document)
                          : Json::object({{"Version", "2012-10-17"}, {"Id", "default"}, {"Statement", Json::array()}});
   Json::Array& statements = document["Statement"].as_array();
@@ -45,10 +43,8 @@ PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const std
   return out;
 }
 
-std::optional<PolicyRecord> without_statement(const std::optional<PolicyRecord>& policy,
-                                              const std::optional<std::string>& revision, const std::string& id) {
+std::optional<PolicyRecord> without_statement(const std::optional<PolicyRecord>& policy, const std::string& id) {
   if (!policy) throw err::ResourceNotFoundException("No policy is associated with the given resource.");
-  if (revision && policy->revision != *revision) throw wrong_revision();
   Json document = Json::parse(policy->document);
   Json::Array& statements = document["Statement"].as_array();
   if (!std::erase_if(statements, [&](const Json& s) { return s.string_or("Sid") == id; }))

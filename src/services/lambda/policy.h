@@ -9,12 +9,10 @@
 
 namespace virga::lambda {
 
-// The policy with the statement, under a new revision. Throws what AddPermission answers: another `revision` than the
-// policy's, its Sid taken, more than 20 KB, a principal that is none.
-PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const std::optional<std::string>& revision,
-                            const Json& statement);
+// The policy with the statement, under a new revision. Throws what AddPermission answers: its Sid taken, more than
+// 20 KB, a principal that is none.
+PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const Json& statement);
 // Without the statement `id`; nothing when none is left. Throws what RemovePermission answers.
-std::optional<PolicyRecord> without_statement(const std::optional<PolicyRecord>& policy,
-                                              const std::optional<std::string>& revision, const std::string& id);
+std::optional<PolicyRecord> without_statement(const std::optional<PolicyRecord>& policy, const std::string& id);
 
 }  // namespace virga::lambda

@@ -1,5 +1,7 @@
 #include "services/lambda/provisions.h"
 
+#include <algorithm>
+
 #include "services/lambda/limits.h"
 
 namespace virga::lambda {
@@ -23,6 +25,14 @@ Provision Provisions::of(const std::string& key) const {
   std::lock_guard lock(mutex_);
   const auto found = versions_.find(key);
   return found == versions_.end() ? Provision{} : found->second->state;
+}
+
+int32_t Provisions::ready(const std::string& prefix) const {
+  std::lock_guard lock(mutex_);
+  int32_t sum = 0;
+  for (auto at = versions_.lower_bound(prefix); at != versions_.end() && at->first.starts_with(prefix); ++at)
+    sum += std::min(at->second->state.ready, at->second->state.wanted);
+  return sum;
 }
 
 void Provisions::keep(const std::string& prefix, std::vector<std::tuple<std::string, Call, int32_t>> wanted) {

@@ -32,7 +32,8 @@ class Provisions {
   // From now on so many are kept for these versions (by key) of those whose keys start with `prefix`, and none for
   // others.
   void keep(const std::string& prefix, std::vector<std::tuple<std::string, Call, int32_t>> wanted);
-  Provision of(const std::string& key) const;  // `running` is not known here
+  Provision of(const std::string& key) const;      // `running` is not known here
+  int32_t ready(const std::string& prefix) const;  // of all whose keys begin so
   // An idle one; null when there is none.
   WarmPtr take(const std::string& key, const Executor* here) { return idle_.take(key, here); }
   void give_back(WarmPtr warm, bool reusable);

@@ -21,7 +21,7 @@ std::string by_qualified(const Ctx& ctx, const In& in) {
 // However the caller spells the function: what is asked about is what is touched.
 template <class In>
 std::string by_resource(const Ctx& ctx, const In& in) {
-  return esm::is_mapping_arn(in.resource) || is_provider_arn(in.resource)
+  return esm::is_mapping_arn(in.resource) || is_provider_arn(in.resource) || is_signing_arn(in.resource)
              ? in.resource
              : function_arn(ctx, function_id(ctx, in.resource));
 }

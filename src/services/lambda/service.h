@@ -149,9 +149,16 @@ class LambdaService final : public kernel::Service,
   Task<EventSourceMappingConfiguration> delete_event_source_mapping(Ctx& ctx,
                                                                     const DeleteEventSourceMappingRequest& in);
   Task<ListEventSourceMappingsResponse> list_event_source_mappings(Ctx& ctx, const ListEventSourceMappingsRequest& in);
+  Task<void> check_feedable(Ctx& ctx, FunctionId id);
   Task<std::map<std::string, std::string>> check_source(esm::Mapping mapping);
   Task<void> check_queue(esm::Mapping mapping);
   // Sets and removes; gives the tags there are then.
+  Task<std::map<std::string, std::string>> change_tags(Ctx& ctx, std::string arn,
+                                                       std::map<std::string, std::string> set,
+                                                       std::vector<std::string> removed);
+  Task<std::map<std::string, std::string>> change_signing_tags(Ctx& ctx, std::string arn,
+                                                               std::map<std::string, std::string> set,
+                                                               std::vector<std::string> removed);
   Task<std::map<std::string, std::string>> change_mapping_tags(Ctx& ctx, std::string arn,
                                                                std::map<std::string, std::string> set,
                                                                std::vector<std::string> removed);

@@ -71,7 +71,8 @@ struct VersionRecord {
   std::string code_sha256;  // hex
   uint64_t code_size = 0;
   Time modified;
-  std::string revision;  // RevisionId
+  std::string revision;   // RevisionId, until a permission is changed
+  std::string permitted;  // RevisionId since then; else empty. Instances are of the revision, which stays
   std::string architecture = "x86_64";
   std::string tracing = "PassThrough";
   std::string log_group;  // empty: /aws/lambda/<name>
@@ -104,7 +105,7 @@ struct VersionRecord {
     a(30, durable_timeout), a(31, durable_retention), a(32, deleting);
     a(35, image), a(36, image_config);
     a(40, per_tenant), a(41, capacity_provider), a(42, at_a_time), a(43, gib_per_vcpu), a(44, least), a(45, most);
-    a(46, unpacked);
+    a(46, unpacked), a(47, permitted);
   }
 };
 

@@ -29,6 +29,12 @@ wire::HttpResponse message(uint16_t status, std::string_view text, std::string_v
   return response;
 }
 wire::HttpResponse forbidden() { return message(403, "Forbidden", "AccessDeniedException"); }
+// Of what there isn't no more is told.
+wire::HttpResponse unknown() {
+  wire::HttpResponse response = forbidden();
+  response.body = R"({"Message":null})";
+  return response;
+}
 wire::HttpResponse bad_gateway() {
   wire::HttpResponse response = message(502, "");
   response.body = "Internal Server Error";
@@ -117,7 +123,7 @@ Task<wire::HttpResponse> LambdaService::serve_url(Ctx& ctx, kernel::EndpointRequ
     const auto snapshot = deps_.db.snapshot();
     url = co_await Store::find_url_by_id(*snapshot, endpoint.id);
   }
-  if (!url) co_return message(404, "Not Found", "ResourceNotFoundException");
+  if (!url) co_return unknown();
   ctx.account = url->account;
   ctx.region = url->region;
   wire::HttpResponse response;
@@ -154,7 +160,7 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
 
   const FunctionId id{url.account, url.region, url.function, url.qualifier};
   Result<Call> call = co_await as_result(route_call(ctx, id));
-  if (!call) co_return message(404, "Not Found", "ResourceNotFoundException");
+  if (!call) co_return forbidden();
   made.request = &request;
   made.account = url.signed_only ? ctx.principal.account : "anonymous";
   made.api = url.id;

@@ -97,6 +97,24 @@ TEST(ScalingRate, RefillsWithTimeAndSavesNothingUp) {
   EXPECT_EQ(taken("7"), 99);
 }
 
+// docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html: what is provisioned is a part of what is reserved.
+TEST(Admission, ProvisionedIsTakenFromReserved) {
+  Admission admission;
+  Refusal why{};
+  Demand latest = demand(2, 10), version = demand(2, 10, 1);
+  latest.set_aside = version.set_aside = 1;
+  auto one = admission.enter(latest, why);
+  ASSERT_TRUE(one);
+  EXPECT_FALSE(admission.enter(latest, why));  // the other place is the version's
+  EXPECT_EQ(why, Refusal::kReserved);
+  const auto two = admission.enter(version, why);
+  ASSERT_TRUE(two);
+  EXPECT_TRUE(two->provisioned());
+  EXPECT_FALSE(admission.enter(version, why));
+  one.reset();
+  EXPECT_TRUE(admission.enter(version, why));  // beyond what is provisioned, in the place that is free
+}
+
 TEST(Admission, SpillsOverFromProvisioned) {
   Admission admission;
   Refusal why{};

@@ -33,7 +33,7 @@ def layer(client, megabytes):
     ({"Timeout": 901}, "less than or equal to 900"),
     ({"EphemeralStorage": {"Size": 10_241}}, "less than or equal to 10240"),
     ({"Environment": {"Variables": {"NAME": "x" * 4093}}}, "exceeded the 4KB limit"),
-    ({"Tags": {f"k{i}": "v" for i in range(51)}}, "at most 50 tags"),
+    ({"Tags": {f"k{i}": "v" for i in range(51)}}, "Number of tags exceeds resource tag limit."),
 ])
 def test_refused(functions, options, words):
     code, message = error_code(functions.make, H, **options)
@@ -46,7 +46,7 @@ def test_just_within(functions):
     client = functions.client
     assert error_code(client.update_function_configuration, FunctionName=name, MemorySize=10_241)[0] == "InvalidParameterValueException"
     arn = client.get_function_configuration(FunctionName=name)["FunctionArn"]
-    assert "at most 50 tags" in error_code(client.tag_resource, Resource=arn, Tags={"more": "v"})[1]
+    assert "Number of tags exceeds resource tag limit." in error_code(client.tag_resource, Resource=arn, Tags={"more": "v"})[1]
 
 
 # Code and layers share 250 MB, unpacked; a layer is there once, and at most five are. Two may have the same content.

@@ -1,7 +1,9 @@
 """Code signing configurations as records, and runtime management."""
 
+import pytest
+
 from raw import Raw
-from support import error_code
+from support import error_code, zipped
 
 PROFILE = "arn:aws:signer:us-east-1:000000000000:/signing-profiles/mine/abcdefghij"
 
@@ -23,8 +25,37 @@ def test_code_signing(functions):
     assert arn in [c["CodeSigningConfigArn"] for c in client.list_code_signing_configs()["CodeSigningConfigs"]]
     client.delete_code_signing_config(CodeSigningConfigArn=arn)
     assert error_code(client.get_code_signing_config, CodeSigningConfigArn=arn)[0] == "ResourceNotFoundException"
-    enforce = {"UntrustedArtifactOnDeployment": "Enforce"}
-    assert "not served" in error_code(client.create_code_signing_config, AllowedPublishers={"SigningProfileVersionArns": [PROFILE]}, CodeSigningPolicies=enforce)[1]
+
+
+def test_enforced_code_signing_takes_no_unsigned_code(functions):
+    client = functions.client
+    publishers = {"SigningProfileVersionArns": [PROFILE]}
+    made = client.create_code_signing_config(AllowedPublishers=publishers)["CodeSigningConfig"]
+    arn = made["CodeSigningConfigArn"]
+    name = functions.make("def handler(event, context): return 1", CodeSigningConfigArn=arn)
+    changed = client.update_code_signing_config(
+        CodeSigningConfigArn=arn, CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Enforce"})["CodeSigningConfig"]
+    assert changed["CodeSigningPolicies"]["UntrustedArtifactOnDeployment"] == "Enforce"
+    other = {"ZipFile": zipped({"index.py": "def handler(event, context): return 2"})}
+    refused = error_code(client.update_function_code, FunctionName=name, **other)
+    assert refused[0] == "CodeVerificationFailedException"
+    with pytest.raises(client.exceptions.CodeVerificationFailedException):
+        functions.make("def handler(event, context): return 1", CodeSigningConfigArn=arn)
+    assert functions.call(name) == 1  # what was there before goes on
+    client.delete_function_code_signing_config(FunctionName=name)
+    client.update_function_code(FunctionName=name, **other)
+    assert functions.call(name) == 2
+    client.delete_code_signing_config(CodeSigningConfigArn=arn)
+
+
+def test_tags_of_code_signing(functions, virga):
+    client = functions.client
+    arn = client.create_code_signing_config(AllowedPublishers={"SigningProfileVersionArns": [PROFILE]})["CodeSigningConfig"]["CodeSigningConfigArn"]
+    client.tag_resource(Resource=arn, Tags={"a": "1", "b": "2"})
+    client.untag_resource(Resource=arn, TagKeys=["a"])
+    assert client.list_tags(Resource=arn)["Tags"] == {"b": "2"}
+    client.delete_code_signing_config(CodeSigningConfigArn=arn)
+    assert error_code(client.list_tags, Resource=arn)[0] == "ResourceNotFoundException"
 
 
 def test_runtime_management(functions, virga):

@@ -335,4 +335,4 @@ def test_refusals_are_in_lambdas_words(virga, functions):
         SelfManagedEventSource={"Endpoints": {"KAFKA_BOOTSTRAP_SERVERS": ["h:9092"]}})[1]
     assert refused(functions.client.get_event_source_mapping, UUID=str(uuid.uuid4()))[0] == "ResourceNotFoundException"
     assert refused(create, FunctionName="nobody-home", EventSourceArn=s.stream,
-                   StartingPosition="LATEST")[0] == "ResourceNotFoundException"
+                   StartingPosition="LATEST") == ("InvalidParameterValueException", "Function does not exist")

@@ -116,13 +116,16 @@ def handler(event, context):
 def test_url_event_and_answer(functions, raw):
     name = functions.make(ECHO)
     host, path = make_url(functions, raw, name)
-    answer = raw.send("POST", path + "/a%20b/c?x=1&x=2&y=", b"\xff\x00", {"Content-Type": "image/png", "Cookie": "k=v; l=w", "X-Two": "2"})
+    answer = raw.send("POST", path + "/a%20b/c?x=1&x=2&y=", b"\xff\x00", {"Content-Type": "image/png", "Cookie": "k=v; l=w", "X-Two": "2",
+                                                                                 "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Proto": "https"})
     event = json.loads(answer.read())
     assert answer.status == 202 and answer.getheader("x-own") == "yes"
     assert answer.headers.get_all("set-cookie") == ["c=1", "d=2"]
     assert event["version"] == "2.0" and event["rawPath"] == "/a b/c" and event["rawQueryString"] == "x=1&x=2&y="
     assert event["queryStringParameters"] == {"x": "1,2", "y": ""} and event["cookies"] == ["k=v", "l=w"]
     assert event["body"] == "/wA=" and event["isBase64Encoded"] is True and event["headers"]["x-two"] == "2"
+    forwarded = {part: event["headers"]["x-forwarded-" + part] for part in ("for", "port", "proto")}
+    assert forwarded == {"for": "203.0.113.7, 127.0.0.1", "port": raw.host.split(":")[1], "proto": "http"} and "connection" not in event["headers"]
     context = event["requestContext"]
     assert context["accountId"] == "anonymous" and context["http"]["method"] == "POST" and context["stage"] == "$default"
     by_host = raw.send("GET", "/plain", host=f"{host}:{raw.virga.port}")
@@ -204,7 +207,7 @@ def test_url_of_a_function_that_fails(functions, raw):
     _, path = make_url(functions, raw, name)
     answer = raw.send("GET", path + "/")
     assert (answer.status, answer.read()) == (502, b"Internal Server Error")
-    assert raw.send("GET", "/_aws/lambda-url/" + "a" * 32 + "/").status == 404
+    assert raw.send("GET", "/_aws/lambda-url/" + "a" * 32 + "/").status == 403
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     assert raw.send("GET", path + "/").status == 429
 
@@ -242,4 +245,4 @@ def test_url_configuration(functions, raw):
     assert len(client.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"]) == 1
     client.delete_function(FunctionName=name)
     host = urllib.parse.urlparse(aliased["FunctionUrl"]).hostname
-    assert raw.send("GET", "/_aws/lambda-url/" + host.split(".")[0] + "/").status == 404
+    assert raw.send("GET", "/_aws/lambda-url/" + host.split(".")[0] + "/").status == 403

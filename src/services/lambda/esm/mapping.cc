@@ -40,12 +40,17 @@ SourceKind kind_of(const std::string& text) {
   const auto arn = kernel::parse_arn(text);
   if (!arn) refuse(cat("Unrecognized event source: ", text));
   if (arn->service == "sqs") return SourceKind::kQueue;
-  if (arn->service == "dynamodb" || arn->service == "kinesis") return SourceKind::kStream;
+  if (arn->service == "dynamodb") return SourceKind::kStream;
+  if (arn->service == "kinesis") refuse("Amazon Kinesis event sources are not served by Virga.");
   if (arn->service == "kafka") refuse("Amazon MSK event sources are not served by Virga.");
   if (arn->service == "mq") refuse("Amazon MQ event sources are not served by Virga.");
   if (arn->service == "rds" || arn->service == "docdb")
     refuse("Amazon DocumentDB event sources are not served by Virga.");
   refuse(cat("Unrecognized event source, must be kinesis, dynamodb stream or sqs. Unsupported source arn : ", text));
+}
+
+std::string failure_of(const DestinationConfig& config) {
+  return config.on_failure ? config.on_failure->destination.value_or("") : "";
 }
 
 // What both requests can say, and what may stand together.
@@ -72,10 +77,8 @@ void apply(Mapping& m, const In& in) {
     unsupported(in.maximum_retry_attempts.has_value(), "maximumRetryAttempts");
     unsupported(in.maximum_record_age_in_seconds.has_value(), "maximumRecordAgeInSeconds");
     unsupported(in.tumbling_window_in_seconds.has_value(), "tumblingWindowInSeconds");
-    unsupported(in.destination_config && ((in.destination_config->on_failure &&
-                                           in.destination_config->on_failure->destination.value_or("") != "") ||
-                                          in.destination_config->on_success),
-                "destinationConfig");
+    if (in.destination_config && (in.destination_config->on_success || failure_of(*in.destination_config) != ""))
+      refuse("Unsupported DestinationConfig parameter for given event source mapping type.");
     if (in.scaling_config) m.concurrency = in.scaling_config->maximum_concurrency;
     if (m.fifo()) {
       if (m.batch_size > kQueueBatch) refuse("Batch size must be less than or equal to 10 for FIFO queues.");
@@ -96,7 +99,7 @@ void apply(Mapping& m, const In& in) {
   if (in.destination_config) {
     const DestinationConfig& destination = *in.destination_config;
     unsupported(destination.on_success && destination.on_success->destination.value_or("") != "", "onSuccess");
-    m.on_failure = destination.on_failure ? destination.on_failure->destination.value_or("") : "";
+    m.on_failure = failure_of(destination);
     if (!m.on_failure.empty()) {
       const auto arn = kernel::parse_arn(m.on_failure);
       if (!arn || (arn->service != "sqs" && arn->service != "sns" && arn->service != "s3")) {
@@ -164,7 +167,7 @@ Mapping mapping_of(const CreateEventSourceMappingRequest& in) {
   unserved(in.self_managed_event_source.has_value(), "SelfManagedEventSource (Apache Kafka)");
   unserved(in.topics.has_value(), "Topics (Apache Kafka)");
   unserved(in.queues.has_value(), "Queues (Amazon MQ)");
-  if (!in.event_source_arn) refuse("Either EventSourceArn or SelfManagedEventSource must be provided.");
+  if (!in.event_source_arn) refuse("Unrecognized event source.");
   Mapping m;
   m.source = *in.event_source_arn;
   m.kind = kind_of(m.source);

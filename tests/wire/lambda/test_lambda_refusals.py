@@ -1,0 +1,196 @@
+"""What Lambda answers at the edges of its operations, as recorded of AWS: codes, statuses and words that tools look for."""
+
+import json
+
+import pytest
+
+from support import error_code, eventually
+
+CODE = "def handler(event, context): return context.invoked_function_arn"
+
+
+@pytest.fixture
+def published(functions):
+    """A function with a version 1 and an alias of it: its name and ARN."""
+    name = functions.make(CODE)
+    arn = functions.client.get_function_configuration(FunctionName=name)["FunctionArn"]
+    functions.client.publish_version(FunctionName=name)
+    functions.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    return name, arn
+
+
+def test_arns_have_the_qualifier_asked_by(published, functions):
+    name, arn = published
+    client = functions.client
+    for qualifier in ("live", "1", "$LATEST"):
+        assert client.get_function(FunctionName=name, Qualifier=qualifier)["Configuration"]["FunctionArn"] == f"{arn}:{qualifier}"
+        assert client.get_function_configuration(FunctionName=f"{arn}:{qualifier}")["FunctionArn"] == f"{arn}:{qualifier}"
+
+
+def test_lists_leave_states_out(published, functions):
+    name, _ = published
+    for listed in functions.client.list_versions_by_function(FunctionName=name)["Versions"]:
+        assert not {"State", "StateReason", "LastUpdateStatus"} & set(listed)
+
+
+def test_delete(published, functions):
+    name, arn = published
+    client = functions.client
+    for qualifier in ("$LATEST", "live"):
+        assert error_code(client.delete_function, FunctionName=name, Qualifier=qualifier)[0] == "InvalidParameterValueException"
+    assert error_code(client.delete_function, FunctionName=name + "-x", Qualifier="7") == \
+        ("ResourceNotFoundException", f"Function not found: {arn}-x")
+    assert client.delete_function(FunctionName=name)["ResponseMetadata"]["HTTPStatusCode"] == 204
+
+
+@pytest.mark.parametrize("runtime", ["python3.7", "nodejs14.x", "java8", "go1.x", "provided"])
+def test_retired_runtimes(functions, runtime):
+    name = functions.make(CODE)
+    code, message = error_code(functions.client.update_function_configuration, FunctionName=name, Runtime=runtime)
+    assert code == "InvalidParameterValueException"
+    assert message.startswith(f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions.")
+    with pytest.raises(functions.client.exceptions.InvalidParameterValueException, match="no longer supported"):
+        functions.make(CODE, runtime=runtime)
+
+
+def test_aliases(published, functions):
+    name, arn = published
+    client = functions.client
+    same = error_code(client.update_alias, FunctionName=name, Name="live",
+                      RoutingConfig={"AdditionalVersionWeights": {"1": 0.5}})
+    assert same == ("InvalidParameterValueException",
+                    "Invalid function version 1. Function version 1 is already included in routing configuration.")
+    assert error_code(client.update_alias, FunctionName=name, Name="none", Description="d") == \
+        ("ResourceNotFoundException", f"Alias not found: {arn}:none")
+
+
+def test_reserved_concurrency_is_a_functions(published, functions):
+    name, arn = published
+    for qualified in (f"{arn}:live", f"{name}:$LATEST"):
+        code, message = error_code(functions.client.put_function_concurrency, FunctionName=qualified, ReservedConcurrentExecutions=1)
+        assert code == "InvalidParameterValueException"
+        assert message.startswith("This operation is permitted on Lambda functions only.")
+
+
+def test_provisioned_concurrency_is_a_versions(published, functions):
+    name, arn = published
+    client = functions.client
+    for call in (client.get_provisioned_concurrency_config, client.delete_provisioned_concurrency_config):
+        assert error_code(call, FunctionName=name, Qualifier="$LATEST") == \
+            ("InvalidParameterValueException", "The function resource provided must be an alias or a published version.")
+        assert error_code(call, FunctionName=name, Qualifier="none") == \
+            ("ResourceNotFoundException", f"Cannot find alias arn: {arn}:none")
+        assert error_code(call, FunctionName=name, Qualifier="7") == \
+            ("ResourceNotFoundException", f"Function not found: {arn}:7")
+    client.delete_provisioned_concurrency_config(FunctionName=name, Qualifier="1")  # which has none
+
+
+PERMISSION = {"Action": "lambda:InvokeFunction", "StatementId": "s", "Principal": "s3.amazonaws.com"}
+
+
+@pytest.mark.parametrize("qualifier", [None, "1", "live"])
+def test_a_permission_changes_the_revision_of_what_it_is_about(published, functions, qualifier):
+    name, _ = published
+    client = functions.client
+    about = {"FunctionName": name, **({"Qualifier": qualifier} if qualifier else {})}
+
+    def revision():
+        if qualifier == "live":
+            return client.get_alias(FunctionName=name, Name="live")["RevisionId"]
+        return client.get_function_configuration(**about)["RevisionId"]
+
+    before = revision()
+    assert error_code(client.add_permission, **about, **PERMISSION, RevisionId="wrong")[0] == "PreconditionFailedException"
+    client.add_permission(**about, **PERMISSION, RevisionId=before)
+    added = revision()
+    assert added != before and client.get_policy(**about)["RevisionId"] == added
+    assert error_code(client.remove_permission, **about, StatementId="s", RevisionId=before)[0] == "PreconditionFailedException"
+    client.remove_permission(**about, StatementId="s", RevisionId=added)
+    assert revision() not in (before, added)
+    if not qualifier:
+        client.update_function_configuration(FunctionName=name, Description="d", RevisionId=revision())
+
+
+def test_a_permission_ends_no_instance(functions):
+    name = functions.make("import uuid\nMINE = str(uuid.uuid4())\ndef handler(event, context): return MINE")
+    first = functions.call(name)
+    functions.client.add_permission(FunctionName=name, **PERMISSION)
+    assert functions.call(name) == first
+
+
+def test_permissions(published, functions):
+    name, arn = published
+    client = functions.client
+    assert error_code(client.add_permission, FunctionName=name, Qualifier="$LATEST", **PERMISSION) == \
+        ("InvalidParameterValueException", "We currently do not support adding policies for $LATEST.")
+    assert error_code(client.add_permission, FunctionName=name, **{**PERMISSION, "Principal": "some.other.com"})[0] == "InvalidParameterValueException"
+    assert error_code(client.add_permission, FunctionName=f"{name}:none", **PERMISSION) == \
+        ("ResourceNotFoundException", f"Cannot find alias arn: {arn}:none")
+    assert error_code(client.get_policy, FunctionName=name + "-x")[0] == "ResourceNotFoundException"
+
+
+def test_destinations_exist(published, functions):
+    name, arn = published
+    code, message = error_code(functions.client.put_function_event_invoke_config, FunctionName=name,
+                               DestinationConfig={"OnSuccess": {"Destination": arn + "-x"}})
+    assert (code, message) == ("InvalidParameterValueException", f"The destination ARN {arn}-x is invalid.")
+
+
+def test_tags_are_a_functions(published, functions):
+    _, arn = published
+    client = functions.client
+    for qualified in (f"{arn}:1", f"{arn}:live"):
+        assert error_code(client.tag_resource, Resource=qualified, Tags={"a": "1"})[0] == "InvalidParameterValueException"
+    assert error_code(client.tag_resource, Resource=arn, Tags={})[0] == "InvalidParameterValueException"
+
+
+def test_layer_versions(functions):
+    client = functions.client
+    for number in (0, -1):
+        assert error_code(client.get_layer_version, LayerName="none", VersionNumber=number) == \
+            ("InvalidParameterValueException", "Layer Version Cannot be less than 1")
+    code, message = error_code(client.get_layer_version_policy, LayerName="none", VersionNumber=1)
+    assert code == "ResourceNotFoundException" and message.endswith(":layer:none:1 does not exist.")
+
+
+def test_sources_that_are_not_there(published, functions):
+    name, _ = published
+    client = functions.client
+    queue = "arn:aws:sqs:us-east-1:000000000000:none"
+    assert error_code(client.create_event_source_mapping, FunctionName=name + "-x", EventSourceArn=queue) == \
+        ("InvalidParameterValueException", "Function does not exist")
+    stream = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
+    code, message = error_code(client.create_event_source_mapping, FunctionName=name, EventSourceArn=stream, StartingPosition="LATEST")
+    assert code == "InvalidParameterValueException" and message == "Amazon Kinesis event sources are not served by Virga."
+
+
+def test_code_hash_of_another(published, functions):
+    name, _ = published
+    client = functions.client
+    hashed = client.get_function_configuration(FunctionName=name)["CodeSha256"]
+    code, message = error_code(client.publish_version, FunctionName=name, CodeSha256="another")
+    assert code == "InvalidParameterValueException" and f"$LATEST ({hashed})." in message
+
+
+def test_what_is_reserved_and_provisioned_is_for_its_version(functions, published):
+    name, arn = published
+    client = functions.client
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
+    assert functions.call(name) == arn
+    client.put_provisioned_concurrency_config(FunctionName=name, Qualifier="1", ProvisionedConcurrentExecutions=1)
+    eventually(lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier="1")["Status"] == "READY")
+    with pytest.raises(client.exceptions.TooManyRequestsException) as refused:
+        client.invoke(FunctionName=name)
+    assert refused.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    answer = client.invoke(FunctionName=name, Qualifier="1")
+    assert json.loads(answer["Payload"].read()) == f"{arn}:1"
+
+
+def test_an_alias_with_weights_is_described_by_its_own_version(published, functions):
+    name, _ = published
+    client = functions.client
+    client.update_function_configuration(FunctionName=name, Description="second")
+    assert client.publish_version(FunctionName=name)["Version"] == "2"
+    client.update_alias(FunctionName=name, Name="live", RoutingConfig={"AdditionalVersionWeights": {"2": 1.0}})
+    assert {client.get_function(FunctionName=f"{name}:live")["Configuration"]["Version"] for _ in range(3)} == {"1"}
+    assert client.invoke(FunctionName=name, Qualifier="live")["ExecutedVersion"] == "2"
