@@ -26,9 +26,9 @@ class JsonSource {
   // `scalar` and `list` are what AWS says when one of those is found in place of the map.
   void begin_map(std::string_view scalar, std::string_view list) {
     const auto token = in_.peek();
+    if (token == JsonReader::Token::kObject) return in_.begin_object();
     if (token == JsonReader::Token::kArray) refuse(cat("Unrecognized collection type ", list));
-    if (token != JsonReader::Token::kObject) refuse(scalar);
-    in_.begin_object();
+    refuse(scalar);
   }
   bool next_key(std::string& key) { return in_.next_key(key); }
   void begin_array() {
@@ -177,29 +177,32 @@ class ValueReader {
       entries.push_back({{}, begin, out.size()});
     }
     for (Entry& entry : entries) entry.name = Layout::entry(entry.in(out)).first;
-    // Of a repeated name the last stays last.
     const auto before = [](const Entry& a, const Entry& b) {
       return std::pair(a.name, a.begin) < std::pair(b.name, b.begin);
     };
     const auto same = [](const Entry& a, const Entry& b) { return a.name == b.name; };
+    const bool in_place = std::is_sorted(entries.begin(), entries.end(), before) &&
+                          std::adjacent_find(entries.begin(), entries.end(), same) == entries.end();
+    if (!in_place) {
+      std::sort(entries.begin(), entries.end(), before);
+      // Of a repeated name the last stays.
+      size_t kept = 0;
+      for (size_t i = 0; i < entries.size(); ++i) {
+        if (i + 1 == entries.size() || !same(entries[i], entries[i + 1])) entries[kept++] = entries[i];
+      }
+      entries.resize(kept);
+    }
     std::vector<uint32_t> ends;
     ends.reserve(entries.size());
-    if (std::is_sorted(entries.begin(), entries.end(), before) &&
-        std::adjacent_find(entries.begin(), entries.end(), same) == entries.end()) {
-      for (const Entry& entry : entries) ends.push_back(static_cast<uint32_t>(entry.end - start));
-    } else {
-      std::sort(entries.begin(), entries.end(), before);
-      std::string sorted;
-      sorted.reserve(out.size() - start);
-      for (size_t i = 0; i < entries.size(); ++i) {
-        if (i + 1 < entries.size() && same(entries[i], entries[i + 1])) continue;
-        sorted += entries[i].in(out);
-        ends.push_back(static_cast<uint32_t>(sorted.size()));
-      }
-      out.resize(start);
-      out += sorted;
-    }
-    enclose(out, start, 'M', ends);
+    for (const Entry& entry : entries)
+      ends.push_back((ends.empty() ? 0 : ends.back()) + static_cast<uint32_t>(entry.end - entry.begin));
+    if (in_place) return enclose(out, start, 'M', ends);
+    std::string sorted;
+    sorted.reserve(out.size() - start + (ends.size() + 2) * sizeof(uint32_t));  // with what comes before them
+    for (const Entry& entry : entries) sorted += entry.in(out);
+    enclose(sorted, 0, 'M', ends);
+    if (start == 0) return out.swap(sorted);
+    out.replace(start, std::string::npos, sorted);
   }
 
   const std::string& fault() const { return fault_; }
@@ -274,20 +277,18 @@ class ValueReader {
 
   void set(Type type, std::string& out) {
     std::vector<std::string> elements;
+    elements.reserve(8);
     in_.begin_array();
     while (in_.next_element()) {
-      std::string element;
+      std::string& element = elements.emplace_back();
       if (type == Type::kBS) {
         in_.binary(element);
+      } else if (type == Type::kNS) {
+        in_.string(text_);
+        number(text_, element);
       } else {
         in_.string(element);
       }
-      if (type == Type::kNS) {
-        std::string key;
-        number(element, key);
-        element = std::move(key);
-      }
-      elements.push_back(std::move(element));
     }
     if (elements.empty()) {
       note(type == Type::kBS ? "One or more parameter values were invalid: Binary sets should not be empty"

@@ -12,22 +12,28 @@
 namespace virga::dynamodb {
 
 namespace {
-void append_le(std::string& out, uint32_t v, unsigned width) {
-  for (unsigned i = 0; i < width; ++i) out += static_cast<char>(v >> (8 * i));
-}
+// What a container begins with whose elements end at `ends`.
+class Head {
+ public:
+  Head(char tag, const std::vector<uint32_t>& ends)
+      : tag_(tag), ends_(ends), width_(width_for(std::max<size_t>(ends.empty() ? 0 : ends.back(), ends.size()))) {}
+  size_t size() const { return 2 + width_ * (ends_.size() + 1); }
+  void write(char* to) const {
+    *to++ = tag_;
+    *to++ = static_cast<char>(width_);
+    put(to, static_cast<uint32_t>(ends_.size()));
+    for (const uint32_t end : ends_) put(to, end);
+  }
 
-// What a container of `bytes` begins with.
-std::string head_of(char tag, const std::vector<uint32_t>& ends, size_t bytes) {
-  const size_t largest = std::max(bytes, ends.size());
-  const unsigned width = largest <= 0xFF ? 1 : largest <= 0xFFFF ? 2 : 4;
-  std::string head;
-  head.reserve(2 + width * (ends.size() + 1));
-  head += tag;
-  head += static_cast<char>(width);
-  append_le(head, static_cast<uint32_t>(ends.size()), width);
-  for (const uint32_t end : ends) append_le(head, end, width);
-  return head;
-}
+ private:
+  static size_t width_for(size_t largest) { return largest <= 0xFF ? 1 : largest <= 0xFFFF ? 2 : 4; }
+  void put(char*& to, uint32_t number) const {
+    for (size_t i = 0; i < width_; ++i) *to++ = static_cast<char>(number >> (8 * i));
+  }
+  const char tag_;
+  const std::vector<uint32_t>& ends_;
+  const size_t width_;
+};
 }  // namespace
 
 void Layout::damaged() { throw std::runtime_error("damaged attribute value"); }
@@ -295,14 +301,18 @@ void ContainerBuilder::add_entry(std::string_view name, std::string_view value) 
 }
 
 void ContainerBuilder::finish(char tag, std::string& out) const {
-  const std::string head = head_of(tag, ends_, data_.size());
-  out.reserve(out.size() + head.size() + data_.size());
-  out += head;
+  const size_t begin = out.size();
+  const Head head(tag, ends_);
+  out.reserve(begin + head.size() + data_.size());
+  out.resize(begin + head.size());
+  head.write(out.data() + begin);
   out += data_;
 }
 
 void enclose(std::string& out, size_t begin, char tag, const std::vector<uint32_t>& ends) {
-  out.insert(begin, head_of(tag, ends, out.size() - begin));
+  const Head head(tag, ends);
+  out.insert(begin, head.size(), '\0');
+  head.write(out.data() + begin);
 }
 
 void append_string(std::string& out, std::string_view text) {
@@ -322,9 +332,14 @@ void append_null(std::string& out) { out += '0'; }
 
 void append_set(std::string& out, Type type, std::vector<std::string_view> contents) {
   std::sort(contents.begin(), contents.end());
-  ContainerBuilder builder;
-  for (const std::string_view content : contents) builder.add(content);
-  builder.finish(type == Type::kSS ? 's' : type == Type::kNS ? 'n' : 'b', out);
+  std::vector<uint32_t> ends;
+  ends.reserve(contents.size());
+  const size_t begin = out.size();
+  for (const std::string_view content : contents) {
+    out += content;
+    ends.push_back(static_cast<uint32_t>(out.size() - begin));
+  }
+  enclose(out, begin, type == Type::kSS ? 's' : type == Type::kNS ? 'n' : 'b', ends);
 }
 
 void append_malformed(std::string& out, std::string_view message, std::string_view name, View names) {
