@@ -115,6 +115,11 @@ std::string owner_of(const Ctx& ctx, const Access& access) {
   return arn && !arn->account.empty() && arn->account != "aws" ? arn->account : ctx.account;
 }
 
+// An account's root may do everything in it where no policy of the resource speaks.
+bool is_root_of(const Principal& p, std::string_view account) {
+  return p.kind == Principal::Kind::kRoot && p.account == account;
+}
+
 std::string sentence(const Ctx& ctx, const Access& access, const policy::Outcome& outcome) {
   const Principal& p = ctx.principal;
   if (p.kind == Principal::Kind::kAnonymous)
@@ -183,7 +188,7 @@ Task<std::optional<std::string>> Authorizer::ask(Ctx& ctx, const Access& access,
       // Whatever it denied would now be allowed: refuse rather than guess.
       co_return sentence(ctx, access, {policy::Decision::kImplicitDeny, "resource-based policy", {}});
     }
-  } else if (p.kind == Principal::Kind::kRoot && p.account == all.resource_account) {
+  } else if (is_root_of(p, all.resource_account)) {
     co_return std::nullopt;
   }
 
@@ -240,6 +245,7 @@ Task<void> Authorizer::authorize(Ctx& ctx, const Operation& operation, const voi
   for (Access& access : questions) {
     std::optional<std::string> document;
     if (operation.guarded) document = co_await operation.service->resource_policy(ctx, access.resource);
+    if (!document && is_root_of(ctx.principal, owner_of(ctx, access))) continue;  // as why_denied() would find
     auto why = co_await why_denied(ctx, std::move(access), std::move(document));
     if (why) co_await fail(wire::door::access_denied(operation.service->model(), std::move(*why)));
   }

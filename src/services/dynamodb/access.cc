@@ -127,6 +127,12 @@ void add_expressions(const In& in, Names& out) {
   if constexpr (requires { in.attributes_to_get; }) add_list(in.attributes_to_get, out);
 }
 
+std::vector<Access> only(Access one) {
+  std::vector<Access> out;
+  out.push_back(std::move(one));
+  return out;
+}
+
 // One item of one table: `subject` is its key or the whole item.
 template <class In>
 Access item_access(const TableCache& cache, const Ctx& ctx, std::string_view action, const In& in, View subject) {
@@ -170,21 +176,21 @@ Access many_access(const Ctx& ctx, std::string_view action, const In& in) {
 }  // namespace
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const GetItemInput& in) {
-  return {item_access(cache, ctx, "GetItem", in, in.key)};
+  return only(item_access(cache, ctx, "GetItem", in, in.key));
 }
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const PutItemInput& in) {
-  return {item_access(cache, ctx, "PutItem", in, in.item)};
+  return only(item_access(cache, ctx, "PutItem", in, in.item));
 }
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const UpdateItemInput& in) {
-  return {item_access(cache, ctx, "UpdateItem", in, in.key)};
+  return only(item_access(cache, ctx, "UpdateItem", in, in.key));
 }
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const DeleteItemInput& in) {
-  return {item_access(cache, ctx, "DeleteItem", in, in.key)};
+  return only(item_access(cache, ctx, "DeleteItem", in, in.key));
 }
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const QueryInput& in) {
   Access out = many_access(ctx, "Query", in);
-  if (!wants_conditions(ctx)) return {std::move(out)};
+  if (!wants_conditions(ctx)) return only(std::move(out));
   const TablePtr table = known_table(cache, ctx, in.table_name);
   const Index* index = table && in.index_name ? table->find_index(*in.index_name) : nullptr;
   const std::string hash = index ? index->key.hash : table && !in.index_name ? table->key.hash : std::string();
@@ -211,11 +217,11 @@ std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const Que
     });
   }
   if (!leading.empty()) out.conditions.emplace_back("dynamodb:LeadingKeys", std::move(leading));
-  return {std::move(out)};
+  return only(std::move(out));
 }
 
 std::vector<Access> access_of(const TableCache&, const Ctx& ctx, const ScanInput& in) {
-  return {many_access(ctx, "Scan", in)};
+  return only(many_access(ctx, "Scan", in));
 }
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchGetItemInput& in) {

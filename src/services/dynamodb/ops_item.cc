@@ -112,7 +112,7 @@ Action update_of(const Ctx& ctx, const UpdateItemInput& in) {
 
 }  // namespace
 
-Task<Turns::Held> DynamoService::take_turns(const std::vector<const Write*>& writes) {
+std::vector<uint32_t> DynamoService::turns_of(const std::vector<const Write*>& writes) const {
   std::vector<uint32_t> turns;
   for (const Write* write : writes) {
     const bool asks = write->condition || write->kind == WriteKind::kUpdate;
@@ -126,11 +126,12 @@ Task<Turns::Held> DynamoService::take_turns(const std::vector<const Write*>& wri
     if (const View range = write->subject.find(table->key.range); range.present()) row += range.bytes();
     turns.push_back(Turns::turn_of(row));
   }
-  co_return co_await turns_.take(std::move(turns));
+  return turns;
 }
 
 Task<Written> DynamoService::run_write(const Action& action) {
-  const Turns::Held turn = co_await take_turns({&action.write});
+  Turns::Held turn;
+  if (auto turns = turns_of({&action.write}); !turns.empty()) turn = co_await turns_.take(std::move(turns));
   co_return co_await transact([&](kv::Txn& tx) -> Task<Written> {
     Store store(tx, cache_);
     Written written = co_await store.write(action.write);

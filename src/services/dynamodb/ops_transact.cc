@@ -148,7 +148,7 @@ Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>
                                              std::optional<Idempotency> idempotency) {
   std::vector<const Write*> writes;
   for (const Action& action : actions) writes.push_back(&action.write);
-  const Turns::Held turns = co_await take_turns(writes);
+  const Turns::Held turns = co_await turns_.take(turns_of(writes));
   auto result = co_await as_result(db_.transact([&](kv::Txn& tx) -> Task<Outcome> {
     Store store(tx, cache_);
     Outcome out;

@@ -129,7 +129,7 @@ class DynamoService : public kernel::Service, public kernel::InsightSource {
   // One write, committed. Fails when its condition does not hold.
   Task<Written> run_write(const Action& action);
   // The turn of each write that reads its item first.
-  Task<Turns::Held> take_turns(const std::vector<const Write*>& writes);
+  std::vector<uint32_t> turns_of(const std::vector<const Write*>& writes) const;
   struct Selected {
     std::vector<Item> items;
     std::optional<ConsumedCapacity> consumed;

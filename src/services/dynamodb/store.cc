@@ -155,7 +155,9 @@ TablePtr TableCache::peek(const std::string& key) const {
   return entry == entries_.end() ? nullptr : entry->second.table;
 }
 
-std::string table_key(const TableName& name) { return key('t').text(name.account).text(name.region).text(name.name); }
+std::string table_key(const TableName& name) {
+  return key('t').text(name.account).text(name.region).text(name.name).take();
+}
 kv::Range tables_of(const std::string& account, const std::string& region) {
   return kv::prefix_range(key('t').text(account).text(region).view());
 }
@@ -239,12 +241,15 @@ kv::Range segment_range(const Table& table, const Index* index, uint32_t segment
   return range;
 }
 
+TablePtr Store::known_table(const std::string& key) {
+  TablePtr table = cache_.current(key);
+  if (table && tx_) kv::depend_on(*tx_, key);
+  return table;
+}
+
 Task<TablePtr> Store::find_table(TableName name) {
   const std::string k = table_key(name);
-  if (TablePtr table = cache_.current(k)) {
-    if (tx_) kv::depend_on(*tx_, k);
-    co_return table;
-  }
+  if (TablePtr table = known_table(k)) co_return table;
   auto bytes = co_await reader_.get(k);
   if (!bytes) co_return TablePtr();
   co_return cache_.decode(k, std::move(*bytes), reader_.version());
@@ -340,7 +345,9 @@ void check_write(const Table& table, const Write& write) {
 
 Task<Written> Store::write(const Write& write) {
   Written out;
-  out.table = co_await require_table(write.table);
+  // Hardly a write has to wait for its table.
+  out.table = known_table(table_key(write.table));
+  if (!out.table || out.table->restoring()) out.table = co_await require_table(write.table);
   const Table& table = *out.table;
   check_write(table, write);
   admit_write(table, write);

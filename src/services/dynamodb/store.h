@@ -171,6 +171,7 @@ class Store {
   Store(kv::Reader& reader, TableCache& cache) : reader_(reader), cache_(cache) {}
   Store(kv::Txn& tx, TableCache& cache) : reader_(tx), tx_(&tx), cache_(cache) {}
 
+  TablePtr known_table(const std::string& key);  // null when it has to be looked for
   Task<TablePtr> find_table(TableName name);     // null when there is none
   Task<TablePtr> require_table(TableName name);  // fails with ResourceNotFoundException
   void put_table(const Table& table);

@@ -13,6 +13,7 @@ constexpr ErrorShape kThrottling{"ThrottlingException", 400, Fault::kSender, ""}
 }  // namespace
 
 bool is_metered(const Table& table) {
+  if (table.tags.empty()) return false;
   const auto tag = table.tags.find(std::string(kThrottleTag));
   return tag != table.tags.end() && tag->second == "true";
 }
