@@ -6,30 +6,30 @@
 namespace virga::kv {
 
 namespace {
-constexpr size_t kMost = 8 << 10;
-constexpr size_t kMostBytes = 1 << 20;
-constexpr size_t kMostReused = 256;  // bytes of a text
+constexpr size_t kBlock = 16 << 10;
+constexpr size_t kMostBlocks = 32;  // of some 8000 changes
 }  // namespace
 
 void RecentChanges::add(const Change& change) {
-  Kept next;
-  while (!kept_.empty() && (kept_.size() >= kMost || bytes_ > kMostBytes)) {
-    next = std::move(kept_.front());
-    kept_.pop_front();
-    floor_ = std::max(floor_, next.version);
-    bytes_ -= next.bytes();
+  const size_t bytes = sizeof(Head) + change.key.size() + change.end.size();
+  if (blocks_.empty() || blocks_.back().bytes.size() + bytes > kBlock) {
+    Block next;
+    if (blocks_.size() == kMostBlocks) {
+      next = std::move(blocks_.front());
+      blocks_.pop_front();
+      floor_ = std::max(floor_, next.last);
+      next.bytes.clear();
+    }
+    next.bytes.reserve(kBlock);
+    blocks_.push_back(std::move(next));
   }
-  // The memory of the oldest serves for the newest: it would go back cold, to be taken again at once.
-  const auto write = [](std::string& text, std::string_view with) {
-    if (text.capacity() > kMostReused) text = {};
-    text.assign(with);
-  };
-  next.version = change.version;
-  write(next.key, change.key);
-  next.range = change.range;
-  write(next.end, change.end);
-  bytes_ += next.bytes();
-  kept_.push_back(std::move(next));
+  Block& block = blocks_.back();
+  const Head head{change.version, static_cast<uint32_t>(change.key.size()), static_cast<uint32_t>(change.end.size()),
+                  change.range};
+  block.bytes.append(reinterpret_cast<const char*>(&head), sizeof head);
+  block.bytes.append(change.key);
+  block.bytes.append(change.end);
+  block.last = change.version;
 }
 
 }  // namespace virga::kv

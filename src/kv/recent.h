@@ -1,6 +1,8 @@
 // What was written lately, so that whoever read before and asks only now misses nothing. Not thread-safe.
 #pragma once
 
+#include <cstdint>
+#include <cstring>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -23,11 +25,15 @@ class RecentChanges {
   void add(const Change& change);
   // Whether all changes after `since` are remembered.
   bool knows(Version since) const { return since >= floor_; }
-  // Whether one after `since` fits.
+  // Whether one after `since` fits. Asks in version order.
   template <class F>
   bool any_after(Version since, F fits) const {
-    for (auto kept = kept_.rbegin(); kept != kept_.rend() && kept->version > since; ++kept) {
-      if (fits(Change{kept->version, kept->key, kept->range, kept->end})) return true;
+    for (const Block& block : blocks_) {
+      if (block.last <= since) continue;
+      for (std::string_view rest = block.bytes; !rest.empty();) {
+        const Change change = take(rest);
+        if (change.version > since && fits(change)) return true;
+      }
     }
     return false;
   }
@@ -35,15 +41,26 @@ class RecentChanges {
   void start_at(Version version) { floor_ = version; }
 
  private:
-  struct Kept {
-    Version version = 0;
-    std::string key;
-    bool range = false;
-    std::string end;
-    size_t bytes() const { return key.size() + end.size(); }
+  // Changes after each other, each a Head and its texts: as pieces of memory of their own they would be cold ones when
+  // their turn comes.
+  struct Block {
+    std::string bytes;
+    Version last = 0;
   };
-  std::deque<Kept> kept_;
-  size_t bytes_ = 0;
+  struct Head {
+    Version version;
+    uint32_t key, end;  // bytes
+    bool range;
+  };
+  static Change take(std::string_view& rest) {
+    Head head;
+    std::memcpy(&head, rest.data(), sizeof head);
+    const std::string_view key = rest.substr(sizeof head, head.key),
+                           end = rest.substr(sizeof head + head.key, head.end);
+    rest.remove_prefix(sizeof head + head.key + head.end);
+    return {head.version, key, head.range, end};
+  }
+  std::deque<Block> blocks_;
   Version floor_ = 0;  // changes up to here are forgotten
 };
 
