@@ -86,8 +86,8 @@ void gather_hot_code() {
   if (end <= code->begin) return;
   // The linker leaves what is before the code in its large page to nobody; it has to stay so.
   const size_t before = round_down(code->begin, kPage) - begin;
-  if (before > 0 && ::mmap(at(begin), before, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
-                        at(begin)) {
+  if (before > 0 &&
+      ::mmap(at(begin), before, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) != at(begin)) {
     return;
   }
   const size_t bytes = end - begin;
