@@ -115,6 +115,7 @@ void check_update(const UpdateTableInput& in) {
   if (in.billing_mode == BillingMode::PROVISIONED && !in.provisioned_throughput) {
     throw invalid_parameter("ProvisionedThroughput must be specified when BillingMode is PROVISIONED");
   }
+  if (in.provisioned_throughput) check_units(*in.provisioned_throughput);
   if (!indexes) return;
   std::vector<std::string> names;
   int changes = 0;

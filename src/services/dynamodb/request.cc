@@ -8,6 +8,30 @@
 
 namespace virga::dynamodb {
 
+namespace {
+
+constexpr std::string_view kNamePattern = "satisfy regular expression pattern: [a-zA-Z0-9_.-]+";
+
+std::string violated(std::string_view name, std::string_view constraint) {
+  return cat("Value '", name, "' at 'tableName' failed to satisfy constraint: Member must ", constraint);
+}
+
+void check_table_name(std::string_view name) {
+  std::vector<std::string> found;
+  if (name.size() < 3) found.push_back(violated(name, "have length greater than or equal to 3"));
+  if (name.size() > 255) found.push_back(violated(name, "have length less than or equal to 255"));
+  const bool fits = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
+           c == '-';
+  });
+  if (!fits) found.push_back(violated(name, kNamePattern));
+  if (found.empty()) return;
+  throw validation(cat(found.size(), found.size() == 1 ? " validation error" : " validation errors",
+                       " detected: ", join(found, "; ")));
+}
+
+}  // namespace
+
 TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
   std::string_view name = text;
   TableName out{ctx.account, ctx.region, {}};
@@ -24,29 +48,14 @@ TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
     if (out.region != ctx.region) out.name += "/elsewhere";
     return out;
   }
-  if (name.size() < 3 || name.size() > 255) {
-    throw validation("TableName must be at least 3 characters long and at most 255 characters long");
-  }
-  const bool valid = std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.' ||
-           c == '-';
-  });
-  if (!valid) {
-    throw validation(
-        cat("1 validation error detected: Value '", name,
-            "' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: "
-            "[a-zA-Z0-9_.-]+"));
-  }
+  check_table_name(name);
   out.name = name;
   return out;
 }
 
 TableName new_table_name(const kernel::Ctx& ctx, const std::string& name) {
   if (name.starts_with("arn:")) {
-    throw validation(
-        cat("1 validation error detected: Value '", name,
-            "' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: "
-            "[a-zA-Z0-9_.-]+"));
+    throw validation(cat("1 validation error detected: ", violated(name, kNamePattern)));
   }
   return table_named(ctx, name);
 }

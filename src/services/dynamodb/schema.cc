@@ -12,6 +12,15 @@
 
 namespace virga::dynamodb {
 
+void check_units(const ProvisionedThroughput& in) {
+  if (in.read_capacity_units > kMaxCapacityUnits) {
+    throw validation(cat("Given value ", in.read_capacity_units, " for ReadCapacityUnits is out of bounds"));
+  }
+  if (in.write_capacity_units > kMaxCapacityUnits) {
+    throw validation(cat("Given value ", in.write_capacity_units, " for WriteCapacityUnits is out of bounds"));
+  }
+}
+
 namespace {
 
 std::string joined(const std::vector<std::string>& names) { return join(names, ", "); }
@@ -119,15 +128,6 @@ void read_projection(Index& index, const Projection& projection) {
   const std::set<std::string> distinct(index.non_key.begin(), index.non_key.end());
   if (distinct.size() != index.non_key.size()) {
     throw invalid_parameter(cat("Duplicate attribute in NonKeyAttributes of index: ", index.name));
-  }
-}
-
-void check_units(const ProvisionedThroughput& in) {
-  if (in.read_capacity_units > kMaxCapacityUnits) {
-    throw validation(cat("Given value ", in.read_capacity_units, " for ReadCapacityUnits is out of bounds"));
-  }
-  if (in.write_capacity_units > kMaxCapacityUnits) {
-    throw validation(cat("Given value ", in.write_capacity_units, " for WriteCapacityUnits is out of bounds"));
   }
 }
 

@@ -26,6 +26,9 @@ void set_warmth(const Table& table, Throughput& throughput, const std::optional<
 // A definition is dropped with the last key that uses it.
 void drop_unused_definitions(Table& table);
 
+// That capacity is within what a table may have.
+void check_units(const ProvisionedThroughput& in);
+
 // Attaches a policy document. Throws when it is malformed.
 void set_policy(Table& table, const std::string& document);
 // Revisions of policies are instants: a later one is greater.

@@ -63,6 +63,13 @@ def test_decreases_are_limited(dynamodb, name):
         dynamodb.update_table(TableName=name, ProvisionedThroughput={"ReadCapacityUnits": 5, "WriteCapacityUnits": 10})
 
 
+# What no table may have is refused whether or not there is a table.
+def test_capacity_has_bounds(dynamodb, name):
+    for read, write, said in ((10**12 + 1, 10**12 + 1, "1000000000001 for ReadCapacityUnits"), (1, 10**12 + 1, "1000000000001 for WriteCapacityUnits")):
+        with pytest.raises(ClientError, match=f"ValidationException.*Given value {said} is out of bounds"):
+            dynamodb.update_table(TableName=name, ProvisionedThroughput={"ReadCapacityUnits": read, "WriteCapacityUnits": write})
+
+
 def test_on_demand_can_be_chosen_four_times_a_day(dynamodb, name):
     provisioned(dynamodb, name, 1, 1)
     for _ in range(4):

@@ -102,6 +102,17 @@ def test_items_that_no_index_takes_are_left_out_of_a_new_one(dynamodb, create_ta
     dynamodb.delete_table(TableName=name)
 
 
+def test_names_of_tables(virga):
+    value = "Value '{}' at 'tableName' failed to satisfy constraint: Member must "
+    short, pattern = "have length greater than or equal to 3", "satisfy regular expression pattern: [a-zA-Z0-9_.-]+"
+    for operation in ("GetItem", "DescribeTable"):
+        for name, count, said in (("ab", "1 validation error", [short]), ("a" * 256, "1 validation error", ["have length less than or equal to 255"]),
+                                  ("x!", "2 validation errors", [short, pattern]), ("abc;", "1 validation error", [pattern])):
+            status, answer = raw(virga, operation, {"TableName": name, "Key": {"p": {"S": "a"}}})
+            assert status == 400
+            assert json.loads(answer)["message"] == f"{count} detected: " + "; ".join(value.format(name) + one for one in said)
+
+
 # What can be said of a key without its table is told of the request, the rest as the reason of its cancellation.
 def test_keys_in_transactions(dynamodb, create_table, name):
     create_table(dynamodb, name, ["p"], {"p": "S", "x": "B"}, GlobalSecondaryIndexes=[by_hash("x", IndexName="gsi")])
