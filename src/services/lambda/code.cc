@@ -94,8 +94,8 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
       co_return err::InvalidParameterValueException(
           "Could not unzip uploaded file. Please check your file, then try to upload again.");
     if (zip->size() > kMaxZipBytes) {
-      co_return err::RequestTooLargeException(
-          cat("Request must be smaller than ", kMaxZipBytes, " bytes for the CreateFunction operation"));
+      static constexpr ErrorShape kTooLarge{"RequestEntityTooLargeException", 413, Fault::kSender, {}};
+      co_return Error{&kTooLarge, cat("Zipped size must be smaller than ", kMaxZipBytes, " bytes"), nullptr, {}};
     }
     *archive = std::move(*zip);
   } else if (bucket && key) {

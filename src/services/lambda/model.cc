@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/encoding.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "services/lambda/limits.h"
 
@@ -202,23 +203,22 @@ int32_t at_a_time(const VersionRecord& record) {
 Error bad_marker() { return err::InvalidParameterValueException("Invalid marker."); }
 
 void check_environment(const std::map<std::string, std::string>& variables) {
-  size_t bytes = 0;
+  Json measured = Json::object();
   for (const auto& [name, value] : variables) {
     if (kReserved.contains(name)) {
-      throw err::InvalidParameterValueException(
-          cat("Lambda was unable to configure your environment variables because the environment variables you have "
-              "provided "
-              "contains reserved keys that are currently not supported for modification. Reserved keys used in this "
-              "request: ",
-              name));
+      throw err::InvalidParameterValueException(cat(
+          "Lambda was unable to configure your environment variables because the environment variables you have "
+          "provided contains reserved keys that are currently not supported for modification. Reserved keys used in "
+          "this request: ",
+          name));
     }
-    bytes += name.size() + value.size();
+    measured[name] = value;
   }
-  if (bytes > kMaxEnvironment) {
+  if (const std::string text = measured.dump(); text.size() > kMaxEnvironment) {
     throw err::InvalidParameterValueException(cat(
         "Lambda was unable to configure your environment variables because the environment variables you have provided "
-        "exceeded the 4KB limit. Total size: ",
-        bytes));
+        "exceeded the 4KB limit. String measured: ",
+        text));
   }
 }
 

@@ -131,7 +131,7 @@ def test_reserved_variables_are_refused(functions):
     assert code == "InvalidParameterValueException" and "AWS_LAMBDA_FUNCTION_NAME" in message
 
 
-# The limit of 4 KB is on names and values together.
+# The limit of 4 KB is on names and values together, as JSON.
 def test_environment_has_a_limit(functions):
     assert error_code(functions.make, HELLO, Environment={"Variables": {"AA": "x" * 4096}})[0] == "InvalidParameterValueException"
 

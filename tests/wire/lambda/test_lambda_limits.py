@@ -32,7 +32,7 @@ def layer(client, megabytes):
     ({"MemorySize": 10_241}, "less than or equal to 10240"),
     ({"Timeout": 901}, "less than or equal to 900"),
     ({"EphemeralStorage": {"Size": 10_241}}, "less than or equal to 10240"),
-    ({"Environment": {"Variables": {"NAME": "x" * 4093}}}, "exceeded the 4KB limit"),
+    ({"Environment": {"Variables": {"NAME": "x" * 4086}}}, "exceeded the 4KB limit"),
     ({"Tags": {f"k{i}": "v" for i in range(51)}}, "Number of tags exceeds resource tag limit."),
 ])
 def test_refused(functions, options, words):
@@ -42,7 +42,7 @@ def test_refused(functions, options, words):
 
 def test_just_within(functions):
     name = functions.make(H, FunctionName="n" * 32 + uuid.uuid4().hex, MemorySize=10_240, Timeout=900, EphemeralStorage={"Size": 10_240},
-                          Environment={"Variables": {"NAME": "x" * 4092}}, Tags={f"k{i}": "v" for i in range(50)})
+                          Environment={"Variables": {"NAME": "x" * 4085}}, Tags={f"k{i}": "v" for i in range(50)})
     client = functions.client
     assert error_code(client.update_function_configuration, FunctionName=name, MemorySize=10_241)[0] == "InvalidParameterValueException"
     arn = client.get_function_configuration(FunctionName=name)["FunctionArn"]
@@ -80,3 +80,9 @@ def test_code_storage():
     client.delete_function(FunctionName="one")
     make("two")
     finish(server)
+
+
+def test_too_large_an_archive(functions):
+    name = functions.make(H)
+    code, message = error_code(functions.client.update_function_code, FunctionName=name, ZipFile=b"\0" * ((50 << 20) + 1))
+    assert (code, message) == ("RequestEntityTooLargeException", "Zipped size must be smaller than 52428800 bytes")
