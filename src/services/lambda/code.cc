@@ -254,9 +254,9 @@ Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vect
 }
 
 // The caller may hand the role to Lambda, and the role lets Lambda assume it.
-Task<void> LambdaService::check_role(Ctx& ctx, const std::string& role) {
+Task<void> LambdaService::check_role(Ctx& ctx, const FunctionId& id, const std::string& role) {
   co_await deps_.cloud.authorizer().authorize_pass(ctx, model(), role);
-  co_await invoker_.check_role(ctx, role);
+  co_await invoker_.check_role(id, role);
 }
 
 }  // namespace virga::lambda

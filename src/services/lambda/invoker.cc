@@ -1,7 +1,6 @@
 #include "services/lambda/invoker.h"
 
 #include <aws/lambda/errors.h>
-#include <aws/sts/ops.h>
 
 #include <algorithm>
 
@@ -75,6 +74,7 @@ std::string unqualified_arn(const FunctionId& id) {
   return cat("arn:aws:lambda:", id.region, ":", id.account, ":function:", id.name);
 }
 
+constexpr Micros kRenewAfter = std::chrono::milliseconds(20);
 constexpr Micros kLateTime = std::chrono::seconds(2);  // that a stop gives invocations whose answer is out
 constexpr size_t kMostMeters = 4000;                   // functions with counters of their own
 constexpr double kDurationBounds[] = {1, 10, 100, 1000, 10'000};
@@ -125,6 +125,7 @@ Invoker::Invoker(kernel::Deps& deps, sandbox::Sandboxes& sandboxes, CodeCache& c
       code_(code),
       options_(options),
       scaling_(options.scaling),
+      roles_(std::make_shared<RoleSessions>(deps)),
       provisions_([this](Call call) { return start_ahead(std::move(call), Kind::kProvisioned); }),
       snapshots_([this](Snapshots::Of of) { return make_snapshot(std::move(of)); }),
       fleets_([this](Call call) { return start_ahead(std::move(call), Kind::kOnDemand); }) {
@@ -472,7 +473,6 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   warm->snapshot = kind == Kind::kSnapshot;
   warm->key = instance_key(warm->function, call);
   warm->home = Executor::current();
-  warm->started = std::chrono::steady_clock::now();
   warm->current = std::make_shared<std::string>();
 
   sandbox::Spec spec;
@@ -547,51 +547,42 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
         log->add(line);
       });
   // While the sandbox is made ready for the function; nothing of that runs before.
-  sandbox::Environment credentials;
-  warm->log->act_as(co_await assume_role(call, credentials));
-  co_await warm->instance->begin(std::move(credentials));
+  const bool awaited = kind == Kind::kOnDemand && !managed;
+  RoleSession session =
+      awaited ? co_await roles_->take(call.id, version.role) : co_await roles_->assume(call.id, version.role);
+  warm->started = session.since;
+  if (awaited) renew_role(call, *warm, session.principal.user_id);
+  warm->log->act_as(std::move(session.principal));
+  co_await warm->instance->begin(std::move(session.credentials));
   co_return std::move(warm);
 }
 
-Task<void> Invoker::check_role(Ctx& ctx, std::string role) {
-  Call call;
-  call.id = {ctx.account, ctx.region, "check", {}};
-  auto version = std::make_shared<VersionRecord>();
-  version->role = std::move(role);
-  call.version = std::move(version);
-  sandbox::Environment ignored;
-  co_await assume_role(call, ignored);
+Task<void> Invoker::check_role(FunctionId id, std::string role) {
+  co_await roles_->check(std::move(id), std::move(role));
 }
 
-// Credentials of the function's role for one instance, put into its environment; and the role's session as a principal.
-Task<kernel::Principal> Invoker::assume_role(const Call& call, sandbox::Environment& environment) {
-  Ctx ctx = deps_.cloud.internal_context(kernel::service_principal("lambda.amazonaws.com", call.id.account),
-                                         call.id.account, call.id.region);
-  sts::AssumeRoleRequest request;
-  request.role_arn = call.version->role;
-  request.role_session_name = call.id.name;
-  Result<sts::AssumeRoleResponse> session =
-      co_await as_result(deps_.cloud.call<sts::op::AssumeRole>(ctx, std::move(request)));
-  if (!session) {
-    log_warning("lambda", "a function's role can't be assumed",
-                {{"role", call.version->role}, {"error", describe(session.error())}});
-    co_return err::InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.");
-  }
-  const sts::Credentials& credentials = *session->credentials;
-  environment.emplace_back("AWS_ACCESS_KEY_ID", credentials.access_key_id);
-  environment.emplace_back("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key);
-  environment.emplace_back("AWS_SESSION_TOKEN", credentials.session_token);
-  const auto credential =
-      co_await deps_.cloud.authorizer().find_credential(credentials.access_key_id, credentials.session_token);
-  if (!credential) co_return err::ServiceException("The role's session is not known.");
-  co_return credential->principal;
+// Makes the session for the function's next start, once this one's call has had the machine. An instance whose role is
+// gone, or is another, serves nobody else.
+void Invoker::renew_role(const Call& call, const Warm& warm, std::string principal) {
+  const auto renew = [](Invoker* self, std::weak_ptr<bool> alive, FunctionId id, std::string role,
+                        std::string principal, std::shared_ptr<bool> lost) -> Task<void> {
+    const auto roles = self->roles_;
+    const Result<std::string> next = co_await as_result(roles->keep_next(id, std::move(role)));
+    if ((next && *next == principal) || alive.expired()) co_return;
+    *lost = true;
+    self->retire(id);
+  };
+  Executor::current()->post_after(kRenewAfter, [=, this, id = call.id, role = call.version->role, lost = warm.role_lost,
+                                                alive = std::weak_ptr<bool>(alive_)] {
+    if (!alive.expired() && !stopped_) start_background("lambda role", renew(this, alive, id, role, principal, lost));
+  });
 }
 
 void Invoker::give_back(WarmPtr warm, bool reusable) {
   const auto now = std::chrono::steady_clock::now();
   if (warm->seat) return;  // its place is free again
   warm->used = now;
-  reusable = reusable && !stopped_ && now - warm->started < kInstanceLife;
+  reusable = reusable && !stopped_ && !*warm->role_lost && now - warm->started < kInstanceLife;
   if (warm->provisioned) return provisions_.give_back(std::move(warm), reusable);
   if (!reusable) return;
   idle_.put(std::move(warm));

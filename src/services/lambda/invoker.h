@@ -23,6 +23,7 @@
 #include "services/lambda/measures.h"
 #include "services/lambda/model.h"
 #include "services/lambda/provisions.h"
+#include "services/lambda/role_sessions.h"
 #include "services/lambda/snapshots.h"
 #include "services/lambda/warm.h"
 
@@ -54,8 +55,8 @@ class Invoker {
   // Fails with TooManyRequestsException over the concurrency, and with what AWS says when the role can't be assumed.
   Task<Answer> invoke(Ctx& ctx, Call call);
 
-  // Fails with InvalidParameterValueException unless Lambda can assume `role` in ctx's account.
-  Task<void> check_role(Ctx& ctx, std::string role);
+  // Fails with InvalidParameterValueException unless Lambda can assume the role for this function.
+  Task<void> check_role(FunctionId id, std::string role);
 
   // Keeps so many instances of each call's version initialised, from now on, and none of the function's other
   // versions. Returns at once.
@@ -98,7 +99,7 @@ class Invoker {
                          std::shared_ptr<StreamEnd> end);
   void give_back(WarmPtr warm, bool reusable);
   Task<WarmPtr> start_ahead(Call call, Kind kind);
-  Task<kernel::Principal> assume_role(const Call& call, sandbox::Environment& environment);
+  void renew_role(const Call& call, const Warm& warm, std::string principal);
   Meter& meter_of(const FunctionId& id, const std::string& arn);
   void reap();
   void schedule_reaper();
@@ -111,6 +112,7 @@ class Invoker {
   Admission admission_;
   ScalingRate scaling_;
   WarmSet idle_;
+  const std::shared_ptr<RoleSessions> roles_;
   Provisions provisions_;
   Snapshots snapshots_;
   Fleets fleets_;

@@ -158,7 +158,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   }
   if (in.capacity_provider_config) co_await put_on_provider(ctx, record, *in.capacity_provider_config);
   if (in.publish_to && record.capacity_provider.empty()) co_return no_latest_published();
-  co_await check_role(ctx, record.role);
+  co_await check_role(ctx, id, record.role);
   if (!record.dead_letter.empty()) co_await check_destination(ctx, record.role, record.dead_letter, true);
   const Code code = image ? co_await take_image(ctx, *in.code.image_uri)
                           : co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
@@ -320,7 +320,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
       co_return err::InvalidParameterValueException(cat("The runtime ", name, " can't run here: ", runtime.text));
     sandboxes_.expect(name, static_cast<uint32_t>(in.memory_size.value_or(128)));
   }
-  if (in.role) co_await check_role(ctx, *in.role);
+  if (in.role) co_await check_role(ctx, id, *in.role);
   if (in.dead_letter_config && !in.dead_letter_config->target_arn.value_or("").empty()) {
     const Call call = co_await route(ctx, {id.account, id.region, id.name, {}});
     co_await check_destination(ctx, in.role.value_or(call.version->role), *in.dead_letter_config->target_arn, true);

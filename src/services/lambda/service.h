@@ -281,7 +281,7 @@ class LambdaService final : public kernel::Service,
   Task<wire::HttpResponse> download(Ctx& ctx, kernel::EndpointRequest& request);
   // Layers by ARN, in order; throws InvalidParameterValueException for one that does not exist.
   Task<std::vector<LayerUse>> find_layers(Ctx& ctx, const std::vector<std::string>& arns);
-  Task<void> check_role(Ctx& ctx, const std::string& role);
+  Task<void> check_role(Ctx& ctx, const FunctionId& id, const std::string& role);
 
   int32_t unreserved_least() const { return std::min(kUnreservedConcurrency, concurrency_); }
 

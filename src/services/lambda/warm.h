@@ -21,9 +21,10 @@ struct Warm {
   std::string function;  // unqualified ARN
   std::unique_ptr<sandbox::Instance> instance;
   std::shared_ptr<LogWriter> log;
-  std::shared_ptr<std::string> current;  // log lines of the running invocation, for the tail
-  Executor* home = nullptr;              // where its channel lives
-  std::chrono::steady_clock::time_point started, used{};
+  std::shared_ptr<std::string> current;                             // log lines of the running invocation, for the tail
+  Executor* home = nullptr;                                         // where its channel lives
+  std::chrono::steady_clock::time_point started, used{};            // started: its role's session
+  std::shared_ptr<bool> role_lost = std::make_shared<bool>(false);  // at home
   bool provisioned = false;
   bool snapshot = false;   // not yet restored
   uint32_t memory_mb = 0;  // of a snapshot

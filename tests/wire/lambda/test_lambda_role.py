@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from support import error_code, zipped
+from support import BASIC, TRUSTS_LAMBDA, error_code, eventually, zipped
 
 CALLS = """
 import boto3
@@ -55,6 +55,44 @@ def test_change_of_policy_reaches_warm_instances(functions, virga):
     virga.client("iam").put_role_policy(RoleName=role, PolicyName="list", PolicyDocument=json.dumps(
         {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "lambda:List*", "Resource": "*"}}))
     assert functions.call(name, {"do": "list"}) >= 1
+
+
+def retired(functions, name):
+    """Calls from now on start instances."""
+    functions.client.update_function_configuration(FunctionName=name, Environment={"Variables": {"CHANGED": uuid.uuid4().hex}})
+    functions.client.get_waiter("function_updated_v2").wait(FunctionName=name)
+
+
+# A session is made ahead of the start that uses it: one may still run once the role trusts Lambda no more, and no other.
+def test_role_that_trusts_no_more(functions, virga):
+    role = functions.make_role()
+    name = functions.make(CALLS, Role=role, MemorySize=512)
+    assert functions.call(name, {"do": "whoami"})
+    virga.client("iam").update_assume_role_policy(RoleName=role.rsplit("/", 1)[1], PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}}))
+    retired(functions, name)
+
+    def refused():
+        try:
+            return not functions.call(name, {"do": "whoami"})
+        except functions.client.exceptions.InvalidParameterValueException as e:
+            return "cannot be assumed by Lambda" in str(e)
+    eventually(refused)
+    assert refused()
+
+
+# A role of the same name is another: instances that have the former's session don't stay.
+def test_role_that_was_made_anew(functions, virga):
+    iam = virga.client("iam")
+    role = functions.make_role()
+    name = functions.make(CALLS, Role=role, MemorySize=512)
+    role_name = role.rsplit("/", 1)[1]
+    iam.detach_role_policy(RoleName=role_name, PolicyArn=BASIC)
+    iam.delete_role(RoleName=role_name)
+    iam.create_role(RoleName=role_name, AssumeRolePolicyDocument=TRUSTS_LAMBDA)
+    iam.put_role_policy(RoleName=role_name, PolicyName="list", PolicyDocument=json.dumps(
+        {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "lambda:List*", "Resource": "*"}}))
+    eventually(lambda: not str(functions.call(name, {"do": "list"})).startswith(("AccessDenied", "InvalidClientTokenId")))
 
 
 @pytest.fixture
