@@ -30,8 +30,7 @@ Task<RoleSession> RoleSessions::assume(FunctionId id, std::string role) {
   Result<sts::AssumeRoleResponse> session =
       co_await as_result(deps_.cloud.call<sts::op::AssumeRole>(ctx, std::move(request)));
   if (!session) {
-    log_warning("lambda", "a function's role can't be assumed",
-                {{"role", role}, {"error", describe(session.error())}});
+    log_warning("lambda", "a function's role can't be assumed", {{"role", role}, {"error", describe(session.error())}});
     co_return err::InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.");
   }
   const sts::Credentials& credentials = *session->credentials;
