@@ -62,7 +62,7 @@ def first_calls(virga, runtime, watch):
         cloud.create_function(virga, connection, f"function-{n}", runtime, code)
     calls = [cloud.create_api(virga, connection, f"function-{n}") if n % 2 else cloud.invocation(virga, f"function-{n}") for n in range(FIRST_CALLS)]
     for n, call in enumerate(calls):
-        time.sleep(4)  # until sandboxes are prepared, and under valgrind
+        time.sleep(4)  # nothing tells when sandboxes are prepared, and under valgrind that takes seconds
         if n == 1:
             watch("on")
         connection.ask(call)

@@ -110,7 +110,8 @@ Task<CreateCapacityProviderResponse> LambdaService::create_capacity_provider(Ctx
   if (in.capacity_provider_scaling_config) set_scaling(record, *in.capacity_provider_scaling_config);
   if (in.tags) record.tags = *in.tags;
   record.modified = ctx.now();
-  co_await check_role(ctx, {ctx.account, ctx.region, record.name, {}}, record.operator_role);
+  // Under a name that no function has, and that a session may have: a provider's may be longer.
+  co_await check_role(ctx, {ctx.account, ctx.region, "capacity.provider", {}}, record.operator_role);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, {ctx.account, ctx.region}, catalog_);
     if (co_await store.find_capacity_provider(record.name)) {
