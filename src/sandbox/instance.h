@@ -245,7 +245,8 @@ std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core);
 std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
 std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
 
-// The first frame that a managed runtime's bootstrap gets. `more`: environment_frame() follows.
+// The first frame that a managed runtime's bootstrap gets. No environment: its program was started with it, and what a
+// wrapper made of it counts. `more`: environment_frame() follows.
 std::string init_frame(const Spec& spec, const Environment& environment, bool more);
 std::string environment_frame(const Environment& rest);
 

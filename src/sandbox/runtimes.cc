@@ -339,7 +339,8 @@ std::string node_path(const std::string& runtime) {
 std::vector<std::string> bootstrap_environment(Family family, const std::string& runtime) {
   std::vector<std::string> out = {"PATH=/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG=C.UTF-8",
                                   "LAMBDA_TASK_ROOT=/var/task", "LAMBDA_RUNTIME_DIR=/var/runtime", "TZ=:UTC"};
-  if (family == Family::kNode) out.push_back(cat("NODE_PATH=", node_path(runtime)));
+  if (family == Family::kNode)
+    out.insert(out.end(), {cat("NODE_PATH=", node_path(runtime)), "PWD=/var/task", "SHLVL=0"});
   return out;
 }
 
@@ -360,6 +361,10 @@ Environment complete_environment(const Spec& spec, Family family, const std::str
   add("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
   if (family != Family::kCustom) add("AWS_EXECUTION_ENV", cat("AWS_Lambda_", spec.runtime));
   add("AWS_LAMBDA_RUNTIME_API", cat("127.0.0.1:", kRuntimeApiPort));
+  if (family == Family::kPython || family == Family::kNode || family == Family::kRuby) {
+    add("PWD", "/var/task");
+    add("SHLVL", "0");
+  }
   if (family == Family::kPython) add("PYTHONPATH", "/var/runtime");
   if (family == Family::kRuby) {
     const std::string version = promised_version(spec.runtime);

@@ -162,8 +162,9 @@ Message Pool::run_order(const Core& core, const Spec& spec, const Toolchain& too
 // Starts the program of a sandbox that is assigned; its environment is whole.
 void Pool::run(Core& core, const Spec& spec, const Toolchain& toolchain, bool own_start,
                const Environment& environment) {
-  std::string first_frame =
-      toolchain.family == Family::kCustom ? std::string() : sized(init_frame(spec, environment, false));
+  std::string first_frame = toolchain.family == Family::kCustom
+                                ? std::string()
+                                : sized(init_frame(spec, own_start ? Environment() : environment, false));
   std::optional<Message> order;
   if (own_start) order = run_order(core, spec, toolchain, environment);
   std::vector<std::string> extensions = external_extensions(spec);

@@ -515,8 +515,8 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
            {"AWS_LAMBDA_FUNCTION_VERSION", version_name(version.version)},
            {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE", cat(version.memory)},
            {"AWS_LAMBDA_INITIALIZATION_TYPE", managed ? "lambda-managed-instances" : initialization_type(kind)},
-           {"AWS_LAMBDA_LOG_FORMAT", version.log_format},
-           {"AWS_LAMBDA_LOG_LEVEL", version.application_level},  // empty: not set
+           {"AWS_LAMBDA_LOG_FORMAT", logs_json(version) ? version.log_format : ""},  // empty: not set
+           {"AWS_LAMBDA_LOG_LEVEL", version.application_level},
            {"AWS_LAMBDA_LOG_GROUP_NAME", group},
            {"AWS_LAMBDA_LOG_STREAM_NAME", warm->log->stream()},
            {"AWS_ENDPOINT_URL", cat("http://127.0.0.1:", options_.api_port)},

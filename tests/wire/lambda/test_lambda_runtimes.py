@@ -35,6 +35,31 @@ def test_java(functions, tmp_path):
     assert functions.call(name, {"n": 1}) == {"n": 2, "f": name}
 
 
+# A wrapper runs before the runtime and changes what that sees: its environment among it.
+@pytest.mark.parametrize("runtime, file, code", [
+    ("python3.11", "app.py", "import os\ndef handler(event, context): return [os.environ[n] for n in ('OWN', 'CHANGED', 'AWS_LAMBDA_FUNCTION_NAME')]"),
+    ("nodejs20.x", "app.js", "exports.handler = async () => ['OWN', 'CHANGED', 'AWS_LAMBDA_FUNCTION_NAME'].map((n) => process.env[n]);"),
+    ("ruby3.3", "app.rb", "def handler(event:, context:) = %w[OWN CHANGED AWS_LAMBDA_FUNCTION_NAME].map { ENV[_1] }"),
+], ids=["python", "node", "ruby"])
+def test_wrapper(functions, runtime, file, code):
+    if runtime.startswith("ruby") and not shutil.which("ruby"):
+        pytest.skip("this machine has no Ruby")
+    wrapper = "#!/bin/sh\nexport OWN=new CHANGED=$CHANGED-more\nexec \"$@\"\n"
+    name = functions.make({file: code, "wrap": wrapper}, runtime=runtime, handler="app.handler",
+                          Environment={"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap", "CHANGED": "given"}})
+    assert functions.call(name) == ["new", "given-more", name]
+
+
+# As recorded of AWS: what is there, and what is not without being asked for.
+def test_environment_of_a_runtime(functions):
+    for runtime, file, code in (("python3.11", "app.py", "import os\ndef handler(event, context): return dict(os.environ)"),
+                                ("nodejs20.x", "app.js", "exports.handler = async () => process.env;")):
+        name = functions.make({file: code}, runtime=runtime, handler="app.handler")
+        seen = functions.call(name)
+        assert (seen["PWD"], seen["SHLVL"], seen["LAMBDA_TASK_ROOT"]) == ("/var/task", "0", "/var/task")
+        assert "AWS_LAMBDA_LOG_FORMAT" not in seen and seen["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{runtime}"
+
+
 # The first invocation is sent while the function initialises, whose time is not the invocation's.
 @pytest.mark.parametrize("runtime, file, code", [
     ("python3.12", "app.py", "import time\ntime.sleep(2)\ndef handler(event, context): return context.get_remaining_time_in_millis()"),

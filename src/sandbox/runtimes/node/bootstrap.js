@@ -534,7 +534,7 @@ function setEnvironment(before, after) {
 
 function prepare() {
   concurrent = (order.concurrency || 1) > 1;
-  const env = order.env;
+  const env = Object.keys(order.env).length > 0 ? order.env : known;  // none: it was started with its own
   setEnvironment(known, env);
   describeFunction(env);
   if (searched(env) !== searching) {

@@ -452,7 +452,7 @@ FINDERS = {}  # of modules in a folder; made ahead
 
 def prepare(order, folder):
     """What needs nothing of the function but what it is. Says whether C is to look at the time zone."""
-    environment = order["env"]
+    environment = order["env"] or dict(os.environ)  # none: it was started with its own
     zone = os.environ.get("TZ")
     os.environ._data.clear() if ctypes else os.environ.clear()
     set_environment(environment)

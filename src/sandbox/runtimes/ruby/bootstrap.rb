@@ -167,7 +167,7 @@ module Virga
   end
 
   def self.initialise(channel, order)
-    ENV.replace(order['env'])
+    ENV.replace(order['env']) unless order['env'].empty? # it was started with its own
     channel.await(MOUNTED)
     Dir.chdir('/var/task')
     $LOAD_PATH.unshift('/var/task', '/opt/ruby/lib')

@@ -198,7 +198,8 @@ public final class Bootstrap {
     try {
       Map<String, Object> order = (Map<String, Object>) Json.parse(new String(frame, StandardCharsets.UTF_8));
       Map<String, String> environment = (Map<String, String>) order.get("env");
-      setEnvironment(environment);
+      if (environment.isEmpty()) environment = System.getenv();  // it was started with its own
+      else setEnvironment(environment);
       Logger.INSTANCE.configure(environment);
       await(MOUNTED);
       ClassLoader loader = functionLoader();
