@@ -105,8 +105,8 @@ void Pool::begin() {
 Sandboxes::Runtime Pool::runtime(const std::string& name) const {
   try {
     const auto toolchain = toolchains_.find(name);
-    if (toolchain->family == Family::kCustom) return {true, "the program in the function's own package", true};
-    return {true, cat(toolchain->program, " ", toolchain->version), is_exact(name, *toolchain)};
+    if (toolchain->family == Family::kCustom) return {true, "the program in the function's own package", true, name};
+    return {true, cat(toolchain->program, " ", toolchain->version), is_exact(name, *toolchain), toolchain->name};
   } catch (const std::exception& e) {
     return {false, e.what()};
   }

@@ -178,7 +178,8 @@ class Sandboxes {
   struct Runtime {
     bool available = false;
     std::string text;
-    bool exact = false;  // of the version that the name promises
+    bool exact = false;   // of the version that the name promises
+    std::string version;  // what serves it, as one word: "python3.11.2"
   };
   virtual Runtime runtime(const std::string& name) const = 0;
   virtual std::vector<Capability> capabilities() const = 0;

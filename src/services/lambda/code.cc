@@ -232,6 +232,10 @@ Task<std::vector<LayerUse>> LambdaService::find_layers(Ctx& ctx, const std::vect
   for (const std::string& arn : arns) {
     const auto id = parse_layer_arn(arn);
     std::optional<LayerVersionRecord> record;
+    if (id && id->region != ctx.region) {
+      co_return err::InvalidParameterValueException(cat(
+          "Layers are not in the same region as the function. Layers are expected to be in region ", ctx.region, "."));
+    }
     // Its code becomes the caller's to read, in a function: so the caller must be one who may read it.
     if (id) {
       auto policy = co_await resource_policy(ctx, arn);

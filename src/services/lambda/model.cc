@@ -39,6 +39,18 @@ const std::set<std::string_view> kRetired = {
     "nodejs14.x",    "java8",         "python2.7",      "python3.6",     "python3.7",  "ruby2.5",    "ruby2.7",
     "dotnetcore1.0", "dotnetcore2.0", "dotnetcore2.1",  "dotnetcore3.1", "go1.x",      "provided"};
 
+// The others, as AWS lists them.
+constexpr std::string_view kRuntimes =
+    "nodejs20.x, python3.14, provided.al2023, python3.12, python3.13, nodejs24.x, nodejs22.x, java25, python3.10, "
+    "python3.11, java21, ruby3.3, ruby3.4, ruby3.2, python3.8, python3.9, java17, nodejs16.x, dotnet10, dotnet8, "
+    "java11, dotnet6, nodejs18.x, provided.al2, java8.al2, ruby4.0";
+
+constexpr std::string_view kCreating = "The function is being created.";
+
+bool is_account(std::string_view text) {
+  return text.size() == 12 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+}
+
 [[noreturn]] void bad_arn(std::string_view text) {
   throw err::InvalidParameterValueException(cat("Invalid function name or ARN: ", text));
 }
@@ -53,15 +65,15 @@ FunctionId function_id(const Ctx& ctx, std::string_view text, const std::optiona
     id.region = parts[3];
     parts.erase(parts.begin(), parts.begin() + 4);
   }
-  if (parts.size() >= 3 && parts[1] == "function") {
-    id.account = parts[0];
-    parts.erase(parts.begin(), parts.begin() + 2);
-  } else if (parts.size() >= 2 && parts[0] == "function") {
+  const auto take = [&](std::string& into) {
+    into = parts[0];
     parts.erase(parts.begin());
-  }
-  const bool owned =
-      id.account.size() == 12 && std::ranges::all_of(id.account, [](char c) { return c >= '0' && c <= '9'; });
-  if (parts.empty() || parts.size() > 2 || parts[0].empty() || !(owned || id.account == ctx.account)) bad_arn(text);
+  };
+  if (parts.size() >= 3 && parts[0] != "function" && is_account(parts[1])) take(id.region);
+  if (parts.size() >= 2 && (is_account(parts[0]) || (parts.size() >= 3 && parts[1] == "function"))) take(id.account);
+  if (parts.size() >= 2 && parts[0] == "function") parts.erase(parts.begin());
+  const bool owned = is_account(id.account) || id.account == ctx.account;
+  if (parts.empty() || parts.size() > 2 || parts[0].empty() || !owned) bad_arn(text);
   id.name = parts[0];
   if (id.region != ctx.region) {
     throw err::ResourceNotFoundException(
@@ -127,9 +139,10 @@ bool names_a(std::string_view kind, std::string_view arn) {
 bool is_provider_arn(std::string_view arn) { return names_a("capacity-provider", arn); }
 bool is_signing_arn(std::string_view arn) { return names_a("code-signing-config", arn); }
 
-Error function_not_found(const Ctx& ctx, const FunctionId& id) {
+Error function_not_found(const Ctx& ctx, const FunctionId& id, std::string_view unqualified) {
+  const std::string_view qualifier = id.qualifier.empty() ? unqualified : id.qualifier;
   return err::ResourceNotFoundException(
-      cat("Function not found: ", id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier)));
+      cat("Function not found: ", qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, qualifier)));
 }
 
 Error wrong_revision(std::string_view told_by) {
@@ -147,7 +160,7 @@ void renew(VersionRecord& record, std::string revision) {
 }
 
 Error qualifier_not_found(const Ctx& ctx, const FunctionId& id) {
-  if (parse_version(id.qualifier)) return function_not_found(ctx, id);
+  if (parse_version(id.qualifier) || id.qualifier.contains('$')) return function_not_found(ctx, id);
   return err::ResourceNotFoundException(cat("Cannot find alias arn: ", qualified_arn(ctx, id, id.qualifier)));
 }
 
@@ -282,7 +295,7 @@ bool is_snapshot(const VersionRecord& record) { return record.snap_start && reco
 void await_initialisation(VersionRecord& published) {
   if (!is_snapshot(published)) return;
   published.state = to_string(State::Pending);
-  published.state_reason = "The function is being created.";
+  published.state_reason = kCreating;
   published.state_reason_code = to_string(StateReasonCode::Creating);
 }
 
@@ -297,21 +310,29 @@ std::optional<Error> refusal_by_state(const VersionRecord& record) {
           record.state));
 }
 
-std::string runtime_name(const std::optional<Runtime>& runtime) {
+std::string runtime_name(const std::optional<std::string>& runtime) {
   if (!runtime)
     throw err::InvalidParameterValueException("Runtime is mandatory for functions created with deployment packages.");
-  const std::string_view name = to_string(*runtime);
-  if (kRetired.contains(name)) {
+  if (kRetired.contains(*runtime)) {
     throw err::InvalidParameterValueException(
-        cat("The runtime parameter of ", name,
+        cat("The runtime parameter of ", *runtime,
             " is no longer supported for creating or updating AWS Lambda functions. We recommend you use a supported "
             "runtime while creating or updating functions."));
   }
-  return std::string(name);
+  if (Runtime known; !from_string(*runtime, known)) {
+    throw err::InvalidParameterValueException(
+        cat("Value ", *runtime, " at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [",
+            kRuntimes, "] or be a valid ARN"));
+  }
+  return *runtime;
 }
 
 std::string code_hash(const VersionRecord& record) {
   return record.image ? record.code_sha256 : base64_encode(hex_decode(record.code_sha256).value_or(""));
+}
+
+std::string runtime_arn(const Ctx& ctx, std::string_view version) {
+  return cat("arn:", ctx.partition, ":lambda:", ctx.region, "::runtime:", version);
 }
 
 std::string prepared_runtime(const VersionRecord& record) { return record.image ? "provided.al2023" : record.runtime; }
@@ -358,7 +379,8 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   out.last_modified = iso8601_lambda(record.modified);
   out.code_sha256 = code_hash(record);
   out.version = version_name(record.version);
-  if (!record.environment.empty()) out.environment = EnvironmentResponse{record.environment, {}};
+  if (record.has_environment || !record.environment.empty())
+    out.environment = EnvironmentResponse{record.environment, {}};
   if (!record.dead_letter.empty()) out.dead_letter_config = DeadLetterConfig{record.dead_letter};
   TracingMode tracing;
   if (from_string(record.tracing, tracing)) out.tracing_config = TracingConfigResponse{tracing};
@@ -414,6 +436,21 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   logging.log_group = log_group(id, record);
   out.logging_config = std::move(logging);
   return out;
+}
+
+FunctionConfiguration in_creation(FunctionConfiguration made) {
+  made.state = State::Pending;
+  made.state_reason = kCreating;
+  made.state_reason_code = StateReasonCode::Creating;
+  made.last_update_status.reset();
+  return made;
+}
+
+FunctionConfiguration in_update(FunctionConfiguration changed) {
+  changed.last_update_status = LastUpdateStatus::InProgress;
+  changed.last_update_status_reason = kCreating;
+  changed.last_update_status_reason_code = "Creating";  // which the model does not list
+  return changed;
 }
 
 FunctionConfiguration describe_listed(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,

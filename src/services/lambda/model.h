@@ -14,7 +14,7 @@ namespace virga::lambda {
 
 using kernel::Ctx;
 
-// What a FunctionName parameter says: name, name:qualifier, account:function:name, or a whole ARN.
+// What a FunctionName parameter says: an ARN, or the end of one. `account:name` will do as well.
 struct FunctionId {
   std::string account, region, name;
   std::string qualifier;  // empty: none given, which means $LATEST
@@ -45,7 +45,8 @@ std::string layer_arn(const Ctx& ctx, const LayerId& id);
 bool is_provider_arn(std::string_view arn);
 bool is_signing_arn(std::string_view arn);  // of a code signing configuration
 
-Error function_not_found(const Ctx& ctx, const FunctionId& id);
+// `unqualified`: what one without qualifier is told as.
+Error function_not_found(const Ctx& ctx, const FunctionId& id, std::string_view unqualified = {});
 // The same of operations that tell a missing alias from a missing version.
 Error qualifier_not_found(const Ctx& ctx, const FunctionId& id);
 // Throws InvalidParameterValueException when an operation on a whole function is given a version or alias of it.
@@ -61,6 +62,8 @@ Error bad_marker();
 
 // Throws InvalidRequestContentException unless a payload is JSON.
 void check_json(const std::string& payload);
+// What a ClientContext says. Throws InvalidRequestContentException unless it is an object.
+std::string client_context_of(const std::optional<std::string>& encoded);
 // Throws InvalidParameterValueException for what AWS refuses beyond the model's constraints.
 void check_environment(const std::map<std::string, std::string>& variables);
 void check_handler(const VersionRecord& record);
@@ -78,9 +81,12 @@ double vcpus(const VersionRecord& record);
 // Throws InvalidParameterValueException when it can't run on a capacity provider; nothing is checked of one that
 // doesn't.
 void check_capacity(const VersionRecord& record);
-std::string runtime_name(const std::optional<Runtime>& runtime);
+// A runtime that functions are made or changed with. Throws InvalidParameterValueException.
+std::string runtime_name(const std::optional<std::string>& runtime);
 // CodeSha256: of an archive in base64, of an image its digest.
 std::string code_hash(const VersionRecord& record);
+// Of what serves a runtime here, as sandbox::Sandboxes::Runtime names it.
+std::string runtime_arn(const Ctx& ctx, std::string_view version);
 // The runtime whose sandboxes are kept ready for a version.
 std::string prepared_runtime(const VersionRecord& record);
 // How a version's image is run: what the function says, else what the image says. Throws InvalidParameterValueException
@@ -100,6 +106,10 @@ std::optional<Error> refusal_by_state(const VersionRecord& record);
 // By the ARN with the qualifier, or without one when that is empty.
 FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
                                std::string_view qualifier);
+// The answer that a version is made with, or $LATEST changed: AWS goes on with it after that. Here it can be used at
+// once, so the next look finds it done.
+FunctionConfiguration in_creation(FunctionConfiguration made);
+FunctionConfiguration in_update(FunctionConfiguration changed);
 // As lists tell it: without states.
 FunctionConfiguration describe_listed(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
                                       std::string_view qualifier);

@@ -33,8 +33,7 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
     WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
     const auto latest = co_await store.find_version(id.name, 0);
-    if (!function || !latest)
-      co_await fail(err::ResourceNotFoundException(cat("Function not found: ", qualified_arn(ctx, id, kLatest))));
+    if (!function || !latest) co_await fail(function_not_found(ctx, id, kLatest));
     if (!latest->capacity_provider.empty()) co_await fail(not_with_capacity_provider("Reserved concurrency"));
     int32_t provisioned = 0;
     for (const ProvisionedRecord& record : co_await store.list_provisioned(id.name)) provisioned += record.wanted;

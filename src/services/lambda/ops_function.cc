@@ -85,6 +85,7 @@ void apply(VersionRecord& record, const In& in) {
   if (in.environment) {
     record.environment = in.environment->variables.value_or(std::map<std::string, std::string>());
     check_environment(record.environment);
+    record.has_environment = true;
   }
   if (in.tracing_config && in.tracing_config->mode) record.tracing = to_string(*in.tracing_config->mode);
   if (in.dead_letter_config) record.dead_letter = in.dead_letter_config->target_arn.value_or("");
@@ -201,14 +202,14 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   });
   if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
   sandboxes_.expect(prepared_runtime(record), record.memory);
-  co_return describe(ctx, id, answer, "");
+  co_return in_creation(describe_with_runtime(ctx, id, answer, ""));
 }
 
 Task<GetFunctionResponse> LambdaService::get_function(Ctx& ctx, const GetFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const Call call = co_await route(ctx, id);
   GetFunctionResponse out;
-  out.configuration = describe(ctx, id, *call.version, id.qualifier);
+  out.configuration = describe_with_runtime(ctx, id, *call.version, id.qualifier);
   out.code = FunctionCodeLocation{};
   if (const auto& image = call.version->image) {
     out.code->repository_type = "ECR";
@@ -229,7 +230,7 @@ Task<FunctionConfiguration> LambdaService::get_function_configuration(Ctx& ctx,
                                                                       const GetFunctionConfigurationRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const Call call = co_await route(ctx, id);
-  co_return describe(ctx, id, *call.version, id.qualifier);
+  co_return describe_with_runtime(ctx, id, *call.version, id.qualifier);
 }
 
 Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFunctionsRequest& in) {
@@ -306,7 +307,9 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
     co_return *latest;
   });
   if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
-  co_return describe(ctx, id, answer, answer.version ? version_name(answer.version) : "");
+  if (answer.version) co_return in_creation(describe_with_runtime(ctx, id, answer, version_name(answer.version)));
+  FunctionConfiguration out = describe_with_runtime(ctx, id, answer, "");
+  co_return in.dry_run.value_or(false) ? std::move(out) : in_update(std::move(out));
 }
 
 Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ctx,
@@ -343,7 +346,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     apply(*latest, in);
     if (latest->image) image_settings(*latest);
     if (in.role) latest->role = *in.role;
-    if (in.runtime) latest->runtime = to_string(*in.runtime);
+    if (in.runtime) latest->runtime = *in.runtime;
     check_architecture(*latest);
     if (in.capacity_provider_config && latest->capacity_provider.empty()) {
       co_return err::InvalidParameterValueException("A function is created with a capacity provider, or has none.");
@@ -363,7 +366,7 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     tx.on_commit([this, id] { invoker_.retire(id); });
     co_return *latest;
   });
-  co_return describe(ctx, id, answer, "");
+  co_return in_update(describe_with_runtime(ctx, id, answer, ""));
 }
 
 Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const DeleteFunctionRequest& in) {

@@ -19,10 +19,20 @@ void check_json(const std::string& payload) {
   }
 }
 
+std::string client_context_of(const std::optional<std::string>& encoded) {
+  if (!encoded || encoded->empty()) return {};
+  const auto text = base64_decode(*encoded);
+  try {
+    if (text && Json::parse(*text).is_object()) return *text;
+  } catch (const JsonError&) {
+  }
+  throw err::InvalidRequestContentException("Client context must be a valid Base64-encoded JSON object.");
+}
+
 // The version that a qualifier names: by number, or the first of an alias.
-Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
+Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id, std::string_view unqualified) {
   const auto function = co_await catalog_.function(id.home(), id.name);
-  if (!function) co_return function_not_found(ctx, id);
+  if (!function) co_return function_not_found(ctx, id, unqualified);
   auto version = parse_version(id.qualifier);
   if (!version) {
     const auto alias = co_await catalog_.alias(id.home(), id.name, id.qualifier);
@@ -42,7 +52,7 @@ Task<Call> LambdaService::route(Ctx& ctx, const FunctionId& id) {
 // What is called by a qualifier: by an alias with weights now one, now the other version; a function on a capacity
 // provider as it is published.
 Task<Call> LambdaService::route_call(Ctx& ctx, const FunctionId& id) {
-  Call call = co_await route(ctx, id);
+  Call call = co_await route(ctx, id, kLatest);
   if (!parse_version(id.qualifier)) {
     const auto alias = co_await catalog_.alias(id.home(), id.name, id.qualifier);
     if (!alias) co_return function_not_found(ctx, id);
@@ -112,8 +122,7 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
     out.status_code = 204;
     co_return out;
   }
-  std::string client_context;
-  if (in.client_context) client_context = base64_decode(*in.client_context).value_or("");
+  std::string client_context = client_context_of(in.client_context);
   if (type == InvocationType::Event) {
     if (auto refusal = refusal_by_state(*call.version)) co_return std::move(*refusal);
     co_await enqueue_async(ctx, id, std::move(payload), std::move(client_context), call.tenant);

@@ -213,6 +213,26 @@ Task<std::map<std::string, std::string>> LambdaService::change_signing_tags(Ctx&
   });
 }
 
+std::optional<RuntimeVersionConfig> LambdaService::runtime_version(const Ctx& ctx, const VersionRecord& record) const {
+  if (record.image) return std::nullopt;
+  const auto runtime = sandboxes_.runtime(record.runtime);
+  RuntimeVersionConfig out;
+  if (runtime.available) {
+    out.runtime_version_arn = runtime_arn(ctx, runtime.version);
+  } else {
+    out.error = RuntimeVersionError{"RuntimeUnavailable", runtime.text};
+  }
+  return out;
+}
+
+FunctionConfiguration LambdaService::describe_with_runtime(const Ctx& ctx, const FunctionId& id,
+                                                           const VersionRecord& record,
+                                                           std::string_view qualifier) const {
+  FunctionConfiguration out = describe(ctx, id, record, qualifier);
+  out.runtime_version_config = runtime_version(ctx, record);
+  return out;
+}
+
 Task<GetRuntimeManagementConfigResponse> LambdaService::get_runtime_management_config(
     Ctx& ctx, const GetRuntimeManagementConfigRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
@@ -237,6 +257,12 @@ Task<PutRuntimeManagementConfigResponse> LambdaService::put_runtime_management_c
                : "The RuntimeVersionArn parameter is only allowed when UpdateRuntimeOn is Manual.");
   }
   const Call call = co_await route(ctx, id);
+  const auto served = runtime_version(ctx, *call.version);
+  if (manual && (!served || served->runtime_version_arn != in.runtime_version_arn)) {
+    co_return err::InvalidParameterValueException(
+        cat("The runtime version ", *in.runtime_version_arn, " is not served by Virga; functions run on ",
+            served ? served->runtime_version_arn.value_or("nothing here") : "their own image", "."));
+  }
   const RuntimeManagementRecord record{std::string(to_string(in.update_runtime_on)),
                                        in.runtime_version_arn.value_or("")};
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {

@@ -87,7 +87,7 @@ Task<InvokeWithResponseStreamResponse> LambdaService::invoke_with_response_strea
   }
   call.request_id = ctx.request_id;
   call.payload = std::move(payload);
-  if (in.client_context) call.client_context = base64_decode(*in.client_context).value_or("");
+  call.client_context = client_context_of(in.client_context);
   co_await follow_trace(ctx, call, ctx.trace);
   call.stream = true;
   Answer answer = co_await run(ctx, std::move(call));

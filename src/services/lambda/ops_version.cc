@@ -86,7 +86,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     co_return published;
   });
   if (!answer.capacity_provider.empty()) co_await apply_fleets(id);
-  co_return describe(ctx, id, answer, version_name(answer.version));
+  co_return describe_with_runtime(ctx, id, answer, version_name(answer.version));
 }
 
 Task<ListVersionsByFunctionResponse> LambdaService::list_versions_by_function(Ctx& ctx,

@@ -91,7 +91,8 @@ class LambdaService final : public kernel::Service,
   // ops_invoke.cc
   Task<InvocationResponse> invoke(Ctx& ctx, const InvocationRequest& in);
   Task<InvokeAsyncResponse> invoke_async(Ctx& ctx, const InvokeAsyncRequest& in);
-  Task<Call> route(Ctx& ctx, const FunctionId& id);
+  // `unqualified`: what a function that is not there is told as when no qualifier was given.
+  Task<Call> route(Ctx& ctx, const FunctionId& id, std::string_view unqualified = {});
   Task<Call> route_call(Ctx& ctx, const FunctionId& id);
   // The answer of a call that waits for it, whether or not the function is durable.
   Task<Answer> run(Ctx& ctx, Call call);
@@ -235,6 +236,10 @@ class LambdaService final : public kernel::Service,
   Task<void> restore_fleets();
 
   // ops_management.cc
+  // What runs a version here, as an ARN; nothing of an image.
+  std::optional<RuntimeVersionConfig> runtime_version(const Ctx& ctx, const VersionRecord& record) const;
+  FunctionConfiguration describe_with_runtime(const Ctx& ctx, const FunctionId& id, const VersionRecord& record,
+                                              std::string_view qualifier) const;
   void management_operations(kernel::OpTable& table);
   Task<CreateCodeSigningConfigResponse> create_code_signing_config(Ctx& ctx, const CreateCodeSigningConfigRequest& in);
   Task<GetCodeSigningConfigResponse> get_code_signing_config(Ctx& ctx, const GetCodeSigningConfigRequest& in);

@@ -94,6 +94,7 @@ struct VersionRecord {
   double gib_per_vcpu = 0;             // 0: not said
   std::optional<int32_t> least, most;  // instances
   uint64_t unpacked = 0;               // bytes of its code; 0: not known
+  bool has_environment = false;        // was given one, if only an empty one
   template <class A>
   void fields(A& a) {
     a(1, version), a(2, runtime), a(3, handler), a(4, role), a(5, description), a(6, timeout), a(7, memory), a(8, tmp);
@@ -105,7 +106,7 @@ struct VersionRecord {
     a(30, durable_timeout), a(31, durable_retention), a(32, deleting);
     a(35, image), a(36, image_config);
     a(40, per_tenant), a(41, capacity_provider), a(42, at_a_time), a(43, gib_per_vcpu), a(44, least), a(45, most);
-    a(46, unpacked), a(47, permitted);
+    a(46, unpacked), a(47, permitted), a(48, has_environment);
   }
 };
 

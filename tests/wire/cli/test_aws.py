@@ -15,7 +15,7 @@ def test_lambda(virga, functions, tmp_path, name):
     package.write_bytes(zipped({"index.py": "def handler(event, context):\n    print('from the cli')\n    return event"}))
     made = json.loads(virga.cli("lambda", "create-function", "--function-name", name, "--runtime", "python3.11", "--handler", "index.handler",
                                 "--role", functions.role, "--zip-file", f"fileb://{package}").stdout)
-    assert made["State"] == "Active"
+    assert made["State"] == "Pending"
     virga.cli("lambda", "wait", "function-active-v2", "--function-name", name)
     told = json.loads(virga.cli("lambda", "invoke", "--function-name", name, "--cli-binary-format", "raw-in-base64-out",
                                 "--payload", '{"n": 1}', str(answer)).stdout)

@@ -28,6 +28,41 @@ def test_create_and_get(functions, virga):
     assert {k: alone[k] for k in configuration} == configuration
 
 
+# AWS works on after these answers and tools look for what they say, so they say it; what was made can be used at once,
+# and the next look finds it done.
+def test_answers_of_changes(functions, name):
+    client = functions.client
+    why = "The function is being created."
+    states = ("State", "StateReason", "StateReasonCode", "LastUpdateStatus", "LastUpdateStatusReason", "LastUpdateStatusReasonCode")
+    pending = {"State": "Pending", "StateReason": why, "StateReasonCode": "Creating"}
+    updating = {"State": "Active", "LastUpdateStatus": "InProgress", "LastUpdateStatusReason": why, "LastUpdateStatusReasonCode": "Creating"}
+    done = {"State": "Active", "LastUpdateStatus": "Successful"}
+    told = lambda configuration: {k: configuration[k] for k in states if k in configuration}
+    package = zipped({"index.py": HELLO})
+    functions.made.append(name)
+    made = client.create_function(FunctionName=name, Runtime="python3.11", Handler="index.handler", Role=functions.role,
+                                  Code={"ZipFile": package}, Publish=True)
+    assert (made["Version"], told(made)) == ("1", pending)
+    assert functions.call(name) == functions.call(name, Qualifier="1") == "hello"
+    for qualifier in ("$LATEST", "1"):
+        assert told(client.get_function(FunctionName=name, Qualifier=qualifier)["Configuration"]) == done
+    assert told(client.update_function_configuration(FunctionName=name, Timeout=5)) == updating
+    assert told(client.update_function_code(FunctionName=name, ZipFile=package)) == updating
+    assert told(client.get_function_configuration(FunctionName=name)) == done
+    published = client.update_function_code(FunctionName=name, ZipFile=package, Publish=True)
+    assert (published["Version"], told(published)) == ("2", pending)
+    client.update_function_configuration(FunctionName=name, Timeout=6)
+    assert told(client.publish_version(FunctionName=name)) == done
+
+
+# An environment that was given is told of, if there is nothing in it; one that was not is not.
+def test_an_empty_environment(functions):
+    name = functions.make(HELLO)
+    assert "Environment" not in functions.client.get_function_configuration(FunctionName=name)
+    assert functions.client.update_function_configuration(FunctionName=name, Environment={})["Environment"] == {"Variables": {}}
+    assert functions.client.get_function_configuration(FunctionName=name)["Environment"] == {"Variables": {}}
+
+
 # The hash is how deployment tools find out whether code has changed: it is of the package as it was sent.
 def test_code_hash_is_of_the_package(functions):
     package = zipped({"index.py": HELLO})
@@ -44,7 +79,7 @@ def test_code_can_be_downloaded(functions):
 
 
 # A name, a partial ARN and an ARN mean the same function.
-@pytest.mark.parametrize("form", ["{}", "function:{}", "000000000000:function:{}", "arn:aws:lambda:us-east-1:000000000000:function:{}"])
+@pytest.mark.parametrize("form", ["{}", "function:{}", "000000000000:{}", "000000000000:function:{}", "us-east-1:000000000000:function:{}", "arn:aws:lambda:us-east-1:000000000000:function:{}"])
 def test_forms_of_a_name(functions, form):
     name = functions.make(HELLO)
     assert functions.client.get_function_configuration(FunctionName=form.format(name))["FunctionName"] == name

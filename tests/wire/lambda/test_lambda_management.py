@@ -37,13 +37,15 @@ def test_enforced_code_signing_takes_no_unsigned_code(functions):
         CodeSigningConfigArn=arn, CodeSigningPolicies={"UntrustedArtifactOnDeployment": "Enforce"})["CodeSigningConfig"]
     assert changed["CodeSigningPolicies"]["UntrustedArtifactOnDeployment"] == "Enforce"
     other = {"ZipFile": zipped({"index.py": "def handler(event, context): return 2"})}
-    refused = error_code(client.update_function_code, FunctionName=name, **other)
-    assert refused[0] == "CodeVerificationFailedException"
+    layer = client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"python/more.py": ""})})["LayerVersionArn"]
+    for call, options in ((client.update_function_code, other), (client.update_function_configuration, {"Layers": [layer]})):
+        assert error_code(call, FunctionName=name, **options)[0] == "CodeVerificationFailedException"
     with pytest.raises(client.exceptions.CodeVerificationFailedException):
         functions.make("def handler(event, context): return 1", CodeSigningConfigArn=arn)
     assert functions.call(name) == 1  # what was there before goes on
     client.delete_function_code_signing_config(FunctionName=name)
     client.update_function_code(FunctionName=name, **other)
+    client.update_function_configuration(FunctionName=name, Layers=[layer])
     assert functions.call(name) == 2
     client.delete_code_signing_config(CodeSigningConfigArn=arn)
 
@@ -67,3 +69,19 @@ def test_runtime_management(functions, virga):
     assert api("PUT", path, {"UpdateRuntimeOn": "FunctionUpdate"})[0] == 200
     assert api("GET", path)[1]["UpdateRuntimeOn"] == "FunctionUpdate"
     assert api("PUT", path, {"UpdateRuntimeOn": "Manual"})[0] == 400
+
+
+# What runs here is what it runs on, and nothing else can be asked for.
+def test_runtime_version(functions, virga):
+    api = Raw(virga).api
+    name = functions.make("import platform\ndef handler(event, context): return platform.python_version()")
+    arn = f"arn:aws:lambda:us-east-1::runtime:python{functions.call(name)}"
+    path = f"/2021-07-20/functions/{name}/runtime-management-config"
+    function = f"/2015-03-31/functions/{name}"
+    told = api("GET", function)[1]["Configuration"], api("POST", f"{function}/versions", {})[1], api("GET", f"{function}/configuration")[1]
+    assert [t["RuntimeVersionConfig"] for t in told] == [{"RuntimeVersionArn": arn}] * 3
+    assert "RuntimeVersionConfig" not in api("GET", f"{function}/versions")[1]["Versions"][0]
+    status, answer = api("PUT", path, {"UpdateRuntimeOn": "Manual", "RuntimeVersionArn": arn + "9"})
+    assert status == 400 and "is not served by Virga" in answer["message"]
+    pinned = {"UpdateRuntimeOn": "Manual", "RuntimeVersionArn": arn}
+    assert {**api("PUT", path, pinned)[1], **pinned} == api("GET", path)[1]

@@ -1,10 +1,12 @@
 """What Lambda answers at the edges of its operations, as recorded of AWS: codes, statuses and words that tools look for."""
 
+import base64
 import json
 
 import pytest
 
-from support import error_code, eventually
+from raw import Raw
+from support import error_code, eventually, zipped
 
 CODE = "def handler(event, context): return context.invoked_function_arn"
 
@@ -51,6 +53,49 @@ def test_retired_runtimes(functions, runtime):
     assert message.startswith(f"The runtime parameter of {runtime} is no longer supported for creating or updating AWS Lambda functions.")
     with pytest.raises(functions.client.exceptions.InvalidParameterValueException, match="no longer supported"):
         functions.make(CODE, runtime=runtime)
+
+
+def test_unknown_runtimes(functions):
+    name = functions.make(CODE)
+    code, message = error_code(functions.client.update_function_configuration, FunctionName=name, Runtime="PYTHON3.11")
+    assert code == "InvalidParameterValueException" and message.startswith(
+        "Value PYTHON3.11 at 'runtime' failed to satisfy constraint: Member must satisfy enum value set: [nodejs20.x, python3.14, ")
+    assert message.endswith("] or be a valid ARN")
+    with pytest.raises(functions.client.exceptions.InvalidParameterValueException, match="Value cobol at 'runtime' failed"):
+        functions.make(CODE, runtime="cobol")
+
+
+def test_a_function_that_is_not_there(functions):
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:no-such-function"
+    call = lambda **options: error_code(functions.client.invoke, FunctionName="no-such-function", **options)
+    assert call() == ("ResourceNotFoundException", f"Function not found: {arn}:$LATEST")
+    assert call(InvocationType="Event", Qualifier="live") == ("ResourceNotFoundException", f"Function not found: {arn}:live")
+    assert error_code(functions.client.get_function, FunctionName="no-such-function")[1] == f"Function not found: {arn}"
+
+
+def test_a_client_context_is_an_object(functions):
+    name = functions.make(CODE)
+    for context in ("%%%", base64.b64encode(b"[]").decode(), base64.b64encode(b"{").decode()):
+        assert error_code(functions.client.invoke, FunctionName=name, ClientContext=context) == \
+            ("InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.")
+
+
+@pytest.mark.parametrize("method, path, member, values", [
+    ("POST", "/2021-10-31/functions/f/url", "InvokeMode", "[RESPONSE_STREAM, BUFFERED]"),
+    ("POST", "/2015-03-31/event-source-mappings", "StartingPosition", "[LATEST, AT_TIMESTAMP, TRIM_HORIZON]"),
+    ("PUT", "/2024-08-31/functions/f/recursion-config", "RecursiveLoop", "[Terminate, Allow]"),
+])
+def test_values_are_listed_as_aws_does(virga, method, path, member, values):
+    status, answer = Raw(virga).api(method, path, {"FunctionName": "f", "AuthType": "NONE", member: "x"})
+    assert status == 400 and answer["message"].endswith(f"failed to satisfy constraint: Member must satisfy enum value set: {values}")
+
+
+def test_layers_are_of_the_functions_region(functions, name):
+    layer = functions.virga.client("lambda", region="eu-west-1").publish_layer_version(
+        LayerName=name, Content={"ZipFile": zipped({"x.txt": ""})})["LayerVersionArn"]
+    code, message = error_code(functions.client.update_function_configuration, FunctionName=functions.make(CODE), Layers=[layer])
+    assert (code, message) == ("InvalidParameterValueException", "Layers are not in the same region as the function. "
+                               "Layers are expected to be in region us-east-1.")
 
 
 def test_aliases(published, functions):

@@ -189,7 +189,7 @@ Mapping mapping_of(const CreateEventSourceMappingRequest& in) {
         break;
       case EventSourcePosition::AT_TIMESTAMP:
         if (kernel::parse_arn(m.source)->service == "dynamodb")
-          refuse("Unsupported starting position for event source type. Please provide one of [TRIM_HORIZON, LATEST].");
+          refuse(cat("Unsupported starting position for arn type: ", m.source));
         m.start = Start::kAtTimestamp;
         break;
     }
