@@ -552,6 +552,10 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
       awaited ? co_await roles_->take(call.id, version.role) : co_await roles_->assume(call.id, version.role);
   warm->started = session.since;
   if (awaited) renew_role(call, *warm, session.principal.user_id);
+  if (!version.image && !logs_json(version)) {
+    const std::string runtime = sandboxes_.runtime(version.runtime).version;
+    warm->log->add(init_start_line(runtime, runtime_arn(ctx, runtime)));
+  }
   warm->log->act_as(std::move(session.principal));
   co_await warm->instance->begin(std::move(session.credentials));
   co_return std::move(warm);

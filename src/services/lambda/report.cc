@@ -36,6 +36,13 @@ std::string report_line(std::string_view request_id, int64_t memory, const sandb
   return line;
 }
 
+std::string init_start_line(std::string_view version, std::string_view arn) {
+  const std::string_view name = version.substr(0, version.find_first_of(".0123456789"));
+  std::string_view number = version.substr(name.size());
+  if (number.starts_with('.')) number.remove_prefix(1);
+  return cat("INIT_START Runtime Version: ", name, ":", number, "\tRuntime Version ARN: ", arn);
+}
+
 std::string init_report_line(const sandbox::Outcome& outcome) {
   return cat("INIT_REPORT Init Duration: ", milliseconds(outcome.init_duration), "\tPhase: init",
              status_of_phase(outcome));

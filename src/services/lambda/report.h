@@ -13,6 +13,8 @@ namespace virga::lambda {
 std::string report_line(std::string_view request_id, int64_t memory, const sandbox::Outcome& outcome,
                         std::string_view error_type);
 
+// An instance's first; `version`: "python3.11.2".
+std::string init_start_line(std::string_view version, std::string_view arn);
 // After the initialisation of a snapshot, and after its restoration.
 std::string init_report_line(const sandbox::Outcome& outcome);
 std::string restore_report_line(const sandbox::Outcome& outcome);

@@ -36,6 +36,8 @@ TEST(ReportTest, TellsOfSnapshots) {
   outcome.init_duration = microseconds(2000);
   outcome.duration = microseconds(5);
   EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init");
+  EXPECT_EQ(init_start_line("python3.11.2", "a"), "INIT_START Runtime Version: python:3.11.2\tRuntime Version ARN: a");
+  EXPECT_EQ(init_start_line("provided.al2", "a"), "INIT_START Runtime Version: provided:al2\tRuntime Version ARN: a");
   EXPECT_EQ(restore_report_line(outcome), "RESTORE_REPORT Restore Duration: 0.01 ms");
   outcome.status = sandbox::Status::kTimedOut;
   EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init\tStatus: timeout");

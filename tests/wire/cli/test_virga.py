@@ -181,7 +181,7 @@ def test_logs(virga, functions):
     name = functions.make("def handler(event, context):\n    print('ERROR one')\n    print('fine')")
     functions.call(name)
     text = eventually(lambda: (lambda t: t if "REPORT" in t else None)(run("logs", name, server=virga, check=False).stdout))
-    assert [line.split(" ", 1)[1].split()[0] for line in text.splitlines()] == ["START", "ERROR", "fine", "END", "REPORT"]
+    assert [line.split(" ", 1)[1].split()[0] for line in text.splitlines()] == ["INIT_START", "START", "ERROR", "fine", "END", "REPORT"]
     filtered = run("logs", "/aws/lambda/" + name, "--filter", "ERROR", "--since", "1h", "--output", "json", server=virga).stdout
     assert [json.loads(line)["message"] for line in filtered.splitlines()] == ["ERROR one"]
     assert "no log of" in complaint("logs", "no-such-function", server=virga)

@@ -3,6 +3,7 @@
 import base64
 import concurrent.futures
 import json
+import re
 import time
 
 import pytest
@@ -257,7 +258,8 @@ def test_log_group(functions, virga):
         return lines if any("REPORT" in line for line in lines) else None
     found = eventually(whole)
     kinds = [line.split()[0] for line in found]
-    assert kinds[-5:] == ["START", "one", "two", "END", "REPORT"], found
+    assert kinds == ["INIT_START", "START", "one", "two", "END", "REPORT"], found
+    assert re.fullmatch(r"INIT_START Runtime Version: python:3\.11\.\d+\tRuntime Version ARN: arn:aws:lambda:us-east-1::runtime:python3\.11\.\d+", found[0])
 
 
 # Settings that Invoke doesn't serve are refused by name, not ignored.
