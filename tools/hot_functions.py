@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes cmake/hot_functions.txt: the functions that requests and functions' first calls run through, in the order in which
-they first do. The linker lays them out so, beside each other, and app/code_pages.h moves them into a large page: a request
-runs through most of its code once, and code that lies all over the binary comes from far away in the processor's memory.
+"""Writes cmake/hot_functions.txt: the functions that requests and functions' first calls run through. The linker lays them
+out beside each other, and app/code_pages.h moves them into a large page: a request runs through most of its code once, and
+code that lies all over the binary comes from far away in the processor's memory. Their order among themselves makes no
+difference that could be measured: the same functions in the order of a first call take as long.
 Names that are gone are passed over, so the file may lag. `virga_hot_code_ends` stands before functions of libraries that
 come with a whole file of others.
 
