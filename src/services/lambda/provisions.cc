@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "services/lambda/limits.h"
+#include "services/lambda/model.h"
+#include "services/lambda/report.h"
 
 namespace virga::lambda {
 
@@ -82,8 +84,14 @@ Task<void> Provisions::fill(std::shared_ptr<Version> of) {
       if (stopped_ || of->state.ready >= of->state.wanted) break;
       call = of->call;
     }
+    const auto version = call.version;
     Result<WarmPtr> warm = co_await as_result(start_(std::move(call)));
-    const bool good = warm && (co_await (*warm)->instance->initialised()).status == sandbox::Status::kOk;
+    bool good = false;
+    if (warm) {
+      const sandbox::Outcome outcome = co_await (*warm)->instance->initialised();
+      good = outcome.status == sandbox::Status::kOk;
+      if (!logs_json(*version)) (*warm)->log->add(init_report_line(outcome));
+    }
     if (alive.expired()) co_return;
     std::lock_guard lock(mutex_);
     if (!good) {

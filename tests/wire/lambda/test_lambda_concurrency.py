@@ -7,7 +7,7 @@ import urllib.request
 
 import pytest
 
-from support import error_code, eventually
+from support import error_code, eventually, log_lines
 
 SLOW = "import time, os\ndef handler(event, context):\n    time.sleep(event.get('s', 0)); return os.environ['AWS_LAMBDA_INITIALIZATION_TYPE']"
 COUNTED = "import time\ntime.sleep(0.3)\nstarted = time.time()\ndef handler(event, context): return started"
@@ -120,6 +120,8 @@ def test_provisioned_is_initialised_ahead(functions):
     assert json.loads(answer["Payload"].read()) < called
     import base64
     assert b"Init Duration" not in base64.b64decode(answer["LogResult"])
+    eventually(lambda: any(line.startswith("INIT_REPORT Init Duration: ") and line.endswith("\tPhase: init")
+                           for line in log_lines(functions.virga, name)))
     # The alias moves on, and its instances with it.
     client.update_function_configuration(FunctionName=name, Description="two")
     second = client.publish_version(FunctionName=name)["Version"]
