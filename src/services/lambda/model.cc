@@ -250,7 +250,16 @@ void check_name(const std::string& name) {
 }
 
 void check_tags(const std::map<std::string, std::string>& tags) {
+  constexpr size_t kMaxTagKey = 128, kMaxTagValue = 256;  // characters
   if (tags.size() > kMaxTags) throw err::InvalidParameterValueException("Number of tags exceeds resource tag limit.");
+  for (const auto& [key, value] : tags) {
+    if (key.empty() || count_characters(key) > kMaxTagKey || count_characters(value) > kMaxTagValue ||
+        lower(key).starts_with("aws:")) {
+      throw err::InvalidParameterValueException(cat("The tag ", key, " is invalid: keys have 1 to ", kMaxTagKey,
+                                                    " characters and do not begin with aws:, values have at most ",
+                                                    kMaxTagValue, "."));
+    }
+  }
 }
 
 void retag(std::map<std::string, std::string>& tags, const std::map<std::string, std::string>& set,

@@ -257,6 +257,7 @@ Task<ListFunctionsResponse> LambdaService::list_functions(Ctx& ctx, const ListFu
 
 Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const UpdateFunctionCodeRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
+  check_unqualified(id);
   if (in.source_kms_key_arn && !in.source_kms_key_arn->empty()) not_served("SourceKMSKeyArn");
   bool image = false;
   {
@@ -315,6 +316,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
 Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ctx,
                                                                          const UpdateFunctionConfigurationRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
+  check_unqualified(id);
   check_served(in);
   if (in.runtime) {
     const std::string name = runtime_name(in.runtime);

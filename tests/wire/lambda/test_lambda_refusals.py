@@ -98,6 +98,25 @@ def test_layers_are_of_the_functions_region(functions, name):
                                "Layers are expected to be in region us-east-1.")
 
 
+# Versions and aliases don't change.
+def test_only_functions_are_changed(published, functions):
+    name, arn = published
+    package = zipped({"index.py": CODE})
+    for which in (name + ":1", arn + ":live"):
+        for call, options in ((functions.client.update_function_code, {"ZipFile": package}),
+                              (functions.client.update_function_configuration, {"Timeout": 7})):
+            code, message = error_code(call, FunctionName=which, **options)
+            assert code == "InvalidParameterValueException" and message.startswith("This operation is permitted on Lambda functions only.")
+    assert functions.client.get_function_configuration(FunctionName=name)["Timeout"] == 10
+
+
+@pytest.mark.parametrize("tag", [{"aws:mine": "x"}, {"k" * 129: "x"}, {"k": "v" * 257}])
+def test_tags_that_cannot_be(published, functions, tag):
+    name, arn = published
+    assert error_code(functions.client.tag_resource, Resource=arn, Tags=tag)[0] == "InvalidParameterValueException"
+    assert functions.client.list_tags(Resource=arn)["Tags"] == {}
+
+
 def test_aliases(published, functions):
     name, arn = published
     client = functions.client
