@@ -35,19 +35,23 @@ struct Kept {
   uint32_t bytes = 0;
 };
 
-thread_local bool over = false;  // the thread ends
-
 struct Cache {
-  std::array<Kept, kMost / kStep + 1> kept;
-  size_t bytes = 0;  // of all
-  ~Cache() {
-    over = true;
-    for (Kept& size : kept) {
+  std::array<Kept, kMost / kStep + 1> kept{};
+  size_t room = 0;  // for more, of all sizes; none before the thread keeps something and once it ends
+};
+// Of a type that nothing has to be run for, so that it is reached without asking whether it was.
+constinit thread_local Cache cache;
+constinit thread_local bool begun = false;
+
+struct End {
+  ~End() {
+    cache.room = 0;
+    for (Kept& size : cache.kept) {
       while (size.first) std::free(std::exchange(size.first, size.first->next));
     }
   }
 };
-thread_local Cache cache;
+thread_local End end;
 
 size_t steps(size_t bytes) { return bytes == 0 ? 1 : (bytes + kStep - 1) / kStep; }
 
@@ -58,7 +62,7 @@ void* allocate(size_t bytes) {
     Kept& size = cache.kept[step];
     if (size.first) {
       size.bytes -= static_cast<uint32_t>(step * kStep);
-      cache.bytes -= step * kStep;
+      cache.room += step * kStep;
       Free* const memory = std::exchange(size.first, size.first->next);
       __builtin_prefetch(size.first, 1);  // whoever wants as much next would wait for it
       return memory;
@@ -73,16 +77,27 @@ void* allocate(size_t bytes) {
   }
 }
 
+void keep_or_free(void* memory, size_t step);
+
+[[gnu::noinline]] void begin(void* memory, size_t step) {
+  begun = true;
+  (void)&end;
+  cache.room = kKeptInAll;
+  keep_or_free(memory, step);
+}
+
 // Memory that holds `step` steps.
-void keep_or_free(void* memory, size_t step) {
-  if (step <= kMost / kStep && !over) {
+inline void keep_or_free(void* memory, size_t step) {
+  if (step <= kMost / kStep) {
+    const size_t bytes = step * kStep;
     Kept& size = cache.kept[step];
-    if (size.bytes < std::max(kKeptSmall, kKept * step * kStep) && cache.bytes < kKeptInAll) {
-      size.bytes += static_cast<uint32_t>(step * kStep);
-      cache.bytes += step * kStep;
+    if (bytes <= cache.room && size.bytes < std::max(kKeptSmall, kKept * bytes)) {
+      size.bytes += static_cast<uint32_t>(bytes);
+      cache.room -= bytes;
       size.first = new (memory) Free{size.first};
       return;
     }
+    if (!begun) return begin(memory, step);
   }
   std::free(memory);
 }
