@@ -447,31 +447,35 @@ Json JsonReader::read_value() {
 }
 
 void JsonReader::skip_value() {
-  switch (peek()) {
-    case Token::kNull:
-      read_null();
-      return;
-    case Token::kBool:
-      read_bool();
-      return;
-    case Token::kNumber:
-      read_number();
-      return;
-    case Token::kString: {
-      std::string ignored;
-      read_string(ignored);
-      return;
+  std::string ignored;
+  std::vector<bool> within;  // the containers that are open: whether each is an object
+  const int outside = depth_;
+  for (;;) {
+    switch (peek()) {
+      case Token::kNull:
+        read_null();
+        break;
+      case Token::kBool:
+        read_bool();
+        break;
+      case Token::kNumber:
+        read_number();
+        break;
+      case Token::kString:
+        read_string(ignored);
+        break;
+      case Token::kArray:
+        within.push_back(false);
+        begin_array();
+        break;
+      case Token::kObject:
+        within.push_back(true);
+        begin_object();
+        break;
     }
-    case Token::kArray:
-      begin_array();
-      while (next_element()) skip_value();
-      return;
-    case Token::kObject: {
-      std::string ignored;
-      begin_object();
-      while (next_key(ignored)) skip_value();
-      return;
-    }
+    while (!within.empty() && !(within.back() ? next_key(ignored) : next_element())) within.pop_back();
+    depth_ = outside;  // what is skipped takes no stack, so any depth of it will do
+    if (within.empty()) return;
   }
 }
 

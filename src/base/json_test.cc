@@ -125,6 +125,24 @@ TEST(Json, LimitsDepth) {
   EXPECT_THROW(JsonReader(std::string(100'000, '[')).skip_value(), JsonError);
 }
 
+TEST(Json, SkipsAnyDepth) {
+  std::string deep = "1";
+  for (int i = 0; i < 10'000; ++i) deep = i % 2 ? "[" + deep + ",{}]" : R"({"a":{},"b":)" + deep + "}";
+  const std::string text = "[" + deep + ",\"next\"]";
+  JsonReader in(text);
+  in.begin_array();
+  ASSERT_TRUE(in.next_element());
+  in.skip_value();
+  ASSERT_TRUE(in.next_element());
+  std::string next;
+  in.read_string(next);
+  EXPECT_EQ(next, "next");
+  EXPECT_FALSE(in.next_element());
+  in.end();
+  for (const std::string_view wrong : {"[1,]", R"({"a"})", "[1}", R"({"a":[})"})
+    EXPECT_THROW(JsonReader(wrong).skip_value(), JsonError) << wrong;
+}
+
 TEST(Json, DuplicateKeysKeepTheLast) {
   EXPECT_EQ(round(R"({"a":1,"b":2,"a":3})"), R"({"a":3,"b":2})");
   std::string many = "{";

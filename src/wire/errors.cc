@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "base/xml.h"
 #include "wire/cbor_shape.h"
+#include "wire/dynamodb.h"
 #include "wire/protocol.h"
 
 namespace virga::wire {
@@ -216,6 +217,9 @@ Error validation_error(const OperationModel& op, std::string message) {
 
 std::optional<Error> missing_parameter(const OperationModel& op, std::string_view place) {
   static constexpr ErrorShape kMissing = {"MissingRequiredParameterException", 400, Fault::kSender, "MissingParameter"};
+  if (is_on_table(op) && place == "tableName") {
+    return validation_error(op, cat("The parameter '", kTableName, "' is required but was not present in the request"));
+  }
   if (!op.service->tells_missing) return std::nullopt;
   std::string name(place.substr(place.rfind('.') + 1));
   name[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(name[0])));

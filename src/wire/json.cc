@@ -22,9 +22,10 @@ std::string body_of_structure(const Shape* shape, const void* structure) {
   return body;
 }
 
-void read_body(const Shape& shape, std::string_view body, void* structure, Findings& findings) {
+void read_body(const Shape& shape, std::string_view body, void* structure, Findings& findings,
+               const ServiceModel* service = nullptr) {
   JsonReader in(body);
-  JsonShapeReader(in, findings).read_structure(*shape.structure, structure, Path(), false, true);
+  JsonShapeReader(in, findings, service).read_structure(*shape.structure, structure, Path(), false, true);
   in.end();
 }
 
@@ -32,7 +33,7 @@ void read_body(const Shape& shape, std::string_view body, void* structure, Findi
 
 void read_json_input(const OperationModel& op, std::string_view body, void* input, Findings& findings) {
   if (!op.input || (body.empty() && op.input->structure->members.empty())) return;
-  read_body(*op.input, body, input, findings);
+  read_body(*op.input, body, input, findings, op.service);
 }
 
 HttpResponse write_json_output(Protocol protocol, const OperationModel& op, const void* output) {

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "base/encoding.h"
+#include "base/json_words.h"
 #include "base/source.h"
 #include "base/str.h"
 #include "wire/access.h"
@@ -29,10 +30,25 @@ const Member* find_member(std::span<const Member> members, std::string_view key,
   return nullptr;
 }
 
+std::string java_type(const ServiceModel& service, const Shape& shape) {
+  switch (shape.kind) {
+    case Kind::kList:
+      return cat("java.util.List<", java_type(service, *shape.list->element), ">");
+    case Kind::kMap:
+      return cat("java.util.Map<java.lang.String, ", java_type(service, *shape.map->value), ">");
+    case Kind::kString:
+    case Kind::kEnum:
+      return "java.lang.String";
+    default:
+      return cat(service.error_namespace, ".", shape.name);
+  }
+}
+
 }  // namespace
 
 // AWS names what it found and what it wanted; the wording differs for containers.
 void JsonShapeReader::mismatch(const char* type) {
+  if (java_) json_words::refuse_scalar(in_, std::string_view(type).substr(std::string_view(type).find(' ') + 1));
   switch (in_.peek()) {
     case JsonToken::kArray:
       throw BadInput{"Start of list found where not expected"};
@@ -108,9 +124,25 @@ void JsonShapeReader::read_enum(const Shape& shape, void* value, const Path& at)
   if (!enum_value(shape, text, value)) findings_.no_such_value(at, shape, text);
 }
 
+void JsonShapeReader::expect_container(const Shape& shape, const Path& at) {
+  const bool nested = at.kind == Path::Kind::kElement || at.kind == Path::Kind::kKey;
+  const bool is_list = shape.kind == Kind::kList;
+  if (in_.peek() == (is_list ? JsonToken::kArray : JsonToken::kObject)) return;
+  if (is_list) return json_words::expect_list(in_, nested);
+  const std::string type = java_type(*java_, shape);
+  if (shape.kind == Kind::kMap) return json_words::expect_map(in_, type, nested);
+  json_words::expect_structure(in_, cat("class ", type), nested);
+}
+
 void JsonShapeReader::read(const Shape& shape, void* value, const Path& at, TimestampFormat format) {
+  const bool container = shape.kind >= Kind::kStructure && shape.kind <= Kind::kMap;
+  if (java_ && container) expect_container(shape, at);
   switch (shape.kind) {
     case Kind::kBoolean:
+      if (java_) {
+        *static_cast<bool*>(value) = json_words::read_boolean(in_);
+        return;
+      }
       if (in_.peek() != JsonToken::kBool) mismatch("a Boolean");
       *static_cast<bool*>(value) = in_.read_bool();
       return;
@@ -136,6 +168,7 @@ void JsonShapeReader::read(const Shape& shape, void* value, const Path& at, Time
       read_enum(shape, value, at);
       return;
     case Kind::kBlob: {
+      if (java_) return json_words::read_blob(in_, *static_cast<std::string*>(value));
       std::string text;
       read_string(text, "a Blob");
       std::optional<std::string> bytes = base64_decode(text);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "wire/dynamodb.h"
 #include "wire/findings.h"
 #include "wire/shape.h"
 
@@ -12,13 +13,15 @@ namespace virga::wire {
 // Reads by shape. `findings` collects; BadInput and JsonError are thrown.
 class JsonShapeReader {
  public:
-  JsonShapeReader(JsonReader& in, Findings& findings) : in_(in), findings_(findings) {}
+  JsonShapeReader(JsonReader& in, Findings& findings, const ServiceModel* service = nullptr)
+      : in_(in), findings_(findings), java_(is_dynamodb(service) ? service : nullptr) {}
   // `value` is default-constructed. `format`: how a timestamp is written that says nothing itself.
   void read(const Shape& shape, void* value, const Path& at, TimestampFormat format = TimestampFormat::kEpochSeconds);
   // `body_only`: members at other places than the body are neither read nor reported missing.
   void read_structure(const StructInfo& info, void* structure, const Path& at, bool body_only, bool root = false);
 
  private:
+  void expect_container(const Shape& shape, const Path& at);
   void read_list(const Shape& shape, void* list, const Path& at);
   void read_map(const Shape& shape, void* map, const Path& at);
   void read_enum(const Shape& shape, void* value, const Path& at);
@@ -30,7 +33,8 @@ class JsonShapeReader {
 
   JsonReader& in_;
   Findings& findings_;
-  std::string key_;  // scratch: a key is used before the reader descends into its value
+  const ServiceModel* java_;  // DynamoDB, whose words name Java's types; null for all others
+  std::string key_;           // scratch: a key is used before the reader descends into its value
 };
 
 void write_json(JsonWriter& out, const Shape& shape, const void* value,

@@ -116,6 +116,31 @@ TEST(Json, RefusesInTheWordsOfAws) {
   EXPECT_EQ(refusal(Protocol::kRestJson, kRestOperations[0], "{").shape->code, "InvalidRequestContentException");
 }
 
+TEST(Json, RefusesInTheWordsOfDynamoDB) {
+  ServiceModel service = kService;
+  service.id = "dynamodb";
+  service.error_namespace = "com.x";
+  OperationModel op = kDo;
+  op.service = &service;
+  const auto message_of = [&](std::string_view body) { return refusal(Protocol::kJson10, op, body).message; };
+  EXPECT_EQ(message_of(R"({"Name":1})"), "NUMBER_VALUE cannot be converted to String");
+  EXPECT_EQ(message_of(R"({"Name":1.5})"), "DECIMAL_VALUE cannot be converted to String");
+  EXPECT_EQ(message_of(R"({"Name":["x"]})"), "Unrecognized collection type class java.lang.String");
+  EXPECT_EQ(message_of(R"({"Name":{}})"), "Start of structure or map found where not expected");
+  EXPECT_EQ(message_of(R"({"Count":"1"})"), "STRING_VALUE cannot be converted to Integer");
+  EXPECT_EQ(message_of(R"({"Flag":"maybe"})"), "Unexpected token received from parser");
+  EXPECT_EQ(message_of(R"({"Blob":1})"), "only base-64-encoded strings are convertible to bytes");
+  EXPECT_EQ(message_of(R"({"Blob":[]})"), "Unrecognized collection type class java.nio.ByteBuffer");
+  EXPECT_EQ(message_of(R"({"Tags":"x"})"), "Unexpected field type");
+  EXPECT_EQ(message_of(R"({"Tags":{}})"), "Start of structure or map found where not expected");
+  EXPECT_EQ(message_of(R"({"Tags":["x"]})"), "Unexpected value type in payload");
+  EXPECT_EQ(message_of(R"({"Tags":[[]]})"), "Unrecognized collection type class com.x.Nested");
+  EXPECT_EQ(message_of(R"({"Nested":1})"), "Unexpected field type");
+  EXPECT_EQ(message_of(R"({"Attributes":[]})"),
+            "Unrecognized collection type java.util.Map<java.lang.String, java.lang.String>");
+  EXPECT_EQ(read_as<Input>(Protocol::kJson10, op, R"({"Name":"abc","Flag":"yes"})").flag, true);
+}
+
 TEST(Json, FractionsBecomeIntegers) {
   EXPECT_EQ(read_as<Input>(Protocol::kJson10, kDo, R"({"Name":"abc","Count":1.9})").count, 1);
 }

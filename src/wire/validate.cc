@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "wire/access.h"
+#include "wire/dynamodb.h"
 #include "wire/errors.h"
 #include "wire/findings.h"
 #include "wire/pattern.h"
@@ -173,16 +174,18 @@ std::string all_of(const Shape& shape) {
 
 class Checker {
  public:
-  explicit Checker(const Findings& findings) : findings_(findings) {}
+  // `spelled`: the place of all that is found, told without the value; empty: each place and value is told.
+  explicit Checker(const Findings& findings, std::string_view spelled = {}) : findings_(findings), spelled_(spelled) {}
 
   void structure(const StructInfo& info, const void* structure, const Path& at) {
-    for (const Member& member : info.members) {
-      const Path here = at.member(member.name);
-      if (reported(here)) continue;
-      const void* field = field_of(structure, member);
-      if (!member.access->has(field)) continue;
-      value(*member.shape, member.access->get(field), here, member.sensitive);
-    }
+    for (const Member& member : info.members) this->member(member, structure, at);
+  }
+
+  void member(const Member& member, const void* structure, const Path& at) {
+    const Path here = at.member(member.name);
+    if (reported(here)) return;
+    const void* field = field_of(structure, member);
+    if (member.access->has(field)) value(*member.shape, member.access->get(field), here, member.sensitive);
   }
 
   std::vector<std::string> sentences;
@@ -203,12 +206,13 @@ class Checker {
 
   void report(const Shape& shape, const void* value, const Path& at, bool sensitive, std::string_view constraint) {
     std::string rendered;
-    if (!sensitive) {
+    if (!sensitive && spelled_.empty()) {
       rendered = " '";
       render(rendered, shape, value);
       rendered += '\'';
     }
-    add(cat("Value", rendered, " at '", at.text(), "' failed to satisfy constraint: ", constraint));
+    const std::string place = spelled_.empty() ? at.text() : std::string(spelled_);
+    add(cat("Value", rendered, " at '", place, "' failed to satisfy constraint: ", constraint));
   }
 
   void value(const Shape& shape, const void* value, const Path& at, bool sensitive) {
@@ -295,6 +299,7 @@ class Checker {
   }
 
   const Findings& findings_;
+  const std::string_view spelled_;
   std::vector<std::string> scratch_;
 };
 
@@ -308,6 +313,13 @@ void check(const OperationModel& op, const void* input, const Findings& findings
   for (const auto& [place, sentence] : findings.by_place) {
     if (!sentence.ends_with("Member must not be null")) continue;
     if (auto error = missing_parameter(op, place)) throw std::move(*error);
+  }
+  if (is_dynamodb(op.service)) {
+    Checker alone(findings, is_on_table(op) ? std::string_view() : kTableName);
+    for (const Member& member : op.input->structure->members) {
+      if (member.name == kTableName) alone.member(member, input, Path());
+    }
+    if (!alone.sentences.empty()) checker.sentences.swap(alone.sentences);
   }
   const size_t count = checker.sentences.size();
   throw validation_error(op, cat(count, count == 1 ? " validation error detected: " : " validation errors detected: ",

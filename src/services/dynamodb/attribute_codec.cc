@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "base/cbor.h"
 #include "base/encoding.h"
+#include "base/json_words.h"
 #include "base/str.h"
 #include "services/dynamodb/limits.h"
 
@@ -12,7 +14,7 @@ namespace virga::dynamodb {
 
 namespace {
 
-constexpr ErrorShape kSerialization{"SerializationException", 400, Fault::kSender, ""};
+constexpr std::string_view kValueType = "com.amazonaws.dynamodb.v20120810.AttributeValue";
 
 // What the two wire formats have in common, so that the rules about values are written once.
 class JsonSource {
@@ -23,74 +25,29 @@ class JsonSource {
     in_.read_null();
     return true;
   }
-  // `scalar` and `list` are what AWS says when one of those is found in place of the map.
-  void begin_map(std::string_view scalar, std::string_view list) {
-    const auto token = in_.peek();
-    if (token == JsonReader::Token::kObject) return in_.begin_object();
-    if (token == JsonReader::Token::kArray) refuse(cat("Unrecognized collection type ", list));
-    refuse(scalar);
+  void begin_value(bool nested) {
+    json_words::expect_structure(in_, cat("class ", kValueType), nested);
+    in_.begin_object();
+  }
+  void begin_map(bool nested) {
+    json_words::expect_map(in_, cat("java.util.Map<java.lang.String, ", kValueType, ">"), nested);
+    in_.begin_object();
   }
   bool next_key(std::string& key) { return in_.next_key(key); }
   void begin_array() {
-    const auto token = in_.peek();
-    if (token == JsonReader::Token::kObject) refuse("Start of structure or map found where not expected");
-    if (token != JsonReader::Token::kArray) refuse("Unexpected field type");
+    json_words::expect_list(in_, false);
     in_.begin_array();
   }
   bool next_element() { return in_.next_element(); }
   void string(std::string& out) {
-    if (in_.peek() != JsonReader::Token::kString) mismatch("String");
+    if (in_.peek() != JsonReader::Token::kString) json_words::refuse_scalar(in_, "String");
     in_.read_string(out);
   }
-  // AWS takes a few words for a boolean, too.
-  bool boolean() {
-    if (in_.peek() == JsonReader::Token::kString) {
-      std::string text;
-      in_.read_string(text);
-      text = upper(text);
-      if (text == "TRUE" || text == "1" || text == "YES") return true;
-      if (text == "FALSE" || text == "0" || text == "NO") return false;
-      refuse("Unexpected token received from parser");
-    }
-    if (in_.peek() != JsonReader::Token::kBool) mismatch("Boolean");
-    return in_.read_bool();
-  }
+  bool boolean() { return json_words::read_boolean(in_); }
   void skip() { in_.skip_value(); }
-  void binary(std::string& out) {
-    std::string text;
-    string(text);
-    auto bytes = base64_decode(text);
-    if (!bytes)
-      refuse(
-          cat("'", text,
-              "' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes but found: ",
-              text.size()));
-    out = std::move(*bytes);
-  }
+  void binary(std::string& out) { json_words::read_blob(in_, out); }
 
  private:
-  [[noreturn]] static void refuse(std::string_view what) {
-    throw Error{&kSerialization, std::string(what), nullptr, {}};
-  }
-  [[noreturn]] void mismatch(std::string_view type) {
-    switch (in_.peek()) {
-      case JsonReader::Token::kArray:
-        refuse(cat("Unrecognized collection type class java.lang.", type));
-      case JsonReader::Token::kObject:
-        refuse("Start of structure or map found where not expected");
-      case JsonReader::Token::kBool:
-        refuse(cat(in_.read_bool() ? "TRUE" : "FALSE", "_VALUE cannot be converted to ", type));
-      case JsonReader::Token::kNumber: {
-        const bool whole = in_.read_number().find_first_of(".eE") == std::string_view::npos;
-        refuse(cat(whole ? "NUMBER" : "DECIMAL", "_VALUE cannot be converted to ", type));
-      }
-      case JsonReader::Token::kString:
-      case JsonReader::Token::kNull:
-        break;
-    }
-    refuse(cat("STRING_VALUE cannot be converted to ", type));
-  }
-
   JsonReader& in_;
 };
 
@@ -102,7 +59,8 @@ class CborSource {
     in_.read_null();
     return true;
   }
-  void begin_map(std::string_view, std::string_view) { in_.begin_map(); }
+  void begin_value(bool) { in_.begin_map(); }
+  void begin_map(bool) { in_.begin_map(); }
   bool next_key(std::string& key) { return in_.next_key(key); }
   void begin_array() { in_.begin_array(); }
   bool next_element() { return in_.next_element(); }
@@ -118,14 +76,14 @@ class CborSource {
 template <class Source>
 class ValueReader {
  public:
-  explicit ValueReader(Source source) : in_(source) {}
+  // `nested`: what is read is an element or a map's value itself.
+  ValueReader(Source source, bool nested) : in_(source), nested_(nested) {}
 
   // Appends the value; the first fault found is kept in fault().
   void value(std::string& out, int depth) {
     const size_t start = out.size();
     int members = 0;
-    in_.begin_map(depth > 1 || in_map_ ? "Unexpected value type in payload" : "Unexpected field type",
-                  "class com.amazonaws.dynamodb.v20120810.AttributeValue");
+    in_.begin_value(nested_ || depth > 1);
     std::string name;
     while (in_.next_key(name)) {
       const auto type = type_named(name);
@@ -159,9 +117,8 @@ class ValueReader {
     entries.reserve(16);
     const size_t start = out.size();
     std::string name;
-    in_map_ = true;
-    in_.begin_map("Unexpected field type",
-                  "java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>");
+    in_.begin_map(nested_ && depth == 0);
+    nested_ = true;
     while (in_.next_key(name)) {
       if (in_.take_null()) continue;
       const size_t begin = out.size();
@@ -170,9 +127,9 @@ class ValueReader {
       out += kept;
       const bool was_fine = fault_.empty();
       value(out, depth + 1);
-      if (name.size() > kMaxAttributeName)
-        note("One or more parameter values were invalid: Attribute name is too large, must be less than 65536 bytes");
-      if (name.empty() && depth == 0) note("One or more parameter values were invalid: Empty attribute name");
+      if (name.size() > kMaxAttributeName) note(std::string(kNameTooLarge));
+      // This is looked for before everything else.
+      if (name.empty() && depth == 0) fault_ = current_fault_ = kNameEmpty;
       if (depth == 0 && was_fine && !fault_.empty()) fault_name_ = name;
       entries.push_back({{}, begin, out.size()});
     }
@@ -206,19 +163,24 @@ class ValueReader {
   }
 
   const std::string& fault() const { return fault_; }
+  const std::string& current_fault() const { return current_fault_; }
   // The attribute of the outermost map that the fault is in.
   const std::string& fault_name() const { return fault_name_; }
 
  private:
-  void note(std::string message) {
-    if (fault_.empty()) fault_ = std::move(message);
+  void note(const std::string& older, const std::string& current) {
+    if (!fault_.empty()) return;
+    fault_ = older;
+    current_fault_ = current;
   }
+  void note(const std::string& message) { note(message, message); }
 
   void number(const std::string& text, std::string& key) {
     if (const auto parsed = Number::parse(text)) {
       parsed->append_key(key);
     } else {
-      note(message_of(parsed.error(), text));
+      const std::string message = message_of(parsed.error(), text);
+      note(older_message_of(parsed.error(), text), text.empty() ? message + ": " : message);
       Number().append_key(key);
     }
   }
@@ -297,49 +259,58 @@ class ValueReader {
     }
     std::vector<std::string_view> views(elements.begin(), elements.end());
     std::sort(views.begin(), views.end());
-    if (std::adjacent_find(views.begin(), views.end()) != views.end()) {
-      if (type == Type::kNS) {
-        note("Input collection contains duplicates");
-      } else {
-        std::string list;
-        for (const std::string& element : elements) {
-          append(list, list.empty() ? "" : ", ", type == Type::kBS ? base64_encode(element) : element);
-        }
-        note(cat("One or more parameter values were invalid: Input collection [", list, "]",
-                 type == Type::kBS ? "of type BS" : "", " contains duplicates."));
-      }
-    }
+    if (std::adjacent_find(views.begin(), views.end()) != views.end()) note_duplicates(type, elements);
     append_set(out, type, std::move(views));
+  }
+
+  // In current words the elements stand in order up to the first that repeats one.
+  void note_duplicates(Type type, std::vector<std::string>& elements) {
+    constexpr std::string_view kInvalid = "One or more parameter values were invalid: Input collection ";
+    if (type == Type::kNS) return note("Input collection contains duplicates", cat(kInvalid, "contains duplicates."));
+    const auto told = [&](std::string_view quote, std::string_view between) {
+      std::vector<std::string> list;
+      for (const std::string& element : elements)
+        list.push_back(cat(quote, type == Type::kBS ? base64_encode(element) : element, quote));
+      return cat(kInvalid, "[", join(list, between), "]", type == Type::kBS ? "of type BS" : "",
+                 " contains duplicates.");
+    };
+    const std::string older = told("", ", ");
+    std::set<std::string_view> seen;
+    auto repeated = elements.begin();
+    while (seen.insert(*repeated).second) ++repeated;
+    std::sort(elements.begin(), repeated);
+    note(older, told("\"", type == Type::kBS ? "," : ", "));
   }
 
   Source in_;
   std::string text_;
   std::string fault_;
+  std::string current_fault_;
   std::string fault_name_;
-  bool in_map_ = false;
+  bool nested_;
 };
 
 template <class Source>
-std::string read_value(Source source) {
-  ValueReader<Source> reader(source);
+std::string read_value(Source source, bool nested) {
+  ValueReader<Source> reader(source, nested);
   std::string bytes;
   reader.value(bytes, 1);
   if (!reader.fault().empty()) {
     bytes.clear();
-    append_malformed(bytes, reader.fault());
+    append_malformed(bytes, reader.fault(), reader.current_fault());
   }
   return bytes;
 }
 
 template <class Source>
-std::string read_item(Source source) {
-  ValueReader<Source> reader(source);
+std::string read_item(Source source, bool nested) {
+  ValueReader<Source> reader(source, nested);
   std::string bytes;
   bytes.reserve(1024);
   reader.map(bytes, 0);
   if (!reader.fault().empty()) {
     const std::string names = std::exchange(bytes, {});
-    append_malformed(bytes, reader.fault(), reader.fault_name(), View(names));
+    append_malformed(bytes, reader.fault(), reader.current_fault(), reader.fault_name(), View(names));
   }
   return bytes;
 }
@@ -567,17 +538,18 @@ void write_json(JsonWriter& out, View value) {
 void write_json_item(JsonWriter& out, View item) {
   write_through(out, [&](JsonText& text) { emit_map(text, item); });
 }
-AttributeValue read_json_value(JsonReader& in) { return AttributeValue::of_bytes(read_value(JsonSource(in))); }
-Item read_json_item(JsonReader& in) { return Item::of_bytes(read_item(JsonSource(in))); }
+Item read_json_item(JsonReader& in) { return Item::of_bytes(read_item(JsonSource(in), false)); }
 
 const wire::CustomInfo kAttributeValueInfo = {
-    .read_json = [](JsonReader& in, void* out,
-                    std::string_view) { *static_cast<AttributeValue*>(out) = read_json_value(in); },
+    .read_json =
+        [](JsonReader& in, void* out, std::string_view path) {
+          *static_cast<AttributeValue*>(out) = AttributeValue::of_bytes(read_value(JsonSource(in), path.empty()));
+        },
     .write_json = [](JsonWriter& out,
                      const void* value) { write_json(out, *static_cast<const AttributeValue*>(value)); },
     .read_cbor =
         [](CborReader& in, void* out, std::string_view) {
-          *static_cast<AttributeValue*>(out) = AttributeValue::of_bytes(read_value(CborSource(in)));
+          *static_cast<AttributeValue*>(out) = AttributeValue::of_bytes(read_value(CborSource(in), false));
         },
     .write_cbor =
         [](CborWriter& out, const void* value) {
@@ -586,10 +558,13 @@ const wire::CustomInfo kAttributeValueInfo = {
 };
 
 const wire::CustomInfo kItemInfo = {
-    .read_json = [](JsonReader& in, void* out, std::string_view) { *static_cast<Item*>(out) = read_json_item(in); },
+    .read_json =
+        [](JsonReader& in, void* out, std::string_view path) {
+          *static_cast<Item*>(out) = Item::of_bytes(read_item(JsonSource(in), path.empty()));
+        },
     .write_json = [](JsonWriter& out, const void* value) { write_json_item(out, *static_cast<const Item*>(value)); },
     .read_cbor = [](CborReader& in, void* out,
-                    std::string_view) { *static_cast<Item*>(out) = Item::of_bytes(read_item(CborSource(in))); },
+                    std::string_view) { *static_cast<Item*>(out) = Item::of_bytes(read_item(CborSource(in), false)); },
     .write_cbor = [](CborWriter& out,
                      const void* value) { write_map(CborSink(out), static_cast<const Item*>(value)->view()); },
 };

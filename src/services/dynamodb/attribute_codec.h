@@ -16,7 +16,6 @@ extern const wire::CustomInfo kItemInfo;            // of an Item
 void write_json(JsonWriter& out, View value);      // {"S":"…"}
 void write_json_item(JsonWriter& out, View item);  // {"name":{"S":"…"},…}
 // Throws JsonError on what is no JSON, and SerializationException on a value of the wrong JSON type.
-AttributeValue read_json_value(JsonReader& in);
 Item read_json_item(JsonReader& in);
 
 }  // namespace virga::dynamodb

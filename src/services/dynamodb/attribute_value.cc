@@ -141,15 +141,24 @@ Type View::type() const {
   }
 }
 
-std::string_view View::malformed() const {
+namespace {
+// Of what append_malformed wrote: the text at `index`, and where the next one begins.
+std::pair<std::string_view, size_t> malformed_part(std::string_view bytes, size_t index) {
+  size_t at = 1;
+  for (;; --index) {
+    const size_t size = read_be32(bytes.data() + at);
+    at += 4 + size;
+    if (index == 0) return {bytes.substr(at - size, size), at};
+  }
+}
+}  // namespace
+
+std::string_view View::malformed(Wording wording) const {
   if (!present() || bytes_[0] != 'X') return {};
-  return bytes_.substr(1, bytes_.find('\0', 1) - 1);
+  return malformed_part(bytes_, wording == Wording::kOlder ? 0 : 1).first;
 }
-std::string_view View::malformed_name() const {
-  const size_t begin = bytes_.find('\0', 1) + 1;
-  return bytes_.substr(begin, bytes_.find('\0', begin) - begin);
-}
-View View::malformed_names() const { return View(bytes_.substr(bytes_.find('\0', bytes_.find('\0', 1) + 1) + 1)); }
+std::string_view View::malformed_name() const { return malformed_part(bytes_, 2).first; }
+View View::malformed_names() const { return View(bytes_.substr(malformed_part(bytes_, 2).second)); }
 
 size_t View::size() const { return Layout(bytes_).count(); }
 std::string_view View::name_at(size_t index) const { return Layout::entry(element(index)).first; }
@@ -342,12 +351,13 @@ void append_set(std::string& out, Type type, std::vector<std::string_view> conte
   enclose(out, begin, type == Type::kSS ? 's' : type == Type::kNS ? 'n' : 'b', ends);
 }
 
-void append_malformed(std::string& out, std::string_view message, std::string_view name, View names) {
+void append_malformed(std::string& out, std::string_view older, std::string_view current, std::string_view name,
+                      View names) {
   out += 'X';
-  out += message;
-  out += '\0';
-  out += name;
-  out += '\0';
+  for (const std::string_view part : {older, current, name}) {
+    append_be32(out, static_cast<uint32_t>(part.size()));
+    out += part;
+  }
   out += names.bytes();
 }
 
@@ -393,9 +403,14 @@ Item make_item(std::vector<std::pair<std::string_view, View>> entries) {
   return Item::of_bytes(std::move(bytes));
 }
 
-void check_well_formed(View value) {
+bool is_structural(std::string_view fault) {
+  return fault.starts_with("Supplied AttributeValue") || fault.starts_with("Nesting Levels");
+}
+
+void check_well_formed(View value, Wording wording) {
   // A reader that meets a malformed value marks the outermost value, so there is nothing to descend into.
-  if (!value.malformed().empty()) throw validation(std::string(value.malformed()));
+  const std::string fault(value.malformed(wording));
+  if (!fault.empty()) throw is_structural(fault) ? uncounted(fault) : validation(fault);
 }
 
 }  // namespace virga::dynamodb

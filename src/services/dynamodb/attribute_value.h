@@ -76,6 +76,10 @@ class Layout {
   unsigned width_;
 };
 
+// AWS has two sets of words for values that it refuses: batches of writes, transactions, scans and statements have the
+// older ones.
+enum class Wording : uint8_t { kOlder, kCurrent };
+
 // One encoded value, borrowed.
 class View {
  public:
@@ -89,7 +93,7 @@ class View {
   bool is_set() const { return present() && (bytes_[0] == 's' || bytes_[0] == 'n' || bytes_[0] == 'b'); }
 
   // The message of a malformed value, else empty; and of a malformed item which attribute it was.
-  std::string_view malformed() const;
+  std::string_view malformed(Wording wording = Wording::kOlder) const;
   std::string_view malformed_name() const;
   View malformed_names() const;  // a map with the names of the malformed item
 
@@ -155,7 +159,9 @@ void append_boolean(std::string& out, bool value);
 void append_null(std::string& out);
 // A set of `type` from contents in any order, without repetitions.
 void append_set(std::string& out, Type type, std::vector<std::string_view> contents);
-void append_malformed(std::string& out, std::string_view message, std::string_view name = {}, View names = {});
+// `older` and `current`: the message in both wordings.
+void append_malformed(std::string& out, std::string_view older, std::string_view current, std::string_view name = {},
+                      View names = {});
 
 // An owned value.
 class AttributeValue {
@@ -203,7 +209,10 @@ Item pick(View item, const std::vector<std::string_view>& names);
 // An item of these entries, in any order; a repeated name must have the same value.
 Item make_item(std::vector<std::pair<std::string_view, View>> entries);
 
+// Whether what is malformed is no value at all or nested too deeply: AWS does not count that among a request's faults
+// (errors.h).
+bool is_structural(std::string_view fault);
 // Throws ValidationException when a value anywhere in `value` was malformed.
-void check_well_formed(View value);
+void check_well_formed(View value, Wording wording = Wording::kOlder);
 
 }  // namespace virga::dynamodb

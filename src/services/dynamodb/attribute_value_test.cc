@@ -65,6 +65,22 @@ TEST(AttributeValue, KeepsMalformedValuesWithAwsWords) {
   EXPECT_EQ(fault("{'a':{'NULL':false}}"),
             "One or more parameter values were invalid: Null attribute value types must have the value of true");
   EXPECT_EQ(item_of("{'a':{'S':'fine'},'bad':{'N':'x'},'c':{}}").view().malformed_name(), "bad");
+  const auto current = [](std::string json) { return std::string(item_of(json).view().malformed(Wording::kCurrent)); };
+  EXPECT_EQ(current("{'a':{'N':''}}"), "The parameter cannot be converted to a numeric value: ");
+  EXPECT_EQ(current("{'a':{'SS':['','b','a','b','']}}"),
+            "One or more parameter values were invalid: Input collection [\"\", \"a\", \"b\", \"b\", \"\"] contains "
+            "duplicates.");
+  // The older words count exponents in 32 bits.
+  for (const auto& [number, older] :
+       std::vector<std::pair<std::string, std::string_view>>{{"1e126", "Number overflow"},
+                                                             {"1e-131", "Number underflow"},
+                                                             {"1e2147483647", "Number underflow"},
+                                                             {"1e2147483648", "The parameter cannot"},
+                                                             {"1.5e-2147483647", "The parameter cannot"},
+                                                             {"-1e99999999999", "The parameter cannot"}}) {
+    EXPECT_TRUE(fault("{'a':{'N':'" + number + "'}}").starts_with(older)) << number;
+    EXPECT_TRUE(current("{'a':{'N':'" + number + "'}}").starts_with("Number ")) << number;
+  }
   std::string deep = "{'a':";
   for (int i = 0; i < 40; ++i) deep += "{'L':[";
   deep += "{'S':''}";
@@ -77,7 +93,7 @@ TEST(AttributeValue, ThrowsOnWrongJsonTypes) {
   EXPECT_EQ(said("{'a':{'S':1}}"), "NUMBER_VALUE cannot be converted to String");
   EXPECT_EQ(said("{'a':{'S':true}}"), "TRUE_VALUE cannot be converted to String");
   EXPECT_EQ(said("{'a':'x'}"), "Unexpected value type in payload");
-  EXPECT_TRUE(said("{'a':{'B':'!'}}").starts_with("'!' can not be converted to a Blob"));
+  EXPECT_TRUE(said("{'a':{'B':'!'}}").starts_with("Base64 encoded length is expected"));
   EXPECT_THROW(item_of("{'a':"), JsonError);
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "services/dynamodb/errors.h"
+#include "services/dynamodb/limits.h"
 #include "services/dynamodb/reserved_words.h"
 
 namespace virga::dynamodb {
@@ -333,39 +334,53 @@ std::string_view name_of(ExpressionKind kind) {
 }
 
 namespace {
-void check_value_names(View all) {
-  if (all.size() == 0) throw validation("ExpressionAttributeValues must not be empty");
-  for (size_t i = 0; i < all.size(); ++i) {
-    if (!is_placeholder(all.name_at(i), ':')) {
-      throw validation(
-          cat("ExpressionAttributeValues contains invalid key: Syntax error; key: \"", all.name_at(i), "\""));
-    }
+
+constexpr std::string_view kNames = "ExpressionAttributeNames", kValues = "ExpressionAttributeValues";
+
+void check_placeholder(std::string_view map, std::string_view key, char mark) {
+  if (key.size() > kMaxPlaceholder) {
+    throw validation(cat(map, " contains invalid key: The expression attribute map contains a key that is too long; ",
+                         "size of key: ", key.size()));
   }
+  if (!is_placeholder(key, mark)) throw validation(cat(map, " contains invalid key: Syntax error; key: \"", key, "\""));
 }
+
+// Returns the bytes of all of them.
+size_t check_names(const std::map<std::string, std::string>& names) {
+  if (names.empty()) throw validation(cat(kNames, " must not be empty"));
+  size_t bytes = 0;
+  for (const auto& [key, name] : names) {
+    check_placeholder(kNames, key, '#');
+    if (name.empty()) throw validation(cat(kNames, " contains invalid value: Empty attribute name for key ", key));
+    bytes += key.size() + name.size();
+  }
+  return bytes;
+}
+
+void check_values(View all, Wording wording) {
+  const std::string fault(all.malformed(wording));
+  const View named = fault.empty() ? all : all.malformed_names();
+  if (named.size() == 0) throw validation(cat(kValues, " must not be empty"));
+  for (size_t i = 0; i < named.size(); ++i) check_placeholder(kValues, named.name_at(i), ':');
+  if (fault.empty()) return;
+  const std::string told = cat(kValues, " contains invalid value: ", fault, " for key ", all.malformed_name());
+  if (fault.starts_with("Supplied")) throw uncounted(told);
+  if (wording == Wording::kOlder) throw validation(told);
+  check_well_formed(all, wording);
+}
+
 }  // namespace
 
-Placeholders::Placeholders(const std::map<std::string, std::string>* names, const Item* values)
+Placeholders::Placeholders(const std::map<std::string, std::string>* names, const Item* values, Wording wording)
     : names_(names), values_(values) {
-  if (names_) {
-    if (names_->empty()) throw validation("ExpressionAttributeNames must not be empty");
-    for (const auto& [key, name] : *names_) {
-      if (!is_placeholder(key, '#')) {
-        throw validation(cat("ExpressionAttributeNames contains invalid key: Syntax error; key: \"", key, "\""));
-      }
-      if (name.empty()) {
-        throw validation(cat("ExpressionAttributeNames contains invalid value: Empty attribute name for key ", key));
-      }
-    }
+  size_t bytes = names_ ? check_names(*names_) : 0;
+  if (values_) {
+    check_values(*values_, wording);
+    bytes += values_->bytes().size();
+    used_values_.resize(values_->view().size());
   }
-  if (!values_) return;
-  const View all = values_->view();
-  const bool malformed = !all.malformed().empty();
-  check_value_names(malformed ? all.malformed_names() : all);
-  if (malformed) {
-    throw validation(
-        cat("ExpressionAttributeValues contains invalid value: ", all.malformed(), " for key ", all.malformed_name()));
-  }
-  used_values_.resize(all.size());
+  if (bytes <= kMaxPlaceholderBytes) return;
+  throw validation("Combined size of ExpressionAttributeNames and ExpressionAttributeValues exceeds max size");
 }
 
 const std::string* Placeholders::name(std::string_view placeholder) {

@@ -57,7 +57,7 @@ std::string_view spelling(NodeKind kind);  // "=", "BETWEEN", …
 class Placeholders {
  public:
   // Null where the request has none. Throws on empty maps, malformed keys and malformed values.
-  Placeholders(const std::map<std::string, std::string>* names, const Item* values);
+  Placeholders(const std::map<std::string, std::string>* names, const Item* values, Wording wording = Wording::kOlder);
   const std::string* name(std::string_view placeholder);  // null when not defined; counts as used otherwise
   View value(std::string_view placeholder);
   // Throws when one was given that no expression used.

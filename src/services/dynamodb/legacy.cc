@@ -129,7 +129,7 @@ std::vector<View> views_of(const std::optional<std::vector<AttributeValue>>& val
   std::vector<View> out;
   if (values) {
     for (const AttributeValue& value : *values) {
-      check_well_formed(value);
+      check_well_formed(value, Wording::kCurrent);
       out.push_back(value);
     }
   }
@@ -163,7 +163,7 @@ std::optional<Node> condition_of(const std::map<std::string, ExpectedAttributeVa
       }
       std::vector<View> values = views_of(e.attribute_value_list);
       if (e.value) {
-        check_well_formed(*e.value);
+        check_well_formed(*e.value, Wording::kCurrent);
         values.push_back(*e.value);
       }
       check_arguments(op, values);
@@ -182,7 +182,7 @@ std::optional<Node> condition_of(const std::map<std::string, ExpectedAttributeVa
     if (!exists && e.value)
       throw invalid_parameter(cat("Value cannot be used when Exists is false for Attribute: ", name));
     if (e.value) {
-      check_well_formed(*e.value);
+      check_well_formed(*e.value, Wording::kCurrent);
       nodes.push_back(node_of(ComparisonOperator::EQ, name, {e.value->view()}));
     } else {
       nodes.push_back(node_of(ComparisonOperator::NULL_, name, {}));
@@ -214,7 +214,7 @@ std::vector<UpdateAction> actions_of(const std::map<std::string, AttributeValueU
       actions.push_back({UpdateKind::kRemove, {{name}}, {}});
       continue;
     }
-    check_well_formed(*update.value);
+    check_well_formed(*update.value, Wording::kCurrent);
     const View value = *update.value;
     const Type type = value.type();
     const bool set = value.is_set();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace virga::dynamodb {
 
@@ -11,11 +12,15 @@ namespace virga::dynamodb {
 inline constexpr size_t kMaxItemSize = 400 * 1024;
 inline constexpr int kMaxNesting = 32;
 inline constexpr size_t kMaxAttributeName = 65535;
+inline constexpr std::string_view kNameEmpty = "Empty attribute name";
+inline constexpr std::string_view kNameTooLarge = "Attribute name is too large, must be less than 65536 bytes";
 inline constexpr size_t kMaxPartitionKey = 2048;
 inline constexpr size_t kMaxSortKey = 1024;
 
 // Expressions.
 inline constexpr size_t kMaxExpression = 4096;
+inline constexpr size_t kMaxPlaceholder = 255;
+inline constexpr size_t kMaxPlaceholderBytes = 2 * 1024 * 1024;  // names and values, with what they stand for
 inline constexpr size_t kMaxOperators = 300;
 inline constexpr size_t kMaxInOperands = 100;
 inline constexpr size_t kMaxPathDepth = 32;

@@ -35,6 +35,23 @@ std::string message_of(NumberFault fault, std::string_view text) {
   return {};
 }
 
+std::string older_message_of(NumberFault fault, std::string_view text) {
+  const size_t mark = text.find_first_of("eE");
+  const bool out_of_range = fault == NumberFault::kOverflow || fault == NumberFault::kUnderflow;
+  if (!out_of_range || mark == std::string_view::npos) return message_of(fault, text);
+  constexpr auto fits = [](int64_t n) { return n >= INT32_MIN && n <= INT32_MAX; };
+  std::string_view power = text.substr(mark + 1), digits = text.substr(0, mark);
+  if (power.starts_with('+')) power.remove_prefix(1);
+  const auto exponent = parse_int(power);
+  const size_t point = digits.find('.');
+  const int64_t fraction = point == std::string_view::npos ? 0 : static_cast<int64_t>(digits.size() - point - 1);
+  if (!exponent || !fits(*exponent) || !fits(fraction - *exponent)) return message_of(NumberFault::kNotANumber, text);
+  digits.remove_prefix(std::min(digits.find_first_of("123456789"), digits.size() - 1));
+  const int64_t precision = std::ranges::count_if(digits, [](char c) { return c != '.'; });
+  const auto magnitude = static_cast<int32_t>(static_cast<uint32_t>(precision - fraction + *exponent));
+  return message_of(magnitude > 0 ? NumberFault::kOverflow : NumberFault::kUnderflow, text);
+}
+
 std::expected<Number, NumberFault> Number::normalised(bool negative, const uint8_t* digits, size_t count,
                                                       int64_t exponent) {
   while (count && digits[0] == 0) ++digits, --count, --exponent;

@@ -13,6 +13,8 @@ namespace virga::dynamodb {
 enum class NumberFault : uint8_t { kEmpty, kNotANumber, kTooManyDigits, kOverflow, kUnderflow };
 // What AWS says of it; `text` is what was to be a number.
 std::string message_of(NumberFault fault, std::string_view text);
+// The same where AWS still counts exponents in 32 bits.
+std::string older_message_of(NumberFault fault, std::string_view text);
 
 class Number {
  public:

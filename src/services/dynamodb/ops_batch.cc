@@ -22,6 +22,8 @@ struct GetPart {
   std::vector<Path> paths;
 };
 
+constexpr std::string_view kTooFew = "Member must have length greater than or equal to 1";
+
 bool is_throttling(const Failure& failure) {
   const Error* error = error_of(failure);
   return error && (error->shape->code == "ProvisionedThroughputExceededException" ||
@@ -31,12 +33,22 @@ bool is_throttling(const Failure& failure) {
 }  // namespace
 
 Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetItemInput& in) {
+  if (in.request_items.empty()) throw out_of_bounds("RequestItems", kTooFew);
   std::map<std::string, GetPart> parts;
   size_t total = 0;
+  bool projects = false, selects = false;
   for (const auto& [name, request] : in.request_items) {
+    projects = projects || request.projection_expression;
+    selects = selects || request.attributes_to_get;
+  }
+  check_parameters({{"ProjectionExpression", projects}}, {{"AttributesToGet", selects}}, false, false);
+  for (const auto& [name, request] : in.request_items) {
+    const std::string place = cat("RequestItems.", name, ".member.Keys");
+    if (request.keys.empty()) throw out_of_bounds(place, kTooFew);
+    if (request.keys.size() > kBatchGetItems)
+      throw out_of_bounds(place, cat("Member must have length less than or equal to ", kBatchGetItems));
     GetPart part{table_named(ctx, name), &request, {}};
-    check_parameters({{"ProjectionExpression", request.projection_expression.has_value()}},
-                     {{"AttributesToGet", request.attributes_to_get.has_value()}},
+    check_parameters({{"ProjectionExpression", request.projection_expression.has_value()}}, {},
                      request.expression_attribute_names.has_value(), false);
     if (request.attributes_to_get) part.paths = paths_of(*request.attributes_to_get);
     Placeholders placeholders = placeholders_of(request);
@@ -44,7 +56,7 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
     placeholders.check_all_used();
     std::set<std::string_view> seen;
     for (const Item& key : request.keys) {
-      check_well_formed(key);
+      check_well_formed(key, Wording::kCurrent);
       if (!seen.insert(key.bytes()).second) throw validation("Provided list of item keys contains duplicates");
       if (++total > kBatchGetItems) throw validation("Too many items requested for the BatchGetItem call");
     }
@@ -100,6 +112,7 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
 }
 
 Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const BatchWriteItemInput& in) {
+  if (in.request_items.empty()) throw validation("The requestItems parameter is required for BatchWriteItem");
   std::vector<Write> writes;
   std::vector<const std::string*> names;  // of the table, as the request has it
   for (const auto& [name, requests] : in.request_items) {

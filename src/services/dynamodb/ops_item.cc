@@ -79,16 +79,19 @@ template <class In>
 Action write_of(const Ctx& ctx, const In& in, WriteKind kind, View subject) {
   Action action = action_of(ctx, in, kind, subject);
   Write& write = action.write;
-  check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
-                   in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
-  check_well_formed(subject);
-  check_return_values(in);
-  // The bytes are never fewer than what AWS counts.
-  if (kind == WriteKind::kPut && subject.bytes().size() > kMaxItemSize && subject.item_size() > kMaxItemSize)
-    throw validation("Item size has exceeded the maximum allowed size");
-  write.condition = expected_in(in);
-  Placeholders placeholders = placeholders_of(in);
-  read_condition(in, placeholders, write);
+  counting([&] {
+    check_parameters({{"ConditionExpression", in.condition_expression.has_value()}}, older_parameters(in),
+                     in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value(),
+                     Wording::kCurrent);
+    check_well_formed(subject, Wording::kCurrent);
+    check_return_values(in);
+    // The bytes are never fewer than what AWS counts.
+    if (kind == WriteKind::kPut && subject.bytes().size() > kMaxItemSize && subject.item_size() > kMaxItemSize)
+      throw uncounted("Item size has exceeded the maximum allowed size");
+    write.condition = expected_in(in);
+    Placeholders placeholders = placeholders_of(in, Wording::kCurrent);
+    read_condition(in, placeholders, write);
+  });
   write.wants_old = wants_old(in.return_values) || is_asked(in.return_consumed_capacity);
   return action;
 }
@@ -98,15 +101,18 @@ Action update_of(const Ctx& ctx, const UpdateItemInput& in) {
   Write& write = action.write;
   std::vector<Parameter> older = older_parameters(in);
   older.insert(older.begin(), {"AttributeUpdates", in.attribute_updates.has_value()});
-  check_parameters({{"UpdateExpression", in.update_expression.has_value()},
-                    {"ConditionExpression", in.condition_expression.has_value()}},
-                   older, in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value());
-  check_well_formed(in.key);
-  if (in.attribute_updates) write.actions = actions_of(*in.attribute_updates);
-  write.condition = expected_in(in);
-  Placeholders placeholders = placeholders_of(in);
-  if (in.update_expression) write.actions = parse_update(*in.update_expression, placeholders);
-  read_condition(in, placeholders, write);
+  counting([&] {
+    check_parameters({{"UpdateExpression", in.update_expression.has_value()},
+                      {"ConditionExpression", in.condition_expression.has_value()}},
+                     older, in.expression_attribute_names.has_value(), in.expression_attribute_values.has_value(),
+                     Wording::kCurrent);
+    check_well_formed(in.key, Wording::kCurrent);
+    if (in.attribute_updates) write.actions = actions_of(*in.attribute_updates);
+    write.condition = expected_in(in);
+    Placeholders placeholders = placeholders_of(in, Wording::kCurrent);
+    if (in.update_expression) write.actions = parse_update(*in.update_expression, placeholders);
+    read_condition(in, placeholders, write);
+  });
   return action;
 }
 
@@ -148,7 +154,7 @@ Task<GetItemOutput> DynamoService::get_item(Ctx& ctx, const GetItemInput& in) {
   check_parameters({{"ProjectionExpression", in.projection_expression.has_value()}},
                    {{"AttributesToGet", in.attributes_to_get.has_value()}}, in.expression_attribute_names.has_value(),
                    false);
-  check_well_formed(in.key);
+  check_well_formed(in.key, Wording::kCurrent);
   std::vector<Path> paths;
   if (in.attributes_to_get) paths = paths_of(*in.attributes_to_get);
   Placeholders placeholders = placeholders_of(in);

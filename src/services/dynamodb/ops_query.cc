@@ -28,7 +28,7 @@ void check_select(const In& in) {
   const std::string_view what = in.projection_expression ? "ProjectionExpression" : "AttributesToGet";
   if (!in.select) return;
   if (*in.select == Select::SPECIFIC_ATTRIBUTES && !some) {
-    throw invalid_parameter(
+    throw validation(
         "Must specify the AttributesToGet or ProjectionExpression when choosing to get SPECIFIC_ATTRIBUTES");
   }
   if (*in.select != Select::SPECIFIC_ATTRIBUTES && some) {
@@ -36,7 +36,7 @@ void check_select(const In& in) {
                          *in.select == Select::COUNT ? "only the Count" : to_string(*in.select)));
   }
   if (*in.select == Select::ALL_PROJECTED_ATTRIBUTES && !in.index_name) {
-    throw invalid_parameter("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName");
+    throw validation("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName");
   }
 }
 
@@ -76,8 +76,9 @@ bool needs_fetch(const In& in, const Table& table, const Index* index, const Sel
   return false;
 }
 
-void check_start_key_values(const std::optional<Item>& key) {
+void check_start_key_values(const std::optional<Item>& key, Wording wording) {
   if (!key) return;
+  if (wording == Wording::kCurrent && !is_structural(key->view().malformed())) return check_well_formed(*key, wording);
   const std::string_view fault = key->view().malformed();
   if (fault.empty()) return;
   // AWS says some of these with a prefix and some without.
@@ -286,6 +287,7 @@ KeyQuestion check_key_conditions(const Table& table, const Index* index, const s
 }  // namespace
 
 Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
+  if (in.limit && *in.limit < 1) throw out_of_bounds("Limit", "Member must have value greater than or equal to 1");
   const TableName name = table_named(ctx, in.table_name);
   check_parameters({{"ProjectionExpression", in.projection_expression.has_value()},
                     {"FilterExpression", in.filter_expression.has_value()},
@@ -298,12 +300,12 @@ Task<QueryOutput> DynamoService::query(Ctx& ctx, const QueryInput& in) {
   Selection selection;
   if (in.query_filter) selection.filter = condition_of(*in.query_filter, in.conditional_operator);
   if (in.attributes_to_get) selection.paths = paths_of(*in.attributes_to_get);
-  check_select(in);
-  check_start_key_values(in.exclusive_start_key);
+  counting([&] { check_select(in); });
+  check_start_key_values(in.exclusive_start_key, Wording::kCurrent);
   if (!in.key_conditions && !in.key_condition_expression) {
     throw validation("Either the KeyConditions or KeyConditionExpression parameter must be specified in the request.");
   }
-  Placeholders placeholders = placeholders_of(in);
+  Placeholders placeholders = placeholders_of(in, Wording::kCurrent);
   std::optional<Node> key_tree;
   if (in.key_condition_expression) {
     key_tree = parse_condition(*in.key_condition_expression, ExpressionKind::kKeyCondition, placeholders);
@@ -368,7 +370,7 @@ Task<ScanOutput> DynamoService::scan(Ctx& ctx, const ScanInput& in) {
   if (in.attributes_to_get) selection.paths = paths_of(*in.attributes_to_get);
   check_select(in);
   if (in.scan_filter) selection.filter = condition_of(*in.scan_filter, in.conditional_operator);
-  check_start_key_values(in.exclusive_start_key);
+  check_start_key_values(in.exclusive_start_key, Wording::kOlder);
   if (in.segment && !in.total_segments) {
     throw validation(
         "The TotalSegments parameter is required but was not present in the request when Segment parameter is present");

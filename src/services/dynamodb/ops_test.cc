@@ -133,10 +133,11 @@ TEST(Items, Conditions) {
              put("tab", "{'p':{'S':'a'}}",
                  ",'Expected':{'v':{'AttributeValueList':[{'N':'0'},{'N':'2'}],'ComparisonOperator':'BETWEEN'}}")),
       "{}");
-  EXPECT_EQ(w.message("PutItem", put("tab", "{'p':{'S':'a'}}", absent + ",'Expected':{'v':{'Value':{'N':'2'}}}")),
-            "Can not use both expression and non-expression parameters in the same request: Non-expression parameters: "
-            "{Expected} "
-            "Expression parameters: {ConditionExpression}");
+  EXPECT_EQ(
+      w.message("PutItem", put("tab", "{'p':{'S':'a'}}", absent + ",'Expected':{'v':{'Value':{'N':'2'}}}")),
+      "1 validation error detected: Can not use both expression and non-expression parameters in the same request: "
+      "Non-expression parameters: {Expected} "
+      "Expression parameters: {ConditionExpression}");
   // A conflicting commit runs the body again and comes to the same answer.
   kv::inject_conflicts(*w.db, 3);
   EXPECT_EQ(

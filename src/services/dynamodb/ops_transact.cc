@@ -59,8 +59,8 @@ void read_expressions(const In& in, Action& action) {
 template <class In>
 Action action_of(const Ctx& ctx, const In& in, WriteKind kind, View subject) {
   Action action{.write = {.kind = kind, .table = table_named(ctx, in.table_name), .subject = subject, .factor = 2}};
-  check_well_formed(subject);
   read_expressions(in, action);
+  check_well_formed(subject);
   return action;
 }
 

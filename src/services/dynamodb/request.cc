@@ -53,12 +53,7 @@ TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
   return out;
 }
 
-TableName new_table_name(const kernel::Ctx& ctx, const std::string& name) {
-  if (name.starts_with("arn:")) {
-    throw validation(cat("1 validation error detected: ", violated(name, kNamePattern)));
-  }
-  return table_named(ctx, name);
-}
+TableName new_table_name(const kernel::Ctx& ctx, const std::string& name) { return {ctx.account, ctx.region, name}; }
 
 std::string table_arn_of(const kernel::Ctx& ctx, std::string_view text) {
   if (text.starts_with("arn:")) return std::string(text);
@@ -66,7 +61,7 @@ std::string table_arn_of(const kernel::Ctx& ctx, std::string_view text) {
 }
 
 void check_parameters(const std::vector<Parameter>& expressions, const std::vector<Parameter>& others, bool has_names,
-                      bool has_values) {
+                      bool has_values, Wording wording) {
   const auto present = [](const std::vector<Parameter>& parameters) {
     std::vector<std::string_view> names;
     for (const Parameter& p : parameters) {
@@ -86,8 +81,9 @@ void check_parameters(const std::vector<Parameter>& expressions, const std::vect
     if (p.present) return;
     append(that_take_values, count++ ? " and " : "", p.name);
   }
-  throw validation(cat("ExpressionAttributeValues can only be specified when using expressions: ", that_take_values,
-                       count > 1 ? " are null" : " is null"));
+  std::string refusal = "ExpressionAttributeValues can only be specified when using expressions";
+  if (wording == Wording::kOlder) append(refusal, ": ", that_take_values, count > 1 ? " are null" : " is null");
+  throw validation(std::move(refusal));
 }
 
 std::optional<PathSet> path_set(const std::vector<Path>& paths) {

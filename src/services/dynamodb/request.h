@@ -17,7 +17,7 @@ namespace virga::dynamodb {
 
 // A table given by name or ARN. Throws ValidationException on what can be neither.
 TableName table_named(const kernel::Ctx& ctx, std::string_view name_or_arn);
-// The name of a table to be: an ARN will not do.
+// The name of a table to be, as its constraints have let it through.
 TableName new_table_name(const kernel::Ctx& ctx, const std::string& name);
 // As it stands in permissions; of any text, for it is asked before the request is judged.
 std::string table_arn_of(const kernel::Ctx& ctx, std::string_view name_or_arn);
@@ -26,16 +26,16 @@ struct Parameter {
   std::string_view name;
   bool present;
 };
-// The checks on which of these parameters stand together. `takes_values`: the operation has ExpressionAttributeValues.
+// The checks on which of these parameters stand together.
 void check_parameters(const std::vector<Parameter>& expressions, const std::vector<Parameter>& others, bool has_names,
-                      bool has_values);
+                      bool has_values, Wording wording = Wording::kOlder);
 
 // The Placeholders of any request.
 template <class In>
-Placeholders placeholders_of(const In& in) {
+Placeholders placeholders_of(const In& in, Wording wording = Wording::kOlder) {
   const auto* names = in.expression_attribute_names ? &*in.expression_attribute_names : nullptr;
   if constexpr (requires { in.expression_attribute_values; }) {
-    return Placeholders(names, in.expression_attribute_values ? &*in.expression_attribute_values : nullptr);
+    return Placeholders(names, in.expression_attribute_values ? &*in.expression_attribute_values : nullptr, wording);
   } else {
     return Placeholders(names, nullptr);
   }

@@ -69,7 +69,7 @@ def test_update_expression_and_return_values(dynamodb, table, p):
 def test_errors_have_aws_words(dynamodb, table, p):
     assert refused(dynamodb.update_item, TableName=table, Key={"p": p}, UpdateExpression="SET name = :v",
                    ExpressionAttributeValues={":v": p}) == (
-        "ValidationException", "Invalid UpdateExpression: Attribute name is a reserved keyword; reserved keyword: name")
+        "ValidationException", "1 validation error detected: Invalid UpdateExpression: Attribute name is a reserved keyword; reserved keyword: name")
     assert refused(dynamodb.get_item, TableName=table, Key={"q": p}) == (
         "ValidationException", "The provided key element does not match the schema")
     assert refused(dynamodb.get_item, TableName="no-such-table", Key={"p": p}) == (
