@@ -209,6 +209,7 @@ class ExportFiles {
   Task<void> put(std::string key, std::string body) {
     s3::PutObjectRequest request;
     request.bucket = work_.bucket;
+    request.expected_bucket_owner = expected_owner(work_.owner);
     request.key = std::move(key);
     request.body = body_of(std::move(body));
     co_await cloud_.call<s3::op::PutObject>(ctx_, std::move(request));
@@ -243,6 +244,7 @@ ExportDescription description_of(const Export& e) {
   out.client_token = e.token;
   out.s3_bucket = e.bucket;
   if (!e.prefix.empty()) out.s3_prefix = e.prefix;
+  out.s3_bucket_owner = expected_owner(e.owner);
   out.s3_sse_algorithm = S3SseAlgorithm::AES256;
   if (!e.failure.empty()) out.failure_code = e.failure_code, out.failure_message = e.failure;
   out.export_format = e.ion ? ExportFormat::ION : ExportFormat::DYNAMODB_JSON;
@@ -261,6 +263,7 @@ Task<ExportTableToPointInTimeOutput> DynamoService::export_table(Ctx& ctx, const
   made.id = transfer_id(made.started);
   made.bucket = in.s3_bucket;
   made.prefix = in.s3_prefix.value_or("");
+  made.owner = in.s3_bucket_owner.value_or("");
   made.token = in.client_token.value_or(uuid());
   made.ion = in.export_format == ExportFormat::ION;
   read_times(in, made);
@@ -279,7 +282,7 @@ Task<ExportTableToPointInTimeOutput> DynamoService::export_table(Ctx& ctx, const
     }
     Store store(tx, cache_);
     const TablePtr table = co_await store.find_table(name);
-    if (!table) co_await fail(err::TableNotFoundException(cat("Table not found: ", name.name)));
+    if (!table) co_await fail(err::TableNotFoundException(cat("Table not found: ", in.table_arn)));
     if (!table->recovery) {
       co_await fail(err::PointInTimeRecoveryUnavailableException(
           cat("Point in time recovery is not enabled for table '", name.name, "'")));
@@ -305,6 +308,7 @@ Task<ExportTableToPointInTimeOutput> DynamoService::export_table(Ctx& ctx, const
 
 // Writes as whoever asked for it, from one instant.
 Task<void> DynamoService::run_export(Ctx ctx, Export work, std::unique_ptr<kv::Reader> instant) {
+  ctx.region.clear();  // the bucket may be of any
   const auto written = co_await as_result(write_export(ctx, work, *instant));
   work.ended = clock_.now();
   work.state = written ? TransferState::kDone : TransferState::kFailed;

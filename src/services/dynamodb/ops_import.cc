@@ -113,6 +113,7 @@ ImportTableDescription description_of(const Import& i) {
   auto& source = out.s3_bucket_source.emplace();
   source.s3_bucket = i.bucket;
   if (!i.prefix.empty()) source.s3_key_prefix = i.prefix;
+  source.s3_bucket_owner = expected_owner(i.owner);
   out.input_format = i.format;
   out.input_compression_type = i.packing == Packing::kGzip   ? InputCompressionType::GZIP
                                : i.packing == Packing::kZstd ? InputCompressionType::ZSTD
@@ -159,6 +160,7 @@ Task<ImportTableOutput> DynamoService::import_table(Ctx& ctx, const ImportTableI
   made.id = transfer_id(made.started);
   made.bucket = in.s3_bucket_source.s3_bucket;
   made.prefix = in.s3_bucket_source.s3_key_prefix.value_or("");
+  made.owner = in.s3_bucket_source.s3_bucket_owner.value_or("");
   made.token = in.client_token.value_or(uuid());
   made.format = in.input_format;
   made.packing = in.input_compression_type == InputCompressionType::GZIP   ? Packing::kGzip
@@ -183,6 +185,7 @@ Task<ImportTableOutput> DynamoService::import_table(Ctx& ctx, const ImportTableI
 }
 
 Task<void> DynamoService::run_import(Ctx ctx, Import work) {
+  ctx.region.clear();  // the bucket may be of any
   const auto read = co_await as_result(read_import(ctx, work));
   work.ended = clock_.now();
   work.state = read ? TransferState::kDone : TransferState::kFailed;
@@ -217,6 +220,7 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
   do {
     s3::ListObjectsV2Request request;
     request.bucket = work.bucket;
+    request.expected_bucket_owner = expected_owner(work.owner);
     if (!work.prefix.empty()) request.prefix = work.prefix;
     request.continuation_token = after;
     auto page = co_await cloud_.call<s3::op::ListObjectsV2>(ctx, std::move(request));
@@ -230,6 +234,7 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
     if (stopping_) co_await fail(validation("Virga was stopped"));
     s3::GetObjectRequest request;
     request.bucket = work.bucket;
+    request.expected_bucket_owner = expected_owner(work.owner);
     request.key = key;
     auto object = co_await cloud_.call<s3::op::GetObject>(ctx, std::move(request));
     // Records become rows by the few, while the object is read: it is never there whole.

@@ -366,12 +366,23 @@ Task<ExecuteStatementOutput> DynamoService::execute_statement(Ctx& ctx, const Ex
   co_return out;
 }
 
+// What AWS takes for a write that a batch tried and that failed: of the item that is there or the one to insert,
+// whichever is larger.
+Task<double> DynamoService::units_of_attempt(TablePtr table, const Write& write) {
+  const auto reader = db_.snapshot();
+  Store store(*reader, cache_);
+  const std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, write.subject));
+  const size_t wanted = write.kind == WriteKind::kPut ? write.subject.item_size() : 0;
+  co_return write_units(std::max(item ? item->view().item_size() : 0, wanted));
+}
+
 Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ctx,
                                                                          const BatchExecuteStatementInput& in) {
   BatchExecuteStatementOutput out;
   out.responses.emplace();
   std::map<std::string, double> read;
   std::map<std::string, Written> sums;
+  std::map<std::string, double> failed;
   std::vector<Result<Statement>> statements;
   size_t reads = 0, writes = 0;
   for (const BatchStatementRequest& request : in.statements) {
@@ -431,9 +442,14 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
       const auto prepared =
           prepare(name, *table, std::move(statement), request.return_values_on_condition_check_failure);
       prepared->action.write.wants_old |= is_asked(in.return_consumed_capacity);
-      Written written = co_await run_write(prepared->action);
-      add_units(sums[table->name], written);
-      std::vector<Item> items = returned(prepared->statement, written);
+      Result<Written> written = co_await as_result(run_write(prepared->action));
+      if (!written) {
+        if (is_asked(in.return_consumed_capacity))
+          failed[table->name] += co_await units_of_attempt(table, prepared->action.write);
+        co_await fail_with(std::move(written).error());
+      }
+      add_units(sums[table->name], *written);
+      std::vector<Item> items = returned(prepared->statement, *written);
       if (!items.empty()) response.item = std::move(items[0]);
     };
     const auto result = co_await as_result(one());
@@ -452,8 +468,13 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
     out.consumed_capacity.emplace();
     for (const auto& [name, units] : read)
       out.consumed_capacity->push_back(*capacity_of_read(in.return_consumed_capacity, name, units));
-    for (const auto& [name, sum] : sums)
-      out.consumed_capacity->push_back(*capacity_of_write(in.return_consumed_capacity, name, sum));
+    // What failed is in the sum alone, and only where another of the table's did not.
+    for (const auto& [name, sum] : sums) {
+      ConsumedCapacity consumed = *capacity_of_write(in.return_consumed_capacity, name, sum);
+      *consumed.capacity_units += failed[name];
+      out.consumed_capacity->push_back(std::move(consumed));
+    }
+    if (out.consumed_capacity->empty()) out.consumed_capacity.reset();
   }
   co_return out;
 }

@@ -107,7 +107,8 @@ void check_update(const UpdateTableInput& in) {
   const bool indexes = in.global_secondary_index_updates && !in.global_secondary_index_updates->empty();
   if (!in.provisioned_throughput && !in.billing_mode && !indexes && !in.sse_specification && !in.replica_updates &&
       !in.stream_specification && !in.table_class && !in.deletion_protection_enabled && !in.warm_throughput &&
-      !in.on_demand_throughput) {
+      !in.on_demand_throughput && !in.multi_region_consistency && !in.global_table_witness_updates &&
+      !in.global_table_settings_replication_mode) {
     throw validation(
         "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
         "SSESpecification or ReplicaUpdates is required");

@@ -63,9 +63,13 @@ void check_defined(const std::vector<KeySchemaElement>& schema, const std::vecto
 
 KeyNames key_names_of(const std::vector<KeySchemaElement>& schema) {
   if (schema.size() > 2) {
-    throw validation(
-        "1 validation error detected: Value at 'keySchema' failed to satisfy constraint: Member must have length less "
-        "than or equal to 2");
+    std::string elements;
+    for (const KeySchemaElement& e : schema) {
+      append(elements, elements.empty() ? "" : ", ", "KeySchemaElement(attributeName=", e.attribute_name,
+             ", keyType=", to_string(e.key_type), ")");
+    }
+    throw counted(validation(cat("Value '[", elements, "]' at 'keySchema' failed to satisfy constraint: ",
+                                 "Member must have length less than or equal to 2")));
   }
   if (schema.size() == 2 && schema[0].attribute_name == schema[1].attribute_name) {
     throw validation("Both the Hash Key and the Range Key element in the KeySchema have the same name");
@@ -268,8 +272,10 @@ void refuse_option(bool given, std::string_view name) {
 }  // namespace
 
 void refuse_unbuilt(const CreateTableInput& in) {
-  refuse_option(in.sse_specification && in.sse_specification->enabled.value_or(false), "SSESpecification");
+  const auto& sse = in.sse_specification;
+  refuse_option(sse && (sse->enabled.value_or(false) || sse->kms_master_key_id || sse->sse_type), "SSESpecification");
   refuse_option(in.global_table_source_arn.has_value(), "GlobalTableSourceArn");
+  refuse_option(in.global_table_settings_replication_mode.has_value(), "GlobalTableSettingsReplicationMode");
 }
 
 void refuse_unbuilt(const UpdateTableInput& in) {
@@ -277,6 +283,7 @@ void refuse_unbuilt(const UpdateTableInput& in) {
   refuse_option(in.replica_updates.has_value(), "ReplicaUpdates");
   refuse_option(in.multi_region_consistency.has_value(), "MultiRegionConsistency");
   refuse_option(in.global_table_witness_updates.has_value(), "GlobalTableWitnessUpdates");
+  refuse_option(in.global_table_settings_replication_mode.has_value(), "GlobalTableSettingsReplicationMode");
 }
 
 namespace {

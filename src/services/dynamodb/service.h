@@ -128,6 +128,7 @@ class DynamoService : public kernel::Service, public kernel::InsightSource {
 
   // One write, committed. Fails when its condition does not hold.
   Task<Written> run_write(const Action& action);
+  Task<double> units_of_attempt(TablePtr table, const Write& write);
   // The turn of each write that reads its item first.
   std::vector<uint32_t> turns_of(const std::vector<const Write*>& writes) const;
   struct Selected {

@@ -7,6 +7,7 @@
 
 #include <aws/dynamodb/types.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,11 +34,12 @@ struct Export {
   bool ion = false;
   bool incremental = false, with_old = false;  // of what changed from `from` on and before `at`
   Time from;
+  std::string owner;  // the account that the bucket must be of; empty: any
   template <class A>
   void fields(A& a) {
     a(1, id), a(2, table), a(3, bucket), a(4, prefix), a(5, token), a(6, at), a(7, started), a(8, ended);
     a(9, state), a(10, failure_code), a(11, failure), a(12, manifest), a(13, items), a(14, bytes);
-    a(15, ion), a(16, incremental), a(17, with_old), a(18, from);
+    a(15, ion), a(16, incremental), a(17, with_old), a(18, from), a(19, owner);
   }
   std::string arn() const { return table.arn() + "/export/" + id; }
 };
@@ -56,11 +58,12 @@ struct Import {
   TransferState state = TransferState::kRunning;
   std::string failure_code, failure;
   int64_t bytes = 0, items = 0, imported = 0, errors = 0;
+  std::string owner;  // as an Export's
   template <class A>
   void fields(A& a) {
     a(1, id), a(2, table), a(3, bucket), a(4, prefix), a(5, token), a(6, format), a(7, packing), a(8, delimiter);
     a(9, headers), a(10, started), a(11, ended), a(12, state), a(13, failure_code), a(14, failure), a(15, bytes);
-    a(16, items), a(17, imported), a(18, errors);
+    a(16, items), a(17, imported), a(18, errors), a(19, owner);
   }
   std::string arn() const { return table.arn() + "/import/" + id; }
 };
@@ -72,6 +75,10 @@ inline std::string key_of(const Import& i) { return transfer_key('m', i.table.ac
 std::string transfer_id(Time now);
 // What an ARN names after `word`; empty when it is of another account or region.
 std::string id_in(const kernel::Ctx& ctx, const std::string& arn, std::string_view word);
+// The bucket's owner as requests to S3 have it.
+inline std::optional<std::string> expected_owner(const std::string& owner) {
+  return owner.empty() ? std::nullopt : std::optional(owner);
+}
 std::pair<std::string, std::string> failure_of(const Failure& failure);  // its code and message
 ExportDescription description_of(const Export& e);
 ImportTableDescription description_of(const Import& i);

@@ -278,3 +278,23 @@ def test_transaction(dynamodb, sorted_table, p):
         with pytest.raises(ClientError) as refused:
             dynamodb.execute_transaction(TransactStatements=[{"Statement": statement, "Parameters": [p]}])
         assert refused.value.response["Error"]["Message"] == f"Validation failed in TransactStatements[0]: {said}"
+
+
+def test_what_failed_in_a_batch_costs_what_it_tried(dynamodb, table, p):
+    """In the sum alone, beside something that did not fail; the larger of the item that is there and the one to insert."""
+    name = p["S"]
+    insert = f"INSERT INTO \"{table}\" VALUE {{'p': ?, 'a': ?}}"
+
+    def batch(*members):
+        statements = [{"Statement": insert, "Parameters": [{"S": name + key}, {"S": text}]} for key, text in members]
+        out = dynamodb.batch_execute_statement(Statements=statements, ReturnConsumedCapacity="INDEXES")
+        return [r.get("Error", {}).get("Code") for r in out["Responses"]], out.get("ConsumedCapacity")
+    kilobytes = "x" * 2500
+    codes, used = batch(("small", "x"), ("large", kilobytes))
+    assert codes == [None, None] and used == [{"TableName": table, "CapacityUnits": 4.0, "Table": {"CapacityUnits": 4.0}}]
+    codes, used = batch(("new", "x"), ("small", "x"), ("large", "x"), ("small2", "x"))
+    assert codes == [None, "DuplicateItem", "DuplicateItem", None]
+    assert used == [{"TableName": table, "CapacityUnits": 6.0, "Table": {"CapacityUnits": 2.0}}]
+    codes, used = batch(("new2", "x"), ("small", kilobytes))
+    assert codes == [None, "DuplicateItem"] and used[0]["CapacityUnits"] == 4.0 and used[0]["Table"]["CapacityUnits"] == 1.0
+    assert batch(("small", "x")) == (["DuplicateItem"], None)

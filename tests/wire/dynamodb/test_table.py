@@ -4,6 +4,7 @@ import time
 
 import pytest
 from botocore.exceptions import ClientError
+from dynamodb_calls import signed_call
 
 
 def eventually(check):
@@ -62,3 +63,18 @@ def test_acknowledged_writes_survive_a_kill(own_virga, create_table, name):
     own_virga.kill()
     own_virga.start()
     assert own_virga.client("dynamodb").scan(TableName=name, Select="COUNT")["Count"] == 50
+
+
+def test_what_is_not_built_is_named(virga, table):
+    """Each alone, too: nothing of a request is passed over."""
+    create = {"TableName": "not-made", "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}],
+              "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}]}
+    for operation, body, option in [
+            ("UpdateTable", {"MultiRegionConsistency": "STRONG"}, "MultiRegionConsistency"),
+            ("UpdateTable", {"GlobalTableSettingsReplicationMode": "ENABLED"}, "GlobalTableSettingsReplicationMode"),
+            ("UpdateTable", {"GlobalTableWitnessUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, "GlobalTableWitnessUpdates"),
+            ("UpdateTable", {"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, "ReplicaUpdates"),
+            ("CreateTable", {**create, "SSESpecification": {"KMSMasterKeyId": "k"}}, "SSESpecification"),
+            ("CreateTable", {**create, "GlobalTableSettingsReplicationMode": "ENABLED"}, "GlobalTableSettingsReplicationMode")]:
+        status, refused = signed_call(virga, operation, {"TableName": table, **body})
+        assert status == 400 and refused["message"] == f"{option} is not supported here yet."

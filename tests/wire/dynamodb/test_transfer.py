@@ -210,3 +210,22 @@ def test_import_of_zstd(virga, dynamodb, name, bucket):
     s3.put_object(Bucket=bucket, Key="in/a", Body=zstd(lines)[:-10])
     cut = imported(dynamodb, name + "-cut", bucket, InputFormat="DYNAMODB_JSON", InputCompressionType="ZSTD")
     assert cut["ImportStatus"] == "FAILED" and "zstd" in cut["FailureMessage"]
+
+
+def test_buckets_of_other_regions_and_owners(virga, dynamodb, create_table, name):
+    s3 = virga.client("s3", region="eu-west-1")
+    s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    create_table(dynamodb, name, ["p", "n"], {"p": "S", "n": "N"})
+    dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    dynamodb.put_item(TableName=name, Item={"p": {"S": "a"}, "n": {"N": "1"}})
+    arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+    account = arn.split(":")[4]
+    done = export(dynamodb, TableArn=arn, S3Bucket=name, S3BucketOwner=account)
+    assert (done["ExportStatus"], done["ItemCount"], done["S3BucketOwner"]) == ("COMPLETED", 1, account)
+    data = done["ExportManifest"].rsplit("/", 1)[0] + "/data/"
+    done = imported(dynamodb, name + "-in", name, prefix=data, InputFormat="DYNAMODB_JSON", InputCompressionType="GZIP")
+    assert (done["ImportStatus"], done["ImportedItemCount"]) == ("COMPLETED", 1)
+    refused = export(dynamodb, TableArn=arn, S3Bucket=name, S3BucketOwner="999999999999")
+    assert refused["ExportStatus"] == "FAILED" and refused["FailureCode"] == "AccessDenied"
+    with pytest.raises(ClientError, match=f"TableNotFoundException.*Table not found: {arn}-not"):
+        dynamodb.export_table_to_point_in_time(TableArn=arn + "-not", S3Bucket=name)
