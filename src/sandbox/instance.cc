@@ -245,9 +245,10 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   }
   if (out.status == Status::kInitError || out.status == Status::kExited || out.status == Status::kExtension ||
       out.status == Status::kLost) {
-    // The document was made before the invocation was known.
-    constexpr std::string_view kUnknown = "\"requestId\": \"\"";
-    if (const auto at = out.payload.find(kUnknown); at != std::string::npos) {
+    // The document was made before the invocation was known. That of an exception stays so: AWS's Python tells it as
+    // its initialisation's, and what it can't load in the invocation.
+    constexpr std::string_view kUnknown = "\"requestId\": \"\"", kFault = "\"errorType\": \"Runtime.";
+    if (const auto at = out.payload.find(kUnknown); at != std::string::npos && out.payload.contains(kFault)) {
       out.payload.replace(at, kUnknown.size(), cat("\"requestId\": \"", id, "\""));
     }
     constexpr std::string_view kUnnamed = "RequestId:  Error";

@@ -110,7 +110,7 @@ TEST(Python, TellsWhyItCannotStart) {
     const Json document = Json::parse(out.payload);
     EXPECT_EQ(document.string_or("errorType"), c.type);
     EXPECT_TRUE(document.string_or("errorMessage").starts_with(c.message)) << out.payload;
-    EXPECT_EQ(document.string_or("requestId"), id);
+    EXPECT_EQ(document.string_or("requestId"), c.type.starts_with("Runtime.") ? id : "");
   }
 }
 

@@ -340,7 +340,8 @@ std::vector<std::string> bootstrap_environment(Family family, const std::string&
   std::vector<std::string> out = {"PATH=/var/lang/bin:/usr/local/bin:/usr/bin:/bin:/opt/bin", "LANG=C.UTF-8",
                                   "LAMBDA_TASK_ROOT=/var/task", "LAMBDA_RUNTIME_DIR=/var/runtime", "TZ=:UTC"};
   if (family == Family::kNode)
-    out.insert(out.end(), {cat("NODE_PATH=", node_path(runtime)), "PWD=/var/task", "SHLVL=0"});
+    out.insert(out.end(), {cat("NODE_PATH=", node_path(runtime)), "AWS_XRAY_CONTEXT_MISSING=LOG_ERROR", "PWD=/var/task",
+                           "SHLVL=0"});
   return out;
 }
 
@@ -353,6 +354,7 @@ Environment complete_environment(const Spec& spec, Family family, const std::str
   add("LAMBDA_TASK_ROOT", "/var/task");
   add("LAMBDA_RUNTIME_DIR", "/var/runtime");
   add("TZ", ":UTC");
+  add("AWS_XRAY_CONTEXT_MISSING", "LOG_ERROR");
   if (!spec.image) add("LANG", "en_US.UTF-8");
   add("PATH", "/var/lang/bin:/usr/local/bin:/usr/bin/:/bin:/opt/bin");
   if (!spec.image)

@@ -26,7 +26,8 @@ Task<RoleSession> RoleSessions::assume(FunctionId id, std::string role) {
   out.since = std::chrono::steady_clock::now();
   sts::AssumeRoleRequest request;
   request.role_arn = role;
-  request.role_session_name = id.name;
+  // A session's name has two characters at least.
+  request.role_session_name = id.name.size() > 1 ? id.name : cat(id.name, "@lambda_function");
   Result<sts::AssumeRoleResponse> session =
       co_await as_result(deps_.cloud.call<sts::op::AssumeRole>(ctx, std::move(request)));
   if (!session) {

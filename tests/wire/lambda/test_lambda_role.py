@@ -26,6 +26,8 @@ def test_function_is_its_role(functions):
     name = functions.make(CALLS, MemorySize=512)
     role = functions.role.rsplit("/", 1)[1]
     assert functions.call(name, {"do": "whoami"}) == f"arn:aws:sts::000000000000:assumed-role/{role}/{name}"
+    short = functions.make(CALLS, FunctionName="b", MemorySize=512)  # shorter than a session's name may be
+    assert functions.call(short, {"do": "whoami"}) == f"arn:aws:sts::000000000000:assumed-role/{role}/b@lambda_function"
 
 
 # The role's policy is enforced: allowed calls pass, every other is denied with AWS's sentence.

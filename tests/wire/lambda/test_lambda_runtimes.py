@@ -57,7 +57,7 @@ def test_environment_of_a_runtime(functions):
         name = functions.make({file: code}, runtime=runtime, handler="app.handler")
         seen = functions.call(name)
         assert (seen["PWD"], seen["SHLVL"], seen["LAMBDA_TASK_ROOT"]) == ("/var/task", "0", "/var/task")
-        assert "AWS_LAMBDA_LOG_FORMAT" not in seen and seen["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{runtime}"
+        assert "AWS_LAMBDA_LOG_FORMAT" not in seen and seen["AWS_XRAY_CONTEXT_MISSING"] == "LOG_ERROR" and seen["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{runtime}"
 
 
 # The first invocation is sent while the function initialises, whose time is not the invocation's.
