@@ -159,7 +159,7 @@ Table restored_table(const Ctx& ctx, const Table& source, const In& in) {
   } else if (out.throughput.read == 0) {
     throw invalid_parameter("ProvisionedThroughputOverride must be specified when BillingMode is PROVISIONED");
   }
-  set_warmth(out, out.throughput, std::nullopt, in.on_demand_throughput_override);
+  set_warmth(out, nullptr, std::nullopt, in.on_demand_throughput_override);
   return out;
 }
 

@@ -51,16 +51,18 @@ void check_billing_changes(Table& table, Time now) {
   table.to_on_demand.push_back(now);
 }
 
-// Sets new units, with what AWS remembers of the change. Throws when nothing changes.
-void set_throughput(Throughput& throughput, const ProvisionedThroughput& in, Time now) {
+// Sets new units of the index, or of the table, with what AWS remembers of the change. Throws when nothing changes.
+void set_throughput(Table& table, Index* index, const ProvisionedThroughput& in, Time now) {
+  Throughput& throughput = index ? index->throughput : table.throughput;
   if (in.read_capacity_units == throughput.read && in.write_capacity_units == throughput.write) {
-    throw validation(
-        cat("The provisioned throughput for the table will not change. The requested value equals the current value. "
-            "Current ReadCapacityUnits provisioned for the table: ",
-            throughput.read, ". Requested ReadCapacityUnits: ", in.read_capacity_units,
-            ". Current WriteCapacityUnits provisioned for the table: ", throughput.write,
-            ". Requested WriteCapacityUnits: ", in.write_capacity_units,
-            ". Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."));
+    const std::string of = index ? cat("index ", index->name) : "the table";
+    throw validation(cat(
+        "The provisioned throughput for ", index ? "the " : "", of,
+        " will not change. The requested value equals the current value. Current ReadCapacityUnits provisioned for ",
+        of, ": ", throughput.read, ". Requested ReadCapacityUnits: ", in.read_capacity_units,
+        ". Current WriteCapacityUnits provisioned for ", of, ": ", throughput.write,
+        ". Requested WriteCapacityUnits: ", in.write_capacity_units,
+        ". Refer to the Amazon DynamoDB Developer Guide for current limits and how to request higher limits."));
   }
   const bool less = in.read_capacity_units < throughput.read || in.write_capacity_units < throughput.write;
   if (less) check_decrease(throughput, now);
@@ -100,7 +102,17 @@ void change_billing(Table& table, const UpdateTableInput& in, Time now) {
       }
     }
   }
-  if (in.provisioned_throughput) set_throughput(table.throughput, *in.provisioned_throughput, now);
+  if (in.provisioned_throughput) set_throughput(table, nullptr, *in.provisioned_throughput, now);
+}
+
+void change_index(Table& table, Index& index, const UpdateGlobalSecondaryIndexAction& in, Time now) {
+  if (table.on_demand && (in.provisioned_throughput || !(in.on_demand_throughput || in.warm_throughput))) {
+    throw invalid_parameter(cat("The only Updates for index: ", index.name,
+                                " when TableThroughputMode is PAY_PER_REQUEST can be to OnDemandThroughput, "
+                                "WarmThroughput"));
+  }
+  set_warmth(table, &index, in.warm_throughput, in.on_demand_throughput);
+  if (in.provisioned_throughput) set_throughput(table, &index, *in.provisioned_throughput, now);
 }
 
 void check_update(const UpdateTableInput& in) {
@@ -123,10 +135,10 @@ void check_update(const UpdateTableInput& in) {
   for (const GlobalSecondaryIndexUpdate& update : *in.global_secondary_index_updates) {
     const int given = update.create.has_value() + update.update.has_value() + update.delete_.has_value();
     if (given != 1) {
-      throw invalid_parameter(cat(given ? "Only one" : "One",
-                                  " of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
-                                  "GlobalSecondaryIndexUpdate.Delete ",
-                                  given ? "may be given" : "must not be null"));
+      throw invalid_parameter(
+          given ? "Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate object"
+                : "One of GlobalSecondaryIndexUpdate.Update, GlobalSecondaryIndexUpdate.Create, "
+                  "GlobalSecondaryIndexUpdate.Delete must not be null");
     }
     const std::string& name = update.create   ? update.create->index_name
                               : update.update ? update.update->index_name
@@ -145,6 +157,22 @@ void check_update(const UpdateTableInput& in) {
 }
 
 void mark_status(TableDescription& description, TableStatus status) { description.table_status = status; }
+
+// An index that changed is told as being updated, one that was removed as being deleted.
+void mark_indexes(const std::vector<GlobalSecondaryIndexUpdate>& updates, const Table& before, TableDescription& out) {
+  const auto named = [](TableDescription& table, const std::string& name) -> GlobalSecondaryIndexDescription& {
+    return *std::find_if(table.global_secondary_indexes->begin(), table.global_secondary_indexes->end(),
+                         [&](const GlobalSecondaryIndexDescription& index) { return index.index_name == name; });
+  };
+  TableDescription old = description_of(before);
+  for (const GlobalSecondaryIndexUpdate& update : updates) {
+    if (update.update) named(out, update.update->index_name).index_status = IndexStatus::UPDATING;
+    if (!update.delete_) continue;
+    if (!out.global_secondary_indexes) out.global_secondary_indexes.emplace();
+    out.global_secondary_indexes->push_back(named(old, update.delete_->index_name));
+    out.global_secondary_indexes->back().index_status = IndexStatus::DELETING;
+  }
+}
 
 // While it is made, a table or an index tells of the warmth that was asked for and of no other.
 template <class Status, class Description>
@@ -243,17 +271,18 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
   check_update(in);
   refuse_unbuilt(in);
 
+  TablePtr before;
   Table changed = co_await db_.transact([&](kv::Txn& tx) -> Task<Table> {
     Store store(tx, cache_);
-    const TablePtr found = co_await store.find_table(name);
-    if (!found) co_return no_such_table(name.name);
-    Table table = *found;
+    before = co_await store.find_table(name);
+    if (!before) co_return no_such_table(name.name);
+    Table table = *before;
     if ((table.updating() && in.global_secondary_index_updates) || table.restoring()) {
       co_return err::ResourceInUseException(
           cat("Attempt to change a resource which is still in use: Table is being updated: ", table.name));
     }
     if (in.billing_mode || in.provisioned_throughput) change_billing(table, in, ctx.now());
-    set_warmth(table, table.throughput, in.warm_throughput, in.on_demand_throughput);
+    set_warmth(table, nullptr, in.warm_throughput, in.on_demand_throughput);
     if (in.table_class) {
       const bool infrequent = *in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
       if (infrequent != table.infrequent_access) table.class_changed = ctx.now();
@@ -273,14 +302,16 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
         }
         const std::string& index_name = update.update ? update.update->index_name : update.delete_->index_name;
         Index* index = table.find_index(index_name);
-        if (!index || index->local) {
+        if (!index) {
           co_return err::ResourceNotFoundException(
               cat("Requested resource not found: Index: ", index_name, " not found"));
         }
+        if (index->local) {
+          co_return validation(cat("Cannot ", update.update ? "update" : "delete",
+                                   " an index that is not a GlobalSecondaryIndex: ", index_name));
+        }
         if (update.update) {
-          set_warmth(table, index->throughput, update.update->warm_throughput, update.update->on_demand_throughput);
-          if (update.update->provisioned_throughput)
-            set_throughput(index->throughput, *update.update->provisioned_throughput, ctx.now());
+          change_index(table, *index, *update.update, ctx.now());
           continue;
         }
         tx.erase_range(kv::prefix_range(rows_prefix(table, index->number)));
@@ -297,6 +328,9 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
   out.table_description = co_await describe(std::make_shared<const Table>(std::move(changed)), true);
   mark_status(*out.table_description, TableStatus::UPDATING);
   if (in.warm_throughput) out.table_description->warm_throughput->status = TableStatus::UPDATING;
+  if (in.global_secondary_index_updates) {
+    mark_indexes(*in.global_secondary_index_updates, *before, *out.table_description);
+  }
   co_return out;
 }
 

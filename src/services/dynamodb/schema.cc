@@ -129,19 +129,26 @@ void read_projection(Index& index, const Projection& projection) {
   }
   if (!projection.non_key_attributes) return;
   index.non_key = *projection.non_key_attributes;
-  const std::set<std::string> distinct(index.non_key.begin(), index.non_key.end());
-  if (distinct.size() != index.non_key.size()) {
-    throw invalid_parameter(cat("Duplicate attribute in NonKeyAttributes of index: ", index.name));
+  std::set<std::string_view> distinct;
+  for (const std::string& name : index.non_key) {
+    if (!distinct.insert(name).second) {
+      throw invalid_parameter(cat("Duplicate element in NonKeyAttributes: ", name));
+    }
   }
 }
 
 void read_index_throughput(const Table& table, Index& index, const std::optional<ProvisionedThroughput>& in) {
+  const bool added = index.state == IndexState::kCreating;
   if (table.on_demand && in) {
-    throw invalid_parameter(cat("ProvisionedThroughput should not be specified for index: ", index.name,
-                                " when BillingMode is PAY_PER_REQUEST"));
+    throw invalid_parameter(
+        cat(added ? "Neither ReadCapacityUnits nor WriteCapacityUnits can" : "ProvisionedThroughput should not",
+            " be specified for index: ", index.name, " when BillingMode is PAY_PER_REQUEST"));
   }
-  if (!table.on_demand && !in)
-    throw invalid_parameter(cat("ProvisionedThroughput is not specified for index: ", index.name));
+  if (!table.on_demand && !in) {
+    throw invalid_parameter(cat(added ? "Both ReadCapacityUnits and WriteCapacityUnits must be specified"
+                                      : "ProvisionedThroughput is not specified",
+                                " for index: ", index.name));
+  }
   if (in) {
     check_units(*in);
     index.throughput.read = in->read_capacity_units;
@@ -297,28 +304,33 @@ int64_t least_warm_write(const Table& table, const Throughput& throughput) {
 }
 }  // namespace
 
-void set_warmth(const Table& table, Throughput& throughput, const std::optional<WarmThroughput>& warm,
+void set_warmth(Table& table, Index* index, const std::optional<WarmThroughput>& warm,
                 const std::optional<OnDemandThroughput>& most) {
+  Throughput& throughput = index ? index->throughput : table.throughput;
   if (most) {
-    if (!table.on_demand) {
-      throw invalid_parameter("OnDemandThroughput can only be specified when BillingMode is PAY_PER_REQUEST");
-    }
-    const auto limit = [](std::optional<int64_t> wanted, int64_t& out) {
+    const auto limit = [&](std::optional<int64_t> wanted, int64_t& out, std::string_view name) {
       if (!wanted) return;
+      if (!table.on_demand) {
+        throw invalid_parameter(cat(name, " for OnDemandThroughput ",
+                                    index ? cat("for index : ", index->name, " ") : "",
+                                    "cannot be specified when the table BillingMode is PROVISIONED"));
+      }
       if (*wanted != -1 && *wanted < 1) {
-        throw invalid_parameter("OnDemandThroughput must be at least 1, or -1 for no limit");
+        throw invalid_parameter(cat("Requested ", name, " for OnDemandThroughput for ",
+                                    index ? cat("index : ", index->name) : "table", " is outside of valid range"));
       }
       out = std::max<int64_t>(*wanted, 0);
     };
-    limit(most->max_read_request_units, throughput.max_read);
-    limit(most->max_write_request_units, throughput.max_write);
+    limit(most->max_read_request_units, throughput.max_read, "MaxReadRequestUnits");
+    limit(most->max_write_request_units, throughput.max_write, "MaxWriteRequestUnits");
   }
   if (!warm) return;
-  const auto raise = [](std::optional<int64_t> wanted, int64_t least, int64_t& out, std::string_view name) {
+  const auto raise = [&](std::optional<int64_t> wanted, int64_t least, int64_t& out, std::string_view name) {
     if (!wanted) return;
     if (*wanted < std::max(least, out)) {
-      throw invalid_parameter(cat("Requested ", name, " for WarmThroughput (", *wanted,
-                                  ") is lower than the current value (", std::max(least, out), ")"));
+      throw invalid_parameter(cat("Requested ", name, " for WarmThroughput for ",
+                                  index ? cat("index ", index->name) : "table",
+                                  " is lower than current WarmThroughput, decreasing WarmThroughput is not supported"));
     }
     out = *wanted;
   };
@@ -356,11 +368,10 @@ Table table_of(const CreateTableInput& in) {
   check_all_used(table);
   check_projected_total(table);
   if (in.resource_policy) set_policy(table, *in.resource_policy);
-  set_warmth(table, table.throughput, in.warm_throughput, in.on_demand_throughput);
+  set_warmth(table, nullptr, in.warm_throughput, in.on_demand_throughput);
   if (in.global_secondary_indexes) {
     for (const GlobalSecondaryIndex& index : *in.global_secondary_indexes) {
-      set_warmth(table, table.find_index(index.index_name)->throughput, index.warm_throughput,
-                 index.on_demand_throughput);
+      set_warmth(table, table.find_index(index.index_name), index.warm_throughput, index.on_demand_throughput);
     }
   }
   table.deletion_protection = in.deletion_protection_enabled.value_or(false);
@@ -394,7 +405,7 @@ void merge_definitions(Table& table, const std::vector<AttributeDefinition>& def
 Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in,
                         const std::vector<AttributeDefinition>& definitions) {
   if (table.find_index(in.index_name)) {
-    throw invalid_parameter(cat("Attempting to create an index which already exists: ", in.index_name));
+    throw validation("Attempting to create an index which already exists");
   }
   // Also attributes that the table knows have to be defined again.
   std::vector<KeyAttribute> defined;
@@ -410,7 +421,7 @@ Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in
     throw invalid_parameter("GlobalSecondaryIndex count exceeds the per-table limit of 20");
   }
   check_projected_total(table);
-  set_warmth(table, added.throughput, in.warm_throughput, in.on_demand_throughput);
+  set_warmth(table, &added, in.warm_throughput, in.on_demand_throughput);
   return added;
 }
 

@@ -20,7 +20,7 @@ void refuse_unbuilt(const CreateTableInput& in);
 void refuse_unbuilt(const UpdateTableInput& in);
 
 // Sets the units to keep warm, and the most to be used on demand. Throws when AWS would not.
-void set_warmth(const Table& table, Throughput& throughput, const std::optional<WarmThroughput>& warm,
+void set_warmth(Table& table, Index* index, const std::optional<WarmThroughput>& warm,
                 const std::optional<OnDemandThroughput>& most);
 
 // A definition is dropped with the last key that uses it.

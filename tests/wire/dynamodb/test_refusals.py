@@ -82,7 +82,7 @@ def test_tables(dynamodb, create_table, name):
         dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[{"Create": by_hash("x", IndexName="other")}])
     with refused("At least one of"):
         dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[])
-    with refused("Only one of"):
+    with refused("Only one global secondary index action"):
         dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[
             {"Create": by_hash("x", IndexName="other"), "Delete": {"IndexName": "gsi"}}])
     with refused("Table has no stream to disable"):

@@ -39,6 +39,66 @@ def test_index_added_later_holds_old_and_new_items(dynamodb, create_table, name)
     eventually(lambda: dynamodb.describe_table(TableName=name)["Table"]["GlobalSecondaryIndexes"][0]["IndexStatus"] == "ACTIVE")
     found = dynamodb.query(TableName=name, IndexName="gsi", KeyConditionExpression="g = :g", ExpressionAttributeValues={":g": {"S": "1"}})
     assert found["Count"] == 61
+    gone = dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": "gsi"}}])["TableDescription"]
+    assert [(index["IndexName"], index["IndexStatus"]) for index in gone["GlobalSecondaryIndexes"]] == [("gsi", "DELETING")]
+    assert "GlobalSecondaryIndexes" not in dynamodb.describe_table(TableName=name)["Table"]
+    dynamodb.delete_table(TableName=name)
+
+
+_UNITS = {"ReadCapacityUnits": 2, "WriteCapacityUnits": 1}
+_KEYS = {"KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"}}
+_DEFINED = [{"AttributeName": "p", "AttributeType": "S"}, {"AttributeName": "g", "AttributeType": "S"}]
+
+
+@pytest.fixture
+def change(virga, name):
+    """Changes one index: the indexes with their states, or the words of the refusal, its usual beginning shortened."""
+
+    def call(**change):
+        status, answer = signed_call(virga, "UpdateTable", {"TableName": name, "AttributeDefinitions": _DEFINED,
+                                                            "GlobalSecondaryIndexUpdates": [change]})
+        if status == 200:
+            return [(index["IndexName"], index["IndexStatus"]) for index in answer["TableDescription"]["GlobalSecondaryIndexes"]]
+        assert (status, answer["__type"].split("#")[1]) == (400, "ValidationException")
+        return answer["message"].replace("One or more parameter values were invalid: ", "@")
+
+    return call
+
+
+def test_what_may_change_of_an_index_on_demand(dynamodb, create_table, name, change):
+    """In the words of AWS in October 2026."""
+    local = {"KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}, {"AttributeName": "g", "KeyType": "RANGE"}]}
+    create_table(dynamodb, name, ["p", "s"], {"p": "S", "s": "S", "g": "S"}, LocalSecondaryIndexes=[{"IndexName": "lsi", **_KEYS, **local}],
+                 GlobalSecondaryIndexes=[{"IndexName": "gsi", **_KEYS}])
+    only = "@The only Updates for index: gsi when TableThroughputMode is PAY_PER_REQUEST can be to OnDemandThroughput, WarmThroughput"
+    assert change(Update={"IndexName": "gsi", "ProvisionedThroughput": _UNITS}) == only
+    assert change(Update={"IndexName": "gsi"}) == only
+    assert change(Update={"IndexName": "lsi", "ProvisionedThroughput": _UNITS}) == "Cannot update an index that is not a GlobalSecondaryIndex: lsi"
+    assert change(Delete={"IndexName": "lsi"}) == "Cannot delete an index that is not a GlobalSecondaryIndex: lsi"
+    assert change(Create={"IndexName": "lsi", **_KEYS}) == "Attempting to create an index which already exists"
+    assert change(Delete={"IndexName": "gsi"}, Update={"IndexName": "gsi"}) == (
+        "@Only one global secondary index action is allowed per GlobalSecondaryIndexUpdate object")
+    assert change(Create={"IndexName": "new", **_KEYS, "ProvisionedThroughput": _UNITS}) == (
+        "@Neither ReadCapacityUnits nor WriteCapacityUnits can be specified for index: new when BillingMode is PAY_PER_REQUEST")
+    assert change(Update={"IndexName": "gsi", "OnDemandThroughput": {"MaxReadRequestUnits": 0}}) == (
+        "@Requested MaxReadRequestUnits for OnDemandThroughput for index : gsi is outside of valid range")
+    assert change(Update={"IndexName": "gsi", "OnDemandThroughput": {"MaxReadRequestUnits": 9}}) == [("gsi", "UPDATING")]
+    dynamodb.delete_table(TableName=name)
+
+
+def test_what_may_change_of_a_provisioned_index(virga, dynamodb, name, change):
+    """In the words of AWS in October 2026."""
+    dynamodb.create_table(TableName=name, KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}], AttributeDefinitions=_DEFINED,
+                          ProvisionedThroughput=_UNITS,
+                          GlobalSecondaryIndexes=[{"IndexName": "gsi", **_KEYS, "ProvisionedThroughput": _UNITS}])
+    assert change(Create={"IndexName": "new", **_KEYS}) == "@Both ReadCapacityUnits and WriteCapacityUnits must be specified for index: new"
+    assert change(Update={"IndexName": "gsi", "ProvisionedThroughput": _UNITS}).startswith(
+        "The provisioned throughput for the index gsi will not change. The requested value equals the current value. "
+        "Current ReadCapacityUnits provisioned for index gsi: 2. Requested ReadCapacityUnits: 2. ")
+    assert change(Update={"IndexName": "gsi", "ProvisionedThroughput": {**_UNITS, "WriteCapacityUnits": 2}}) == [("gsi", "UPDATING")]
+    status, refused = signed_call(virga, "UpdateTable", {"TableName": name, "OnDemandThroughput": {"MaxReadRequestUnits": 9}})
+    assert (status, refused["message"]) == (400, "One or more parameter values were invalid: MaxReadRequestUnits for "
+                                                 "OnDemandThroughput cannot be specified when the table BillingMode is PROVISIONED")
     dynamodb.delete_table(TableName=name)
 
 
