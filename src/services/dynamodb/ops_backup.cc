@@ -295,7 +295,8 @@ Task<RestoreTableToPointInTimeOutput> DynamoService::restore_table_to_point_in_t
   }
   const bool latest = in.use_latest_restorable_time.value_or(false);
   if (latest == in.restore_date_time.has_value()) {
-    co_return validation("Exactly one of RestoreDateTime and UseLatestRestorableTime must be specified");
+    co_return validation(
+        "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both");
   }
   const TableName source = table_named(ctx, in.source_table_name ? *in.source_table_name : *in.source_table_arn);
   const TableName target = new_table_name(ctx, in.target_table_name);
@@ -348,7 +349,7 @@ Task<UpdateContinuousBackupsOutput> DynamoService::update_continuous_backups(Ctx
   const TableName name = table_named(ctx, in.table_name);
   const PointInTimeRecoverySpecification& wanted = in.point_in_time_recovery_specification;
   if (wanted.recovery_period_in_days && !wanted.point_in_time_recovery_enabled) {
-    co_return validation("RecoveryPeriodInDays can only be specified when point in time recovery is enabled");
+    co_return validation("Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery.");
   }
   Table changed = co_await transact([&](kv::Txn& tx) -> Task<Table> {
     Store store(tx, cache_);

@@ -65,12 +65,12 @@ void put_policied(kv::Txn& tx, Store& store, const Policied& changed) {
 
 void check_document(const std::string& document) {
   if (document.size() > kMaxPolicyBytes) {
-    throw validation(cat("Resource policy exceeds the maximum size of ", kMaxPolicyBytes, " bytes"));
+    throw invalid_parameter(cat("Maximum policy size of ", kMaxPolicyBytes, " bytes exceeded"));
   }
   try {
     kernel::policy::parse(document, kernel::policy::Type::kResource);
   } catch (const std::invalid_argument& fault) {
-    throw validation(cat("Invalid policy document: ", fault.what()));
+    throw invalid_parameter(cat("Invalid policy document: ", fault.what()));
   }
 }
 

@@ -95,8 +95,7 @@ Task<TagResourceOutput> DynamoService::tag_resource(Ctx& ctx, const TagResourceI
     const TablePtr found = co_await store.find_table(name);
     if (!found) co_await fail(no_such_resource(in.resource_arn));
     Table table = *found;
-    for (const Tag& tag : in.tags) table.tags[tag.key] = tag.value;
-    check_tags(table.tags);
+    add_tags(table, in.tags);
     store.put_table(table);
   });
   co_return TagResourceOutput{};

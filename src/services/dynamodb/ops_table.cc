@@ -156,6 +156,13 @@ void check_update(const UpdateTableInput& in) {
   }
 }
 
+void check_stream(const std::optional<StreamSpecification>& in) {
+  if (!in || in->stream_enabled == in->stream_view_type.has_value()) return;
+  throw invalid_parameter(
+      in->stream_enabled ? "Table is being created with a stream enabled, UpdateViewType is required"
+                         : "Table is being created with a stream disabled, UpdateViewType should not be specified");
+}
+
 void mark_status(TableDescription& description, TableStatus status) { description.table_status = status; }
 
 // An index that changed is told as being updated, one that was removed as being deleted.
@@ -195,6 +202,7 @@ Task<void> add_table(kv::Txn& tx, Store& store, const Table& table) {
 Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableInput& in) {
   const TableName name = new_table_name(ctx, in.table_name);
   refuse_unbuilt(in);
+  check_stream(in.stream_specification);
   Table table = table_of(in);
   table.name = name.name;
   table.account = name.account;

@@ -86,7 +86,7 @@ TEST(Tables, SchemasAreChecked) {
       "BillingMode is PROVISIONED");
   EXPECT_TRUE(
       refused(p + ",'KeySchema':[{'AttributeName':'p','KeyType':'HASH'}],'StreamSpecification':{'StreamEnabled':true}")
-          .find("StreamViewType") != std::string::npos);
+          .find("UpdateViewType") != std::string::npos);
 }
 
 TEST(Items, PutGetUpdateDelete) {

@@ -376,10 +376,7 @@ Table table_of(const CreateTableInput& in) {
   }
   table.deletion_protection = in.deletion_protection_enabled.value_or(false);
   table.infrequent_access = in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
-  if (in.tags) {
-    for (const Tag& tag : *in.tags) table.tags[tag.key] = tag.value;
-    check_tags(table.tags);
-  }
+  if (in.tags) add_tags(table, *in.tags);
   return table;
 }
 
@@ -433,7 +430,7 @@ void drop_unused_definitions(Table& table) {
   std::erase_if(table.attributes, [&](const KeyAttribute& a) { return !used(a.name); });
 }
 
-void check_tags(const std::map<std::string, std::string>& tags) {
+void add_tags(Table& table, const std::vector<Tag>& added) {
   // Letters of any alphabet, digits, blanks and some signs.
   const auto valid = [](const std::string& text) {
     return std::all_of(text.begin(), text.end(), [](char c) {
@@ -441,10 +438,18 @@ void check_tags(const std::map<std::string, std::string>& tags) {
              std::string_view("0123456789 \t_.:/=+-@").find(c) != std::string_view::npos;
     });
   };
-  if (tags.size() > kMaxTags) throw validation("Too many tags: a table can have at most 50 tags");
-  for (const auto& [key, value] : tags) {
-    if (!valid(key) || !valid(value)) throw validation(cat("Tag contains invalid characters. Key: ", key));
-    if (lower(key).starts_with("aws:")) throw validation("Tag keys starting with 'aws:' are reserved for system use");
+  std::set<std::string_view> distinct;
+  for (const auto& [key, value] : added) {
+    if (!valid(key)) throw validation(cat("The Tag Key provided is invalid, Key: ", key));
+    if (!valid(value)) throw validation(cat("The Tag Value provided is invalid, Value: ", value));
+    if (lower(key).starts_with("aws:")) throw validation(cat("Tag Key cannot be prefixed with aws:, Key: ", key));
+    if (!distinct.insert(key).second) {
+      throw validation(cat("Duplicate Tag Keys provided as input: Duplicate Tag Key found ", key));
+    }
+    table.tags[key] = value;
+  }
+  if (table.tags.size() > kMaxTags) {
+    throw validation("Number of Tags exceed the current limit for the provided ResourceArn");
   }
 }
 

@@ -34,7 +34,7 @@ void set_policy(Table& table, const std::string& document);
 // Revisions of policies are instants: a later one is greater.
 std::string policy_revision_after(const std::string& before, Time now);
 
-void check_tags(const std::map<std::string, std::string>& tags);
+void add_tags(Table& table, const std::vector<Tag>& added);
 
 // Everything but the counts.
 TableDescription description_of(const Table& table);

@@ -136,7 +136,7 @@ Task<void> change_stream(kv::Txn& tx, kernel::Timers& timers, Table& table, cons
                          Time now) {
   if (!wanted.stream_enabled) {
     if (wanted.stream_view_type) {
-      co_await fail(invalid_parameter("StreamViewType must not be specified when StreamEnabled is false"));
+      co_await fail(invalid_parameter("If stream is being disabled, then UpdateViewType must not be specified"));
     }
     if (!table.streams()) {
       co_await fail(validation(cat("Table has no stream to disable: TableName: ", table.name)));
@@ -146,7 +146,7 @@ Task<void> change_stream(kv::Txn& tx, kernel::Timers& timers, Table& table, cons
     co_return;
   }
   if (!wanted.stream_view_type) {
-    co_await fail(invalid_parameter("StreamViewType must be specified when StreamEnabled is true"));
+    co_await fail(invalid_parameter("If stream is being enabled then UpdateViewType is required"));
   }
   if (table.streams()) {
     co_await fail(validation(cat("Table already has an enabled stream: TableName: ", table.name)));

@@ -11,6 +11,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from dynamodb_calls import signed_call
 from support import eventually
 
 
@@ -164,7 +165,7 @@ def test_tags(virga, dynamodb, create_table, name):
     create_table(dynamodb, name, ["p"], {"p": "S", "x": "S"}, GlobalSecondaryIndexes=[by_hash("x", IndexName="gsi")])
     table = dynamodb.describe_table(TableName=name)["Table"]
     for key, value in (("hi!", "dog"), ("dog", '"hi"')):
-        with refused("invalid characters"):
+        with refused("The Tag (Key|Value) provided is invalid"):
             dynamodb.tag_resource(ResourceArn=table["TableArn"], Tags=[{"Key": key, "Value": value}])
     with refused("Invalid ResourceArn"):
         dynamodb.list_tags_of_resource(ResourceArn=table["GlobalSecondaryIndexes"][0]["IndexArn"])
@@ -252,4 +253,39 @@ def test_streams(virga, dynamodb, create_table, name):
         with refused("SequenceNumber"):
             streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType=kind,
                                        SequenceNumber=shard["SequenceNumberRange"]["StartingSequenceNumber"])
+    dynamodb.delete_table(TableName=name)
+
+
+def test_what_aws_says_of_settings(virga, dynamodb, create_table, name):
+    """In the words of AWS in October 2026."""
+    made = {"TableName": name, "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}]}
+    create_table(dynamodb, name, ["p"], {"p": "S"})
+    arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+    wrong = "One or more parameter values were invalid: "
+    for operation, body, words in (
+        ("CreateTable", {**made, "StreamSpecification": {"StreamEnabled": True}},
+         wrong + "Table is being created with a stream enabled, UpdateViewType is required"),
+        ("CreateTable", {**made, "StreamSpecification": {"StreamEnabled": False, "StreamViewType": "NEW_IMAGE"}},
+         wrong + "Table is being created with a stream disabled, UpdateViewType should not be specified"),
+        ("UpdateTable", {"TableName": name, "StreamSpecification": {"StreamEnabled": True}},
+         wrong + "If stream is being enabled then UpdateViewType is required"),
+        ("UpdateTable", {"TableName": name, "StreamSpecification": {"StreamEnabled": False, "StreamViewType": "NEW_IMAGE"}},
+         wrong + "If stream is being disabled, then UpdateViewType must not be specified"),
+        ("TagResource", {"ResourceArn": arn, "Tags": [{"Key": "aws:x", "Value": "1"}]}, "Tag Key cannot be prefixed with aws:, Key: aws:x"),
+        ("TagResource", {"ResourceArn": arn, "Tags": [{"Key": "x", "Value": "1"}, {"Key": "x", "Value": "2"}]},
+         "Duplicate Tag Keys provided as input: Duplicate Tag Key found x"),
+        ("TagResource", {"ResourceArn": arn, "Tags": [{"Key": f"x{i}", "Value": ""} for i in range(51)]},
+         "Number of Tags exceed the current limit for the provided ResourceArn"),
+        ("PutResourcePolicy", {"ResourceArn": arn, "Policy": "{"}, wrong + "Invalid policy document: This policy contains invalid Json"),
+        ("PutResourcePolicy", {"ResourceArn": arn, "Policy": "{" + " " * 20480}, wrong + "Maximum policy size of 20480 bytes exceeded"),
+        ("UpdateContinuousBackups", {"TableName": name, "PointInTimeRecoverySpecification":
+                                     {"PointInTimeRecoveryEnabled": False, "RecoveryPeriodInDays": 7}},
+         "Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery."),
+        ("RestoreTableToPointInTime", {"SourceTableName": name, "TargetTableName": name + "-r", "UseLatestRestorableTime": True,
+                                       "RestoreDateTime": 1700000000},
+         "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both"),
+    ):
+        status, answer = signed_call(virga, operation, body)
+        assert (status, answer.get("message")) == (400, words), operation
     dynamodb.delete_table(TableName=name)
