@@ -290,6 +290,12 @@ class Blocks {
 
 // What a table's entries lie in. For one writer.
 class Memory {
+#if __has_feature(address_sanitizer)
+  static constexpr size_t kMostInBlock = 0;
+#else
+  static constexpr size_t kMostInBlock = Blocks::kSize / 4;
+#endif
+
  public:
   explicit Memory(std::shared_ptr<Blocks> blocks) : blocks_(std::move(blocks)) {}
   Memory(const Memory&) = delete;
@@ -298,8 +304,8 @@ class Memory {
   // Aligned for links.
   char* allocate(size_t bytes) {
     bytes += -bytes % sizeof(Node*);
-    // What would leave much of a block unused lies alone.
-    if (bytes > Blocks::kSize / 4) return add(large_, std::make_unique_for_overwrite<char[]>(bytes), bytes);
+    // What would leave much of a block unused lies alone; so does all that the sanitizer is to see the ends of.
+    if (bytes > kMostInBlock) return add(large_, std::make_unique_for_overwrite<char[]>(bytes), bytes);
     if (bytes > left_) {
       next_ = add(taken_, blocks_->take(), Blocks::kSize);
       left_ = Blocks::kSize;
