@@ -115,6 +115,61 @@ void change_index(Table& table, Index& index, const UpdateGlobalSecondaryIndexAc
   if (in.provisioned_throughput) set_throughput(table, &index, *in.provisioned_throughput, now);
 }
 
+// A table's may be empty, an index's may not.
+void check_warmth(const UpdateGlobalSecondaryIndexAction& in) {
+  const auto& warm = in.warm_throughput;
+  if (!warm || warm->read_units_per_second || warm->write_units_per_second) return;
+  throw invalid_parameter(
+      cat("WarmThroughput must have at least one of ReadUnitsPerSecond or WriteUnitsPerSecond specified for index: ",
+          in.index_name));
+}
+
+// Most of what UpdateTable changes it changes alone. Bounds without a member are as if they had not been given.
+void check_alone(const UpdateTableInput& in) {
+  const bool units = in.provisioned_throughput.has_value();
+  const bool stream = in.stream_specification.has_value();
+  const bool indexes = in.global_secondary_index_updates.has_value();
+  const auto& most = in.on_demand_throughput;
+  const bool on_demand = most && (most->max_read_request_units || most->max_write_request_units);
+  const auto& warmth = in.warm_throughput;
+  const bool warm = warmth && (warmth->read_units_per_second || warmth->write_units_per_second);
+  const std::pair<bool, std::string_view> alone[] = {
+      {in.sse_specification.has_value(), "Server-Side Encryption modification"},
+      {in.table_class.has_value(), "TableClass modification"},
+      {in.deletion_protection_enabled.has_value(), "DeletionProtection modification"},
+  };
+  int given = units + stream + indexes + on_demand + warm + in.billing_mode.has_value();
+  for (const auto& [is_given, name] : alone) given += is_given;
+  const auto refuse = [](std::string_view name) {
+    throw invalid_parameter(cat(name, " must be the only operation in the request"));
+  };
+  for (const auto& [is_given, name] : alone) {
+    if (is_given && given > 1) refuse(name);
+  }
+  if (on_demand && (stream || warm)) {
+    throw invalid_parameter("OnDemandThroughput can only be combined with BillingMode in an UpdateTable request");
+  }
+  const auto changes_index = [&](auto member) {
+    return indexes && std::ranges::any_of(*in.global_secondary_index_updates,
+                                          [&](const auto& update) { return (update.*member).has_value(); });
+  };
+  const bool adds = changes_index(&GlobalSecondaryIndexUpdate::create);
+  const bool adds_or_removes = adds || changes_index(&GlobalSecondaryIndexUpdate::delete_);
+  if (warm && adds) {
+    throw invalid_parameter("Create global secondary index cannot be specified when updating WarmThroughput");
+  }
+  if (warm && (stream || units || in.billing_mode)) refuse("WarmThroughput");
+  if (stream && (units || in.billing_mode == BillingMode::PROVISIONED)) {
+    throw invalid_parameter("You cannot modify stream status while updating table IOPS");
+  }
+  if (adds_or_removes && units) {
+    throw invalid_parameter("You cannot create or delete index while updating table IOPS");
+  }
+  if (adds_or_removes && stream) {
+    throw invalid_parameter("You cannot create or delete index while changing stream status");
+  }
+}
+
 void check_update(const UpdateTableInput& in) {
   const bool indexes = in.global_secondary_index_updates && !in.global_secondary_index_updates->empty();
   if (!in.provisioned_throughput && !in.billing_mode && !indexes && !in.sse_specification && !in.replica_updates &&
@@ -122,12 +177,22 @@ void check_update(const UpdateTableInput& in) {
       !in.on_demand_throughput && !in.multi_region_consistency && !in.global_table_witness_updates &&
       !in.global_table_settings_replication_mode) {
     throw validation(
-        "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates or "
-        "SSESpecification or ReplicaUpdates is required");
+        "At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, "
+        "SSESpecification, ReplicaUpdates, MultiAccountReplicaReady, ReplicaTransitRoleArn, MultiRegionConsistency, "
+        "DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required");
+  }
+  if (in.global_secondary_index_updates && !indexes) {
+    throw invalid_parameter("List of GlobalSecondaryIndexUpdates is empty");
   }
   if (in.billing_mode == BillingMode::PROVISIONED && !in.provisioned_throughput) {
     throw invalid_parameter("ProvisionedThroughput must be specified when BillingMode is PROVISIONED");
   }
+  if (indexes) {
+    for (const GlobalSecondaryIndexUpdate& update : *in.global_secondary_index_updates) {
+      if (update.update) check_warmth(*update.update);
+    }
+  }
+  check_alone(in);
   if (in.provisioned_throughput) check_units(*in.provisioned_throughput);
   if (!indexes) return;
   std::vector<std::string> names;
@@ -289,6 +354,8 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
       co_return err::ResourceInUseException(
           cat("Attempt to change a resource which is still in use: Table is being updated: ", table.name));
     }
+    // All tables are, by AWS's own keys, unless a key is asked for, which is refused above.
+    if (in.sse_specification) co_return invalid_parameter("Table is already encrypted by default");
     if (in.billing_mode || in.provisioned_throughput) change_billing(table, in, ctx.now());
     set_warmth(table, nullptr, in.warm_throughput, in.on_demand_throughput);
     if (in.table_class) {
@@ -312,7 +379,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
         Index* index = table.find_index(index_name);
         if (!index) {
           co_return err::ResourceNotFoundException(
-              cat("Requested resource not found: Index: ", index_name, " not found"));
+              cat("Requested resource not found: Index ", index_name, " for table ", table.name));
         }
         if (index->local) {
           co_return validation(cat("Cannot ", update.update ? "update" : "delete",

@@ -276,17 +276,29 @@ void refuse_option(bool given, std::string_view name) {
   if (given) throw validation(cat(name, " is not supported here yet."));
 }
 
+void refuse_encryption(const std::optional<SSESpecification>& in) {
+  if (!in) return;
+  const bool is_off = in->enabled == false;
+  if (is_off && in->sse_type) throw invalid_parameter("SSEType can not be specified if Enabled is false");
+  if (is_off && in->kms_master_key_id)
+    throw invalid_parameter("KMSMasterKeyId can not be specified if Enabled is false");
+  if (in->sse_type == SSEType::AES256) throw invalid_parameter("SSEType AES256 is not supported");
+  if (in->kms_master_key_id && !in->sse_type) {
+    throw invalid_parameter("SSEType KMS is required if KMSMasterKeyId is specified");
+  }
+  refuse_option(in->enabled.value_or(false) || in->kms_master_key_id || in->sse_type, "SSESpecification");
+}
+
 }  // namespace
 
 void refuse_unbuilt(const CreateTableInput& in) {
-  const auto& sse = in.sse_specification;
-  refuse_option(sse && (sse->enabled.value_or(false) || sse->kms_master_key_id || sse->sse_type), "SSESpecification");
+  refuse_encryption(in.sse_specification);
   refuse_option(in.global_table_source_arn.has_value(), "GlobalTableSourceArn");
   refuse_option(in.global_table_settings_replication_mode.has_value(), "GlobalTableSettingsReplicationMode");
 }
 
 void refuse_unbuilt(const UpdateTableInput& in) {
-  refuse_option(in.sse_specification.has_value(), "SSESpecification");
+  refuse_encryption(in.sse_specification);
   refuse_option(in.replica_updates.has_value(), "ReplicaUpdates");
   refuse_option(in.multi_region_consistency.has_value(), "MultiRegionConsistency");
   refuse_option(in.global_table_witness_updates.has_value(), "GlobalTableWitnessUpdates");
@@ -305,17 +317,18 @@ int64_t least_warm_write(const Table& table, const Throughput& throughput) {
 }  // namespace
 
 void set_warmth(Table& table, Index* index, const std::optional<WarmThroughput>& warm,
-                const std::optional<OnDemandThroughput>& most) {
+                const std::optional<OnDemandThroughput>& most, bool is_new) {
   Throughput& throughput = index ? index->throughput : table.throughput;
   if (most) {
     const auto limit = [&](std::optional<int64_t> wanted, int64_t& out, std::string_view name) {
       if (!wanted) return;
       if (!table.on_demand) {
-        throw invalid_parameter(cat(name, " for OnDemandThroughput ",
-                                    index ? cat("for index : ", index->name, " ") : "",
-                                    "cannot be specified when the table BillingMode is PROVISIONED"));
+        throw invalid_parameter(
+            cat(name, " for OnDemandThroughput ",
+                index ? cat("for index", is_new ? ": " : " : ", index->name, " ") : "", "cannot be specified when ",
+                is_new ? "table BillingMode is PROVISIONED." : "the table BillingMode is PROVISIONED"));
       }
-      if (*wanted != -1 && *wanted < 1) {
+      if (*wanted < 1 && (*wanted != -1 || is_new)) {
         throw invalid_parameter(cat("Requested ", name, " for OnDemandThroughput for ",
                                     index ? cat("index : ", index->name) : "table", " is outside of valid range"));
       }
@@ -325,18 +338,21 @@ void set_warmth(Table& table, Index* index, const std::optional<WarmThroughput>&
     limit(most->max_write_request_units, throughput.max_write, "MaxWriteRequestUnits");
   }
   if (!warm) return;
-  const auto raise = [&](std::optional<int64_t> wanted, int64_t least, int64_t& out, std::string_view name) {
+  const auto raise = [&](std::optional<int64_t> wanted, int64_t least, int64_t& out, std::string_view kind) {
     if (!wanted) return;
     if (*wanted < std::max(least, out)) {
-      throw invalid_parameter(cat("Requested ", name, " for WarmThroughput for ",
-                                  index ? cat("index ", index->name) : "table",
-                                  " is lower than current WarmThroughput, decreasing WarmThroughput is not supported"));
+      const std::string what =
+          !is_new           ? "current WarmThroughput, decreasing WarmThroughput is not supported"
+          : table.on_demand ? "initial throughput for OnDemand. See: https://docs.aws.amazon.com/amazondynamodb/"
+                              "latest/developerguide/on-demand-capacity-mode.html#on-demand-capacity-mode-initial"
+                            : cat(kind, "CapacityUnits of ProvisionedThroughput");
+      throw invalid_parameter(cat("Requested ", kind, "UnitsPerSecond for WarmThroughput for ",
+                                  index ? cat("index ", index->name) : "table", " is lower than ", what));
     }
     out = *wanted;
   };
-  raise(warm->read_units_per_second, least_warm_read(table, throughput), throughput.warm_read, "ReadUnitsPerSecond");
-  raise(warm->write_units_per_second, least_warm_write(table, throughput), throughput.warm_write,
-        "WriteUnitsPerSecond");
+  raise(warm->read_units_per_second, least_warm_read(table, throughput), throughput.warm_read, "Read");
+  raise(warm->write_units_per_second, least_warm_write(table, throughput), throughput.warm_write, "Write");
 }
 
 Table table_of(const CreateTableInput& in) {
@@ -368,10 +384,10 @@ Table table_of(const CreateTableInput& in) {
   check_all_used(table);
   check_projected_total(table);
   if (in.resource_policy) set_policy(table, *in.resource_policy);
-  set_warmth(table, nullptr, in.warm_throughput, in.on_demand_throughput);
+  set_warmth(table, nullptr, in.warm_throughput, in.on_demand_throughput, true);
   if (in.global_secondary_indexes) {
     for (const GlobalSecondaryIndex& index : *in.global_secondary_indexes) {
-      set_warmth(table, table.find_index(index.index_name), index.warm_throughput, index.on_demand_throughput);
+      set_warmth(table, table.find_index(index.index_name), index.warm_throughput, index.on_demand_throughput, true);
     }
   }
   table.deletion_protection = in.deletion_protection_enabled.value_or(false);
@@ -415,7 +431,8 @@ Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in
   const auto global =
       std::count_if(table.indexes.begin(), table.indexes.end(), [](const Index& i) { return !i.local; });
   if (static_cast<size_t>(global) > kMaxGlobalIndexes) {
-    throw invalid_parameter("GlobalSecondaryIndex count exceeds the per-table limit of 20");
+    throw err::LimitExceededException(
+        "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of 20");
   }
   check_projected_total(table);
   set_warmth(table, &added, in.warm_throughput, in.on_demand_throughput);

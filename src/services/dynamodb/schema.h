@@ -19,9 +19,10 @@ void merge_definitions(Table& table, const std::vector<AttributeDefinition>& def
 void refuse_unbuilt(const CreateTableInput& in);
 void refuse_unbuilt(const UpdateTableInput& in);
 
-// Sets the units to keep warm, and the most to be used on demand. Throws when AWS would not.
+// Sets the units to keep warm, and the most to be used on demand, of the index or the table; `is_new` of one that
+// CreateTable makes. Throws when AWS would not.
 void set_warmth(Table& table, Index* index, const std::optional<WarmThroughput>& warm,
-                const std::optional<OnDemandThroughput>& most);
+                const std::optional<OnDemandThroughput>& most, bool is_new = false);
 
 // A definition is dropped with the last key that uses it.
 void drop_unused_definitions(Table& table);

@@ -289,3 +289,95 @@ def test_what_aws_says_of_settings(virga, dynamodb, create_table, name):
         status, answer = signed_call(virga, operation, body)
         assert (status, answer.get("message")) == (400, words), operation
     dynamodb.delete_table(TableName=name)
+
+
+def test_what_update_table_changes_alone(virga, create_table, dynamodb, name):
+    """In the words of AWS in October 2026, which of two such faults it tells included."""
+    create_table(dynamodb, name, ["p"], {"p": "S", "x": "S"}, GlobalSecondaryIndexes=[by_hash("x", IndexName="gsi")])
+    wrong, alone = "One or more parameter values were invalid: ", " must be the only operation in the request"
+    units = {"ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
+    stream = {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}
+    most, warm = {"OnDemandThroughput": {"MaxReadRequestUnits": 9}}, {"WarmThroughput": {"ReadUnitsPerSecond": 13000}}
+    protect, infrequent = {"DeletionProtectionEnabled": True}, {"TableClass": "STANDARD_INFREQUENT_ACCESS"}
+    encrypt = {"SSESpecification": {"Enabled": True, "SSEType": "KMS"}}
+    add = {"GlobalSecondaryIndexUpdates": [{"Create": by_hash("x", IndexName="new")}],
+           "AttributeDefinitions": [{"AttributeName": "x", "AttributeType": "S"}]}
+    remove = {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "gsi"}}]}
+    iops = "You cannot create or delete index while updating table IOPS"
+
+    def update(**change):
+        status, answer = signed_call(virga, "UpdateTable", {"TableName": name, **change})
+        return answer["message"] if status == 400 else status
+    for change, words in (
+        ({**encrypt, **infrequent, **protect}, "Server-Side Encryption modification" + alone),
+        ({**infrequent, **protect, **stream}, "TableClass modification" + alone),
+        ({**protect, **warm}, "DeletionProtection modification" + alone),
+        ({**protect, **add}, "DeletionProtection modification" + alone),
+        ({**warm, **stream}, "WarmThroughput" + alone),
+        ({**warm, "BillingMode": "PAY_PER_REQUEST"}, "WarmThroughput" + alone),
+        ({**warm, **most}, "OnDemandThroughput can only be combined with BillingMode in an UpdateTable request"),
+        ({**stream, **most}, "OnDemandThroughput can only be combined with BillingMode in an UpdateTable request"),
+        ({**warm, **add}, "Create global secondary index cannot be specified when updating WarmThroughput"),
+        ({**stream, **units}, "You cannot modify stream status while updating table IOPS"),
+        ({**stream, **units, "BillingMode": "PROVISIONED"}, "You cannot modify stream status while updating table IOPS"),
+        ({**add, **units}, iops), ({**remove, **units}, iops),
+        ({**add, **stream}, "You cannot create or delete index while changing stream status"),
+        ({"GlobalSecondaryIndexUpdates": [], **protect}, "List of GlobalSecondaryIndexUpdates is empty"),
+        ({"GlobalSecondaryIndexUpdates": [{"Update": {"IndexName": "no-such", "WarmThroughput": {}}}], **infrequent},
+         "WarmThroughput must have at least one of ReadUnitsPerSecond or WriteUnitsPerSecond specified for index: no-such"),
+        ({"SSESpecification": {}}, "Table is already encrypted by default"),
+        ({"SSESpecification": {"Enabled": False}}, "Table is already encrypted by default"),
+        ({"SSESpecification": {"Enabled": False, "SSEType": "KMS"}}, "SSEType can not be specified if Enabled is false"),
+        ({"SSESpecification": {"Enabled": False, "KMSMasterKeyId": "k"}}, "KMSMasterKeyId can not be specified if Enabled is false"),
+        ({"SSESpecification": {"Enabled": True, "KMSMasterKeyId": "k"}}, "SSEType KMS is required if KMSMasterKeyId is specified"),
+        ({"SSESpecification": {"Enabled": True, "SSEType": "AES256"}}, "SSEType AES256 is not supported"),
+    ):
+        assert update(**change) == wrong + words
+    required = update(GlobalSecondaryIndexUpdates=[])
+    assert required.startswith("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, ")
+    assert required.endswith(" MultiRegionConsistency, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required")
+    ghost = {"GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": "ghost"}}]}
+    assert update(**ghost) == f"Requested resource not found: Index ghost for table {name}"
+    assert update(BillingMode="PAY_PER_REQUEST", **stream) == update(BillingMode="PAY_PER_REQUEST", **most) == 200
+    assert update(WarmThroughput={}, **infrequent) == update(BillingMode="PAY_PER_REQUEST", OnDemandThroughput={}) == 200
+    table = dynamodb.describe_table(TableName=name)["Table"]
+    assert table["StreamSpecification"]["StreamEnabled"] and len(table["GlobalSecondaryIndexes"]) == 1
+    dynamodb.delete_table(TableName=name)
+
+
+def test_throughput_of_new_tables(virga, name):
+    """In the words of AWS in October 2026."""
+    made = {"TableName": name, "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}]}
+    provisioned = {"BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 10, "WriteCapacityUnits": 10}}
+    index = {**by_hash("p"), "IndexName": "gsi"}
+    page = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/on-demand-capacity-mode.html#on-demand-capacity-mode-initial"
+    lower = "Requested ReadUnitsPerSecond for WarmThroughput for %s is lower than "
+    outside = "Requested MaxReadRequestUnits for OnDemandThroughput for %s is outside of valid range"
+    for more, words in (
+        ({"WarmThroughput": {"ReadUnitsPerSecond": -1, "WriteUnitsPerSecond": -1}}, lower % "table" + "initial throughput for OnDemand. See: " + page),
+        ({"GlobalSecondaryIndexes": [{**index, "WarmThroughput": {"ReadUnitsPerSecond": 1}}]},
+         lower % "index gsi" + "initial throughput for OnDemand. See: " + page),
+        ({**provisioned, "WarmThroughput": {"ReadUnitsPerSecond": 5}}, lower % "table" + "ReadCapacityUnits of ProvisionedThroughput"),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": -1}}, outside % "table"),
+        ({"OnDemandThroughput": {"MaxReadRequestUnits": 0}}, outside % "table"),
+        ({"GlobalSecondaryIndexes": [{**index, "OnDemandThroughput": {"MaxReadRequestUnits": -1}}]}, outside % "index : gsi"),
+        ({**provisioned, "OnDemandThroughput": {"MaxReadRequestUnits": 1}},
+         "MaxReadRequestUnits for OnDemandThroughput cannot be specified when table BillingMode is PROVISIONED."),
+    ):
+        status, answer = signed_call(virga, "CreateTable", {**made, **more})
+        assert (status, answer["message"]) == (400, "One or more parameter values were invalid: " + words)
+
+
+def test_indexes_beyond_the_limit(virga, create_table, dynamodb, name):
+    """Of a new table it is an invalid request, of an older one a limit."""
+    twenty = [by_hash("p", IndexName=f"gsi-{i}") for i in range(20)]
+    one_more = by_hash("p", IndexName="gsi-20")
+    with refused("GlobalSecondaryIndex count exceeds the per-table limit of 20"):
+        create_table(dynamodb, name, ["p"], {"p": "S"}, GlobalSecondaryIndexes=[*twenty, one_more])
+    create_table(dynamodb, name, ["p"], {"p": "S"}, GlobalSecondaryIndexes=twenty)
+    status, answer = signed_call(virga, "UpdateTable", {
+        "TableName": name, "GlobalSecondaryIndexUpdates": [{"Create": one_more}], "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}]})
+    assert status == 400 and answer["__type"].endswith("#LimitExceededException")
+    assert answer["message"] == "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of 20"
+    dynamodb.delete_table(TableName=name)

@@ -134,7 +134,7 @@ def test_what_is_not_built_is_named(virga, table):
             ("UpdateTable", {"GlobalTableSettingsReplicationMode": "ENABLED"}, "GlobalTableSettingsReplicationMode"),
             ("UpdateTable", {"GlobalTableWitnessUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, "GlobalTableWitnessUpdates"),
             ("UpdateTable", {"ReplicaUpdates": [{"Create": {"RegionName": "eu-west-1"}}]}, "ReplicaUpdates"),
-            ("CreateTable", {**create, "SSESpecification": {"KMSMasterKeyId": "k"}}, "SSESpecification"),
+            ("CreateTable", {**create, "SSESpecification": {"SSEType": "KMS", "KMSMasterKeyId": "k"}}, "SSESpecification"),
             ("CreateTable", {**create, "GlobalTableSettingsReplicationMode": "ENABLED"}, "GlobalTableSettingsReplicationMode")]:
         status, refused = signed_call(virga, operation, {"TableName": table, **body})
         assert status == 400 and refused["message"] == f"{option} is not supported here yet."

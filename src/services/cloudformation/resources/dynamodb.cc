@@ -162,20 +162,27 @@ Task<void> update_indexes(Call& call) {
 
 Task<Made> update_table(Call& call) {
   refuse_unbuilt(call);
-  Json input = Json::object({{"TableName", call.physical_id}});
-  for (const char* name : {"BillingMode", "ProvisionedThroughput", "StreamSpecification", "SSESpecification",
-                           "TableClass", "DeletionProtectionEnabled", "OnDemandThroughput", "WarmThroughput"}) {
-    if (!call.changed(name)) continue;
-    const Json ready = table_input(call);
-    if (const Json* value = ready.find(name)) {
-      input[name] = *value;
-    } else if (std::string_view(name) == "StreamSpecification") {
-      input[name] = Json::object({{"StreamEnabled", false}});
-    } else if (std::string_view(name) == "DeletionProtectionEnabled") {
-      input[name] = false;
+  // UpdateTable takes what bills together, and everything else alone.
+  const std::vector<std::vector<const char*>> changes = {{"BillingMode", "ProvisionedThroughput", "OnDemandThroughput"},
+                                                         {"StreamSpecification"},
+                                                         {"SSESpecification"},
+                                                         {"TableClass"},
+                                                         {"DeletionProtectionEnabled"},
+                                                         {"WarmThroughput"}};
+  const Json ready = table_input(call);
+  for (const auto& names : changes) {
+    Json input = Json::object({{"TableName", call.physical_id}});
+    for (const char* name : names) {
+      if (!call.changed(name)) continue;
+      if (const Json* value = ready.find(name)) {
+        input[name] = *value;
+      } else if (std::string_view(name) == "StreamSpecification") {
+        input[name] = Json::object({{"StreamEnabled", false}});
+      } else if (std::string_view(name) == "DeletionProtectionEnabled") {
+        input[name] = false;
+      }
     }
-  }
-  if (input.as_object().size() > 1) {
+    if (input.as_object().size() == 1) continue;
     co_await call.api("dynamodb", "UpdateTable", std::move(input));
     co_await active_table(call);
   }
