@@ -632,7 +632,7 @@ namespace {
 
 class Handle final : public Instance {
  public:
-  explicit Handle(std::shared_ptr<Core> core) : core_(std::move(core)) {}
+  Handle(std::shared_ptr<Core> core, std::string runtime) : core_(std::move(core)), runtime_(std::move(runtime)) {}
   ~Handle() override {
     if (!core_->attended()) core_->kill();
     if (Executor::current() == &core_->home()) {
@@ -648,13 +648,17 @@ class Handle final : public Instance {
   Task<Outcome> initialised() override { return core_->initialised(); }
   Task<Outcome> restore() override { return core_->restore(); }
   bool alive() const override { return core_->alive(); }
+  std::string_view runtime() const override { return runtime_; }
 
  private:
   std::shared_ptr<Core> core_;
+  const std::string runtime_;
 };
 
 }  // namespace
 
-std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core) { return std::make_unique<Handle>(std::move(core)); }
+std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core, std::string runtime) {
+  return std::make_unique<Handle>(std::move(core), std::move(runtime));
+}
 
 }  // namespace virga::sandbox

@@ -240,7 +240,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::shared_ptr<Core> leaving_;  // itself, while its extensions end and nobody else holds it
 };
 
-std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core);
+std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core, std::string runtime);
 
 std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
 std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);

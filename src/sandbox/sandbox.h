@@ -132,6 +132,8 @@ class Instance {
   // the instance is of no use.
   virtual Task<Outcome> restore() = 0;
   virtual bool alive() const = 0;
+  // What runs it, as Sandboxes::Runtime::version; of one that was just started.
+  virtual std::string_view runtime() const { return {}; }
 };
 
 // What of the jail holds on this machine; `virga doctor` prints it.

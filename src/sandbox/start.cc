@@ -219,7 +219,7 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
     std::lock_guard lock(mutex_);
     if (!stopped_) cores_.emplace(id, core);
   }
-  auto instance = instance_of(core);  // from here on its end is this object's
+  auto instance = instance_of(core, custom ? spec.runtime : toolchain->name);  // from here on its end is this object's
   Executor* const caller = Executor::current();
   co_await move_to(core->home());
   Environment environment = complete_environment(

@@ -553,7 +553,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   warm->started = session.since;
   if (awaited) renew_role(call, *warm, session.principal.user_id);
   if (!version.image && !logs_json(version)) {
-    const std::string runtime = sandboxes_.runtime(version.runtime).version;
+    const std::string_view runtime = warm->instance->runtime();
     warm->log->add(init_start_line(runtime, runtime_arn(ctx, runtime)));
   }
   warm->log->act_as(std::move(session.principal));
