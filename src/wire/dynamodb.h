@@ -8,7 +8,7 @@
 
 namespace virga::wire {
 
-// Bodies are read in its own words (base/json_words.h).
+// Bodies are read in its own words (wire/dynamodb_json.h).
 inline bool is_dynamodb(const ServiceModel* service) { return service && service->id == "dynamodb"; }
 
 // The member whose faults hide those of all others.

@@ -4,10 +4,10 @@
 #include <limits>
 
 #include "base/encoding.h"
-#include "base/json_words.h"
 #include "base/source.h"
 #include "base/str.h"
 #include "wire/access.h"
+#include "wire/dynamodb_json.h"
 
 namespace virga::wire {
 
@@ -48,7 +48,7 @@ std::string java_type(const ServiceModel& service, const Shape& shape) {
 
 // AWS names what it found and what it wanted; the wording differs for containers.
 void JsonShapeReader::mismatch(const char* type) {
-  if (java_) json_words::refuse_scalar(in_, std::string_view(type).substr(std::string_view(type).find(' ') + 1));
+  if (java_) dynamodb_json::refuse_scalar(in_, std::string_view(type).substr(std::string_view(type).find(' ') + 1));
   switch (in_.peek()) {
     case JsonToken::kArray:
       throw BadInput{"Start of list found where not expected"};
@@ -128,10 +128,10 @@ void JsonShapeReader::expect_container(const Shape& shape, const Path& at) {
   const bool nested = at.kind == Path::Kind::kElement || at.kind == Path::Kind::kKey;
   const bool is_list = shape.kind == Kind::kList;
   if (in_.peek() == (is_list ? JsonToken::kArray : JsonToken::kObject)) return;
-  if (is_list) return json_words::expect_list(in_, nested);
+  if (is_list) return dynamodb_json::expect_list(in_, nested);
   const std::string type = java_type(*java_, shape);
-  if (shape.kind == Kind::kMap) return json_words::expect_map(in_, type, nested);
-  json_words::expect_structure(in_, cat("class ", type), nested);
+  if (shape.kind == Kind::kMap) return dynamodb_json::expect_map(in_, type, nested);
+  dynamodb_json::expect_structure(in_, cat("class ", type), nested);
 }
 
 void JsonShapeReader::read(const Shape& shape, void* value, const Path& at, TimestampFormat format) {
@@ -140,7 +140,7 @@ void JsonShapeReader::read(const Shape& shape, void* value, const Path& at, Time
   switch (shape.kind) {
     case Kind::kBoolean:
       if (java_) {
-        *static_cast<bool*>(value) = json_words::read_boolean(in_);
+        *static_cast<bool*>(value) = dynamodb_json::read_boolean(in_);
         return;
       }
       if (in_.peek() != JsonToken::kBool) mismatch("a Boolean");
@@ -168,7 +168,7 @@ void JsonShapeReader::read(const Shape& shape, void* value, const Path& at, Time
       read_enum(shape, value, at);
       return;
     case Kind::kBlob: {
-      if (java_) return json_words::read_blob(in_, *static_cast<std::string*>(value));
+      if (java_) return dynamodb_json::read_blob(in_, *static_cast<std::string*>(value));
       std::string text;
       read_string(text, "a Blob");
       std::optional<std::string> bytes = base64_decode(text);

@@ -6,9 +6,9 @@
 
 #include "base/cbor.h"
 #include "base/encoding.h"
-#include "base/json_words.h"
 #include "base/str.h"
 #include "services/dynamodb/limits.h"
+#include "wire/dynamodb_json.h"
 
 namespace virga::dynamodb {
 
@@ -26,26 +26,26 @@ class JsonSource {
     return true;
   }
   void begin_value(bool nested) {
-    json_words::expect_structure(in_, cat("class ", kValueType), nested);
+    wire::dynamodb_json::expect_structure(in_, cat("class ", kValueType), nested);
     in_.begin_object();
   }
   void begin_map(bool nested) {
-    json_words::expect_map(in_, cat("java.util.Map<java.lang.String, ", kValueType, ">"), nested);
+    wire::dynamodb_json::expect_map(in_, cat("java.util.Map<java.lang.String, ", kValueType, ">"), nested);
     in_.begin_object();
   }
   bool next_key(std::string& key) { return in_.next_key(key); }
   void begin_array() {
-    json_words::expect_list(in_, false);
+    wire::dynamodb_json::expect_list(in_, false);
     in_.begin_array();
   }
   bool next_element() { return in_.next_element(); }
   void string(std::string& out) {
-    if (in_.peek() != JsonReader::Token::kString) json_words::refuse_scalar(in_, "String");
+    if (in_.peek() != JsonReader::Token::kString) wire::dynamodb_json::refuse_scalar(in_, "String");
     in_.read_string(out);
   }
-  bool boolean() { return json_words::read_boolean(in_); }
+  bool boolean() { return wire::dynamodb_json::read_boolean(in_); }
   void skip() { in_.skip_value(); }
-  void binary(std::string& out) { json_words::read_blob(in_, out); }
+  void binary(std::string& out) { wire::dynamodb_json::read_blob(in_, out); }
 
  private:
   JsonReader& in_;

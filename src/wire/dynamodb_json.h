@@ -1,5 +1,5 @@
 // How DynamoDB reads JSON values: what it says of one that has the wrong type (a SerializationException that names
-// Java's types), and what it takes for a boolean. The other services' words are in wire/json_shape.cc.
+// Java's types), and what it takes for a boolean. The other services' words are in json_shape.cc.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 
-namespace virga::json_words {
+namespace virga::wire::dynamodb_json {
 
 [[noreturn]] void refuse(std::string message);
 // The next value is none of Java's `type`: "String".
@@ -20,4 +20,4 @@ void expect_structure(JsonReader& in, std::string_view type, bool nested);
 bool read_boolean(JsonReader& in);
 void read_blob(JsonReader& in, std::string& out);
 
-}  // namespace virga::json_words
+}  // namespace virga::wire::dynamodb_json

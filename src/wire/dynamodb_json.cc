@@ -1,10 +1,10 @@
-#include "base/json_words.h"
+#include "wire/dynamodb_json.h"
 
 #include "base/encoding.h"
 #include "base/error.h"
 #include "base/str.h"
 
-namespace virga::json_words {
+namespace virga::wire::dynamodb_json {
 
 namespace {
 
@@ -101,4 +101,4 @@ void read_blob(JsonReader& in, std::string& out) {
   }
 }
 
-}  // namespace virga::json_words
+}  // namespace virga::wire::dynamodb_json
