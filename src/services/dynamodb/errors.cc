@@ -15,6 +15,8 @@ Error invalid_parameter(std::string_view what) {
   return validation(cat("One or more parameter values were invalid: ", what));
 }
 
+Error invalid_request(std::string_view what) { return validation(cat("Invalid Request: ", what)); }
+
 Error uncounted(std::string message) { return Error{&kUncounted, std::move(message), nullptr, {}}; }
 
 Error out_of_bounds(std::string_view place, std::string_view constraint) {

@@ -11,6 +11,8 @@ namespace virga::dynamodb {
 Error validation(std::string message);
 // "One or more parameter values were invalid: " + what.
 Error invalid_parameter(std::string_view what);
+// "Invalid Request: " + what.
+Error invalid_request(std::string_view what);
 
 // Of what is wrong with a request alone AWS says in some operations how many faults there are, as it does of violated
 // constraints: "1 validation error detected: ". `uncounted` is what it says as it is everywhere.

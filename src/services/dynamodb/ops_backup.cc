@@ -12,6 +12,7 @@
 #include "services/dynamodb/new_table.h"
 #include "services/dynamodb/recovery.h"
 #include "services/dynamodb/request.h"
+#include "services/dynamodb/restore.h"
 #include "services/dynamodb/schema.h"
 #include "services/dynamodb/service.h"
 
@@ -36,15 +37,15 @@ constexpr std::chrono::hours kTrimEvery{1};
 Error no_table(const std::string& name) { return err::TableNotFoundException(cat("Table not found: ", name)); }
 Error no_backup(const std::string& arn) { return err::BackupNotFoundException(cat("Backup not found: ", arn)); }
 
-// The id in a backup's ARN; empty when it is none of this account and region.
+// The id in a backup's ARN, whichever region that names; empty when it is of another account.
 std::string backup_id(const Ctx& ctx, const std::string& arn) {
+  constexpr std::string_view kBackup = "/backup/";
   const auto parsed = kernel::parse_arn(arn);
-  const size_t at = arn.find("/backup/");
-  if (!parsed || parsed->service != "dynamodb" || at == std::string::npos) {
-    throw validation(cat("Invalid Request: BackupArn ", arn, " is not a backup's"));
-  }
-  if (parsed->account != ctx.account || parsed->region != ctx.region) return {};
-  return arn.substr(at + 8);
+  const size_t at = arn.find(kBackup);
+  if (!parsed || at == std::string::npos) throw validation("Invalid Backup ARN");
+  if (parsed->partition != "aws" || parsed->service != "dynamodb") throw invalid_request("BackupArn is not valid");
+  if (parsed->account != ctx.account) return {};
+  return arn.substr(at + kBackup.size());
 }
 
 BackupDetails details_of(const Backup& backup) {
@@ -111,58 +112,6 @@ ContinuousBackupsDescription recovery_of(const Table& table, Time now) {
   return out;
 }
 
-// The table that a restore makes: the source's schema, none of what AWS does not restore.
-template <class In>
-Table restored_table(const Ctx& ctx, const Table& source, const In& in) {
-  if (in.sse_specification_override && in.sse_specification_override->enabled.value_or(false)) {
-    throw validation("SSESpecificationOverride is not supported here yet.");
-  }
-  Table out = source;
-  out.name = in.target_table_name;
-  out.account = ctx.account;
-  out.region = ctx.region;
-  out.id = uuid();
-  out.number = random_u64();
-  out.created = ctx.now();
-  out.tags.clear();
-  out.expiry.reset();
-  out.stream.reset();
-  out.recovery.reset();
-  out.to_on_demand.clear();
-  out.deletion_protection = false;
-  out.restore.reset();
-  out.importing = false;
-  out.policy.clear();
-  out.insights.reset();
-  const auto keep = [&](bool local, const auto& wanted) {
-    if (!wanted) return;
-    std::erase_if(out.indexes, [&](const Index& index) {
-      return index.local == local &&
-             std::none_of(wanted->begin(), wanted->end(), [&](const auto& w) { return w.index_name == index.name; });
-    });
-  };
-  keep(true, in.local_secondary_index_override);
-  keep(false, in.global_secondary_index_override);
-  for (Index& index : out.indexes) {
-    index.state = IndexState::kActive;
-    index.insights.reset();
-  }
-  drop_unused_definitions(out);
-  if (in.billing_mode_override) out.on_demand = *in.billing_mode_override == BillingMode::PAY_PER_REQUEST;
-  if (in.provisioned_throughput_override) {
-    out.throughput.read = in.provisioned_throughput_override->read_capacity_units;
-    out.throughput.write = in.provisioned_throughput_override->write_capacity_units;
-  }
-  if (out.on_demand) {
-    out.on_demand_since = out.created;
-    out.throughput.read = out.throughput.write = 0;
-  } else if (out.throughput.read == 0) {
-    throw invalid_parameter("ProvisionedThroughputOverride must be specified when BillingMode is PROVISIONED");
-  }
-  set_warmth(out, nullptr, std::nullopt, in.on_demand_throughput_override);
-  return out;
-}
-
 }  // namespace
 
 Task<CreateBackupOutput> DynamoService::create_backup(Ctx& ctx, const CreateBackupInput& in) {
@@ -197,6 +146,7 @@ Task<DescribeBackupOutput> DynamoService::describe_backup(Ctx& ctx, const Descri
   if (!record) co_return no_backup(in.backup_arn);
   DescribeBackupOutput out;
   out.backup_description = backup_description(kv::decode<Backup>(*record));
+  out.backup_description->backup_details->backup_arn = in.backup_arn;
   co_return out;
 }
 
@@ -211,7 +161,7 @@ Task<DeleteBackupOutput> DynamoService::delete_backup(Ctx& ctx, const DeleteBack
     for (const kv::Entry& row : co_await tx.scan(all_jobs())) {
       const Job job = kv::decode<Job>(row.value);
       if (job.kind == JobKind::kRestoreBackup && job.backup == key)
-        co_await fail(err::BackupInUseException(cat("Backup is being restored: ", in.backup_arn)));
+        co_await fail(err::BackupInUseException(cat("Backup is being used to restore table: ", in.backup_arn)));
     }
     tx.erase(key);
     tx.erase_range(kv::prefix_range(backup_rows(backup.number)));
@@ -219,6 +169,7 @@ Task<DeleteBackupOutput> DynamoService::delete_backup(Ctx& ctx, const DeleteBack
   });
   DeleteBackupOutput out;
   out.backup_description = backup_description(gone);
+  out.backup_description->backup_details->backup_arn = in.backup_arn;
   out.backup_description->backup_details->backup_status = BackupStatus::DELETED;
   co_return out;
 }
@@ -226,8 +177,16 @@ Task<DeleteBackupOutput> DynamoService::delete_backup(Ctx& ctx, const DeleteBack
 Task<ListBackupsOutput> DynamoService::list_backups(Ctx& ctx, const ListBackupsInput& in) {
   const size_t limit = static_cast<size_t>(in.limit.value_or(100));
   kv::Range range = backups_of(ctx.account, ctx.region);
+  if (in.time_range_lower_bound && in.time_range_upper_bound &&
+      *in.time_range_lower_bound > *in.time_range_upper_bound) {
+    co_return invalid_parameter("Time range lower bound must be less than or equal to upper bound");
+  }
   if (in.exclusive_start_backup_arn) {
-    range.begin = backup_key(ctx.account, ctx.region, backup_id(ctx, *in.exclusive_start_backup_arn)) + '\0';
+    const std::string id = backup_id(ctx, *in.exclusive_start_backup_arn);
+    if (kernel::parse_arn(*in.exclusive_start_backup_arn)->region != ctx.region) {
+      co_return invalid_request("The supplied ExclusiveStartBackupArn does not match the region");
+    }
+    range.begin = backup_key(ctx.account, ctx.region, id) + '\0';
   }
   ListBackupsOutput out;
   out.backup_summaries.emplace();
@@ -290,13 +249,27 @@ Task<RestoreTableFromBackupOutput> DynamoService::restore_table_from_backup(Ctx&
 
 Task<RestoreTableToPointInTimeOutput> DynamoService::restore_table_to_point_in_time(
     Ctx& ctx, const RestoreTableToPointInTimeInput& in) {
-  if (in.source_table_name.has_value() == in.source_table_arn.has_value()) {
-    co_return validation("Exactly one of SourceTableName and SourceTableArn must be specified");
+  if (!in.source_table_name && !in.source_table_arn) {
+    co_return validation("The parameter 'TableName' is required but was not present in the request");
+  }
+  if (in.source_table_name && in.source_table_arn) {
+    co_return validation("Must provide exactly one of: sourceTableArn, sourceTableName");
   }
   const bool latest = in.use_latest_restorable_time.value_or(false);
-  if (latest == in.restore_date_time.has_value()) {
-    co_return validation(
-        "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both");
+  if (latest && in.restore_date_time) {
+    co_return invalid_request(
+        "Both RestoreDateTime and UseLatestRestorableTime cannot be set for point-in-time restore request. Please "
+        "specify either RestoreDateTime time or UseLatestRestorableTime");
+  }
+  if (!latest && !in.restore_date_time) {
+    co_return invalid_request(
+        "Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both");
+  }
+  if (in.source_table_arn) {
+    const auto arn = kernel::parse_arn(*in.source_table_arn);
+    if (!arn || arn->service != "dynamodb" || !arn->resource.starts_with("table/")) {
+      co_return validation("sourceTableArn is not a valid ARN");
+    }
   }
   const TableName source = table_named(ctx, in.source_table_name ? *in.source_table_name : *in.source_table_arn);
   const TableName target = new_table_name(ctx, in.target_table_name);
@@ -349,7 +322,7 @@ Task<UpdateContinuousBackupsOutput> DynamoService::update_continuous_backups(Ctx
   const TableName name = table_named(ctx, in.table_name);
   const PointInTimeRecoverySpecification& wanted = in.point_in_time_recovery_specification;
   if (wanted.recovery_period_in_days && !wanted.point_in_time_recovery_enabled) {
-    co_return validation("Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery.");
+    co_return invalid_request("Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery.");
   }
   Table changed = co_await transact([&](kv::Txn& tx) -> Task<Table> {
     Store store(tx, cache_);

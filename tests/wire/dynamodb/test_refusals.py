@@ -282,9 +282,6 @@ def test_what_aws_says_of_settings(virga, dynamodb, create_table, name):
         ("UpdateContinuousBackups", {"TableName": name, "PointInTimeRecoverySpecification":
                                      {"PointInTimeRecoveryEnabled": False, "RecoveryPeriodInDays": 7}},
          "Invalid Request: Cannot specify RecoveryPeriodInDays when disabling point-in-time recovery."),
-        ("RestoreTableToPointInTime", {"SourceTableName": name, "TargetTableName": name + "-r", "UseLatestRestorableTime": True,
-                                       "RestoreDateTime": 1700000000},
-         "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both"),
     ):
         status, answer = signed_call(virga, operation, body)
         assert (status, answer.get("message")) == (400, words), operation
@@ -381,3 +378,65 @@ def test_indexes_beyond_the_limit(virga, create_table, dynamodb, name):
     assert status == 400 and answer["__type"].endswith("#LimitExceededException")
     assert answer["message"] == "Subscriber limit exceeded: Number of global secondary indexes exceeds per-table limit of 20"
     dynamodb.delete_table(TableName=name)
+
+
+def test_restores(virga, create_table, dynamodb, name):
+    """In the words of AWS in October 2026; an index is known by what it holds, whatever a restore calls it."""
+    index = by_hash("x", IndexName="gsi")
+    create_table(dynamodb, name, ["p"], {"p": "S", "x": "S"}, GlobalSecondaryIndexes=[index])
+    table = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+    dynamodb.put_item(TableName=name, Item={"p": {"S": "a"}, "x": {"S": "b"}})
+    arn = dynamodb.create_backup(TableName=name, BackupName="one")["BackupDetails"]["BackupArn"]
+    eventually(lambda: dynamodb.describe_backup(BackupArn=arn)["BackupDescription"]["BackupDetails"]["BackupStatus"] == "AVAILABLE")
+    elsewhere = arn.replace(":us-east-1:", ":eu-west-1:")
+    assert dynamodb.describe_backup(BackupArn=elsewhere)["BackupDescription"]["BackupDetails"]["BackupArn"] == elsewhere
+    units = {"ProvisionedThroughputOverride": {"ReadCapacityUnits": 2, "WriteCapacityUnits": 2}}
+    provisioned, on_demand = {"BillingModeOverride": "PROVISIONED"}, {"BillingModeOverride": "PAY_PER_REQUEST"}
+    given = {"ProvisionedThroughput": units["ProvisionedThroughputOverride"]}
+    unlike = "does not match a secondary index that existed in the source table and cannot be created during the restore operation"
+    source = {"SourceTableName": name, "UseLatestRestorableTime": True}
+
+    def said(operation, **body):
+        status, answer = signed_call(virga, operation, body)
+        assert status == 400, answer
+        return answer.get("message", answer.get("Message"))
+    for more, words in (
+        (units, "Cannot override ProvisionedThroughput unless BillingMode is PROVISIONED"),
+        (provisioned, "Must override ProvisionedThroughput if BillingMode is overridden to PROVISIONED"),
+        ({**on_demand, **units}, "Cannot override ProvisionedThroughput if BillingMode is overridden to PAY_PER_REQUEST"),
+        ({"OnDemandThroughputOverride": {"MaxReadRequestUnits": 0}}, "Requested MaxReadRequestUnits for OnDemandThroughput is outside of valid range"),
+        ({**provisioned, **units, "OnDemandThroughputOverride": {"MaxReadRequestUnits": 5}},
+         "Cannot override MaxReadRequestUnits for OnDemandThroughput unless BillingModeOverride is PAY_PER_REQUEST"),
+        ({"GlobalSecondaryIndexOverride": [{**by_hash("p"), "IndexName": "gsi"}]}, "Index gsi " + unlike),
+        ({"GlobalSecondaryIndexOverride": [{**index, "Projection": {"ProjectionType": "KEYS_ONLY"}}]}, "Index gsi " + unlike),
+        ({"GlobalSecondaryIndexOverride": [index, {**index, "IndexName": "again"}]}, "Index again " + unlike),
+        ({**provisioned, **units, "GlobalSecondaryIndexOverride": [index]}, "Must specify provisioned throughput for index gsi"),
+        ({**on_demand, "GlobalSecondaryIndexOverride": [{**index, **given}]},
+         "Cannot override ProvisionedThroughput if BillingMode is overridden to PAY_PER_REQUEST for index gsi"),
+    ):
+        assert said("RestoreTableFromBackup", BackupArn=arn, TargetTableName=name + "-r", **more) == "Invalid Request: " + words
+    for operation in ("DescribeBackup", "DeleteBackup"):
+        assert said(operation, BackupArn=table) == said(operation, BackupArn="") == said(operation, BackupArn="x" * 48) == "Invalid Backup ARN"
+        assert said(operation, BackupArn=arn.replace(":dynamodb:", ":s3:")) == "Invalid Request: BackupArn is not valid"
+    swapped = said("ListBackups", ExclusiveStartBackupArn=elsewhere)
+    assert swapped == "Invalid Request: The supplied ExclusiveStartBackupArn does not match the region"
+    assert said("ListBackups", TimeRangeLowerBound=2, TimeRangeUpperBound=1).endswith("lower bound must be less than or equal to upper bound")
+    missing = said("RestoreTableToPointInTime", TargetTableName=name + "-r", UseLatestRestorableTime=True)
+    assert missing == "The parameter 'TableName' is required but was not present in the request"
+    for more, words in (
+        ({"SourceTableArn": table}, "Must provide exactly one of: sourceTableArn, sourceTableName"),
+        ({"SourceTableName": None, "SourceTableArn": "table"}, "sourceTableArn is not a valid ARN"),
+        ({"RestoreDateTime": 1700000000}, "Invalid Request: Both RestoreDateTime and UseLatestRestorableTime cannot be set for point-in-time restore "),
+        ({"UseLatestRestorableTime": False},
+         "Invalid Request: Either one of RestoreDateTime or UseLatestRestorableTime must be specified, but not both"),
+    ):
+        assert said("RestoreTableToPointInTime", TargetTableName=name + "-r", **{**source, **more}).startswith(words)
+    dynamodb.restore_table_from_backup(TargetTableName=name + "-r", BackupArn=arn, **provisioned, **units,
+                                       GlobalSecondaryIndexOverride=[{**index, "IndexName": "other", **given}])
+    eventually(lambda: dynamodb.describe_table(TableName=name + "-r")["Table"]["TableStatus"] == "ACTIVE")
+    restored = dynamodb.describe_table(TableName=name + "-r")["Table"]["GlobalSecondaryIndexes"]
+    assert [(i["IndexName"], i["ProvisionedThroughput"]["ReadCapacityUnits"]) for i in restored] == [("other", 2)]
+    assert dynamodb.scan(TableName=name + "-r", IndexName="other")["Count"] == 1
+    assert dynamodb.delete_backup(BackupArn=elsewhere)["BackupDescription"]["BackupDetails"]["BackupArn"] == elsewhere
+    for one in (name, name + "-r"):
+        dynamodb.delete_table(TableName=one)
