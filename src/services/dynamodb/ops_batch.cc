@@ -1,4 +1,5 @@
 #include <aws/dynamodb/errors.h>
+#include <aws/dynamodb/shapes.h>
 
 #include <algorithm>
 #include <set>
@@ -10,6 +11,7 @@
 #include "services/dynamodb/ops.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/service.h"
+#include "wire/protocol.h"
 
 namespace virga::dynamodb {
 
@@ -24,6 +26,17 @@ struct GetPart {
 
 constexpr std::string_view kTooFew = "Member must have length greater than or equal to 1";
 
+// A wrong name of a table is told with the whole map.
+void check_names(const BatchGetItemInput& in) {
+  const auto fits = [](const auto& entry) { return can_name_table(entry.first); };
+  if (std::ranges::all_of(in.request_items, fits)) return;
+  throw counted(validation(cat("Value '", wire::to_json(shapes::BatchGetRequestMap, &in.request_items).dump(),
+                               "' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: "
+                               "[Member must have length less than or equal to 255, Member must have length greater "
+                               "than or equal to 3, Member must satisfy regular expression pattern: "
+                               "[a-zA-Z0-9_.-]+]")));
+}
+
 bool is_throttling(const Failure& failure) {
   const Error* error = error_of(failure);
   return error && (error->shape->code == "ProvisionedThroughputExceededException" ||
@@ -34,6 +47,7 @@ bool is_throttling(const Failure& failure) {
 
 Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetItemInput& in) {
   if (in.request_items.empty()) throw out_of_bounds("RequestItems", kTooFew);
+  check_names(in);
   std::map<std::string, GetPart> parts;
   size_t total = 0;
   bool projects = false, selects = false;

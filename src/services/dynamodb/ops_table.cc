@@ -359,7 +359,7 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
     if (in.billing_mode || in.provisioned_throughput) change_billing(table, in, ctx.now());
     set_warmth(table, nullptr, in.warm_throughput, in.on_demand_throughput);
     if (in.table_class) {
-      const bool infrequent = *in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
+      const bool infrequent = is_infrequent(*in.table_class);
       if (infrequent != table.infrequent_access) table.class_changed = ctx.now();
       table.infrequent_access = infrequent;
     }

@@ -16,7 +16,7 @@ std::string violated(std::string_view name, std::string_view constraint) {
   return cat("Value '", name, "' at 'tableName' failed to satisfy constraint: Member must ", constraint);
 }
 
-void check_table_name(std::string_view name) {
+std::vector<std::string> faults_of_name(std::string_view name) {
   std::vector<std::string> found;
   if (name.size() < 3) found.push_back(violated(name, "have length greater than or equal to 3"));
   if (name.size() > 255) found.push_back(violated(name, "have length less than or equal to 255"));
@@ -25,6 +25,11 @@ void check_table_name(std::string_view name) {
            c == '-';
   });
   if (!fits) found.push_back(violated(name, kNamePattern));
+  return found;
+}
+
+void check_table_name(std::string_view name) {
+  const std::vector<std::string> found = faults_of_name(name);
   if (found.empty()) return;
   throw validation(cat(found.size(), found.size() == 1 ? " validation error" : " validation errors",
                        " detected: ", join(found, "; ")));
@@ -52,6 +57,8 @@ TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
   out.name = name;
   return out;
 }
+
+bool can_name_table(std::string_view text) { return text.starts_with("arn:") || faults_of_name(text).empty(); }
 
 TableName new_table_name(const kernel::Ctx& ctx, const std::string& name) { return {ctx.account, ctx.region, name}; }
 

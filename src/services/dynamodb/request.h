@@ -17,6 +17,8 @@ namespace virga::dynamodb {
 
 // A table given by name or ARN. Throws ValidationException on what can be neither.
 TableName table_named(const kernel::Ctx& ctx, std::string_view name_or_arn);
+// Whether it looks like the one or the other.
+bool can_name_table(std::string_view name_or_arn);
 // The name of a table to be, as its constraints have let it through.
 TableName new_table_name(const kernel::Ctx& ctx, const std::string& name);
 // As it stands in permissions; of any text, for it is asked before the request is judged.

@@ -1,4 +1,5 @@
-// The table that a restore makes: the source's schema with what the request overrides, none of what AWS does not restore.
+// The table that a restore makes: the source's schema with what the request overrides, without what AWS does not
+// restore.
 #pragma once
 
 #include <aws/dynamodb/types.h>

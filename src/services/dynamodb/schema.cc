@@ -12,6 +12,18 @@
 
 namespace virga::dynamodb {
 
+namespace {
+constexpr const char* kStandard = "STANDARD";
+constexpr const char* kInfrequentAccess = "STANDARD_INFREQUENT_ACCESS";
+}  // namespace
+
+bool is_infrequent(std::string_view table_class) {
+  const bool infrequent = table_class == kInfrequentAccess;
+  if (infrequent || table_class == kStandard) return infrequent;
+  throw validation(cat("Invalid table-class parameter provided. Please try again with a valid table-class value: [",
+                       kStandard, ", ", kInfrequentAccess, "]."));
+}
+
 void check_units(const ProvisionedThroughput& in) {
   if (in.read_capacity_units > kMaxCapacityUnits) {
     throw validation(cat("Given value ", in.read_capacity_units, " for ReadCapacityUnits is out of bounds"));
@@ -391,7 +403,7 @@ Table table_of(const CreateTableInput& in) {
     }
   }
   table.deletion_protection = in.deletion_protection_enabled.value_or(false);
-  table.infrequent_access = in.table_class == TableClass::STANDARD_INFREQUENT_ACCESS;
+  table.infrequent_access = in.table_class && is_infrequent(*in.table_class);
   if (in.tags) add_tags(table, *in.tags);
   return table;
 }
@@ -517,8 +529,7 @@ TableDescription description_of(const Table& table) {
   }
   if (table.infrequent_access || table.class_changed.micros) {
     out.table_class_summary.emplace();
-    out.table_class_summary->table_class =
-        table.infrequent_access ? TableClass::STANDARD_INFREQUENT_ACCESS : TableClass::STANDARD;
+    out.table_class_summary->table_class = table.infrequent_access ? kInfrequentAccess : kStandard;
     if (table.class_changed.micros) out.table_class_summary->last_update_date_time = table.class_changed;
   }
   for (const Index& index : table.indexes) {

@@ -19,6 +19,9 @@ void merge_definitions(Table& table, const std::vector<AttributeDefinition>& def
 void refuse_unbuilt(const CreateTableInput& in);
 void refuse_unbuilt(const UpdateTableInput& in);
 
+// Of a table class; throws when there is no such class.
+bool is_infrequent(std::string_view table_class);
+
 // Sets the units to keep warm, and the most to be used on demand, of the index or the table; `is_new` of one that
 // CreateTable makes. Throws when AWS would not.
 void set_warmth(Table& table, Index* index, const std::optional<WarmThroughput>& warm,

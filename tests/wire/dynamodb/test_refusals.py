@@ -330,6 +330,8 @@ def test_what_update_table_changes_alone(virga, create_table, dynamodb, name):
         ({"SSESpecification": {"Enabled": True, "SSEType": "AES256"}}, "SSEType AES256 is not supported"),
     ):
         assert update(**change) == wrong + words
+    no_class = "Invalid table-class parameter provided. Please try again with a valid table-class value: [STANDARD, STANDARD_INFREQUENT_ACCESS]."
+    assert update(TableClass="GLACIER") == no_class
     required = update(GlobalSecondaryIndexUpdates=[])
     assert required.startswith("At least one of ProvisionedThroughput, BillingMode, UpdateStreamEnabled, GlobalSecondaryIndexUpdates, ")
     assert required.endswith(" MultiRegionConsistency, DeletionProtectionEnabled, OnDemandThroughput, WarmThroughput or TableClass is required")
@@ -364,6 +366,7 @@ def test_throughput_of_new_tables(virga, name):
     ):
         status, answer = signed_call(virga, "CreateTable", {**made, **more})
         assert (status, answer["message"]) == (400, "One or more parameter values were invalid: " + words)
+    assert signed_call(virga, "CreateTable", {**made, "TableClass": "GLACIER"})[1]["message"].startswith("Invalid table-class parameter provided. ")
 
 
 def test_indexes_beyond_the_limit(virga, create_table, dynamodb, name):

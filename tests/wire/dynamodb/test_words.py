@@ -49,6 +49,10 @@ def test_wrong_types(virga, operation, body, words):
      COUNTED + "Value 'a b' at 'tableName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+"),
     ("BatchGetItem", {"RequestItems": {}},
      COUNTED + "Value at 'RequestItems' failed to satisfy constraint: Member must have length greater than or equal to 1"),
+    ("BatchGetItem", {"RequestItems": {"bad!name": {"Keys": [{"pk": {"S": "a"}}]}}},
+     COUNTED + """Value '{"bad!name":{"Keys":[{"pk":{"S":"a"}}]}}' at 'requestItems' failed to satisfy constraint: Map keys must satisfy """
+     "constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, "
+     "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]"),
     ("BatchGetItem", {"RequestItems": {"abc": {"Keys": []}}},
      COUNTED + "Value at 'RequestItems.abc.member.Keys' failed to satisfy constraint: Member must have length greater than or equal to 1"),
     ("BatchGetItem", {"RequestItems": {"abc": {"Keys": [{"p": {"S": str(i)}} for i in range(101)]}}},
