@@ -101,16 +101,17 @@ KeyNames index_key_names_of(const std::vector<KeySchemaElement>& schema) {
   std::set<std::string> distinct;
   for (const KeySchemaElement& element : schema) {
     const bool hash = element.key_type == KeyType::HASH;
-    if (hash && !ranges.empty()) throw validation("Invalid KeySchema: HASH keys must precede all RANGE keys");
+    if (hash && !ranges.empty())
+      throw invalid_parameter("All HASH key attributes must precede RANGE key attributes in the KeySchema");
     (hash ? hashes : ranges).push_back(element.attribute_name);
     if (!distinct.insert(element.attribute_name).second) {
-      throw validation(cat("Invalid KeySchema: Two elements have the same name: ", element.attribute_name));
+      throw validation("The KeySchema contains multiple key attributes with the same name");
     }
   }
   if (hashes.empty()) throw validation("Invalid KeySchema: The first KeySchemaElement is not a HASH key type");
   for (const auto& [names, kind] : {std::pair(&hashes, "HASH"), std::pair(&ranges, "RANGE")}) {
     if (names->size() > kMaxIndexKeys) {
-      throw validation(cat("Invalid KeySchema: An index can have at most ", kMaxIndexKeys, " ", kind, " keys"));
+      throw invalid_parameter(cat("The KeySchema exceeds the maximum allowed number of ", kind, " key attributes"));
     }
   }
   KeyNames out{hashes[0], ranges.empty() ? std::string() : ranges[0], {}, {}};
@@ -431,6 +432,9 @@ Index& add_global_index(Table& table, const CreateGlobalSecondaryIndexAction& in
                         const std::vector<AttributeDefinition>& definitions) {
   if (table.find_index(in.index_name)) {
     throw validation("Attempting to create an index which already exists");
+  }
+  if (definitions.empty()) {
+    throw invalid_parameter(cat("AttributeDefinitions is not specified for index: ", in.index_name));
   }
   // Also attributes that the table knows have to be defined again.
   std::vector<KeyAttribute> defined;

@@ -121,7 +121,9 @@ def test_follows_its_items_also_through_a_kill(own_virga, create_table, name):
 
 
 @pytest.mark.parametrize("roles, words", [
-    (["HASH", "RANGE", "HASH"], "HASH keys must precede"), (["HASH"] * 5, "at most 4 HASH"), (["HASH"] + ["RANGE"] * 5, "at most 4 RANGE"),
+    (["HASH", "RANGE", "HASH"], "invalid: All HASH key attributes must precede RANGE key attributes in the KeySchema"),
+    (["HASH"] * 5, "invalid: The KeySchema exceeds the maximum allowed number of HASH key attributes"),
+    (["HASH"] + ["RANGE"] * 5, "invalid: The KeySchema exceeds the maximum allowed number of RANGE key attributes"),
     (["RANGE"] * 3, "first KeySchemaElement is not a HASH")])
 def test_schemas_that_are_none(dynamodb, create_table, name, roles, words):
     names = [f"k{i}" for i in range(len(roles))]

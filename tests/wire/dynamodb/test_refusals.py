@@ -79,7 +79,7 @@ def test_tables(dynamodb, create_table, name):
         add_index(dynamodb, name, "gsi", "y")
     with refused("Attributes cannot be redefined"):
         add_index(dynamodb, name, "other", "x", "N")
-    with refused("AttributeDefinitions"):
+    with refused("invalid: AttributeDefinitions is not specified for index: other"):
         dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[{"Create": by_hash("x", IndexName="other")}])
     with refused("At least one of"):
         dynamodb.update_table(TableName=name, GlobalSecondaryIndexUpdates=[])
@@ -344,7 +344,7 @@ def test_what_update_table_changes_alone(virga, create_table, dynamodb, name):
     dynamodb.delete_table(TableName=name)
 
 
-def test_throughput_of_new_tables(virga, name):
+def test_new_tables(virga, name):
     """In the words of AWS in October 2026."""
     made = {"TableName": name, "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "BillingMode": "PAY_PER_REQUEST",
             "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}]}
@@ -366,6 +366,9 @@ def test_throughput_of_new_tables(virga, name):
     ):
         status, answer = signed_call(virga, "CreateTable", {**made, **more})
         assert (status, answer["message"]) == (400, "One or more parameter values were invalid: " + words)
+    twice = [{"AttributeName": "p", "KeyType": kind} for kind in ("HASH", "HASH", "RANGE")]
+    keyed = signed_call(virga, "CreateTable", {**made, "GlobalSecondaryIndexes": [{**index, "KeySchema": twice}]})[1]
+    assert keyed["message"] == "The KeySchema contains multiple key attributes with the same name"
     assert signed_call(virga, "CreateTable", {**made, "TableClass": "GLACIER"})[1]["message"].startswith("Invalid table-class parameter provided. ")
 
 
