@@ -2,9 +2,7 @@
 // where REQUESTS is a file with the inputs that are sent in turn. Prints how many were answered in a second.
 import { DynamoDBClient, GetItemCommand, PutItemCommand } from '@aws-sdk/client-dynamodb';
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts';
-import { NodeHttpHandler } from '@smithy/node-http-handler';
 import { readFileSync } from 'node:fs';
-import { Agent } from 'node:http';
 
 const [endpoint, name, seconds, connections, requests] = process.argv.slice(2);
 const inputs = JSON.parse(readFileSync(requests, 'utf8'));
@@ -12,7 +10,7 @@ const options = {
   endpoint,
   region: 'us-east-1',
   maxAttempts: 1,
-  requestHandler: new NodeHttpHandler({ httpAgent: new Agent({ keepAlive: true, maxSockets: Number(connections) }) }),
+  requestHandler: { httpAgent: { keepAlive: true, maxSockets: Number(connections) } },
 };
 const [client, Command] = {
   identity: () => [new STSClient(options), GetCallerIdentityCommand],
