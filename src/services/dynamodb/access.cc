@@ -127,6 +127,32 @@ void add_expressions(const In& in, Names& out) {
   if constexpr (requires { in.attributes_to_get; }) add_list(in.attributes_to_get, out);
 }
 
+void add_condition_key(Access& out, std::string_view key, std::string_view value) {
+  out.conditions.emplace_back(cat("dynamodb:", key), std::vector<std::string>{std::string(value)});
+}
+
+// What the request as a whole says, of each of its accesses.
+template <class In>
+std::vector<Access> with_request(const Ctx& ctx, const In& in, std::vector<Access> all,
+                                 std::string_view transaction = "") {
+  if (!wants_conditions(ctx)) return all;
+  for (Access& one : all) {
+    if (in.return_consumed_capacity) {
+      add_condition_key(one, "ReturnConsumedCapacity", to_string(*in.return_consumed_capacity));
+    }
+    if (!transaction.empty()) add_condition_key(one, "EnclosingOperation", transaction);
+  }
+  return all;
+}
+
+// Reads of items by their keys have no such parameter, and yet say whether they want all.
+template <class In>
+void add_selected(const In& in, Access& out) {
+  bool some = in.projection_expression.has_value();
+  if constexpr (requires { in.attributes_to_get; }) some = some || in.attributes_to_get;
+  add_condition_key(out, "Select", to_string(some ? Select::SPECIFIC_ATTRIBUTES : Select::ALL_ATTRIBUTES));
+}
+
 std::vector<Access> only(Access one) {
   std::vector<Access> out;
   out.push_back(std::move(one));
@@ -145,10 +171,9 @@ Access item_access(const TableCache& cache, const Ctx& ctx, std::string_view act
   add_expressions(in, names);
   out = access(action, out.resource, std::move(leading), names);
   if constexpr (requires { in.return_values; }) {
-    if (in.return_values)
-      out.conditions.emplace_back("dynamodb:ReturnValues",
-                                  std::vector<std::string>{std::string(to_string(*in.return_values))});
+    if (in.return_values) add_condition_key(out, "ReturnValues", to_string(*in.return_values));
   }
+  if constexpr (requires { in.projection_expression; }) add_selected(in, out);
   return out;
 }
 
@@ -169,23 +194,23 @@ Access many_access(const Ctx& ctx, std::string_view action, const In& in) {
   const Select select = in.select.value_or(some            ? Select::SPECIFIC_ATTRIBUTES
                                            : in.index_name ? Select::ALL_PROJECTED_ATTRIBUTES
                                                            : Select::ALL_ATTRIBUTES);
-  out.conditions.emplace_back("dynamodb:Select", std::vector<std::string>{std::string(to_string(select))});
+  add_condition_key(out, "Select", to_string(select));
   return out;
 }
 
 }  // namespace
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const GetItemInput& in) {
-  return only(item_access(cache, ctx, "GetItem", in, in.key));
+  return with_request(ctx, in, only(item_access(cache, ctx, "GetItem", in, in.key)));
 }
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const PutItemInput& in) {
-  return only(item_access(cache, ctx, "PutItem", in, in.item));
+  return with_request(ctx, in, only(item_access(cache, ctx, "PutItem", in, in.item)));
 }
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const UpdateItemInput& in) {
-  return only(item_access(cache, ctx, "UpdateItem", in, in.key));
+  return with_request(ctx, in, only(item_access(cache, ctx, "UpdateItem", in, in.key)));
 }
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const DeleteItemInput& in) {
-  return only(item_access(cache, ctx, "DeleteItem", in, in.key));
+  return with_request(ctx, in, only(item_access(cache, ctx, "DeleteItem", in, in.key)));
 }
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const QueryInput& in) {
@@ -217,11 +242,11 @@ std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const Que
     });
   }
   if (!leading.empty()) out.conditions.emplace_back("dynamodb:LeadingKeys", std::move(leading));
-  return only(std::move(out));
+  return with_request(ctx, in, only(std::move(out)));
 }
 
 std::vector<Access> access_of(const TableCache&, const Ctx& ctx, const ScanInput& in) {
-  return only(many_access(ctx, "Scan", in));
+  return with_request(ctx, in, only(many_access(ctx, "Scan", in)));
 }
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchGetItemInput& in) {
@@ -238,8 +263,9 @@ std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const Bat
       add_expressions(request, names);
     }
     out.push_back(access("BatchGetItem", table_arn_of(ctx, name), std::move(leading), names));
+    if (wants_conditions(ctx)) add_selected(request, out.back());
   }
-  return out;
+  return with_request(ctx, in, std::move(out));
 }
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchWriteItemInput& in) {
@@ -260,14 +286,14 @@ std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const Bat
     }
     out.push_back(access("BatchWriteItem", table_arn_of(ctx, name), std::move(leading), names));
   }
-  return out;
+  return with_request(ctx, in, std::move(out));
 }
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const TransactGetItemsInput& in) {
   std::vector<Access> out;
   for (const TransactGetItem& item : in.transact_items)
     out.push_back(item_access(cache, ctx, "GetItem", item.get, item.get.key));
-  return out;
+  return with_request(ctx, in, std::move(out), "TransactGetItems");
 }
 
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const TransactWriteItemsInput& in) {
@@ -279,7 +305,7 @@ std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const Tra
     if (item.delete_) out.push_back(item_access(cache, ctx, "DeleteItem", *item.delete_, item.delete_->key));
     if (item.update) out.push_back(item_access(cache, ctx, "UpdateItem", *item.update, item.update->key));
   }
-  return out;
+  return with_request(ctx, in, std::move(out), "TransactWriteItems");
 }
 
 namespace {
@@ -292,6 +318,7 @@ void add_statement(const TableCache& cache, const Ctx& ctx, const In& in, std::v
     const Statement statement = parse_statement(in.statement, in.parameters ? *in.parameters : kNone);
     static constexpr std::string_view kActions[] = {"PartiQLSelect", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete",
                                                     "PartiQLSelect"};
+    static constexpr std::string_view kReturnValues[] = {"", "ALL_OLD", "ALL_NEW", "UPDATED_OLD", "UPDATED_NEW"};
     const std::string table_arn = table_arn_of(ctx, statement.table);
     std::string resource = statement.index.empty() ? table_arn : cat(table_arn, "/index/", statement.index);
     Names names;
@@ -318,10 +345,11 @@ void add_statement(const TableCache& cache, const Ctx& ctx, const In& in, std::v
     }
     Access one = access(kActions[static_cast<size_t>(statement.kind)], std::move(resource), std::move(leading), names);
     if (wants_conditions(ctx) && statement.kind == StatementKind::kSelect) {
-      one.conditions.emplace_back("dynamodb:FullTableScan", std::vector<std::string>{whole_table ? "true" : "false"});
-      one.conditions.emplace_back(
-          "dynamodb:Select",
-          std::vector<std::string>{statement.projection.empty() ? "ALL_ATTRIBUTES" : "SPECIFIC_ATTRIBUTES"});
+      add_condition_key(one, "FullTableScan", whole_table ? "true" : "false");
+      add_condition_key(one, "Select", statement.projection.empty() ? "ALL_ATTRIBUTES" : "SPECIFIC_ATTRIBUTES");
+    }
+    if (wants_conditions(ctx) && statement.returning != Returning::kNone) {
+      add_condition_key(one, "ReturnValues", kReturnValues[static_cast<size_t>(statement.returning)]);
     }
     out.push_back(std::move(one));
   });
@@ -332,17 +360,18 @@ void add_statement(const TableCache& cache, const Ctx& ctx, const In& in, std::v
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteStatementInput& in) {
   std::vector<Access> out;
   add_statement(cache, ctx, in, out);
-  return out;
+  return with_request(ctx, in, std::move(out));
 }
-std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchExecuteStatementInput& in) {
+std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchExecuteStatementInput& in,
+                              const BatchStatementRequest& one) {
   std::vector<Access> out;
-  for (const BatchStatementRequest& one : in.statements) add_statement(cache, ctx, one, out);
-  return out;
+  add_statement(cache, ctx, one, out);
+  return with_request(ctx, in, std::move(out));
 }
 std::vector<Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteTransactionInput& in) {
   std::vector<Access> out;
   for (const ParameterizedStatement& one : in.transact_statements) add_statement(cache, ctx, one, out);
-  return out;
+  return with_request(ctx, in, std::move(out), "ExecuteTransaction");
 }
 
 }  // namespace virga::dynamodb

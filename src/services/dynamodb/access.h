@@ -24,7 +24,9 @@ std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, c
 std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const TransactGetItemsInput& in);
 std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const TransactWriteItemsInput& in);
 std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteStatementInput& in);
-std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchExecuteStatementInput& in);
 std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const ExecuteTransactionInput& in);
+// Of one statement of a batch, each of which is allowed or refused for itself.
+std::vector<kernel::Access> access_of(const TableCache& cache, const Ctx& ctx, const BatchExecuteStatementInput& in,
+                                      const BatchStatementRequest& one);
 
 }  // namespace virga::dynamodb

@@ -1,11 +1,14 @@
 #include <aws/dynamodb/errors.h>
+#include <aws/dynamodb/model.h>
 
 #include <algorithm>
 #include <set>
 
 #include "base/crypto.h"
 #include "base/str.h"
+#include "kernel/cloud.h"
 #include "kernel/page.h"
+#include "services/dynamodb/access.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
 #include "services/dynamodb/ops.h"
@@ -13,6 +16,7 @@
 #include "services/dynamodb/partiql.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/service.h"
+#include "wire/protocol.h"
 
 namespace virga::dynamodb {
 
@@ -231,6 +235,7 @@ BatchStatementErrorCodeEnum code_of(const Error& error) {
       {"ResourceNotFoundException", ResourceNotFound},
       {"TransactionConflictException", TransactionConflict},
       {"ProvisionedThroughputExceededException", ProvisionedThroughputExceeded},
+      {"ThrottlingException", ThrottlingError},
       {"AccessDeniedException", AccessDenied},
   };
   const auto found = kCodes.find(error.shape->code);
@@ -416,6 +421,11 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
     const BatchStatementRequest& request = in.statements[i];
     BatchStatementResponse response;
     const auto one = [&]() -> Task<void> {
+      for (kernel::Access& access : access_of(cache_, ctx, in, request)) {
+        auto document = co_await resource_policy(ctx, access.resource);
+        auto why = co_await cloud_.authorizer().why_denied(ctx, std::move(access), std::move(document));
+        if (why) throw wire::door::access_denied(kModel, std::move(*why));
+      }
       if (!statements[i]) co_await fail_with(Failure(statements[i].error()));
       Statement& statement = *statements[i];
       if (statement.kind == StatementKind::kExists) {

@@ -1,20 +1,22 @@
 // Policies of tables and streams: who else may use them.
 #include <aws/dynamodb/errors.h>
+#include <aws/dynamodb/model.h>
 
 #include "base/str.h"
-#include "kernel/policy.h"
+#include "kernel/cloud.h"
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
+#include "services/dynamodb/policy_document.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/service.h"
 #include "services/dynamodb/streams.h"
 #include "services/dynamodb/streams_service.h"
+#include "wire/protocol.h"
 
 namespace virga::dynamodb {
 
 namespace {
 
-constexpr size_t kMaxPolicyBytes = 20 * 1024;
 constexpr std::string_view kNoPolicy = "NO_POLICY";
 
 Error no_policy(std::string_view why) {
@@ -25,7 +27,6 @@ Error no_policy(std::string_view why) {
 struct Policied {
   std::optional<Table> table;
   std::optional<Stream> stream;
-  bool found() const { return table || stream; }
   std::string& policy() { return table ? table->policy : stream->policy; }
   std::string& revision() { return table ? table->policy_revision : stream->policy_revision; }
   const std::string& name() const { return table ? table->name : stream->label; }
@@ -39,46 +40,53 @@ void check_revision(const std::optional<std::string>& expected, Policied& found)
                         ", but a policy exists with revision id ", found.revision(), "."));
   }
   if (none) {
-    throw no_policy(cat("Requested update for policy with revision id ", *expected,
-                        ", but no policy is associated to target table ", found.name(), "."));
+    throw no_policy(cat("Requested update for policy with revision id ", *expected, ", but table ", found.name(),
+                        " has no associated policy."));
   }
   throw no_policy(cat("Requested update for policy with revision id ", *expected,
                       ", but the policy associated to target table ", found.name(), " has revision id ",
                       found.revision(), "."));
 }
 
+PolicyOf kind_of(std::string_view arn) {
+  return arn.find("/stream/") == arn.npos ? PolicyOf::kTable : PolicyOf::kStream;
+}
+
+void check_arn(const Ctx& ctx, const std::string& text) {
+  if (!text.starts_with("arn:")) throw invalid_parameter(cat("ARNs must start with 'arn:': ", text));
+  const auto arn = kernel::parse_arn(text);
+  if (!arn || arn->region != ctx.region) throw invalid_parameter(cat("Invalid resource Arn: ", text));
+  if (arn->account != ctx.account) {
+    throw validation("This action is only supported by accounts that match the resource owner’s account.");
+  }
+  const auto parts = split(arn->resource, '/');
+  const bool of_table = arn->service == "dynamodb" && parts[0] == "table";
+  if (of_table && (parts.size() == 2 || (parts.size() == 4 && parts[2] == "stream"))) return;
+  if (of_table && parts.size() == 4 && parts[2] == "index") {
+    throw invalid_parameter(
+        cat("Invalid resource arn provided, only table or stream is accepted. Provided resource arn: ", text));
+  }
+  throw invalid_parameter(cat("Provided Arn is not a DynamoDB resource arn: ", text));
+}
+
+// Fails where there is no such table or stream.
 Task<Policied> find_policied(Ctx& ctx, kv::Reader& reader, Store& store, std::string arn) {
   Policied out;
-  if (!arn.starts_with("arn:")) co_return validation(cat("Invalid ResourceArn: ", arn));
-  if (const auto name = stream_named(arn)) {
-    if (name->table.region == ctx.region) out.stream = co_await find_stream(reader, *name);
+  const auto name = stream_named(arn);
+  if (name) {
+    out.stream = co_await find_stream(reader, *name);
   } else if (const TablePtr table = co_await store.find_table(table_named(ctx, arn))) {
     out.table = *table;
   }
-  co_return out;
+  if (out.table || out.stream) co_return out;
+  co_return err::ResourceNotFoundException(cat(
+      "Requested resource not found: ", name ? cat("Stream: ", name->label, " not found for Table: ", name->table.name)
+                                             : cat("Table: ", arn.substr(arn.rfind('/') + 1), " not found")));
 }
 
 void put_policied(kv::Txn& tx, Store& store, const Policied& changed) {
   if (changed.table) return store.put_table(*changed.table);
   tx.put(stream_key(changed.stream->table, changed.stream->label), kv::encode(*changed.stream));
-}
-
-void check_document(const std::string& document) {
-  if (document.size() > kMaxPolicyBytes) {
-    throw invalid_parameter(cat("Maximum policy size of ", kMaxPolicyBytes, " bytes exceeded"));
-  }
-  try {
-    kernel::policy::parse(document, kernel::policy::Type::kResource);
-  } catch (const std::invalid_argument& fault) {
-    throw invalid_parameter(cat("Invalid policy document: ", fault.what()));
-  }
-}
-
-Error no_resource(const std::string& arn) {
-  const bool of_table = arn.find("/stream/") == arn.npos;
-  return err::ResourceNotFoundException(
-      cat("Requested resource not found: ",
-          of_table ? cat("Table: ", arn.substr(arn.rfind('/') + 1)) : cat("ResourceArn: ", arn), " not found"));
 }
 
 }  // namespace
@@ -88,8 +96,7 @@ std::string policy_revision_after(const std::string& before, Time now) {
 }
 
 void set_policy(Table& table, const std::string& document) {
-  check_document(document);
-  table.policy = document;
+  table.policy = canonical_policy(document, PolicyOf::kTable);
 }
 
 Task<std::optional<std::string>> DynamoService::resource_policy(Ctx& ctx, std::string resource) {
@@ -114,15 +121,24 @@ Task<std::optional<std::string>> DynamoService::resource_policy(Ctx& ctx, std::s
 }
 
 Task<PutResourcePolicyOutput> DynamoService::put_resource_policy(Ctx& ctx, const PutResourcePolicyInput& in) {
-  check_document(in.policy);
+  check_arn(ctx, in.resource_arn);
+  const std::string policy = canonical_policy(in.policy, kind_of(in.resource_arn));
+  // Whoever would shut themselves out has to mean it; an account's root is never shut out.
+  const bool means_it = in.confirm_remove_self_resource_access.value_or(false);
+  if (!means_it && ctx.principal.kind != kernel::Principal::Kind::kRoot) {
+    kernel::Access next{"dynamodb:PutResourcePolicy", in.resource_arn, {}};
+    if (!co_await cloud_.authorizer().allowed(ctx, std::move(next), policy)) {
+      co_return wire::door::access_denied(
+          kModel, "The new resource policy will not allow you to update the resource policy in the future.");
+    }
+  }
   PutResourcePolicyOutput out;
   out.revision_id = co_await transact([&](kv::Txn& tx) -> Task<std::string> {
     Store store(tx, cache_);
     Policied subject = co_await find_policied(ctx, tx, store, in.resource_arn);
-    if (!subject.found()) co_await fail(no_resource(in.resource_arn));
     check_revision(in.expected_revision_id, subject);
-    if (subject.policy() != in.policy) {
-      subject.policy() = in.policy;
+    if (subject.policy() != policy) {
+      subject.policy() = policy;
       subject.revision() = policy_revision_after(subject.revision(), ctx.now());
       put_policied(tx, store, subject);
     }
@@ -132,25 +148,27 @@ Task<PutResourcePolicyOutput> DynamoService::put_resource_policy(Ctx& ctx, const
 }
 
 Task<GetResourcePolicyOutput> DynamoService::get_resource_policy(Ctx& ctx, const GetResourcePolicyInput& in) {
+  check_arn(ctx, in.resource_arn);
   const auto reader = db_.snapshot();
   Store store(*reader, cache_);
   Policied subject = co_await find_policied(ctx, *reader, store, in.resource_arn);
-  if (!subject.found()) co_return no_resource(in.resource_arn);
   if (subject.policy().empty()) co_return no_policy(in.resource_arn);
   GetResourcePolicyOutput out;
-  out.policy = subject.policy();
+  out.policy = shown_policy(subject.policy());
   out.revision_id = subject.revision();
   co_return out;
 }
 
 Task<DeleteResourcePolicyOutput> DynamoService::delete_resource_policy(Ctx& ctx, const DeleteResourcePolicyInput& in) {
+  check_arn(ctx, in.resource_arn);
   const std::string was = co_await transact([&](kv::Txn& tx) -> Task<std::string> {
     Store store(tx, cache_);
     Policied subject = co_await find_policied(ctx, tx, store, in.resource_arn);
-    if (!subject.found()) co_await fail(no_resource(in.resource_arn));
     check_revision(in.expected_revision_id, subject);
-    if (subject.policy().empty()) co_return std::string();
-    const std::string revision = std::exchange(subject.revision(), {});
+    std::string revision = subject.revision();
+    if (subject.policy().empty()) co_return revision;
+    // That there is none any more is a revision too.
+    subject.revision() = policy_revision_after(revision, ctx.now());
     subject.policy().clear();
     put_policied(tx, store, subject);
     co_return revision;

@@ -80,9 +80,27 @@ void DynamoService::operations(kernel::OpTable& t) {
     return in.import_arn;
   });
   t.add<op::ListImports>(this, &DynamoService::list_imports);
-  t.add<op::PutResourcePolicy>(this, &DynamoService::put_resource_policy).resource(tagged).guarded();
-  t.add<op::GetResourcePolicy>(this, &DynamoService::get_resource_policy).resource(tagged).guarded();
-  t.add<op::DeleteResourcePolicy>(this, &DynamoService::delete_resource_policy).resource(tagged).guarded();
+  // No policy shuts out an account's root, and those of other accounts are told why they are not served.
+  const auto policy_of = [](std::string_view operation) {
+    return [operation](const Ctx& ctx, const auto& in) {
+      std::vector<kernel::Access> out;
+      const auto arn = kernel::parse_arn(in.resource_arn);
+      const bool foreign = arn && arn->account != ctx.principal.account;
+      if (!foreign && ctx.principal.kind != kernel::Principal::Kind::kRoot) {
+        out.push_back({cat("dynamodb:", operation), in.resource_arn, {}});
+      }
+      return out;
+    };
+  };
+  t.add<op::PutResourcePolicy>(this, &DynamoService::put_resource_policy)
+      .access(policy_of("PutResourcePolicy"))
+      .guarded();
+  t.add<op::GetResourcePolicy>(this, &DynamoService::get_resource_policy)
+      .access(policy_of("GetResourcePolicy"))
+      .guarded();
+  t.add<op::DeleteResourcePolicy>(this, &DynamoService::delete_resource_policy)
+      .access(policy_of("DeleteResourcePolicy"))
+      .guarded();
   t.add<op::DescribeEndpoints>(this, &DynamoService::describe_endpoints);
   t.add<op::DescribeLimits>(this, &DynamoService::describe_limits);
 
@@ -98,7 +116,10 @@ void DynamoService::operations(kernel::OpTable& t) {
   t.add<op::TransactGetItems>(this, &DynamoService::transact_get_items).access(access).guarded().data_plane();
   t.add<op::TransactWriteItems>(this, &DynamoService::transact_write_items).access(access).guarded().data_plane();
   t.add<op::ExecuteStatement>(this, &DynamoService::execute_statement).access(access).guarded().data_plane();
-  t.add<op::BatchExecuteStatement>(this, &DynamoService::batch_execute_statement).access(access).guarded().data_plane();
+  // Asks for each statement by itself.
+  t.add<op::BatchExecuteStatement>(this, &DynamoService::batch_execute_statement)
+      .access([](const Ctx&, const BatchExecuteStatementInput&) { return std::vector<kernel::Access>(); })
+      .data_plane();
   t.add<op::ExecuteTransaction>(this, &DynamoService::execute_transaction).access(access).guarded().data_plane();
 }
 
