@@ -43,6 +43,16 @@ bool is_throttling(const Failure& failure) {
                    error->shape->code == "ThrottlingException");
 }
 
+// Why a key's read has to wait, if it has to.
+std::optional<Error> refusal_of(Store& store, const Table& table, const Item& key) {
+  try {
+    store.admit_read(table, nullptr, key);
+  } catch (const Error& error) {
+    return error;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetItemInput& in) {
@@ -84,6 +94,8 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
   out.unprocessed_keys.emplace();
   std::vector<ConsumedCapacity> capacity;
   size_t bytes = 0;
+  std::optional<Error> throttled;
+  bool any_read = false;
   for (auto& [name, part] : parts) {
     const TablePtr table = co_await store.require_table(part.table);
     check_key_paths(*table, pointers_to(part.paths));
@@ -91,16 +103,11 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
     const std::optional<PathSet> projection = path_set(part.paths);
     std::vector<Item>& items = (*out.responses)[name];
     double units = 0;
-    bool throttled = false;
-    try {
-      store.admit_read(*table);
-    } catch (const Error& error) {
-      for (const Item& key : part.request->keys) store.count(*table, nullptr, Counted::kThrottle, key, 1);
-      if (parts.size() == 1) throw;
-      throttled = true;
-    }
     for (const Item& key : part.request->keys) {
-      if (bytes >= kBatchGetBytes || throttled) {
+      const bool full = bytes >= kBatchGetBytes;
+      std::optional<Error> refusal = full ? std::nullopt : refusal_of(store, *table, key);
+      if (full || refusal) {
+        if (refusal) throttled = std::move(refusal);
         // The rest is for another call, with everything else of the request as it was.
         KeysAndAttributes& rest = (*out.unprocessed_keys)[name];
         if (rest.keys.empty()) {
@@ -113,14 +120,15 @@ Task<BatchGetItemOutput> DynamoService::batch_get_item(Ctx& ctx, const BatchGetI
       std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, key));
       const size_t size = item ? item->view().item_size() : 0;
       const double cost = read_units(size, part.request->consistent_read.value_or(false));
-      store.count(*table, nullptr, Counted::kAccess, key, cost);
+      store.charge_read(*table, nullptr, cost, key);
+      any_read = true;
       units += cost;
       bytes += size;
       if (item) items.push_back(projection ? projection->project(*item) : std::move(*item));
     }
-    store.charge_read(*table, nullptr, units);
     if (auto c = capacity_of_read(in.return_consumed_capacity, table->name, units)) capacity.push_back(std::move(*c));
   }
+  if (throttled && !any_read) co_return std::move(*throttled);
   if (is_asked(in.return_consumed_capacity)) out.consumed_capacity = std::move(capacity);
   co_return out;
 }
@@ -129,6 +137,7 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
   if (in.request_items.empty()) throw validation("The requestItems parameter is required for BatchWriteItem");
   std::vector<Write> writes;
   std::vector<const std::string*> names;  // of the table, as the request has it
+  std::vector<const WriteRequest*> requested;
   for (const auto& [name, requests] : in.request_items) {
     const TableName table = table_named(ctx, name);
     for (const WriteRequest& request : requests) {
@@ -146,11 +155,12 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
       write.wants_old = is_asked(in.return_consumed_capacity);
       writes.push_back(std::move(write));
       names.push_back(&name);
+      requested.push_back(&request);
     }
   }
   if (writes.size() > kBatchWriteItems) throw validation("Too many items requested for the BatchWriteItem call");
 
-  std::set<std::string> unprocessed;  // tables that are over their capacity
+  std::set<size_t> unprocessed;  // writes for which there was no capacity
   // One transaction: AWS promises less, and one commit is cheaper than twenty-five.
   std::map<std::string, Written> sums = co_await transact([&](kv::Txn& tx) -> Task<std::map<std::string, Written>> {
     Store store(tx, cache_);
@@ -173,11 +183,9 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
     for (size_t i = 0; i < writes.size(); ++i) {
       auto result = co_await as_result(store.write(writes[i]));
       if (!result && is_throttling(result.error())) {
-        // Left for another call, like every write to this table; when that is all, the request is refused.
-        if (std::all_of(names.begin(), names.end(), [&](const auto* name) { return *name == *names[i]; })) {
-          co_await fail_with(std::move(result.error()));
-        }
-        unprocessed.insert(*names[i]);
+        // Left for another call; when that is all, the request is refused.
+        unprocessed.insert(i);
+        if (unprocessed.size() == writes.size()) co_await fail_with(std::move(result.error()));
         continue;
       }
       if (!result) co_await fail_with(std::move(result.error()));
@@ -191,7 +199,7 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
 
   BatchWriteItemOutput out;
   out.unprocessed_items.emplace();
-  for (const std::string& name : unprocessed) (*out.unprocessed_items)[name] = in.request_items.at(name);
+  for (const size_t i : unprocessed) (*out.unprocessed_items)[*names[i]].push_back(*requested[i]);
   std::vector<ConsumedCapacity> capacity;
   for (const auto& [name, sum] : sums) {
     if (auto c = capacity_of_write(in.return_consumed_capacity, sum.table->name, sum))
@@ -201,7 +209,7 @@ Task<BatchWriteItemOutput> DynamoService::batch_write_item(Ctx& ctx, const Batch
   if (measures_collections(in)) {
     std::map<std::string, std::vector<ItemCollectionMetrics>> metrics;
     for (size_t i = 0; i < writes.size(); ++i) {
-      if (unprocessed.contains(*names[i])) continue;
+      if (unprocessed.contains(i)) continue;
       auto one = co_await collection_metrics(sums[*names[i]].table, writes[i].subject);
       if (one) metrics[*names[i]].push_back(std::move(*one));
     }

@@ -442,8 +442,11 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
           const auto key = key_of_select(*table, statement);
           if (!key) throw validation(cat(kSelectsItems, "BatchExecuteStatement", kByTheirKey));
           check_key(*table, *key);
+          store.admit_read(*table);
           std::optional<Item> item = co_await store.find_item(table, row_key(*table, nullptr, *key));
-          read[table->name] += read_units(item ? item->view().item_size() : 0, request.consistent_read.value_or(false));
+          const double units = read_units(item ? item->view().item_size() : 0, request.consistent_read.value_or(false));
+          store.charge_read(*table, nullptr, units);
+          read[table->name] += units;
           if (!item || !holds(*statement.where, *item)) co_return;
           response.item = selected(statement, *item);
           co_return;
@@ -527,8 +530,11 @@ Task<ExecuteTransactionOutput> DynamoService::execute_transaction(Ctx& ctx, cons
       const std::string row = row_key(*table, nullptr, *key);
       if (!rows.insert(row).second)
         co_return validation("Transaction request cannot include multiple operations on one item");
+      judge_read(i, statements.size(), [&] { store.admit_read(*table); });
       std::optional<Item> item = co_await store.find_item(table, row);
-      units[table->name] += 2 * read_units(item ? item->view().item_size() : 0, true);
+      const double cost = 2 * read_units(item ? item->view().item_size() : 0, true);
+      store.charge_read(*table, nullptr, cost);
+      units[table->name] += cost;
       ItemResponse& response = out.responses->emplace_back();
       if (item && holds(*statement.where, *item)) response.item = selected(statement, *item);
     }
@@ -548,6 +554,7 @@ Task<ExecuteTransactionOutput> DynamoService::execute_transaction(Ctx& ctx, cons
     prepared.push_back(prepare(name, *table, std::move(statements[i]),
                                in.transact_statements[i].return_values_on_condition_check_failure));
     prepared.back()->action.write.wants_old |= is_asked(in.return_consumed_capacity);
+    prepared.back()->action.write.factor = 2;
     actions.push_back(prepared.back()->action);
   }
   std::optional<Idempotency> idempotency;

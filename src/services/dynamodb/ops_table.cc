@@ -23,11 +23,13 @@ Error no_such_table(const std::string& name) {
   return err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name, " not found"));
 }
 
+bool is_same_day(Time a, Time b) { return a.seconds() / 86'400 == b.seconds() / 86'400; }
+
 // Four decreases a day are free, and then one an hour.
 void check_decrease(Throughput& throughput, Time now) {
   constexpr int64_t kFree = 4;
   constexpr std::chrono::hours kBetween{1};
-  if (now.seconds() / 86'400 != throughput.last_decrease.seconds() / 86'400) throughput.decreases = 0;
+  if (!is_same_day(now, throughput.last_decrease)) throughput.decreases = 0;
   if (throughput.decreases < kFree || now - throughput.last_decrease >= kBetween) return;
   throw err::LimitExceededException(
       cat("Subscriber limit exceeded: Provisioned throughput decreases are limited within a given UTC day. After the "
@@ -315,6 +317,14 @@ Task<DescribeTableOutput> DynamoService::describe_table(Ctx& ctx, const Describe
 
 Task<TableDescription> DynamoService::describe(TablePtr table, bool with_counts) {
   TableDescription out = description_of(*table);
+  const auto forget_other_days = [now = clock_.now()](std::optional<ProvisionedThroughputDescription>& of) {
+    const bool today = of && of->last_decrease_date_time && is_same_day(*of->last_decrease_date_time, now);
+    if (of && !today) of->number_of_decreases_today = 0;
+  };
+  forget_other_days(out.provisioned_throughput);
+  if (out.global_secondary_indexes) {
+    for (auto& index : *out.global_secondary_indexes) forget_other_days(index.provisioned_throughput);
+  }
   if (!with_counts) co_return out;
   const Counts counts = co_await count(table);
   const auto of = [&](uint32_t number) {

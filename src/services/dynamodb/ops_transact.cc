@@ -30,6 +30,17 @@ Error cancelled(const std::vector<Reason>& reasons) {
       Json::object({{"CancellationReasons", std::move(list)}}));
 }
 
+std::optional<Reason> reason_of(const Error& error) {
+  static constexpr std::pair<std::string_view, std::string_view> kCodes[] = {
+      {"ValidationException", "ValidationError"},
+      {"ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded"},
+      {"ThrottlingException", "ThrottlingError"}};
+  for (const auto& [thrown, told] : kCodes) {
+    if (error.shape->code == thrown) return Reason{std::string(told), error.message, std::nullopt};
+  }
+  return std::nullopt;
+}
+
 namespace {
 
 template <class In>
@@ -75,11 +86,6 @@ Action action_of(const Ctx& ctx, const TransactWriteItem& in) {
     throw validation("Item size has exceeded the maximum allowed size");
   }
   return action_of(ctx, *in.put, WriteKind::kPut, in.put->item);
-}
-
-// What is told as the reason of one action; everything else fails the whole request.
-bool stops_one_action(const Error& error) {
-  return error.shape->code == "ValidationException" || error.shape->code == "ProvisionedThroughputExceededException";
 }
 
 // The same requests, and only they, have the same digest.
@@ -188,9 +194,9 @@ Task<Outcome> DynamoService::run_transaction(Ctx& ctx, const std::vector<Action>
       auto result = co_await as_result(store.write(actions[i].write));
       if (!result) {
         const Error* error = error_of(result);
-        if (!error || !stops_one_action(*error)) co_await fail_with(std::move(result.error()));
-        reasons[i] = {error->shape->code == "ValidationException" ? "ValidationError" : "ProvisionedThroughputExceeded",
-                      error->message, std::nullopt};
+        std::optional<Reason> reason = error ? reason_of(*error) : std::nullopt;
+        if (!reason) co_await fail_with(std::move(result.error()));
+        reasons[i] = std::move(*reason);
         stop = true;
         continue;
       }
@@ -282,18 +288,12 @@ Task<TransactGetItemsOutput> DynamoService::transact_get_items(Ctx& ctx, const T
     const Read& read = reads[i];
     const TablePtr table = co_await store.require_table(read.table);
     check_no_empty_key(*table, read.key);
-    try {
-      check_key(*table, read.key);
-    } catch (const Error& error) {
-      std::vector<Reason> reasons(reads.size());
-      reasons[i] = {"ValidationError", error.message, std::nullopt};
-      throw cancelled(reasons);
-    }
+    judge_read(i, reads.size(), [&] { check_key(*table, read.key); });
     check_key_paths(*table, pointers_to(read.paths));
     const std::string row = row_key(*table, nullptr, read.key);
     if (!rows.insert(row).second)
       throw validation("Transaction request cannot include multiple operations on one item");
-    store.admit_read(*table, nullptr, read.key);
+    judge_read(i, reads.size(), [&] { store.admit_read(*table, nullptr, read.key); });
     std::optional<Item> item = co_await store.find_item(table, row);
     const size_t size = item ? item->view().item_size() : 0;
     units[table->name] += 2 * read_units(size, true);

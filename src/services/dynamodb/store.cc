@@ -301,32 +301,34 @@ void Store::charge_read(const Table& table, const Index* index, double units, Vi
 void Store::admit_write(const Table& table, const Write& write) {
   if (!is_metered(table)) return;
   try {
-    cache_.throttle().admit(table, nullptr, true);
+    cache_.throttle().admit(table, nullptr, true, pending_[{table.number, 0}]);
   } catch (const Error&) {
     if (!write.statement) count(table, nullptr, Counted::kThrottle, write.subject, 1);
     throw;
   }
   // What the capacity of an index refuses, AWS counts nowhere.
   for (const Index& index : table.indexes) {
-    if (!index.local) cache_.throttle().admit(table, &index, true);
+    if (!index.local) cache_.throttle().admit(table, &index, true, pending_[{table.number, index.number}]);
   }
 }
 
 // What a write took is known when it is committed.
-void Store::charge_write(Written& written) {
+void Store::charge_write(Written& written, double factor) {
   if (!written.contributions.empty()) {
     tx_->on_commit([&cache = cache_, table = written.table, all = std::move(written.contributions)] {
       for (const Contribution& one : all) cache.key_counts().add(*table, one, cache.now());
     });
   }
   if (!is_metered(*written.table)) return;
-  tx_->on_commit([&throttle = cache_.throttle(), table = written.table, own = written.table_units,
-                  local = written.local_units, global = written.global_units] {
-    double sum = own;
-    for (const auto& [name, units] : local) sum += units;
-    throttle.take(*table, nullptr, true, sum);
-    for (const auto& [name, units] : global) throttle.take(*table, table->find_index(name), true, units);
-  });
+  const TablePtr& table = written.table;
+  double own = written.table_units * factor;
+  for (const auto& [name, units] : written.local_units) own += units;
+  const auto take = [&](const Index* index, double units) {
+    pending_[{table->number, index ? index->number : 0}] += units;
+    tx_->on_commit([&throttle = cache_.throttle(), table, index, units] { throttle.take(*table, index, true, units); });
+  };
+  take(nullptr, own);
+  for (const auto& [name, units] : written.global_units) take(table->find_index(name), units);
 }
 
 void check_write(const Table& table, const Write& write) {
@@ -370,6 +372,7 @@ Task<Written> Store::write(const Write& write) {
   if (write.condition && !holds(*write.condition, out.before ? out.before->view() : Item().view())) {
     out.refused = true;
     // No commit follows, and yet the item was accessed.
+    if (is_metered(table)) cache_.throttle().take(table, nullptr, true, write.factor * write_units(old_size));
     if (counted) count(table, nullptr, Counted::kAccess, write.subject, out.weight * write_units(old_size));
     co_return out;
   }
@@ -378,7 +381,7 @@ Task<Written> Store::write(const Write& write) {
     case WriteKind::kCheck:
       out.table_units = write_units(old_size);
       contribute(out.table_units);
-      charge_write(out);
+      charge_write(out, write.factor);
       co_return out;
     case WriteKind::kDelete:
       break;
@@ -394,7 +397,7 @@ Task<Written> Store::write(const Write& write) {
       if (!out.before && only_removes) {
         out.table_units = 1;
         contribute(1);
-        charge_write(out);
+        charge_write(out, write.factor);
         co_return out;
       }
       out.after = updated_item(write.actions, out.before ? out.before->view() : write.subject);
@@ -410,7 +413,7 @@ Task<Written> Store::write(const Write& write) {
   double units = out.table_units;
   for (const auto& [name, local] : out.local_units) units += local;
   contribute(units);
-  charge_write(out);
+  charge_write(out, write.factor);
   co_return out;
 }
 

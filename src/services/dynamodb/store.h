@@ -197,11 +197,13 @@ class Store {
 
  private:
   void admit_write(const Table& table, const Write& write);
-  void charge_write(Written& written);
+  void charge_write(Written& written, double factor);
 
   kv::Reader& reader_;
   kv::Txn* tx_ = nullptr;
   TableCache& cache_;
+  // What this transaction will take of tables, and of their global indexes, that are held to their capacity.
+  std::map<std::pair<uint64_t, uint32_t>, double> pending_;
 };
 
 }  // namespace virga::dynamodb

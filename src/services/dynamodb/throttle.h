@@ -20,8 +20,8 @@ class Throttle {
  public:
   explicit Throttle(const Clock& clock) : clock_(clock) {}
   // Throws while the table, or its global index, has used up what it has. Null: the table itself. A request that is let
-  // through may take more than is left: the next ones wait for it.
-  void admit(const Table& table, const Index* index, bool write);
+  // through may take more than is left: the next ones wait for it. `pending` is what will be taken before it.
+  void admit(const Table& table, const Index* index, bool write, double pending = 0);
   void take(const Table& table, const Index* index, bool write, double units);
 
  private:

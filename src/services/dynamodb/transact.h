@@ -34,6 +34,21 @@ struct Reason {
   std::optional<Item> item;
 };
 Error cancelled(const std::vector<Reason>& reasons);
+// What is told as the reason of one action; nothing for what fails the whole request.
+std::optional<Reason> reason_of(const Error& error);
+// A fault of one of several reads is the reason why all are cancelled.
+template <class F>
+void judge_read(size_t which, size_t of, F f) {
+  try {
+    f();
+  } catch (const Error& error) {
+    std::optional<Reason> reason = reason_of(error);
+    if (!reason) throw;
+    std::vector<Reason> reasons(of);
+    reasons[which] = std::move(*reason);
+    throw cancelled(reasons);
+  }
+}
 
 // What a transaction consumed, by table.
 std::vector<ConsumedCapacity> capacity_of_transaction(ReturnConsumedCapacity asked, const Outcome& outcome);

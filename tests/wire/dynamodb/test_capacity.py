@@ -40,6 +40,107 @@ def test_a_metered_table_throttles(dynamodb, name):
     assert refused.value.response["CancellationReasons"][0]["Code"] == "ProvisionedThroughputExceeded"
 
 
+METERED = [{"Key": "virga:enforce-capacity", "Value": "true"}]
+
+
+def fill(size):
+    return {"S": "x" * size}
+
+
+# What was throttled, and why, is told beside the message.
+def test_reasons_of_throttling_name_what_is_throttled(virga, dynamodb, name):
+    index = {"IndexName": "by-g", "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"},
+             "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
+    dynamodb.create_table(
+        TableName=name, ProvisionedThroughput={"ReadCapacityUnits": 1, "WriteCapacityUnits": 1000}, Tags=METERED, GlobalSecondaryIndexes=[index],
+        KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in "pg"])
+    arn = f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}"
+    item = {"p": {"S": "a"}, "g": {"S": "g"}, "text": fill(400_000)}
+
+    def until_refused(operation, body):
+        for _ in range(400):
+            status, out = signed_call(virga, operation, body)
+            if status != 200:
+                return out
+    # An index that can't keep up holds back all writes of its table, those too that it does not hold.
+    assert until_refused("PutItem", {"TableName": name, "Item": item})["ThrottlingReasons"] == [
+        {"reason": "IndexWriteProvisionedThroughputExceeded", "resource": arn + "/index/by-g"}]
+    refused = signed_call(virga, "PutItem", {"TableName": name, "Item": {"p": {"S": "b"}}})[1]
+    assert refused["__type"].endswith("ProvisionedThroughputExceededException") and "global secondary indexes" in refused["message"]
+    assert until_refused("GetItem", {"TableName": name, "Key": {"p": {"S": "a"}}, "ConsistentRead": True})["ThrottlingReasons"] == [
+        {"reason": "TableReadProvisionedThroughputExceeded", "resource": arn}]
+    query = {"TableName": name, "IndexName": "by-g", "KeyConditionExpression": "g = :g", "ExpressionAttributeValues": {":g": {"S": "g"}}}
+    assert until_refused("Query", query)["ThrottlingReasons"] == [
+        {"reason": "IndexReadProvisionedThroughputExceeded", "resource": arn + "/index/by-g"}]
+
+
+def test_the_maximum_of_on_demand_throughput_is_held(virga, name):
+    table = {"TableName": name, "BillingMode": "PAY_PER_REQUEST", "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "Tags": METERED,
+             "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}], "OnDemandThroughput": {"MaxReadRequestUnits": 1, "MaxWriteRequestUnits": 1}}
+    assert signed_call(virga, "CreateTable", table)[0] == 200
+    put = {"TableName": name, "Item": {"p": {"S": "a"}, "text": fill(320_000)}}
+    assert signed_call(virga, "PutItem", put)[0] == 200
+    status, refused = signed_call(virga, "PutItem", put)
+    assert (status, refused["__type"].rsplit("#")[1]) == (400, "ThrottlingException")
+    assert refused["message"] == "Throughput exceeds the maximum OnDemandThroughput configured on table or index"
+    assert refused["throttlingReasons"] == [{
+        "reason": "TableWriteMaxOnDemandThroughputExceeded", "resource": f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}"}]
+    refused = signed_call(virga, "TransactWriteItems", {"TransactItems": [{"Put": put}]})[1]
+    assert [r["Code"] for r in refused["CancellationReasons"]] == ["ThrottlingError"]
+    out = signed_call(virga, "BatchExecuteStatement", {"Statements": [{"Statement": f"INSERT INTO \"{name}\" VALUE {{'p': 'b'}}"}]})[1]
+    assert out["Responses"][0]["Error"]["Code"] == "ThrottlingError"
+
+
+# What a batch takes counts for the next of its own; what there is no capacity for is left.
+def test_of_a_batch_is_done_what_there_is_capacity_for(dynamodb, name):
+    provisioned(dynamodb, name, 1, 2, Tags=METERED)
+    out = dynamodb.batch_write_item(RequestItems={name: [{"PutRequest": {"Item": {"p": {"S": str(i)}, "text": fill(250_000)}}} for i in range(4)]})
+    left = [r["PutRequest"]["Item"]["p"]["S"] for r in out["UnprocessedItems"][name]]
+    assert left == ["3"] and len(dynamodb.scan(TableName=name, ProjectionExpression="p")["Items"]) == 3  # 245 units each of 600
+
+
+def test_of_a_batch_is_read_what_there_is_capacity_for(dynamodb, name):
+    provisioned(dynamodb, name, 1, 1000, Tags=METERED)
+    for i in range(5):
+        dynamodb.put_item(TableName=name, Item={"p": {"S": str(i)}, "text": fill(400_000)})
+    request = {name: {"Keys": [{"p": {"S": str(i)}} for i in range(5)], "ConsistentRead": True, "ProjectionExpression": "p"}}
+    out = dynamodb.batch_get_item(RequestItems=request)
+    assert len(out["Responses"][name]) == 4  # 98 units each of 300
+    assert out["UnprocessedKeys"][name] == {**request[name], "Keys": [{"p": {"S": "4"}}]}
+    with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
+        dynamodb.batch_get_item(RequestItems=request)
+    reads = {"TransactItems": [{"Get": {"TableName": name, "Key": {"p": {"S": str(i)}}}} for i in range(2)]}
+    statement = f"SELECT * FROM \"{name}\" WHERE p = '1'"
+    for refused in (lambda: dynamodb.transact_get_items(**reads), lambda: dynamodb.execute_transaction(TransactStatements=[{"Statement": statement}])):
+        with pytest.raises(ClientError, match="TransactionCanceledException.*ProvisionedThroughputExceeded"):
+            refused()
+    out = dynamodb.batch_execute_statement(Statements=[{"Statement": statement}])["Responses"][0]
+    assert out["Error"]["Code"] == "ProvisionedThroughputExceeded"
+
+
+# A transaction is whole: capacity for a part of it is not enough.
+def test_a_transaction_needs_capacity_for_all_of_it(dynamodb, name):
+    provisioned(dynamodb, name, 1, 1, Tags=METERED)
+    puts = [{"Put": {"TableName": name, "Item": {"p": {"S": str(i)}, "text": fill(100_000)}}} for i in range(3)]
+    with pytest.raises(ClientError) as refused:
+        dynamodb.transact_write_items(TransactItems=puts)  # 196 units each of 300
+    assert [r["Code"] for r in refused.value.response["CancellationReasons"]] == ["None", "None", "ProvisionedThroughputExceeded"]
+    assert dynamodb.scan(TableName=name)["Items"] == []
+    dynamodb.transact_write_items(TransactItems=puts[:1])
+
+
+def test_a_condition_that_fails_costs_what_is_there(dynamodb, name):
+    provisioned(dynamodb, name, 1, 1, Tags=METERED)
+    dynamodb.put_item(TableName=name, Item={"p": {"S": "a"}, "text": fill(200_000)})
+    failures = []
+    for _ in range(3):
+        with pytest.raises(ClientError) as refused:
+            dynamodb.put_item(TableName=name, Item={"p": {"S": "a"}}, ConditionExpression="attribute_not_exists(p)")
+        failures.append(refused.value.response["Error"]["Code"])
+    assert failures == ["ConditionalCheckFailedException", *["ProvisionedThroughputExceededException"] * 2]
+
+
 def test_a_batch_over_two_tables_leaves_the_throttled_one(dynamodb, table, name, p):
     provisioned(dynamodb, name, 1, 1, Tags=[{"Key": "virga:enforce-capacity", "Value": "true"}])
     dynamodb.put_item(TableName=name, Item={"p": {"S": "a"}, "text": {"S": "x" * 320_000}})
