@@ -19,10 +19,9 @@ constexpr std::string_view kStreamActions[] = {"describestream", "getrecords", "
 constexpr std::string_view kPolicyActions[] = {"putresourcepolicy", "getresourcepolicy", "deleteresourcepolicy"};
 // Conditions by one of these on what is no pattern leave a statement for everyone open to a few.
 constexpr std::string_view kNarrowing[] = {
-    "aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths",
-    "aws:sourceaccount",    "aws:sourcearn",    "aws:sourceip",       "aws:sourceowner",
-    "aws:sourceorgid",      "aws:sourcevpc",    "aws:sourcevpce",     "aws:userid",
-    "aws:vpcsourceip",      "aws:principalservicename"};
+    "aws:principalaccount", "aws:principalarn", "aws:principalorgid", "aws:principalorgpaths",   "aws:sourceaccount",
+    "aws:sourcearn",        "aws:sourceip",     "aws:sourceowner",    "aws:sourceorgid",         "aws:sourcevpc",
+    "aws:sourcevpce",       "aws:userid",       "aws:vpcsourceip",    "aws:principalservicename"};
 
 [[noreturn]] void refuse(std::string_view why) { throw invalid_parameter(cat("Invalid policy document: ", why)); }
 
@@ -64,8 +63,8 @@ Json canonical_principals(Json value) {
 Json canonical_statement(const Json& in) {
   if (!in.is_object()) return in;
   Json out = Json::object();
-  for (const std::string_view name : {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource",
-                                      "NotResource", "Condition"}) {
+  for (const std::string_view name :
+       {"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}) {
     const Json* member = in.find(name);
     if (!member) continue;
     Json value = *member;
