@@ -30,6 +30,10 @@ constexpr std::string_view kTooFew = "Member must have length greater than or eq
 void check_names(const BatchGetItemInput& in) {
   const auto fits = [](const auto& entry) { return can_name_table(entry.first); };
   if (std::ranges::all_of(in.request_items, fits)) return;
+  // Of a malformed key there is nothing to tell.
+  for (const auto& [name, request] : in.request_items) {
+    for (const Item& key : request.keys) check_well_formed(key, Wording::kCurrent);
+  }
   throw counted(validation(cat("Value '", wire::to_json(shapes::BatchGetRequestMap, &in.request_items).dump(),
                                "' at 'requestItems' failed to satisfy constraint: Map keys must satisfy constraint: "
                                "[Member must have length less than or equal to 255, Member must have length greater "

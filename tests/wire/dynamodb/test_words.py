@@ -53,6 +53,8 @@ def test_wrong_types(virga, operation, body, words):
      COUNTED + """Value '{"bad!name":{"Keys":[{"pk":{"S":"a"}}]}}' at 'requestItems' failed to satisfy constraint: Map keys must satisfy """
      "constraint: [Member must have length less than or equal to 255, Member must have length greater than or equal to 3, "
      "Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]"),
+    ("BatchGetItem", {"RequestItems": {"bad!name": {"Keys": [{"pk": {}}]}}},
+     "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"),
     ("BatchGetItem", {"RequestItems": {"abc": {"Keys": []}}},
      COUNTED + "Value at 'RequestItems.abc.member.Keys' failed to satisfy constraint: Member must have length greater than or equal to 1"),
     ("BatchGetItem", {"RequestItems": {"abc": {"Keys": [{"p": {"S": str(i)}} for i in range(101)]}}},
