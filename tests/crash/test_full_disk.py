@@ -105,7 +105,7 @@ def test_full_disk(server, small_disk):
 
     def writes_again():
         return written(put, [10_000]) and written(store, [10_000])
-    eventually(writes_again, 30)
+    eventually(writes_again)
     intact()
     server.kill()
     server.start()

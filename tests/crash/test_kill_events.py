@@ -35,7 +35,7 @@ def bodies(server, url, wanted):
             sqs.delete_message(QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
         return wanted <= found
 
-    eventually(more, 120)
+    eventually(more)
     return found
 
 

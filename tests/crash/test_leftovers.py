@@ -87,11 +87,11 @@ def test_nothing_is_left(own_virga):
     for client in clients:
         client.join()
     own_virga.start()
-    eventually(lambda: not any(alive(process) for process in processes), 5)
+    eventually(lambda: not any(alive(process) for process in processes))
     later = children(own_virga.process.pid)
     groups |= cgroups(later)
     assert own_virga.stop() == 0
-    eventually(lambda: not any(alive(process) for process in later), 5)
+    eventually(lambda: not any(alive(process) for process in later))
     assert mounts_below(own_virga.data) == []
     assert folders_named(groups) == []
     left = [p for p in pathlib.Path(own_virga.data, "data", "run").rglob("*") if p.is_socket() or p.name == "root" and any(p.iterdir())]

@@ -6,18 +6,14 @@ import threading
 import time
 
 import botocore.exceptions
-from support import Functions, eventually
+from support import Functions, Kept, eventually
 
 ROUNDS, WRITERS = 4, 4
 
-# Keeps what it sees in a row of its own for each call; a call that is cut off leaves none.
-CODE = """
-import json, os, time, boto3
-kept = boto3.client("dynamodb")
+# Keeps what it sees; a call that is cut off leaves nothing.
+CODE = Kept.CODE + """
 def handler(event, context):
-    seen = [[r["dynamodb"]["Keys"]["p"]["S"], int(r["dynamodb"]["NewImage"]["n"]["N"])] for r in event["Records"]]
-    kept.put_item(TableName="kept", Item={"p": {"S": context.aws_request_id}, "seen": {"S": json.dumps(seen)},
-                                          "at": {"N": str(time.time_ns())}})
+    keep([%s for r in event["Records"]])
 """
 SCHEMA = {"BillingMode": "PAY_PER_REQUEST", "AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}],
           "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}]}
@@ -55,14 +51,10 @@ def stream_of(server, arn):
     return found
 
 
-def seen_by_function(server):
-    import json
-    items = []
-    for page in server.client("dynamodb").get_paginator("scan").paginate(TableName="kept", ConsistentRead=True):
-        items += page["Items"]
+def seen_by_function(kept):
     found = {}
-    for item in sorted(items, key=lambda i: int(i["at"]["N"])):
-        for name, number in json.loads(item["seen"]["S"]):
+    for seen in kept.values().values():
+        for name, number in seen:
             found.setdefault(name, []).append(number)
     return found
 
@@ -79,12 +71,12 @@ def check_at_least_once(numbers, last):
 def test_a_stream_has_no_gap_and_the_function_misses_nothing(own_virga):
     server = own_virga
     functions = Functions(server)
-    db = server.client("dynamodb")
-    db.create_table(TableName="kept", **SCHEMA)
-    arn = db.create_table(TableName="source", StreamSpecification={
+    kept = Kept(server)
+    arn = server.client("dynamodb").create_table(TableName="source", StreamSpecification={
         "StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}, **SCHEMA)["TableDescription"]["LatestStreamArn"]
     role = functions.make_role([{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}])
-    name = functions.make(CODE, Role=role)
+    numbers = '[r["dynamodb"]["Keys"]["p"]["S"], int(r["dynamodb"]["NewImage"]["n"]["N"])]'
+    name = functions.make(CODE % numbers, Role=role, Environment={"Variables": {"KEPT": kept.name}})
     functions.client.create_event_source_mapping(FunctionName=name, EventSourceArn=arn, StartingPosition="TRIM_HORIZON",
                                                  BatchSize=10)
     writers = [Writer(server, f"w{i}") for i in range(WRITERS)]
@@ -106,9 +98,9 @@ def test_a_stream_has_no_gap_and_the_function_misses_nothing(own_virga):
             writer.acknowledged = len(numbers)
 
     def all_there():
-        seen = seen_by_function(server)
+        seen = seen_by_function(kept)
         return all(max(seen.get(w.name, [0])) == w.acknowledged for w in writers) and seen
-    seen = eventually(all_there, 60)
+    seen = eventually(all_there)
     for writer in writers:
         check_at_least_once(seen[writer.name], writer.acknowledged)
 
@@ -116,13 +108,12 @@ def test_a_stream_has_no_gap_and_the_function_misses_nothing(own_virga):
 def test_no_message_is_lost_on_its_way_to_the_function(own_virga):
     server = own_virga
     functions = Functions(server)
-    db, sqs = server.client("dynamodb"), server.client("sqs")
-    db.create_table(TableName="kept", **SCHEMA)
+    kept = Kept(server)
+    sqs = server.client("sqs")
     url = sqs.create_queue(QueueName="source", Attributes={"VisibilityTimeout": "3"})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    role = functions.make_role([{"Effect": "Allow", "Action": ["dynamodb:*", "sqs:*"], "Resource": "*"}])
-    code = CODE.replace('[r["dynamodb"]["Keys"]["p"]["S"], int(r["dynamodb"]["NewImage"]["n"]["N"])]', '["m", int(r["body"])]')
-    name = functions.make(code, Role=role, Timeout=3)
+    role = functions.make_role([{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}])
+    name = functions.make(CODE % '["m", int(r["body"])]', Role=role, Timeout=3, Environment={"Variables": {"KEPT": kept.name}})
     functions.client.create_event_source_mapping(FunctionName=name, EventSourceArn=arn)
     sent = 0
     for _ in range(3):
@@ -132,4 +123,4 @@ def test_no_message_is_lost_on_its_way_to_the_function(own_virga):
             sent += 1
         server.kill()
         server.start()
-    eventually(lambda: set(seen_by_function(server).get("m", [])) >= set(range(sent)), 40)
+    eventually(lambda: set(seen_by_function(kept).get("m", [])) >= set(range(sent)))

@@ -33,9 +33,9 @@ def make(sns, sqs, name, fifo, count):
     return topic, urls
 
 
-def drain(sqs, url, wanted, seconds=30):
+def drain(sqs, url, wanted):
     """Bodies in the order they come, until all of `wanted` were seen and nothing more is there."""
-    out, end = [], time.monotonic() + seconds
+    out, end = [], time.monotonic() + 120
     while time.monotonic() < end:
         messages = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1).get("Messages", [])
         if not messages and wanted <= set(out):

@@ -63,7 +63,7 @@ def test_bounds_of_provisioned_concurrency(scaling, functions, alias):
     arn = scaling.register_scalable_target(**alias, MinCapacity=1, MaxCapacity=3)["ResponseMetadata"]
     assert arn["HTTPStatusCode"] == 200
     eventually(lambda: activities(scaling, alias) == [
-        ("Setting provisioned concurrency to 1.", "minimum capacity was set to 1", "Successful")], 30)
+        ("Setting provisioned concurrency to 1.", "minimum capacity was set to 1", "Successful")])
     assert requested(functions.client, alias) == 1
     target = scaling.describe_scalable_targets(ServiceNamespace="lambda", ResourceIds=[alias["ResourceId"]])["ScalableTargets"][0]
     assert (target["MinCapacity"], target["MaxCapacity"]) == (1, 3)
@@ -86,7 +86,7 @@ def test_scheduled_actions(scaling, functions, alias):
     listed = scaling.describe_scheduled_actions(ServiceNamespace="lambda", ResourceId=alias["ResourceId"])["ScheduledActions"]
     assert [(a["ScheduledActionName"], a.get("Timezone")) for a in listed] == [("morning", "Europe/Berlin"), ("up", None)]
     assert listed[0]["ScheduledActionARN"].endswith(":scheduledActionName/morning")
-    eventually(lambda: requested(functions.client, alias) == 1, 20)
+    eventually(lambda: requested(functions.client, alias) == 1)
     # An update keeps the schedule that it does not say.
     scaling.put_scheduled_action(**alias, ScheduledActionName="morning", ScalableTargetAction={"MaxCapacity": 1})
     listed = scaling.describe_scheduled_actions(ServiceNamespace="lambda", ScheduledActionNames=["morning"])["ScheduledActions"]
@@ -95,7 +95,7 @@ def test_scheduled_actions(scaling, functions, alias):
     assert error_code(scaling.delete_scheduled_action, **alias, ScheduledActionName="morning")[0] == "ObjectNotFoundException"
     scaling.put_scheduled_action(**alias, ScheduledActionName="down", Schedule=f"at({in_seconds(1)})",
                                  ScalableTargetAction={"MinCapacity": 0, "MaxCapacity": 0})
-    eventually(lambda: requested(functions.client, alias) == 0, 20)
+    eventually(lambda: requested(functions.client, alias) == 0)
 
 
 def test_suspended_schedules_do_nothing(scaling, functions, alias):
@@ -104,7 +104,7 @@ def test_suspended_schedules_do_nothing(scaling, functions, alias):
     other = {**alias, "ResourceId": alias["ResourceId"].replace(":live", ":1")}
     scaling.register_scalable_target(**other, MinCapacity=0, MaxCapacity=2)
     scaling.put_scheduled_action(**other, ScheduledActionName="up", Schedule=f"at({in_seconds(2)})", ScalableTargetAction={"MinCapacity": 1})
-    eventually(lambda: requested(functions.client, other) == 1, 20)
+    eventually(lambda: requested(functions.client, other) == 1)
     assert requested(functions.client, alias) == 0 and activities(scaling, alias) == []
 
 
@@ -119,7 +119,7 @@ def test_schedules_survive_a_kill(own_virga):
     scaling.put_scheduled_action(**of, ScheduledActionName="up", Schedule=f"at({in_seconds(2)})", ScalableTargetAction={"MinCapacity": 1})
     own_virga.kill()
     own_virga.start()
-    eventually(lambda: requested(own_virga.client("lambda"), of) == 1, 30)
+    eventually(lambda: requested(own_virga.client("lambda"), of) == 1)
 
 
 def test_table_and_index_capacity(virga, scaling, table, name):

@@ -13,7 +13,7 @@ def stack_of(client, template, name=None, call="create_stack"):
     def settled():
         found = client.describe_stacks(StackName=name)["Stacks"][0]
         return None if found["StackStatus"].endswith("IN_PROGRESS") else found
-    return name, eventually(settled, 30)
+    return name, eventually(settled)
 
 
 def test_contributor_insights(virga):

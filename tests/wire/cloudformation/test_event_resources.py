@@ -238,7 +238,7 @@ def test_dead_letters_of_events(virga, name):
             key: schedule[key] for key in ("Name", "FlexibleTimeWindow", "Target")})
 
         def letter(queue):
-            return eventually(lambda: sqs.receive_message(QueueUrl=said[queue], WaitTimeSeconds=1).get("Messages"), 20)[0]["Body"]
+            return eventually(lambda: sqs.receive_message(QueueUrl=said[queue], WaitTimeSeconds=1).get("Messages"))[0]["Body"]
 
         assert json.loads(letter("Lost"))["detail"] == {"n": 1}
         assert letter("Late") == "late"

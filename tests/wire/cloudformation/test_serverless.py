@@ -190,7 +190,7 @@ def test_asynchronous_events(virga, cfn, stack, name):
     source, sink = outputs(cfn, stack)["Source"], outputs(cfn, stack)["Sink"]
     functions.invoke(FunctionName=source, InvocationType="Event", Payload=b'{"why": "bad luck"}')
     functions.invoke(FunctionName=source, InvocationType="Event", Payload=b"{}")
-    letter = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=10, MessageAttributeNames=["All"])["Messages"][0]
+    letter = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"])["Messages"][0]
     assert letter["MessageAttributes"]["ErrorMessage"]["StringValue"] == "bad luck"
     eventually(lambda: "sink Success" in log_lines(virga, sink))
     cfn.update_stack(TemplateBody=EVENTS.replace("RETRIES", "1"), **options)

@@ -1,12 +1,11 @@
 """Backups and recovery to a point in time."""
 
 import threading
-import time
 import uuid
 
 import pytest
 from botocore.exceptions import ClientError
-from support import eventually
+from support import eventually, next_second
 
 
 @pytest.fixture
@@ -69,8 +68,7 @@ def test_point_in_time(dynamodb, create_table, name):
     assert out["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
     for n in range(1, 300):
         put(dynamodb, name, n, n)
-    then, expected = int(time.time()) + 1, state(dynamodb, name)  # the client sends whole seconds
-    time.sleep(then - time.time() + 0.05)
+    expected, then = state(dynamodb, name), next_second()
     for n in range(0, 300, 2):
         dynamodb.delete_item(TableName=name, Key={"p": {"S": f"k{n}"}})
     for n in range(250, 350):

@@ -8,7 +8,7 @@ import uuid
 import botocore.exceptions
 import pytest
 
-from support import finish, start_virga
+from support import eventually, finish, start_virga
 
 
 @pytest.fixture(scope="module")
@@ -108,14 +108,18 @@ def test_a_stream_begins_with_the_first_write_after_it_was_enabled(virga):
             written.append(began)
     writer = threading.Thread(target=write)
     writer.start()
-    time.sleep(0.2)
+
+    def more():
+        enough = len(written) + 5
+        eventually(lambda: len(written) >= enough)
+    more()
     t.arn = t.db.update_table(TableName=t.name, StreamSpecification={
         "StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})["TableDescription"]["LatestStreamArn"]
     enabled = time.monotonic()
-    time.sleep(0.2)
+    more()
     t.db.update_table(TableName=t.name, StreamSpecification={"StreamEnabled": False})
     disabled = time.monotonic()
-    time.sleep(0.1)
+    more()
     stop.set()
     writer.join()
     numbers = [int(r["dynamodb"]["NewImage"]["n"]["N"]) for r in t.records()]

@@ -1,17 +1,9 @@
 """Tables: their life, their indexes, tags, time to live; and that what was acknowledged survives a kill."""
 
-import time
-
 import pytest
 from botocore.exceptions import ClientError
 from dynamodb_calls import signed_call
-
-
-def eventually(check):
-    end = time.monotonic() + 10
-    while not check():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+from support import eventually
 
 
 def test_life(dynamodb, create_table, name):

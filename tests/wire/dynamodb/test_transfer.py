@@ -2,13 +2,12 @@
 
 import gzip
 import json
-import time
 import uuid
 
 import pytest
 from botocore.exceptions import ClientError
 from dynamodb_calls import signed_call
-from support import eventually
+from support import eventually, next_second
 
 
 @pytest.fixture
@@ -73,8 +72,7 @@ def test_export_and_import(virga, dynamodb, create_table, name, bucket):
     arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
     for i in range(40):
         dynamodb.put_item(TableName=name, Item={"p": {"S": f"k{i}"}, "n": {"N": str(i)}, "b": {"B": b"\0\1"}, "l": {"L": [{"NULL": True}]}})
-    then = int(time.time()) + 1
-    time.sleep(then - time.time() + 0.05)
+    then = next_second()
     before = {f"k{i}" for i in range(40)}
     for i in range(20, 50):
         dynamodb.put_item(TableName=name, Item={"p": {"S": f"k{i}"}, "n": {"N": str(i)}, "later": {"BOOL": True}})
@@ -159,11 +157,6 @@ def test_incremental_export(virga, dynamodb, create_table, name, bucket):
     arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
     put = lambda p, v: dynamodb.put_item(TableName=name, Item={"p": {"S": p}, "n": {"N": "1"}, "v": {"N": str(v)}})  # noqa: E731
     delete = lambda p: dynamodb.delete_item(TableName=name, Key={"p": {"S": p}, "n": {"N": "1"}})  # noqa: E731
-
-    def next_second():
-        then = int(time.time()) + 1
-        time.sleep(then - time.time() + 0.02)
-        return then
     for p in ("changed", "deleted", "kept", "later"):
         put(p, 0)
     begin = next_second()

@@ -20,7 +20,7 @@ class Queue:
                     "Effect": "Allow", "Principal": {"Service": ["events.amazonaws.com"]}, "Action": "sqs:SendMessage",
                     "Resource": self.arn}]})})
 
-    def messages(self, count=1, seconds=10):
+    def messages(self, count=1):
         """As many messages as asked for, once they are there."""
         found = []
 
@@ -32,14 +32,14 @@ class Queue:
             found.extend(page)
             return len(found) >= count
 
-        eventually(enough, seconds)
+        eventually(enough)
         return found
 
-    def bodies(self, count=1, seconds=10):
-        return [m["Body"] for m in self.messages(count, seconds)]
+    def bodies(self, count=1):
+        return [m["Body"] for m in self.messages(count)]
 
-    def events(self, count=1, seconds=10):
-        return [json.loads(body) for body in self.bodies(count, seconds)]
+    def events(self, count=1):
+        return [json.loads(body) for body in self.bodies(count)]
 
 
 @pytest.fixture

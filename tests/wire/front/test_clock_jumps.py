@@ -246,6 +246,6 @@ def test_expiring_items(clock):
     def keys():
         return [item["k"]["S"] for item in dynamodb.scan(TableName="items")["Items"]]
 
-    eventually(lambda: keys() == ["late"], seconds=90)
+    eventually(lambda: keys() == ["late"])
     clock.put(0)
     assert keys() == ["late"]

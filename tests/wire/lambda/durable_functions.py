@@ -82,12 +82,12 @@ class DurableFunctions:
     def types(self, arn):
         return [event["EventType"] for event in self.history(arn, False)]
 
-    def ended(self, arn, seconds=20):
+    def ended(self, arn):
         """The execution, once it has ended."""
         def look():
             found = self.get(arn)
             return found if found["Status"] != "RUNNING" else None
-        return eventually(look, seconds)
+        return eventually(look)
 
     def callback_of(self, arn):
         """The id of the callback that the execution waits for."""

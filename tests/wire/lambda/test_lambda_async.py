@@ -141,7 +141,7 @@ def test_throttled_events_run_later(virga, functions):
     functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=1)
     for n in range(3):
         send(functions, name, b'{"n": %d}' % n)
-    eventually(lambda: {f"did {n}" for n in range(3)} <= set(log_lines(virga, name)), 20)
+    eventually(lambda: {f"did {n}" for n in range(3)} <= set(log_lines(virga, name)))
 
 
 # Functions that hang don't keep others from their events.
@@ -155,7 +155,7 @@ def test_slow_functions_do_not_delay_others(virga, functions):
             send(functions, name)
     for n in range(10):
         send(functions, quick, b'{"n": %d}' % n)
-    eventually(lambda: {f"did {n}" for n in range(10)} <= set(log_lines(virga, quick)), 45)
+    eventually(lambda: {f"did {n}" for n in range(10)} <= set(log_lines(virga, quick)))
 
 
 # A function that calls itself is stopped after sixteen runs for one event; unless it may.
@@ -170,7 +170,7 @@ def handler(event, context):
 """
     name = functions.make(code, Role=functions.make_role(ANYTHING), Timeout=60, MemorySize=256)
     send(functions, name, b'{"n": 1}')
-    eventually(lambda: "run 16" in log_lines(virga, name), 60)
+    eventually(lambda: "run 16" in log_lines(virga, name))
     time.sleep(0.5)
     assert "run 17" not in log_lines(virga, name)
     if kind == "RequestResponse":
@@ -195,7 +195,7 @@ def queue(virga, name):
 
 def receive(virga, url):
     """One message, waited for."""
-    found = virga.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=10, MessageAttributeNames=["All"])
+    found = virga.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"])
     return found["Messages"][0]
 
 

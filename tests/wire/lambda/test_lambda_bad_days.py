@@ -221,21 +221,21 @@ def test_killing_leaves_no_orphans(own_virga, victim):
     groups = groups_of(sleepers)
     if victim == "virga":
         own_virga.kill()
-        eventually(lambda: not any(alive(p) for p in everyone), 20)
+        eventually(lambda: not any(alive(p) for p in everyone))
         own_virga.start()  # clears what a kill could not
     elif victim.startswith("virga-"):
         os.kill(named(everyone, victim), 9)
-        eventually(lambda: not any(alive(p) for p in everyone), 20)
-        eventually(lambda: answers(functions, name), 20)
+        eventually(lambda: not any(alive(p) for p in everyone))
+        eventually(lambda: answers(functions, name))
     else:
         parent = int(pathlib.Path(f"/proc/{sleepers[0]}/stat").read_text().rsplit(")", 1)[1].split()[1])
         os.kill(parent, 9)
-        eventually(lambda: not alive(sleepers[0]), 20)
+        eventually(lambda: not alive(sleepers[0]))
         # By a new one, once the news of the end is here; a call that is quicker is told of it.
         answer = functions.client.invoke(FunctionName=name)
         assert "FunctionError" not in answer or json.loads(answer["Payload"].read())["errorType"] == "Runtime.ExitError"
         assert functions.call(name) == 1
-    eventually(lambda: not any(os.path.isdir(group) for group in groups), 20)
+    eventually(lambda: not any(os.path.isdir(group) for group in groups))
     assert pathlib.Path("/proc/self/mounts").read_text().count(own_virga.data) <= mounts
 
 
@@ -282,5 +282,5 @@ def test_killed_under_load(own_virga, victim):
             sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         return ran == accepted
 
-    eventually(all_ran, 60)
-    eventually(lambda: answers(functions, name), 20)
+    eventually(all_ran)
+    eventually(lambda: answers(functions, name))

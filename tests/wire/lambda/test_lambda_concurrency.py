@@ -89,7 +89,7 @@ def test_scaling_rate():
 def provisioned(client, name, qualifier, count):
     made = client.put_provisioned_concurrency_config(FunctionName=name, Qualifier=qualifier, ProvisionedConcurrentExecutions=count)
     assert made["RequestedProvisionedConcurrentExecutions"] == count
-    eventually(lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=qualifier)["Status"] == "READY", 30)
+    eventually(lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=qualifier)["Status"] == "READY")
 
 
 def test_provisioned_on_a_version(functions):
@@ -126,7 +126,7 @@ def test_provisioned_is_initialised_ahead(functions):
     client.update_function_configuration(FunctionName=name, Description="two")
     second = client.publish_version(FunctionName=name)["Version"]
     client.update_alias(FunctionName=name, Name="live", FunctionVersion=second)
-    eventually(lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier="live")["Status"] == "READY", 30)
+    eventually(lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier="live")["Status"] == "READY")
     called = time.time()
     assert functions.call(name, Qualifier="live") < called
     listed = client.list_provisioned_concurrency_configs(FunctionName=name)["ProvisionedConcurrencyConfigs"]
@@ -155,7 +155,7 @@ def test_provisioned_that_cannot_start(functions):
     name = functions.make("raise ValueError('no')")
     version = client.publish_version(FunctionName=name)["Version"]
     client.put_provisioned_concurrency_config(FunctionName=name, Qualifier=version, ProvisionedConcurrentExecutions=1)
-    status = eventually(lambda: (s := client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=version)) and s["Status"] == "FAILED" and s, 30)
+    status = eventually(lambda: (s := client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=version)) and s["Status"] == "FAILED" and s)
     assert "INIT" in status["StatusReason"]
 
 
@@ -168,7 +168,7 @@ def test_provisioned_after_a_restart(own_virga):
     own_virga.kill()
     own_virga.start()
     client = own_virga.client("lambda")
-    eventually(lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=version)["Status"] == "READY", 30)
+    eventually(lambda: client.get_provisioned_concurrency_config(FunctionName=name, Qualifier=version)["Status"] == "READY")
     assert json.loads(client.invoke(FunctionName=name, Qualifier=version)["Payload"].read()) == "provisioned-concurrency"
 
 

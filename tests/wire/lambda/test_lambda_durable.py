@@ -11,7 +11,7 @@ def test_event_survives_a_kill(own_virga):
         assert functions.client.invoke(FunctionName=name, InvocationType="Event", Payload=b'{"n": %d}' % n)["StatusCode"] == 202
     own_virga.kill()
     own_virga.start()
-    eventually(lambda: {f"did {n}" for n in range(5)} <= set(log_lines(own_virga, name)), 20)
+    eventually(lambda: {f"did {n}" for n in range(5)} <= set(log_lines(own_virga, name)))
 
 
 # Functions, versions, aliases, permissions, layers and code are what they were after a SIGKILL; the call needs no warm-up.
@@ -70,5 +70,5 @@ def test_events_and_their_records_survive_kills(own_virga):
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return seen >= set(range(accepted))
 
-    eventually(all_seen, 40)
+    eventually(all_seen)
     assert seen == set(range(accepted))

@@ -83,9 +83,9 @@ def durable(virga):
     made.functions.finish()
 
 
-def result(durable, event, seconds=20):
+def result(durable, event):
     """What an execution gave that ran by itself."""
-    execution = durable.ended(durable.start(durable.name, event), seconds)
+    execution = durable.ended(durable.start(durable.name, event))
     assert execution["Status"] == "SUCCEEDED", execution
     return json.loads(execution["Result"])
 
@@ -405,7 +405,7 @@ def test_destinations_and_events(durable):
                 found.append(json.loads(message["Body"]))
                 sqs.delete_message(QueueUrl=urls[what], ReceiptHandle=message["ReceiptHandle"])
             return len(found) >= count
-        eventually(some, 20)
+        eventually(some)
         return found
 
     good = durable.start(name, {"flow": "steps", "n": 1})
@@ -479,12 +479,12 @@ def test_restarts_in_the_middle(own_virga):
     arns = {f"w{n}": durable.start(name, {"id": f"w{n}", "slow": 200 + 100 * n}, execution=f"w{n}") for n in range(3)}
     cut = 0
     for what in ("w0/again", "w2/once", "w1/map0"):
-        eventually(lambda: what in effects(), 40)
+        eventually(lambda: what in effects())
         own_virga.kill()
         own_virga.start()
         cut += 1
     for id, arn in arns.items():
-        execution = durable.ended(arn, 60)
+        execution = durable.ended(arn)
         assert execution["Status"] == "SUCCEEDED", execution
         out = json.loads(execution["Result"])
         assert out["results"] == [0, 1, 2] and out["called"] == id

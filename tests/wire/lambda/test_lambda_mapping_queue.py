@@ -11,17 +11,11 @@ import botocore.credentials
 import botocore.exceptions
 import pytest
 
-from support import eventually
+from support import Kept, eventually
 
-CODE = """
-import json, os, time, boto3
-kept = boto3.client("dynamodb")
-def bodies(event):
-    return [r["body"] for r in event["Records"]]
+CODE = Kept.CODE + """
 def handler(event, context):
-    kept.put_item(TableName=os.environ["KEPT"], Item={
-        "p": {"S": context.aws_request_id}, "event": {"S": json.dumps(event)}, "at": {"N": str(time.time_ns())}})
-    %s
+    keep(event)
 """
 
 
@@ -29,21 +23,16 @@ class Fed:
     """A queue, a function fed by it, and the events that the function saw."""
 
     def __init__(self, virga, functions, does="return {}", attributes=None, fifo=False, **mapping):
-        self.db, self.sqs, self.client = virga.client("dynamodb"), virga.client("sqs"), functions.client
-        self.kept = "k-" + uuid.uuid4().hex[:10]
-        self.db.create_table(TableName=self.kept, BillingMode="PAY_PER_REQUEST",
-                             AttributeDefinitions=[{"AttributeName": "p", "AttributeType": "S"}],
-                             KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}])
+        self.sqs, self.client, self.kept = virga.client("sqs"), functions.client, Kept(virga)
         attributes = {"VisibilityTimeout": "10", **(attributes or {})}
         if fifo:
             attributes.update(FifoQueue="true", ContentBasedDeduplication="true")
         self.url = self.sqs.create_queue(QueueName="q-" + uuid.uuid4().hex[:10] + (".fifo" if fifo else ""),
                                          Attributes=attributes)["QueueUrl"]
         self.arn = self.attribute("QueueArn")
-        role = functions.make_role([{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"},
-                                    {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}])
-        self.function = functions.make(CODE % does, Role=role, Timeout=min(9, int(attributes["VisibilityTimeout"])),
-                                       Environment={"Variables": {"KEPT": self.kept}})
+        role = functions.make_role([{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}])
+        self.function = functions.make(f"{CODE}    {does}", Role=role, Timeout=min(9, int(attributes["VisibilityTimeout"])),
+                                       Environment={"Variables": {"KEPT": self.kept.name}})
         self.uuid = self.client.create_event_source_mapping(FunctionName=self.function, EventSourceArn=self.arn,
                                                             **mapping)["UUID"]
 
@@ -60,8 +49,7 @@ class Fed:
                 {"Id": str(n), "MessageBody": body} for n, body in enumerate(bodies[i:i + 10])])
 
     def events(self):
-        items = self.db.scan(TableName=self.kept, ConsistentRead=True)["Items"]
-        return [json.loads(i["event"]["S"]) for i in sorted(items, key=lambda i: int(i["at"]["N"]))]
+        return list(self.kept.values().values())
 
     def bodies(self):
         return [r["body"] for e in self.events() for r in e["Records"]]
@@ -122,7 +110,7 @@ def test_what_fails_comes_back_and_ends_in_the_dead_letter_queue(virga, function
     f = Fed(virga, functions, does="raise ValueError('no')", attributes={
         "VisibilityTimeout": "3", "RedrivePolicy": json.dumps({"deadLetterTargetArn": dead_arn, "maxReceiveCount": 2})})
     f.send("bad")
-    letters = eventually(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"), 15)
+    letters = eventually(lambda: sqs.receive_message(QueueUrl=dead, WaitTimeSeconds=1).get("Messages"))
     assert letters[0]["Body"] == "bad" and f.bodies() == ["bad", "bad"]
     f.empty()
 
@@ -174,19 +162,15 @@ def test_groups_keep_their_order(virga, functions):
 def spanning(seconds):
     """What a function does that takes a while and keeps when it began and ended."""
     return f"""
-    def mark(span):
-        kept.put_item(TableName=os.environ["KEPT"], Item={{"p": {{"S": span + context.aws_request_id}}, "span": {{"S": span}},
-            "event": {{"S": json.dumps({{"Records": []}})}}, "at": {{"N": str(time.time_ns())}}}})
-    mark("began")
+    keep({{"Records": [], "span": "began"}})
     time.sleep({seconds})
-    mark("ended")"""
+    keep({{"Records": [], "span": "ended"}})"""
 
 
 def most_at_once(f):
-    items = (i for i in f.db.scan(TableName=f.kept, ConsistentRead=True)["Items"] if "span" in i)
     running = most = 0
-    for item in sorted(items, key=lambda i: int(i["at"]["N"])):
-        running += 1 if item["span"]["S"] == "began" else -1
+    for event in f.events():
+        running += {"began": 1, "ended": -1}.get(event.get("span"), 0)
         most = max(most, running)
     return most
 
@@ -233,7 +217,7 @@ def test_a_throttled_function_is_called_when_it_may_be(virga, functions):
     time.sleep(1)
     assert f.bodies() == []
     functions.client.put_function_concurrency(FunctionName=f.function, ReservedConcurrentExecutions=1)
-    eventually(lambda: sorted(f.bodies()) == ["a", "b", "c"], 30)
+    eventually(lambda: sorted(f.bodies()) == ["a", "b", "c"])
     f.empty()
 
 
@@ -243,10 +227,10 @@ def test_a_function_that_may_run_once_at_a_time_gets_through_its_queue(virga, fu
     functions.client.put_function_concurrency(FunctionName=f.function, ReservedConcurrentExecutions=1)
     f.send_together(*map(str, range(8)))
     f.client.update_event_source_mapping(UUID=f.uuid, Enabled=True)
-    eventually(lambda: len(f.bodies()) >= 8, 45)
+    eventually(lambda: len(f.bodies()) >= 8)
     f.empty()
     assert sorted(f.bodies()) == sorted(map(str, range(8)))
-    times = sorted(int(i["at"]["N"]) for i in f.db.scan(TableName=f.kept)["Items"])
+    times = [int(name.split("-")[0]) for name in f.kept.values()]
     assert all(b - a >= 0.2e9 for a, b in zip(times, times[1:]))
 
 
@@ -322,7 +306,7 @@ def test_discarded_stream_records_are_told_of_in_a_queue(virga, functions):
         FunctionName=function, EventSourceArn=stream, StartingPosition="TRIM_HORIZON", MaximumRetryAttempts=1,
         DestinationConfig={"OnFailure": {"Destination": arn}})
     db.put_item(TableName=table, Item={"p": {"S": "a"}})
-    message = eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages"), 15)[0]
+    message = eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages"))[0]
     told = json.loads(message["Body"])
     assert told["requestContext"]["condition"] == "RetryAttemptsExhausted"
     assert told["requestContext"]["approximateInvokeCount"] == 2

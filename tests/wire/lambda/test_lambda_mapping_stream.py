@@ -1,6 +1,5 @@
 """Event source mappings over DynamoDB Streams: from a write to the function, and what becomes of what it refuses.
-
-Functions leave what they were given in a table of their own, so that a test can read it back."""
+"""
 
 import json
 import time
@@ -9,19 +8,13 @@ import uuid
 import botocore.exceptions
 import pytest
 
-from support import eventually
+from support import Kept, eventually
 
-# Keeps every event under a counter, then does what the environment says.
-CODE = """
-import json, os, boto3
-kept = boto3.client("dynamodb")
+CODE = Kept.CODE + """
 def keys(event):
     return [r["dynamodb"]["Keys"]["p"]["S"] for r in event["Records"]]
 def handler(event, context):
-    kept.put_item(TableName=os.environ["KEPT"], Item={
-        "p": {"S": context.aws_request_id}, "event": {"S": json.dumps(event)},
-        "at": {"N": str(__import__("time").time_ns())}})
-    %s
+    keep(event)
 """
 
 
@@ -29,20 +22,19 @@ class Source:
     """A table with a stream, a function fed by it, and the events that the function saw."""
 
     def __init__(self, virga, functions, does="return {}", view="NEW_AND_OLD_IMAGES", provisioned=True, **mapping):
-        self.db, self.client = virga.client("dynamodb"), functions.client
-        self.table, self.kept = "s-" + uuid.uuid4().hex[:10], "k-" + uuid.uuid4().hex[:10]
+        self.db, self.client, self.kept = virga.client("dynamodb"), functions.client, Kept(virga)
+        self.table = "s-" + uuid.uuid4().hex[:10]
         capacity = {"BillingMode": "PAY_PER_REQUEST"} if not provisioned else {
             "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
         schema = {"AttributeDefinitions": [{"AttributeName": "p", "AttributeType": "S"}],
                   "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}]}
-        self.db.create_table(TableName=self.kept, BillingMode="PAY_PER_REQUEST", **schema)
         self.stream = self.db.create_table(
             TableName=self.table, StreamSpecification={"StreamEnabled": True, "StreamViewType": view}, **schema,
             **capacity)["TableDescription"]["LatestStreamArn"]
         role = functions.make_role([{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"},
                                     {"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}])
-        self.function = functions.make(CODE % does, Role=role, Timeout=10,
-                                       Environment={"Variables": {"KEPT": self.kept}})
+        self.function = functions.make(f"{CODE}    {does}", Role=role, Timeout=10,
+                                       Environment={"Variables": {"KEPT": self.kept.name}})
         self.before = mapping.pop("before", [])
         self.put(*self.before)
         mapping.setdefault("StartingPosition", "TRIM_HORIZON")
@@ -58,8 +50,7 @@ class Source:
         self.db.batch_write_item(RequestItems={self.table: [{"PutRequest": {"Item": {"p": {"S": k}}}} for k in keys]})
 
     def events(self):
-        items = self.db.scan(TableName=self.kept, ConsistentRead=True)["Items"]
-        return [json.loads(i["event"]["S"]) for i in sorted(items, key=lambda i: int(i["at"]["N"]))]
+        return list(self.kept.values().values())
 
     def batches(self):
         return [[r["dynamodb"]["Keys"]["p"]["S"] for r in e["Records"]] for e in self.events()]
@@ -143,7 +134,7 @@ def test_a_window_gathers_a_batch(virga, functions):
 def test_a_batch_is_retried_until_it_succeeds(virga, functions):
     # A failure does not let later records by.
     s = Source(virga, functions, does="""
-    if keys(event)[0] == "a" and len(kept.scan(TableName=os.environ["KEPT"])["Items"]) < 3:
+    if keys(event)[0] == "a" and times_kept() < 3:
         raise ValueError("not yet")""", BatchSize=1)
     s.put_together("a")
     s.put("b")
@@ -166,7 +157,7 @@ def test_bisecting_finds_the_record_and_retries_run_out(virga, functions):
 REPORTS = """
     %s
     bad = [r["dynamodb"]["SequenceNumber"] for r in event["Records"] if r["dynamodb"]["Keys"]["p"]["S"] == "bad"]
-    if bad and len(kept.scan(TableName=os.environ["KEPT"])["Items"]) < 3:
+    if bad and times_kept() < 3:
         return {"batchItemFailures": [{"itemIdentifier": n} for n in bad]}"""
 
 
@@ -263,7 +254,7 @@ def test_a_role_that_loses_its_permission_loses_no_record(virga, functions):
     eventually(lambda: s.state()["LastProcessingResult"].startswith("PROBLEM"))
     assert s.keys() == ["a"]
     iam.put_role_policy(RoleName=role, PolicyName="more", PolicyDocument=json.dumps(policy))
-    eventually(lambda: s.keys() == ["a", "b"], 20)
+    eventually(lambda: s.keys() == ["a", "b"])
 
 
 def test_a_tumbling_window_carries_its_state(virga, functions):

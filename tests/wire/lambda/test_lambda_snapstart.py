@@ -57,7 +57,7 @@ def failed(functions, name, version):
     def check():
         state = functions.client.get_function_configuration(FunctionName=name, Qualifier=version)
         return state["State"] == "Failed" and state
-    return eventually(check, 30)
+    return eventually(check)
 
 
 def log_of(functions, name):
@@ -151,7 +151,7 @@ def test_second_burst():
     fresh = []
     while len(fresh) < calls:  # otherwise an instance of the last burst still ran
         known.update(out["id"] for out, _ in burst())
-        eventually(lambda: waiting_snapshots(functions, name) >= calls, 60)
+        eventually(lambda: waiting_snapshots(functions, name) >= calls)
         time.sleep(1.5)
         began = time.time()
         fresh = [(out, tail) for out, tail in burst() if out["id"] not in known]
@@ -331,7 +331,7 @@ def test_inactive():
     name = functions.make(HOOKS, runtime="python3.12", **SNAP)
     client.publish_version(FunctionName=name)
     state = lambda: server.client("lambda").get_function_configuration(FunctionName=name, Qualifier="1")
-    idle = eventually(lambda: (now := state())["State"] == "Inactive" and now, 60)
+    idle = eventually(lambda: (now := state())["State"] == "Inactive" and now)
     assert idle["StateReasonCode"] == "Idle" and idle["SnapStart"]["OptimizationStatus"] == "Off"
     assert functions.call(name)["type"] == "on-demand"  # $LATEST has no snapshot to give up
     server.kill()
@@ -363,7 +363,7 @@ def test_launcher_killed(own_virga):
             return functions.call(active, Qualifier=version)
         except functions.client.exceptions.ServiceException:
             return None
-    assert len(eventually(answers, 20)["seen"]) == 4
+    assert len(eventually(answers)["seen"]) == 4
 
 
 # A deleted version or function leaves no instance of it.
@@ -400,7 +400,7 @@ def test_stack(functions, name):
 
     def failed():
         return stacks.describe_stacks(StackName=name + "-bad")["Stacks"][0]["StackStatus"] == "ROLLBACK_COMPLETE"
-    eventually(failed, 30)
+    eventually(failed)
     reasons = [e.get("ResourceStatusReason", "") for e in stacks.describe_stack_events(StackName=name + "-bad")["StackEvents"]]
     assert any("ValueError: never" in reason for reason in reasons), reasons
     stacks.delete_stack(StackName=name + "-bad")

@@ -21,4 +21,4 @@ def test_events_of_others_are_not_held_up(virga, functions, name):
     for _ in range(300):
         functions.client.invoke(FunctionName=slow, InvocationType="Event", Payload=b"{}")
     functions.client.invoke(FunctionName=quick, InvocationType="Event", Payload=f'{{"table": "{name}"}}'.encode())
-    eventually(lambda: "Item" in tables.get_item(TableName=name, Key={"id": {"S": "here"}}), 60)
+    eventually(lambda: "Item" in tables.get_item(TableName=name, Key={"id": {"S": "here"}}))

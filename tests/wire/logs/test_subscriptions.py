@@ -20,7 +20,7 @@ def subscriber(virga, functions, name):
     functions.role = functions.make_role([{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}])
     made = functions.make(CODE, Environment={"Variables": {"QUEUE": url}}, Timeout=30)
     return functions.client.get_function(FunctionName=made)["Configuration"]["FunctionArn"], lambda: json.loads(
-        eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages"), 20)[0]["Body"])
+        eventually(lambda: sqs.receive_message(QueueUrl=url, WaitTimeSeconds=1).get("Messages"))[0]["Body"])
 
 
 def test_events_reach_a_function(virga, functions, name):
@@ -104,5 +104,5 @@ def test_event_of_a_template(virga, name):
         now = logs.describe_log_streams(logGroupName=name)["logStreams"][0]["creationTime"]
         logs.put_log_events(logGroupName=name, logStreamName="s", logEvents=[
             {"timestamp": now, "message": "fine"}, {"timestamp": now, "message": "ERROR"}])
-        got = eventually(lambda: sqs.receive_message(QueueUrl=said["Seen"], WaitTimeSeconds=1).get("Messages"), 20)
+        got = eventually(lambda: sqs.receive_message(QueueUrl=said["Seen"], WaitTimeSeconds=1).get("Messages"))
         assert [e["message"] for e in json.loads(got[0]["Body"])["logEvents"]] == ["ERROR"]

@@ -120,7 +120,7 @@ def test_queues(virga, other, queue_policy, name):
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": queue_policy(arn, {"AWS": other.id})})
     theirs.send_message(QueueUrl=url, MessageBody="from another account")
     assert error_code(theirs.receive_message, QueueUrl=url)[0] in ("AccessDenied", "AccessDeniedException")
-    assert sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5)["Messages"][0]["Body"] == "from another account"
+    assert sqs.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"][0]["Body"] == "from another account"
 
 
 def test_topics(virga, other, queue_policy, name):
@@ -137,7 +137,7 @@ def test_topics(virga, other, queue_policy, name):
     subscribed = theirs.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes={"RawMessageDelivery": "true"})
     assert subscribed["SubscriptionArn"].startswith(topic)
     theirs.publish(TopicArn=topic, Message="hello")
-    assert queues.receive_message(QueueUrl=url, WaitTimeSeconds=10)["Messages"][0]["Body"] == "hello"
+    assert queues.receive_message(QueueUrl=url, WaitTimeSeconds=20)["Messages"][0]["Body"] == "hello"
 
 
 def test_buses(virga, other, queue_policy, name):

@@ -41,9 +41,9 @@ class Queue:
     def send(self, body):
         self.sqs.send_message(QueueUrl=self.url, MessageBody=body if isinstance(body, str) else json.dumps(body))
 
-    def message(self, seconds=15):
+    def message(self):
         found = eventually(lambda: self.sqs.receive_message(
-            QueueUrl=self.url, AttributeNames=["All"], WaitTimeSeconds=1).get("Messages"), seconds)[0]
+            QueueUrl=self.url, AttributeNames=["All"], WaitTimeSeconds=1).get("Messages"))[0]
         self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=found["ReceiptHandle"])
         return found["Body"]
 

@@ -26,10 +26,10 @@ class Queue:
         self.url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         self.arn = f"arn:aws:sqs:us-east-1:000000000000:{name}"
 
-    def message(self, seconds=15):
+    def message(self):
         from support import eventually
         found = eventually(lambda: self.sqs.receive_message(
-            QueueUrl=self.url, MessageAttributeNames=["All"], WaitTimeSeconds=1).get("Messages"), seconds)[0]
+            QueueUrl=self.url, MessageAttributeNames=["All"], WaitTimeSeconds=1).get("Messages"))[0]
         self.sqs.delete_message(QueueUrl=self.url, ReceiptHandle=found["ReceiptHandle"])
         return found
 

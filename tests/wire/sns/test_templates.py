@@ -135,7 +135,7 @@ def test_function_of_a_topic(virga, sns, cfn, stack):
     for kind in "ba":
         sns.publish(TopicArn=out["Topic"], Message=kind,
                     MessageAttributes={"kind": {"DataType": "String", "StringValue": kind}})
-    got = sqs.receive_message(QueueUrl=out["Seen"], WaitTimeSeconds=15)["Messages"]
+    got = sqs.receive_message(QueueUrl=out["Seen"], WaitTimeSeconds=20)["Messages"]
     record = json.loads(got[0]["Body"])
     assert record["EventSource"] == "aws:sns" and record["Sns"]["Message"] == "a"
 

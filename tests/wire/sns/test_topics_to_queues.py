@@ -23,9 +23,9 @@ class Queue:
         if allowed:
             allow(sqs, self.url, self.arn, topic)
 
-    def take(self, count=1, seconds=10, group=None):
+    def take(self, count=1, group=None):
         """The next messages, deleted."""
-        out, end = [], time.monotonic() + seconds
+        out, end = [], time.monotonic() + 120
         while len(out) < count and time.monotonic() < end:
             got = self.sqs.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, WaitTimeSeconds=1,
                                            AttributeNames=["All"], MessageAttributeNames=["All"])
@@ -220,7 +220,7 @@ def handler(event, context):
     sub = sns.subscribe(TopicArn=topic, Protocol="lambda", Endpoint=arn)["SubscriptionArn"]
     sns.set_topic_attributes(TopicArn=topic, AttributeName="SignatureVersion", AttributeValue="2")
     sns.publish(TopicArn=topic, Message="hello", MessageAttributes={"a": {"DataType": "String. of.", "StringValue": "v"}})
-    event = json.loads(queue.take(seconds=20)[0]["Body"])
+    event = json.loads(queue.take()[0]["Body"])
     record = event["Records"][0]
     assert record["EventSource"] == "aws:sns" and record["EventSubscriptionArn"] == sub
     assert record["EventVersion"] == "1.0" and record["Sns"]["Message"] == "hello" and record["Sns"]["Subject"] is None

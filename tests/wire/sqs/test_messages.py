@@ -78,9 +78,10 @@ def test_attributes_and_their_checksums(sqs, queue):
 
 def test_visibility(sqs, queue):
     sqs.send_message(QueueUrl=queue, MessageBody="x")
-    first, = receive(sqs, queue, VisibilityTimeout=1)
+    first, = receive(sqs, queue, VisibilityTimeout=60)
     assert receive(sqs, queue) == []
-    again, = receive(sqs, queue, WaitTimeSeconds=5, AttributeNames=["ApproximateReceiveCount"])
+    sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=first["ReceiptHandle"], VisibilityTimeout=1)
+    again, = receive(sqs, queue, WaitTimeSeconds=20, AttributeNames=["ApproximateReceiveCount"])
     assert again["Attributes"]["ApproximateReceiveCount"] == "2"
     # Whatever handle a message is made visible, kept or deleted with, it is.
     sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=first["ReceiptHandle"], VisibilityTimeout=0)
@@ -108,14 +109,15 @@ def test_long_poll_ends(sqs, queue):
 
 
 def test_delay(sqs, queue):
-    sqs.send_message(QueueUrl=queue, MessageBody="later", DelaySeconds=1)
+    sqs.send_message(QueueUrl=queue, MessageBody="much later", DelaySeconds=900)
     assert numbers(sqs, queue) == (0, 0, 1)
     assert receive(sqs, queue) == []
-    message, = receive(sqs, queue, WaitTimeSeconds=5)
+    sqs.send_message(QueueUrl=queue, MessageBody="later", DelaySeconds=1)
+    message, = receive(sqs, queue, WaitTimeSeconds=20)
     assert message["Body"] == "later"
-    assert numbers(sqs, queue) == (0, 1, 0)
+    assert numbers(sqs, queue) == (0, 1, 1)
     sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
-    assert numbers(sqs, queue) == (0, 0, 0)
+    assert numbers(sqs, queue) == (0, 0, 1)
 
 
 def test_batches_fail_in_part(sqs, queue):
