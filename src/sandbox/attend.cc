@@ -184,7 +184,7 @@ void Core::serve(ApiConnection& from) {
   attendance_->telemetry.platform(now, type, record, logs ? kLogs : kTelemetry);
   if (json_log_) return log_event(now, type, record);
   log_(request_id_, cat(logs ? "LOGS" : "TELEMETRY", "\tName: ", name, "\tState: Subscribed\tTypes: [",
-                        list_of(types->as_array()), "]"));
+                        list_of(types->as_array()), "]\n"));
 }
 
 void Core::progress() {
@@ -282,7 +282,7 @@ void Core::tell_extensions() {
       append(line, "\tError Type: ", extension->error_type);
       record["errorType"] = extension->error_type;
     }
-    if (!json_log_) log_(request_id_, line);
+    if (!json_log_) log_(request_id_, line += '\n');
     tell("platform.extension", record, kEverybody);
   }
 }

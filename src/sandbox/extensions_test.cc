@@ -96,7 +96,7 @@ TEST(Extensions, HearOfInvocationsAndTheEnd) {
   size_t terminated = 0, shutdown = 0, at = 0;
   for (const std::string& line : log.lines) {
     ++at;
-    if (line == "terminated") terminated = at;
+    if (line == "terminated\n") terminated = at;
     if (!line.starts_with("event ")) continue;
     events.push_back(Json::parse(line.substr(6)));
     if (events.back().string_or("eventType") == "SHUTDOWN") shutdown = at;
@@ -356,11 +356,11 @@ TEST(Telemetry, TellsOfEachStep) {
       << log.text();
   if (events.size() != 9) return;
   const auto record = [&](size_t i) { return events[i].find("record")->dump(); };
-  EXPECT_EQ(record(1), R"("at start")");
+  EXPECT_EQ(record(1), R"("at start\n")");
   EXPECT_EQ(record(2), R"({"initializationType":"on-demand","phase":"init","status":"success"})");
   EXPECT_EQ(record(3), R"({"name":"one","state":"Ready","events":["INVOKE","SHUTDOWN"]})");
   EXPECT_EQ(record(5), cat(R"({"requestId":")", id, R"(","version":"$LATEST"})"));
-  EXPECT_EQ(record(6), "\"in \uFFFDcall\u00e9\"");
+  EXPECT_EQ(record(6), "\"in \uFFFDcall\u00e9\\n\"");
   const Json* done = events[7].find("record");
   EXPECT_EQ(done->string_or("status"), "success");
   EXPECT_EQ(done->find("metrics")->find("producedBytes")->as_int(), 5);

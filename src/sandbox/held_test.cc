@@ -38,7 +38,7 @@ TEST(Held, PythonBeginsWithItsWholeEnvironment) {
   size_t before = 0;
   EXPECT_EQ(first_answer(python(code.path()), log, before), R"(["\u00e9\"\\", "app.handler", [], "\u00e9\"\\\n"])");
   EXPECT_EQ(before, 0u);
-  EXPECT_EQ(log.lines.at(0), "late é\"\\");
+  EXPECT_EQ(log.lines.at(0), "late é\"\\\n");
 }
 
 TEST(Held, NodeBeginsWithItsWholeEnvironment) {
@@ -51,7 +51,7 @@ TEST(Held, NodeBeginsWithItsWholeEnvironment) {
   size_t before = 0;
   EXPECT_EQ(first_answer(node(code.path()), log, before), R"(["é\"\\","app.handler",[]])");
   EXPECT_EQ(before, 0u);
-  EXPECT_TRUE(log.lines.at(0).ends_with("late é\"\\")) << log.text();
+  EXPECT_TRUE(log.lines.at(0).ends_with("late é\"\\\n")) << log.text();
 }
 
 TEST(Held, AProgramOfItsOwnStartsWithItsWholeEnvironment) {
@@ -70,7 +70,7 @@ TEST(Held, AProgramOfItsOwnStartsWithItsWholeEnvironment) {
   size_t before = 0;
   EXPECT_EQ(first_answer(spec, log, before), "1") << log.text();
   EXPECT_EQ(before, 0u);
-  EXPECT_EQ(log.lines.at(0), "late é\"\\");
+  EXPECT_EQ(log.lines.at(0), "late é\"\\\n");
 }
 
 // It ends with nothing of its function having run.

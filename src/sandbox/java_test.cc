@@ -84,7 +84,7 @@ TEST_F(Java, RunsAClassThatImplementsTheInterface) {
   const Outcome out = invoke(java("example.App"), log_, R"({"a":"é"})");
   EXPECT_EQ(out.status, Status::kOk) << out.payload << log_.text();
   EXPECT_EQ(out.payload, R"(["é","app","grün"])");
-  EXPECT_EQ(log_.lines, (std::vector<std::string>{"printed", "logged\nin two lines"}));
+  EXPECT_EQ(log_.lines, (std::vector<std::string>{"printed\n", "logged\nin two lines"}));
 }
 
 TEST_F(Java, LogsObjectsOfALevel) {

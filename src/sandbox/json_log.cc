@@ -42,9 +42,11 @@ std::optional<Json> object_in(std::string_view line) {
 
 LogLevel level_of_line(std::string_view line) {
   // Most lines say nothing of a level: those need no parsing.
-  if (line.find("\"level\"") == std::string_view::npos) return LogLevel::kInfo;
+  if (line.find("level\"") == std::string_view::npos) return LogLevel::kInfo;
   const auto object = object_in(line);
-  return object ? log_level(object->string_or("level")).value_or(LogLevel::kInfo) : LogLevel::kInfo;
+  if (!object) return LogLevel::kInfo;
+  // Python's runtime names that of an error it tells "log_level".
+  return log_level(object->string_or("level", object->string_or("log_level"))).value_or(LogLevel::kInfo);
 }
 
 }  // namespace virga::sandbox

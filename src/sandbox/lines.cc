@@ -34,7 +34,7 @@ void Lines::feed(std::string_view bytes, const Event& event) {
       event(rest.substr(0, record));
       at += record;
     } else if (end != std::string_view::npos) {
-      event(rest.substr(0, end));
+      event(rest.substr(0, end + 1));
       at += end + 1;
     } else if (rest.size() >= kMostEvent) {
       event(rest.substr(0, kMostEvent));

@@ -1,4 +1,5 @@
-// Cuts what a function writes into log events: one a line, or one a record of several lines that a bootstrap marked.
+// Cuts what a function writes into log events: one a line, with its end, or one a record of several lines that a
+// bootstrap marked, as it stands.
 #pragma once
 
 #include <cstddef>

@@ -149,10 +149,10 @@ TEST(Node, WritesTheLogAsAwsDoes) {
   const std::string id = calls[0].request_id;
   invoke(node(code.path()), log, std::move(calls));
   ASSERT_EQ(log.lines.size(), 4u) << log.text();
-  EXPECT_EQ(log.lines[0].substr(24), cat("\t", id, "\tINFO\ta b { c: 1 }"));
-  EXPECT_EQ(log.lines[1].substr(24), cat("\t", id, "\tERROR\ttwo\nlines"));
-  EXPECT_EQ(log.lines[2], "raw");
-  EXPECT_EQ(log.lines[3].substr(24), cat("\t", id, "\tDEBUG\td"));
+  EXPECT_EQ(log.lines[0].substr(24), cat("\t", id, "\tINFO\ta b { c: 1 }\n"));
+  EXPECT_EQ(log.lines[1].substr(24), cat("\t", id, "\tERROR\ttwo\nlines\n"));
+  EXPECT_EQ(log.lines[2], "raw\n");
+  EXPECT_EQ(log.lines[3].substr(24), cat("\t", id, "\tDEBUG\td\n"));
 }
 
 TEST(Node, GivesTheContextAwsGives) {

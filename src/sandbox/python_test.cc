@@ -80,8 +80,8 @@ TEST(Python, TellsAnExceptionWithItsTrace) {
             "  File \"/var/task/app.py\", line 3, in handler\n    raise Sad('no luck')\n");
   EXPECT_EQ(document.find("stackTrace")->as_array().size(), 1u);
   EXPECT_EQ(log.lines.at(0),
-            "[ERROR] Sad: no luck\nTraceback (most recent call last):\n  File \"/var/task/app.py\", line 3, "
-            "in handler\n    raise Sad('no luck')");
+            "[ERROR] Sad: no luck\nTraceback (most recent call last):\n\u00a0\u00a0File \"/var/task/app.py\", line 3, "
+            "in handler\n\u00a0\u00a0\u00a0\u00a0raise Sad('no luck')");
   EXPECT_TRUE(out.reusable);
 }
 
@@ -140,13 +140,13 @@ TEST(Python, WritesTheLogInOrder) {
   const Outcome out = invoke(python(code.path()), log, std::move(calls));
   EXPECT_EQ(out.payload, "null");
   ASSERT_GE(log.lines.size(), 6u) << log.text();
-  EXPECT_EQ(log.lines[0], "starting");
-  EXPECT_EQ(log.lines[1], "one");
-  EXPECT_EQ(log.lines[2], "two");
+  EXPECT_EQ(log.lines[0], "starting\n");
+  EXPECT_EQ(log.lines[1], "one\n");
+  EXPECT_EQ(log.lines[2], "two\n");
   EXPECT_TRUE(log.lines[3].starts_with("[INFO]\t")) << log.lines[3];
-  EXPECT_TRUE(log.lines[3].ends_with(cat("Z\t", id, "\tthree\nfour"))) << log.lines[3];
-  EXPECT_EQ(log.lines[4], "five");
-  EXPECT_EQ(log.lines[5], "six");
+  EXPECT_TRUE(log.lines[3].ends_with(cat("Z\t", id, "\tthree\nfour\n"))) << log.lines[3];
+  EXPECT_EQ(log.lines[4], "five\n");
+  EXPECT_EQ(log.lines[5], "six\n");
 }
 
 TEST(Python, GivesTheContextAwsGives) {

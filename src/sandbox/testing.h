@@ -21,7 +21,7 @@ class Folder {
   std::string path_;
 };
 
-// What the function wrote, line by line.
+// What the function wrote, event by event.
 struct Log {
   std::vector<std::string> lines;
   std::string text() const;

@@ -91,7 +91,7 @@ const Folder& Folder::write(const std::string& name, const std::string& text, in
 
 std::string Log::text() const {
   std::string out;
-  for (const std::string& line : lines) out += line + "\n";
+  for (const std::string& line : lines) out += line;
   return out;
 }
 

@@ -200,7 +200,7 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   if (warm->home != caller) co_await move_to(*warm->home);
   if (warm->used != std::chrono::steady_clock::time_point{}) warm->current->clear();  // at home, where lines are added
   if (warm->snapshot) {
-    Result<void> restored = co_await as_result(restore(*warm, *call.version));
+    Result<void> restored = co_await as_result(restore(ctx, *warm, *call.version));
     if (!restored) {
       meter.fail();
       warm.reset();
@@ -221,8 +221,8 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
 
   if (!logs_json(*call.version)) {
     const std::string started =
-        cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version));
-    append(*warm->current, started, "\n");
+        cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version), "\n");
+    *warm->current += started;
     warm->log->add(started);
   }
   meter.begin();
@@ -294,7 +294,7 @@ Task<void> Invoker::finish_late(Call call, WarmPtr warm, std::optional<Admission
 Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter) {
   const auto say = [&, text = !logs_json(*call.version)](const std::string& line) {
     if (!text) return;  // the instance has told it in events
-    append(*warm.current, line, "\n");
+    *warm.current += line;
     warm.log->add(line);
   };
   Answer answer;
@@ -309,12 +309,12 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
       break;
     case sandbox::Status::kTimedOut: {
       const std::string text = cat("Task timed out after ", call.version->timeout, ".00 seconds");
-      say(cat(iso8601_millis(deps_.clock.now()), " ", call.request_id, " ", text, "\n"));
+      say(cat(iso8601_millis(deps_.clock.now()), " ", call.request_id, " ", text, "\n\n"));
       answer.payload = error_document("Sandbox.Timedout", cat("RequestId: ", call.request_id, " Error: ", text));
       break;
     }
     case sandbox::Status::kExtension:
-      say(cat("RequestId: ", call.request_id, " Error: ", outcome.exit, "\n", error_type));
+      say(cat("RequestId: ", call.request_id, " Error: ", outcome.exit, "\n", error_type, "\n"));
       break;
     case sandbox::Status::kOutOfMemory:
       answer.payload = error_document("Runtime.OutOfMemory", cat("RequestId: ", call.request_id,
@@ -326,10 +326,10 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
           cat("RequestId: ", call.request_id, " Error: Runtime exited ",
               outcome.exit == "exit status 0" ? "without providing a reason" : cat("with error: ", outcome.exit)));
       say(cat("RequestId: ", call.request_id, " Error: Runtime exited with error: ", outcome.exit,
-              "\nRuntime.ExitError"));
+              "\nRuntime.ExitError\n"));
       break;
   }
-  say(cat("END RequestId: ", call.request_id));
+  say(cat("END RequestId: ", call.request_id, "\n"));
   say(report_line(call.request_id, call.version->memory, outcome, error_type));
   const std::string& all = *warm.current;
   answer.log_tail = all.size() > kLogTail ? all.substr(all.size() - kLogTail) : all;
@@ -422,11 +422,12 @@ void Invoker::forget_snapshots(const FunctionId& id, uint64_t version) {
 }
 
 // At the instance's home.
-Task<void> Invoker::restore(Warm& warm, const VersionRecord& version) {
+Task<void> Invoker::restore(const Ctx& ctx, Warm& warm, const VersionRecord& version) {
   warm.snapshot = false;
   const bool text = !logs_json(version);
   if (text) {
-    warm.log->add(version.runtime.empty() ? "RESTORE_START" : cat("RESTORE_START Runtime Version: ", version.runtime));
+    const std::string_view runtime = warm.instance->runtime();
+    warm.log->add(version.image ? "RESTORE_START\n" : phase_start_line("RESTORE", runtime, runtime_arn(ctx, runtime)));
   }
   const sandbox::Outcome outcome = co_await warm.instance->restore();
   if (text) warm.log->add(restore_report_line(outcome));
@@ -539,12 +540,12 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   }
 
   warm->instance = co_await start_instance(
-      std::move(spec), [log = warm->log, current = warm->current](std::string_view, std::string_view line) {
-        if (current->size() < 4 * kLogTail)
-          append(*current, line, "\n");
-        else
-          current->erase(0, current->size() - 2 * kLogTail), append(*current, line, "\n");
-        log->add(line);
+      std::move(spec),
+      [log = warm->log, current = warm->current, json = logs_json(version)](std::string_view, std::string_view event) {
+        if (current->size() > 4 * kLogTail) current->erase(0, current->size() - 2 * kLogTail);
+        *current += event;
+        if (json && !event.ends_with('\n')) *current += '\n';
+        log->add(event);
       });
   // While the sandbox is made ready for the function; nothing of that runs before.
   const bool awaited = kind == Kind::kOnDemand && !managed;
@@ -554,7 +555,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   if (awaited) renew_role(call, *warm, session.principal.user_id);
   if (!version.image && !logs_json(version)) {
     const std::string_view runtime = warm->instance->runtime();
-    warm->log->add(init_start_line(runtime, runtime_arn(ctx, runtime)));
+    warm->log->add(phase_start_line("INIT", runtime, runtime_arn(ctx, runtime)));
   }
   warm->log->act_as(std::move(session.principal));
   co_await warm->instance->begin(std::move(session.credentials));

@@ -92,7 +92,7 @@ class Invoker {
   static const char* initialization_type(Kind kind);
   Task<std::pair<WarmPtr, sandbox::Outcome>> initialise(Snapshots::Of of);
   Task<WarmPtr> make_snapshot(Snapshots::Of of);
-  Task<void> restore(Warm& warm, const VersionRecord& version);
+  Task<void> restore(const Ctx& ctx, Warm& warm, const VersionRecord& version);
   Task<std::unique_ptr<sandbox::Instance>> start_instance(sandbox::Spec spec, sandbox::LogSink log);
   Answer conclude(const Call& call, Warm& warm, sandbox::Outcome outcome, Meter& meter);
   Task<void> finish_late(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket, sandbox::Outcome begun,

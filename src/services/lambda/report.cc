@@ -33,23 +33,23 @@ std::string report_line(std::string_view request_id, int64_t memory, const sandb
   if (outcome.init_duration.count() > 0) append(line, "Init Duration: ", milliseconds(outcome.init_duration), "\t");
   if (outcome.status == sandbox::Status::kTimedOut) line += "Status: timeout";
   if (!error_type.empty()) append(line, "Status: error\tError Type: ", error_type);
-  return line;
+  return line += '\n';
 }
 
-std::string init_start_line(std::string_view version, std::string_view arn) {
+std::string phase_start_line(std::string_view phase, std::string_view version, std::string_view arn) {
   const std::string_view name = version.substr(0, version.find_first_of(".0123456789"));
   std::string_view number = version.substr(name.size());
   if (number.starts_with('.')) number.remove_prefix(1);
-  return cat("INIT_START Runtime Version: ", name, ":", number, "\tRuntime Version ARN: ", arn);
+  return cat(phase, "_START Runtime Version: ", name, ":", number, "\tRuntime Version ARN: ", arn, "\n");
 }
 
 std::string init_report_line(const sandbox::Outcome& outcome) {
   return cat("INIT_REPORT Init Duration: ", milliseconds(outcome.init_duration), "\tPhase: init",
-             status_of_phase(outcome));
+             status_of_phase(outcome), "\n");
 }
 
 std::string restore_report_line(const sandbox::Outcome& outcome) {
-  return cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration), status_of_phase(outcome));
+  return cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration), status_of_phase(outcome), "\n");
 }
 
 }  // namespace virga::lambda

@@ -1,4 +1,4 @@
-// The lines of a function's log that tell what its instances took, as Lambda's developer guide shows them. Times are
+// The events of a function's log that tell what its instances took, as Lambda's developer guide shows them. Times are
 // milliseconds with two digits; billed times are whole milliseconds, rounded up.
 #pragma once
 
@@ -13,8 +13,8 @@ namespace virga::lambda {
 std::string report_line(std::string_view request_id, int64_t memory, const sandbox::Outcome& outcome,
                         std::string_view error_type);
 
-// An instance's first; `version`: "python3.11.2".
-std::string init_start_line(std::string_view version, std::string_view arn);
+// An instance's first, and that of its restoration; `phase`: "INIT" or "RESTORE"; `version`: "python3.11.2".
+std::string phase_start_line(std::string_view phase, std::string_view version, std::string_view arn);
 // After the initialisation of a snapshot, and after its restoration.
 std::string init_report_line(const sandbox::Outcome& outcome);
 std::string restore_report_line(const sandbox::Outcome& outcome);

@@ -14,20 +14,20 @@ TEST(ReportTest, TellsWhatAnInvocationTookAndWhatIsBilled) {
   outcome.max_memory_mb = 40;
   EXPECT_EQ(report_line("id", 128, outcome, ""),
             "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 2 ms\tMemory Size: 128 MB\t"
-            "Max Memory Used: 40 MB\t");
+            "Max Memory Used: 40 MB\t\n");
   outcome.init_duration = microseconds(100'045);
   EXPECT_EQ(report_line("id", 128, outcome, ""),
             "REPORT RequestId: id\tDuration: 1.23 ms\tBilled Duration: 102 ms\tMemory Size: 128 MB\t"
-            "Max Memory Used: 40 MB\tInit Duration: 100.05 ms\t");
+            "Max Memory Used: 40 MB\tInit Duration: 100.05 ms\t\n");
 }
 
 TEST(ReportTest, TellsHowAnInvocationFailed) {
   sandbox::Outcome outcome;
   outcome.status = sandbox::Status::kTimedOut;
   outcome.duration = microseconds(3'000'000);
-  EXPECT_TRUE(report_line("id", 128, outcome, "").ends_with("\tStatus: timeout"));
+  EXPECT_TRUE(report_line("id", 128, outcome, "").ends_with("\tStatus: timeout\n"));
   outcome.status = sandbox::Status::kError;
-  EXPECT_TRUE(report_line("id", 128, outcome, "ValueError").ends_with("\tStatus: error\tError Type: ValueError"));
+  EXPECT_TRUE(report_line("id", 128, outcome, "ValueError").ends_with("\tStatus: error\tError Type: ValueError\n"));
 }
 
 TEST(ReportTest, TellsOfSnapshots) {
@@ -35,14 +35,16 @@ TEST(ReportTest, TellsOfSnapshots) {
   outcome.status = sandbox::Status::kOk;
   outcome.init_duration = microseconds(2000);
   outcome.duration = microseconds(5);
-  EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init");
-  EXPECT_EQ(init_start_line("python3.11.2", "a"), "INIT_START Runtime Version: python:3.11.2\tRuntime Version ARN: a");
-  EXPECT_EQ(init_start_line("provided.al2", "a"), "INIT_START Runtime Version: provided:al2\tRuntime Version ARN: a");
-  EXPECT_EQ(restore_report_line(outcome), "RESTORE_REPORT Restore Duration: 0.01 ms");
+  EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init\n");
+  EXPECT_EQ(phase_start_line("INIT", "python3.11.2", "a"),
+            "INIT_START Runtime Version: python:3.11.2\tRuntime Version ARN: a\n");
+  EXPECT_EQ(phase_start_line("INIT", "provided.al2", "a"),
+            "INIT_START Runtime Version: provided:al2\tRuntime Version ARN: a\n");
+  EXPECT_EQ(restore_report_line(outcome), "RESTORE_REPORT Restore Duration: 0.01 ms\n");
   outcome.status = sandbox::Status::kTimedOut;
-  EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init\tStatus: timeout");
+  EXPECT_EQ(init_report_line(outcome), "INIT_REPORT Init Duration: 2.00 ms\tPhase: init\tStatus: timeout\n");
   outcome.status = sandbox::Status::kError;
-  EXPECT_EQ(restore_report_line(outcome), "RESTORE_REPORT Restore Duration: 0.01 ms\tStatus: error");
+  EXPECT_EQ(restore_report_line(outcome), "RESTORE_REPORT Restore Duration: 0.01 ms\tStatus: error\n");
 }
 
 }  // namespace

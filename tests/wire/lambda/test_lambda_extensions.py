@@ -165,7 +165,7 @@ def test_telemetry(functions, virga):
     assert first_of["platform.telemetrySubscription"] == {"name": "listener", "state": "Subscribed",
                                                           "types": ["platform", "function", "extension"]}
     assert first_of["platform.extension"] == {"name": "listener", "state": "Ready", "events": ["INVOKE", "SHUTDOWN"]}
-    assert first_of["function"] == "starting" and first_of["extension"] == "subscribed 200 OK"
+    assert first_of["function"] == "starting\n" and first_of["extension"] == "subscribed 200 OK\n"
     assert first_of["platform.start"]["requestId"] == request
     done = first_of["platform.runtimeDone"]
     assert (done["requestId"], done["status"]) == (request, "success")

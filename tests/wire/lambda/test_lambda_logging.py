@@ -122,7 +122,7 @@ def test_python(functions, virga):
     request = answer["ResponseMetadata"]["RequestId"]
     assert json.loads(answer["Payload"].read()) == ["JSON", "INFO", 20]
     start, printed, seen, failed, critical = own(lines)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", seen.pop("timestamp"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", seen.pop("timestamp"))
     assert list(failed) == ["timestamp", "level", "message", "logger", "stackTrace", "errorType", "errorMessage", "requestId",
                             "location"]
     assert (start["message"], start["logger"], start["requestId"]) == ("starting", "mine", "")
@@ -137,11 +137,11 @@ def test_python(functions, virga):
     events = lambda: [e["message"] for e in logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]]
     first = base64.b64decode(answer["LogResult"]).decode()
     eventually(lambda: logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/" + name)["logGroups"])
-    eventually(lambda: first == "".join(message + "\n" for message in events()))
+    eventually(lambda: first == "".join(message.removesuffix("\n") + "\n" for message in events()))
     # A failure of the handler is an object too.
     lines, answer = tail_of(functions, name, {"raise": 1})
     error, = own(lines)
-    assert (error["level"], error["errorType"], error["errorMessage"]) == ("ERROR", "KeyError", "'nö'")
+    assert (error["log_level"], error["errorType"], error["errorMessage"]) == ("ERROR", "KeyError", "'nö'")
     assert error["requestId"] == answer["ResponseMetadata"]["RequestId"] and error["stackTrace"]
     # The level is that of the whole logging module, and of what is printed.
     set_logging(functions, name, LogFormat="JSON", ApplicationLogLevel="ERROR")
@@ -245,7 +245,41 @@ def test_failures(functions):
         for kind in ("platform.initRuntimeDone", "platform.initReport", "platform.runtimeDone", "platform.report"):
             assert (events[kind]["status"], events[kind]["errorType"]) == ("error", "Runtime.ImportModuleError")
         error, = own(lines)
-        assert error["errorType"] == "Runtime.ImportModuleError" and error["level"] == "ERROR"
+        assert error["errorType"] == "Runtime.ImportModuleError" and error["log_level"] == "ERROR"
+
+
+# What AWS keeps of a log: lines have their ends, and what a runtime tells as a whole is as it told it.
+def test_events_of_text(functions, virga):
+    code = """
+import logging, sys
+def handler(event, context):
+    print("multi\\nline\\n")
+    sys.stdout.write("another\\rline\\n")
+    logging.getLogger().warning("two\\nlines")
+    raise ValueError("no")
+"""
+    name = functions.make(code)
+    logs = virga.client("logs")
+    answer = functions.client.invoke(FunctionName=name, LogType="Tail")
+    tail = base64.b64decode(answer["LogResult"]).decode()
+
+    def events():
+        groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/" + name)["logGroups"]
+        found = groups and logs.filter_log_events(logGroupName="/aws/lambda/" + name)["events"]
+        return found and found[-1]["message"].startswith("REPORT") and [event["message"] for event in found]
+
+    start, *rest = eventually(events)
+    assert re.fullmatch(r"INIT_START Runtime Version: python:\S+\tRuntime Version ARN: arn:\S+\n", start)
+    assert "".join(rest) == tail
+    request = answer["ResponseMetadata"]["RequestId"]
+    assert rest[:5] == [f"START RequestId: {request} Version: $LATEST\n", "multi\n", "line\n", "\n", "another\rline\n"]
+    assert re.fullmatch(r"\[WARNING\]\t\S+Z\t" + request + "\ttwo\nlines\n", rest[5])
+    assert rest[6:-1] == ["[ERROR] ValueError: no\nTraceback (most recent call last):\n"
+                          "\xa0\xa0File \"/var/task/index.py\", line 7, in handler\n"
+                          "\xa0\xa0\xa0\xa0raise ValueError(\"no\")", f"END RequestId: {request}\n"]
+    assert re.fullmatch(r"REPORT RequestId: " + request + r"\t.*\tInit Duration: \d+\.\d\d ms\t\n", rest[-1])
+    shown = subprocess.run([BINARY, "logs", name], env=virga.environment(), capture_output=True, text=True).stdout
+    assert "" not in shown.splitlines() and shown.count("RequestId") == 3
 
 
 # Several functions may write to one group: the names of their streams say whose they are.
@@ -321,7 +355,7 @@ def test_telemetry(functions, schema):
         return told and [e["record"] for e in got if e["type"] == "function"]
 
     loud, plain = eventually(lines)
-    assert plain == "plain"
+    assert plain == "plain\n"
     assert (loud if schema == "2022-12-13" else json.loads(loud))["message"] == "loud"
 
 

@@ -148,7 +148,7 @@ function patchConsole(env) {
   const log = (level) => {
     if (LEVELS.indexOf(level) < least) return () => {};
     if (logsJson) return (...args) => writeRecord(jsonLine(level, ...args));
-    return (...args) => writeRecord(`${new Date().toISOString()}\t${idOfNow()}\t${level}\t${util.format(...args)}`);
+    return (...args) => writeRecord(`${new Date().toISOString()}\t${idOfNow()}\t${level}\t${util.format(...args)}\n`);
   };
   console.trace = log('TRACE');
   console.debug = log('DEBUG');
@@ -196,7 +196,7 @@ function loggedError(error) {
 
 function logFailure(what, error) {
   if (logsJson) return console.error(error instanceof Error ? error : new Error(String(error)));
-  writeRecord(`${new Date().toISOString()}\t${idOfNow()}\tERROR\t${what}\t${loggedError(error)}`);
+  writeRecord(`${new Date().toISOString()}\t${idOfNow()}\tERROR\t${what}\t${loggedError(error)}\n`);
 }
 
 // ---- handler

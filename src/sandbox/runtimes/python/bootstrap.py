@@ -180,7 +180,7 @@ def write_record(text):
     sys.stdout.flush()
     data = text.encode("utf-8", "backslashreplace")
     if shared and len(data) + 8 > select.PIPE_BUF:  # others' would come in between
-        print(text, flush=True)
+        print(text.removesuffix("\n"), flush=True)
         return
     data = LOG_RECORD + struct.pack("<I", len(data)) + data
     while data:
@@ -189,18 +189,18 @@ def write_record(text):
 
 class RecordHandler(logging.Handler):
     def emit(self, record):
-        write_record(self.format(record).rstrip("\n"))
+        write_record(self.format(record))
 
 
 class TextFormatter(logging.Formatter):
     converter = time.gmtime
 
     def __init__(self):
-        super().__init__("[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s", "%Y-%m-%dT%H:%M:%S")
+        super().__init__("[%(levelname)s]\t%(asctime)s.%(msecs)03dZ\t%(aws_request_id)s\t%(message)s\n", "%Y-%m-%dT%H:%M:%S")
 
 
 def timestamp(seconds):
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + ".%03dZ" % (seconds % 1 * 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 class JsonFormatter(logging.Formatter):
@@ -220,7 +220,7 @@ class JsonFormatter(logging.Formatter):
         for name, value in vars(record).items():
             if name not in self.standard and value is not None:
                 out.setdefault(name, value)
-        return json.dumps(out, ensure_ascii=False)
+        return json.dumps(out, ensure_ascii=False) + "\n"
 
 
 class RequestFilter(logging.Filter):
@@ -269,10 +269,13 @@ def describe(error):
 
 def log_error(document):
     if logs_json():
-        write_record(json.dumps({"timestamp": timestamp(time.time()), "level": "ERROR", **document}, ensure_ascii=False))
+        write_record(json.dumps({"timestamp": timestamp(time.time()), "log_level": "ERROR", **document}, ensure_ascii=False))
         return
-    text = f"[ERROR] {document['errorType']}: {document['errorMessage']}\nTraceback (most recent call last):\n"
-    write_record((text + "".join(document["stackTrace"])).rstrip("\n"))
+    lines = [f"[ERROR] {document['errorType']}: {document['errorMessage']}", "Traceback (most recent call last):"]
+    for line in "".join(document["stackTrace"]).splitlines():
+        text = line.lstrip(" ")
+        lines.append("\xa0" * (len(line) - len(text)) + text)  # consoles keep those where they would drop spaces
+    write_record("\n".join(lines))
 
 
 def serialise_other(value):

@@ -83,12 +83,14 @@ module Virga
     time.utc.strftime('%Y-%m-%dT%H:%M:%S.%6NZ')
   end
 
-  def self.log_error(document)
+  # As text, what happened and then the document, printed.
+  def self.log_error(what, document)
     if logs_json?
       return write_record(JSON.generate({ timestamp: timestamp(Time.now), level: 'ERROR', requestId: @request_id,
                                           **document }.compact))
     end
-    write_record(([JSON.generate(document)] + document['stackTrace']).join("\n"))
+    $stdout.puts(what, JSON.pretty_generate(document))
+    $stdout.flush
   end
 
   # How the standard Logger writes, with the id of the request.
@@ -179,7 +181,7 @@ module Virga
   rescue StandardError, ScriptError => e
     document = error_document(e)
     document['errorType'] = document['errorType'].sub(/\AFunction</, 'Init<')
-    log_error(document)
+    log_error("Init error when loading handler #{order['handler']}", document)
     channel.send(INIT_ERROR, JSON.generate(document))
     exit!(0)
   end
@@ -195,7 +197,7 @@ module Virga
       [RESPONSE, JSON.generate(result)]
     rescue StandardError, ScriptError, SystemStackError => e
       document = error_document(e)
-      log_error(document)
+      log_error(e.is_a?(StandardError) ? 'Error raised from handler method' : 'Critical exception from handler', document)
       [ERROR, JSON.generate(document)]
     end
   end

@@ -10,6 +10,8 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.lang.reflect.Field;
 import java.lang.reflect.Method;
 import java.net.URL;
@@ -18,11 +20,14 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Executors;
 import org.crac.Core;
@@ -130,26 +135,33 @@ public final class Bootstrap {
   }
 
   private static Map<String, Object> errorDocument(Throwable error) {
+    return errorDocument(error, Collections.newSetFromMap(new IdentityHashMap<>()));
+  }
+
+  // Without our own frames: the error's trace loses them too. `seen`: causes may go in a circle.
+  private static Map<String, Object> errorDocument(Throwable error, Set<Throwable> seen) {
+    seen.add(error);
     Map<String, Object> out = new LinkedHashMap<>();
     out.put("errorMessage", error.getMessage() == null ? error.getClass().getName() : error.getMessage());
     out.put("errorType", error.getClass().getName());
-    List<String> trace = new ArrayList<>();
+    List<StackTraceElement> trace = new ArrayList<>();
     for (StackTraceElement element : error.getStackTrace()) {
       if (element.getClassName().startsWith("virga.")) break;
       if (!element.getClassName().startsWith("jdk.internal.reflect.") && !element.getClassName().startsWith("java.lang.reflect."))
-        trace.add(element.toString());
+        trace.add(element);
     }
-    out.put("stackTrace", trace);
-    if (error.getCause() != null && error.getCause() != error) out.put("cause", errorDocument(error.getCause()));
+    error.setStackTrace(trace.toArray(new StackTraceElement[0]));
+    out.put("stackTrace", trace.stream().map(StackTraceElement::toString).toList());
+    if (error.getCause() != null && !seen.contains(error.getCause())) out.put("cause", errorDocument(error.getCause(), seen));
     return out;
   }
 
   private static byte[] report(Throwable error) {
-    StringBuilder lines = new StringBuilder(String.valueOf(error.getMessage())).append(": ").append(error.getClass().getName());
     Map<String, Object> document = errorDocument(error);
-    lines.append('\n').append(error.getClass().getName()).append(": ").append(error.getMessage());
-    for (Object frame : (List<?>) document.get("stackTrace")) lines.append("\n\tat ").append(frame);
-    Logger.INSTANCE.log(lines.toString(), Logger.INSTANCE.logsJson() ? LogLevel.ERROR : LogLevel.UNDEFINED);
+    StringWriter text = new StringWriter();
+    text.append(document.get("errorMessage") + ": " + document.get("errorType") + "\n");
+    error.printStackTrace(new PrintWriter(text, true));
+    Logger.INSTANCE.log(text.append("\n").toString(), Logger.INSTANCE.logsJson() ? LogLevel.ERROR : LogLevel.UNDEFINED);
     return Json.bytes(document);
   }
 

@@ -63,6 +63,6 @@ public final class Logger implements LambdaLogger {
     if (of != null && of.getTenantId() != null) line.put("tenantId", of.getTenantId());
     StringBuilder text = new StringBuilder();
     Json.write(text, line);
-    Bootstrap.log(text.toString());
+    Bootstrap.log(text.append('\n').toString());
   }
 }
