@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/encoding.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "services/lambda/limits.h"
@@ -452,6 +453,7 @@ FunctionConfiguration in_creation(FunctionConfiguration made) {
   made.state_reason = kCreating;
   made.state_reason_code = StateReasonCode::Creating;
   made.last_update_status.reset();
+  made.revision_id = uuid();
   return made;
 }
 
@@ -459,6 +461,7 @@ FunctionConfiguration in_update(FunctionConfiguration changed) {
   changed.last_update_status = LastUpdateStatus::InProgress;
   changed.last_update_status_reason = kCreating;
   changed.last_update_status_reason_code = "Creating";  // which the model does not list
+  changed.revision_id = uuid();
   return changed;
 }
 

@@ -54,11 +54,11 @@ std::map<std::string, double> weights_of(const std::optional<AliasRoutingConfigu
 
 Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const PublishVersionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name);
-  const std::string revision = uuid();
+  const std::string revision = uuid(), latest_revision = uuid();
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
     WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
-    const auto latest = co_await store.find_version(id.name, 0);
+    auto latest = co_await store.find_version(id.name, 0);
     if (!function || !latest) co_return function_not_found(ctx, id);
     if (in.revision_id && *in.revision_id != revision_id(*latest)) co_return wrong_revision();
     const std::string current = code_hash(*latest);
@@ -82,6 +82,8 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     if (in.description) published.description = *in.description;
     publish(tx, store, id, published);
     store.put_function(*function);
+    latest->permitted = latest_revision;
+    store.put_version(id.name, *latest);
     co_await keep(tx, published);
     co_return published;
   });

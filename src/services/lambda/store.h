@@ -71,7 +71,7 @@ struct VersionRecord {
   std::string code_sha256;  // hex
   uint64_t code_size = 0;
   Time modified;
-  std::string revision;   // RevisionId, until a permission is changed
+  std::string revision;   // RevisionId, until a permission is changed or, of $LATEST, a version published
   std::string permitted;  // RevisionId since then; else empty. Instances are of the revision, which stays
   std::string architecture = "x86_64";
   std::string tracing = "PassThrough";

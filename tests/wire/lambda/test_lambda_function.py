@@ -153,7 +153,17 @@ def test_updated_configuration_is_used(functions):
 # Two writers with the same revision: the second is told, and overwrites nothing.
 def test_revision_guards_an_update(functions):
     name = functions.make(HELLO)
-    first = functions.client.get_function_configuration(FunctionName=name)["RevisionId"]
+    get = lambda qualifier="$LATEST": functions.client.get_function(
+        FunctionName=name, Qualifier=qualifier)["Configuration"]["RevisionId"]
+    changes = [
+        functions.client.update_function_configuration(FunctionName=name, Description="zero")["RevisionId"], get(),
+        functions.client.update_function_code(FunctionName=name, ZipFile=zipped({"index.py": "def handler(e, c): pass"}))[
+            "RevisionId"], get(),  # the answer is that of a change in progress, which is over then
+        functions.client.publish_version(FunctionName=name, RevisionId=get())["RevisionId"], get()]
+    assert len(set(changes)) == 6 and get("1") == changes[4]
+    functions.client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    assert (get(), get("1")) == (changes[5], changes[4])
+    first = get()
     functions.client.update_function_configuration(FunctionName=name, Description="one", RevisionId=first)
     code, _ = error_code(functions.client.update_function_configuration, FunctionName=name, Description="two", RevisionId=first)
     assert code == "PreconditionFailedException"
