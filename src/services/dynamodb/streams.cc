@@ -8,6 +8,7 @@
 #include "kv/key.h"
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
+#include "services/dynamodb/shards.h"
 
 namespace virga::dynamodb {
 
@@ -69,19 +70,6 @@ View take_sized(std::string_view& in) {
 
 std::string Stream::arn() const {
   return cat("arn:aws:dynamodb:", table.region, ":", table.account, ":table/", table.name, "/stream/", label);
-}
-
-std::string Stream::shard_id(uint32_t shard) const {
-  std::string suffix;
-  append_be32(suffix, (static_cast<uint32_t>(number) & ~0xFFu) | shard);
-  return cat("shardId-", padded(static_cast<uint64_t>(created.millis()), 20), "-", hex_encode(suffix));
-}
-
-std::optional<uint32_t> Stream::find_shard(std::string_view id) const {
-  for (uint32_t shard = 0; shard < shards; ++shard) {
-    if (shard_id(shard) == id) return shard;
-  }
-  return std::nullopt;
 }
 
 std::string encode_change(const Change& change) {
@@ -167,7 +155,7 @@ Task<void> change_stream(kv::Txn& tx, kernel::Timers& timers, Table& table, cons
   table.stream = StreamUse{stream.number, stream.label, stream.view, stream.shards, true};
   const std::string row = stream_key(stream.table, stream.label);
   tx.put(row, kv::encode(stream));
-  co_await timers.set(tx, {std::string(kStreamTimer), row, now + kRetention, {}});
+  co_await timers.set(tx, {std::string(kStreamTimer), row, now + kShardLife, {}});
 }
 
 Task<void> close_stream(kv::Txn& tx, kernel::Timers& timers, const Table& table, Time now) {

@@ -6,7 +6,7 @@
 //   h  stream number u64, shard u32            the position up to which the shard was trimmed
 // A position is the commit's, as Txn::put_ordered gives it: so the changes of an item stand in the order of its
 // commits, and a sequence number is the position in decimal. An item's shard follows from the hash of its partition
-// key.
+// key; shards.h says how they follow each other.
 #pragma once
 
 #include <aws/dynamodb/types.h>
@@ -36,14 +36,16 @@ struct Stream {
   bool enabled = true;
   Time closed;
   std::string policy, policy_revision;  // of the resource; empty: none
+  // Where the oldest shards that are left begin (shards.h); zero: those that the stream began with.
+  Time since;
+  std::string from;
   template <class A>
   void fields(A& a) {
     a(1, table.account), a(2, table.region), a(3, table.name), a(4, label), a(5, number), a(6, view), a(7, shards);
     a(8, created), a(9, start), a(10, key), a(11, enabled), a(12, closed), a(13, policy), a(14, policy_revision);
+    a(15, since), a(16, from);
   }
   std::string arn() const;
-  std::string shard_id(uint32_t shard) const;
-  std::optional<uint32_t> find_shard(std::string_view id) const;
 };
 
 enum class ChangeKind : uint8_t { kInsert, kModify, kRemove };

@@ -14,6 +14,7 @@
 #include "kv/record.h"
 #include "services/dynamodb/api.h"
 #include "services/dynamodb/errors.h"
+#include "services/dynamodb/shards.h"
 
 namespace virga::dynamodb {
 
@@ -35,9 +36,10 @@ struct Iterator {
   std::string position;
   bool from_horizon = false;  // trimming does not overtake it
   Time made;
+  std::string from;  // of the shard's generation
   template <class A>
   void fields(A& a) {
-    a(1, arn), a(2, shard), a(3, position), a(4, from_horizon), a(5, made);
+    a(1, arn), a(2, shard), a(3, position), a(4, from_horizon), a(5, made), a(6, from);
   }
 };
 
@@ -50,13 +52,18 @@ Error trimmed() {
   return err::TrimmedDataAccessException("The operation attempted to read past the oldest stream record in a shard.");
 }
 
-streams::Shard describe_shard(const Stream& stream, uint32_t shard, const std::optional<std::string>& last) {
+// A closed shard ends with its last record.
+Task<streams::Shard> describe_shard(kv::Reader& reader, const Stream& stream, const Shard& shard) {
   streams::Shard out;
-  out.shard_id = stream.shard_id(shard);
+  out.shard_id = shard_id(stream, shard.of, shard.number);
   auto& range = out.sequence_number_range.emplace();
-  range.starting_sequence_number = sequence_of(position_at(stream.start));
-  if (!stream.enabled) range.ending_sequence_number = last ? sequence_of(*last) : *range.starting_sequence_number;
-  return out;
+  range.starting_sequence_number = sequence_of(shard.of.from);
+  if (!shard.closed) co_return out;
+  const auto rows = co_await reader.scan(records_after(stream, shard, {}), {.limit = 1, .reverse = true});
+  const size_t prefix = shard_prefix(stream.number, shard.number).size();
+  range.ending_sequence_number =
+      rows.empty() ? *range.starting_sequence_number : sequence_of(std::string_view(rows[0].key).substr(prefix));
+  co_return out;
 }
 
 streams::OperationType type_of(ChangeKind kind) {
@@ -215,24 +222,22 @@ Task<streams::DescribeStreamOutput> StreamsService::describe_stream(Ctx& ctx, co
   description.key_schema.emplace().push_back({stream.key.hash, streams::KeyType::HASH});
   if (!stream.key.range.empty()) description.key_schema->push_back({stream.key.range, streams::KeyType::RANGE});
   auto& shards = description.shards.emplace();
-  if (in.shard_filter) co_return out;  // no shard has children: what a table has it keeps
-  uint32_t first = 0;
-  if (in.exclusive_start_shard_id) {
-    const auto after = stream.find_shard(*in.exclusive_start_shard_id);
-    first = after ? *after + 1 : stream.shards;
-  }
-  for (uint32_t shard = first; shard < stream.shards; ++shard) {
-    if (shards.size() == limit) {
-      description.last_evaluated_shard_id = shards.back().shard_id;
-      break;
+  const auto generations = co_await generations_of(*reader, stream);
+  bool begun = !in.exclusive_start_shard_id;
+  for (size_t i = 0; i < generations.size(); ++i) {
+    for (uint32_t number = 0; number < stream.shards; ++number) {
+      std::optional<std::string> parent;
+      if (i > 0) parent = shard_id(stream, generations[i - 1], number);
+      if (begun && (!in.shard_filter || parent == in.shard_filter->shard_id)) {
+        if (shards.size() == limit) {
+          description.last_evaluated_shard_id = shards.back().shard_id;
+          co_return out;
+        }
+        shards.push_back(co_await describe_shard(*reader, stream, shard_of(stream, generations[i], number)));
+        shards.back().parent_shard_id = std::move(parent);
+      }
+      begun = begun || shard_id(stream, generations[i], number) == *in.exclusive_start_shard_id;
     }
-    std::optional<std::string> last;
-    if (!stream.enabled) {
-      const std::string prefix = shard_prefix(stream.number, shard);
-      const auto rows = co_await reader->scan(kv::prefix_range(prefix), {.limit = 1, .reverse = true});
-      if (!rows.empty()) last = rows[0].key.substr(prefix.size());
-    }
-    shards.push_back(describe_shard(stream, shard, last));
   }
   co_return out;
 }
@@ -244,12 +249,13 @@ Task<streams::GetShardIteratorOutput> StreamsService::get_shard_iterator(Ctx& ct
   const auto reader = deps_.db.snapshot();
   const auto stream = co_await find_stream(*reader, *name);
   if (!stream || name->table.region != ctx.region) co_return no_such_stream(in.stream_arn);
-  const auto shard = stream->find_shard(in.shard_id);
+  const auto shard = find_shard(*stream, co_await generations_of(*reader, *stream), in.shard_id);
   if (!shard) {
     co_return err::ResourceNotFoundException(
         cat("Requested resource not found: Shard: ", in.shard_id, " in stream ", in.stream_arn, " not found"));
   }
-  Iterator iterator{in.stream_arn, *shard, {}, false, ctx.now()};
+  const std::string end = shard->of.to.value_or(position_at(reader->version()));
+  Iterator iterator{in.stream_arn, shard->number, {}, false, ctx.now(), shard->of.from};
   const bool by_number = in.shard_iterator_type == streams::ShardIteratorType::AT_SEQUENCE_NUMBER ||
                          in.shard_iterator_type == streams::ShardIteratorType::AFTER_SEQUENCE_NUMBER;
   if (!by_number && in.sequence_number) {
@@ -262,15 +268,15 @@ Task<streams::GetShardIteratorOutput> StreamsService::get_shard_iterator(Ctx& ct
           cat("SequenceNumber must be specified for ShardIteratorType ", to_string(in.shard_iterator_type)));
     }
     const auto position = position_of(*in.sequence_number);
-    if (!position || *position > position_at(reader->version()) || *position < position_at(stream->start)) {
+    if (!position || *position > end || *position < shard->of.from) {
       co_return validation(cat("Invalid SequenceNumber: ", *in.sequence_number, " is not within shard ", in.shard_id));
     }
-    const auto horizon = co_await reader->get(trimmed_key(stream->number, *shard));
+    const auto horizon = co_await reader->get(trimmed_key(stream->number, shard->number));
     if (horizon && *position <= *horizon) co_return trimmed();
     const bool after = in.shard_iterator_type == streams::ShardIteratorType::AFTER_SEQUENCE_NUMBER;
     iterator.position = after ? *position : position_before(*position);
   } else if (in.shard_iterator_type == streams::ShardIteratorType::LATEST) {
-    iterator.position = position_at(reader->version());
+    iterator.position = end;
   } else {
     iterator.from_horizon = true;
   }
@@ -290,12 +296,15 @@ Task<streams::GetRecordsOutput> StreamsService::get_records(Ctx& ctx, const stre
   const auto reader = deps_.db.snapshot();
   const auto stream = co_await find_stream(*reader, *name);
   if (!stream) co_return no_such_stream(iterator.arn);
+  const auto generations = co_await generations_of(*reader, *stream);
+  const auto generation = std::ranges::find(generations, iterator.from, &Generation::from);
+  if (generation == generations.end()) co_return trimmed();
+  const Shard shard = shard_of(*stream, *generation, iterator.shard);
   const auto horizon = co_await reader->get(trimmed_key(stream->number, iterator.shard));
   if (horizon && iterator.position < *horizon && !iterator.from_horizon) co_return trimmed();
 
   const std::string prefix = shard_prefix(stream->number, iterator.shard);
-  kv::Range range = kv::prefix_range(prefix);
-  if (!iterator.position.empty()) range.begin = prefix + iterator.position + '\0';
+  kv::Range range = records_after(*stream, shard, iterator.position);
   const auto rows = co_await reader->scan(range, {.limit = limit, .byte_limit = kMostRecordBytes});
   streams::GetRecordsOutput out;
   out.records.emplace();
@@ -304,7 +313,7 @@ Task<streams::GetRecordsOutput> StreamsService::get_records(Ctx& ctx, const stre
         record_of(*stream, iterator.shard, std::string_view(row.key).substr(prefix.size()), row.value));
   }
   // A closed shard ends with its last record.
-  if (!stream->enabled) {
+  if (shard.closed) {
     if (!rows.empty()) range.begin = rows.back().key + '\0';
     if (rows.empty() || (co_await reader->scan(range, {.limit = 1})).empty()) co_return out;
   }
@@ -317,8 +326,26 @@ Task<streams::GetRecordsOutput> StreamsService::get_records(Ctx& ctx, const stre
   co_return out;
 }
 
+// Shards that are old enough are closed, and their readers told to look for the children.
+Task<void> StreamsService::begin_shards(std::string row) {
+  const Time now = deps_.clock.now();
+  const auto begun = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<std::optional<Stream>> {
+    const auto bytes = co_await tx.get(row);
+    if (!bytes) co_return std::nullopt;
+    const Stream stream = kv::decode<Stream>(*bytes);
+    const auto generations = co_await generations_of(tx, stream);
+    if (!stream.enabled || now < generations.back().began + kShardLife) co_return std::nullopt;
+    begin_generation(tx, stream, now);
+    co_return stream;
+  });
+  for (uint32_t number = 0; begun && number < begun->shards; ++number) {
+    deps_.db.wake(shard_prefix(begun->number, number));
+  }
+}
+
 // Removes what is older than a day, and with the last record of a closed stream the stream.
 Task<void> StreamsService::trim(kernel::Timer timer) {
+  co_await begin_shards(timer.id);
   const auto name = co_await deps_.db.snapshot()->get(timer.id);
   const Time now = deps_.clock.now();
   const Time oldest_kept = now - kRetention;
@@ -345,14 +372,19 @@ Task<void> StreamsService::trim(kernel::Timer timer) {
   }
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     const auto row = co_await tx.get(timer.id);
-    const std::optional<Stream> current = row ? std::optional(kv::decode<Stream>(*row)) : std::nullopt;
+    std::optional<Stream> current = row ? std::optional(kv::decode<Stream>(*row)) : std::nullopt;
     if (current && !current->enabled && current->closed <= oldest_kept) {
       tx.erase(timer.id);
       for (uint32_t shard = 0; shard < current->shards; ++shard) tx.erase(trimmed_key(current->number, shard));
+      tx.erase_range(all_generations(*current));
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
     } else if (!current) {
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
     } else {
+      const auto generations = co_await generations_of(tx, *current);
+      forget_generations(tx, *current, generations, oldest_kept);
+      tx.put(timer.id, kv::encode(*current));
+      if (current->enabled) next = std::min(next, generations.back().began + kShardLife);
       kernel::Timer again = timer;
       again.due = std::max(next, now + kTrimInterval);
       co_await deps_.timers.set(tx, std::move(again));

@@ -44,6 +44,7 @@ class StreamsService final : public kernel::Service, public kernel::StreamSource
   Task<streams::GetShardIteratorOutput> get_shard_iterator(Ctx& ctx, const streams::GetShardIteratorInput& in);
   Task<streams::GetRecordsOutput> get_records(Ctx& ctx, const streams::GetRecordsInput& in);
   Task<void> trim(kernel::Timer timer);
+  Task<void> begin_shards(std::string row);
 
   // A stream's shard as its iterators and readers know it; the row is read once.
   struct Place {

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "kernel/cloud.h"
 #include "services/dynamodb/attribute_codec.h"
+#include "services/dynamodb/shards.h"
 #include "services/dynamodb/streams_service.h"
 
 namespace virga::dynamodb {
@@ -90,28 +91,35 @@ Task<Stream> StreamsService::readable(Ctx& ctx, kernel::Arn arn, std::string_vie
 Task<std::vector<kernel::StreamShard>> StreamsService::stream_shards(Ctx& ctx, kernel::Arn arn) {
   const Stream stream = co_await readable(ctx, std::move(arn), "DescribeStream");
   std::vector<kernel::StreamShard> out;
-  for (uint32_t shard = 0; shard < stream.shards; ++shard) out.push_back({stream.shard_id(shard), {}});
+  const auto generations = co_await generations_of(*deps_.db.snapshot(), stream);
+  for (size_t i = 0; i < generations.size(); ++i) {
+    for (uint32_t number = 0; number < stream.shards; ++number) {
+      kernel::StreamShard& shard = out.emplace_back(shard_id(stream, generations[i], number));
+      if (i > 0) shard.parents.push_back(shard_id(stream, generations[i - 1], number));
+    }
+  }
   co_return out;
 }
 
 Task<std::string> StreamsService::stream_start(Ctx& ctx, kernel::Arn arn, std::string shard, kernel::StreamStart start,
                                                Time) {
-  co_await readable(ctx, std::move(arn), "GetShardIterator");
+  const Stream stream = co_await readable(ctx, std::move(arn), "GetShardIterator");
   // A stream of DynamoDB has no start by time: that is refused when the mapping is made.
   if (start != kernel::StreamStart::kLatest) co_return std::string();
-  co_return position_at(deps_.db.snapshot()->version());
+  const auto reader = deps_.db.snapshot();
+  const auto found = find_shard(stream, co_await generations_of(*reader, stream), shard);
+  co_return found && found->of.to ? *found->of.to : position_at(reader->version());
 }
 
 Task<kernel::StreamPage> StreamsService::read_stream(Ctx& ctx, kernel::Arn arn, std::string shard_id,
                                                      std::string position, size_t limit, size_t bytes) {
   const Stream stream = co_await readable(ctx, std::move(arn), "GetRecords");
-  const auto shard = stream.find_shard(shard_id);
-  if (!shard) co_return streams::err::ResourceNotFoundException("Requested resource not found: Shard not found");
   const auto reader = deps_.db.snapshot();
-  const std::string prefix = shard_prefix(stream.number, *shard);
-  kv::Range range = kv::prefix_range(prefix);
-  if (!position.empty()) range.begin = prefix + position + '\0';
-  const auto rows = co_await reader->scan(range, {.limit = limit, .byte_limit = bytes});
+  const auto shard = find_shard(stream, co_await generations_of(*reader, stream), shard_id);
+  if (!shard) co_return streams::err::ResourceNotFoundException("Requested resource not found: Shard not found");
+  const std::string prefix = shard_prefix(stream.number, shard->number);
+  const auto rows =
+      co_await reader->scan(records_after(stream, *shard, position), {.limit = limit, .byte_limit = bytes});
   kernel::StreamPage page;
   page.position = std::move(position);
   page.version = reader->version();
@@ -123,19 +131,20 @@ Task<kernel::StreamPage> StreamsService::read_stream(Ctx& ctx, kernel::Arn arn, 
     record.sequence = sequence_of(record.position);
     record.group = change.keys.bytes();
     record.arrived = change.at;
-    record.event = event_of(stream, stream_arn, *shard, record.position, change);
+    record.event = event_of(stream, stream_arn, shard->number, record.position, change);
   }
   if (!rows.empty()) page.position = page.records.back().position;
-  page.ended = !stream.enabled && rows.empty();
+  page.ended = shard->closed && rows.empty();
   co_return page;
 }
 
 Task<std::optional<StreamsService::Place>> StreamsService::place_of(kernel::Arn arn, std::string shard) {
   const auto reader = deps_.db.snapshot();
   const auto stream = co_await find_stream(*reader, name_of(arn));
-  const auto number = stream ? stream->find_shard(shard) : std::nullopt;
-  if (!number) co_return std::optional<Place>();
-  co_return Place{stream->number, *number};
+  if (!stream) co_return std::optional<Place>();
+  const auto found = find_shard(*stream, co_await generations_of(*reader, *stream), shard);
+  if (!found) co_return std::optional<Place>();
+  co_return Place{stream->number, found->number};
 }
 
 Task<bool> StreamsService::wait_stream(kernel::Arn arn, std::string shard, uint64_t version,

@@ -3,6 +3,8 @@
 // divided by the parallelisation factor) is kept.
 #include <algorithm>
 #include <deque>
+#include <map>
+#include <set>
 
 #include "base/crypto.h"
 #include "base/encoding.h"
@@ -448,6 +450,22 @@ class StreamPoller final : public Poller {
       });
       if (!waits) co_await begin(shard.id, known[shard.id]);
     }
+    co_await forget_shards(known);
+  }
+
+  // Of shards that were read to their ends and that the stream has forgotten nothing needs to be known any more.
+  Task<void> forget_shards(const std::map<std::string, Checkpoint>& known) {
+    std::set<std::string> kept;
+    for (const auto& [shard, at] : known) kept.insert(checkpoint_key(work_.mapping.uuid, shard, kShardSlot));
+    std::vector<std::string> gone;
+    for (const kv::Entry& row : co_await work_.deps.db.snapshot()->scan(checkpoints_of(work_.mapping.uuid))) {
+      if (!kept.contains(row.key) && kv::decode<Checkpoint>(row.value).ended) gone.push_back(row.key);
+    }
+    if (gone.empty()) co_return;
+    co_await work_.deps.db.transact([&](kv::Txn& tx) -> Task<void> {
+      co_await kv::require_lease(tx, work_.lease);
+      for (const std::string& key : gone) tx.erase(key);
+    });
   }
 
   // Where a shard stands as a whole; a shard that came later is read from its beginning.
