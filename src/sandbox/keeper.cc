@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "sandbox/jail/error.h"
+#include "sandbox/jail/reports.h"
 
 namespace virga::sandbox {
 
@@ -60,7 +61,9 @@ int Keeper::spawn() {
   std::vector<char*> pointers;
   for (std::string& a : arguments_) pointers.push_back(a.data());
   pointers.push_back(nullptr);
-  char* environment[] = {nullptr};  // none of Virga's: it may hold secrets
+  // None of Virga's, which may hold secrets; but what a sanitizer is told.
+  char* nothing[] = {nullptr};
+  char** const environment = jail::kSanitized ? environ : nothing;
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, theirs_.get(), jail::kLauncherSocket);

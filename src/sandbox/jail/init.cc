@@ -26,6 +26,7 @@
 #include "sandbox/jail/error.h"
 #include "sandbox/jail/mounts.h"
 #include "sandbox/jail/protocol.h"
+#include "sandbox/jail/reports.h"
 
 namespace virga::sandbox::jail {
 namespace {
@@ -69,7 +70,7 @@ void arrange_descriptors(const InitOptions& options, int& control) {
   const int high_null = must(::fcntl(null, F_DUPFD_CLOEXEC, 64), "dup");
   must(::dup2(high_null, 0), "dup2");
   must(::dup2(high_output, 1), "dup2");
-  must(::dup2(high_output, 2), "dup2");
+  if (!kSanitized) must(::dup2(high_output, 2), "dup2");
   must(::dup2(high_channel, kChannelFd), "dup2");
   must(::dup3(high_control, kControlFd, O_CLOEXEC), "dup3");
   must(::close_range(kControlFd + 1, ~0u, 0), "close what was inherited");
@@ -213,13 +214,11 @@ struct Failure {
   }
   if (failed.error != 0) ::_exit(127);
   for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_DFL);  // by the launcher
-  if (!order.fds.empty()) {
-    ::dup2(order.fds[0].get(), 1);
-    ::dup2(order.fds[0].get(), 2);
-  }
   if (order.number(3) != kMainProgram) ::close(kChannelFd);
   failed.stage = Stage::kExecute;
   int error = ENOENT;
+  if (!order.fds.empty()) ::dup2(order.fds[0].get(), 1);
+  if (!order.fds.empty() || kSanitized) ::dup2(1, 2);
   for (const std::string& place : program.places) {
     ::execve(place.c_str(), program.arguments.data(), program.environment.data());
     if (errno != ENOENT && errno != ENOTDIR) error = errno;

@@ -17,6 +17,7 @@
 #include "base/str.h"
 #include "sandbox/jail/error.h"
 #include "sandbox/jail/files.h"
+#include "sandbox/jail/reports.h"
 #include "sandbox/jail/seccomp.h"
 #include "sandbox/sandbox.h"
 
@@ -279,6 +280,7 @@ int launcher_main(int argc, char** argv) {
   options.outside = argv[4][0] == '1';
   options.control_port = static_cast<uint16_t>(std::atoi(argv[5]));
   for (int i = 6; i + 1 < argc; i += 2) options.root.extra.emplace_back(argv[i], argv[i + 1]);
+  jail::keep_reports();
   ::fcntl(jail::kLauncherSocket, F_SETFD, FD_CLOEXEC);
   ::close_range(jail::kLauncherSocket + 1, ~0u, 0);
   ::prctl(PR_SET_NAME, "virga-launcher", 0, 0, 0);

@@ -52,14 +52,15 @@ void keep_capabilities() {
     // Above everything that is to be placed, so that placing one does not close another.
     int from[] = {null, output, output, control, network};
     for (int& fd : from) fd = must(::fcntl(fd, F_DUPFD_CLOEXEC, 64), "dup");
-    for (int to = 0; to < 5; ++to) must(::dup2(from[to], to), "dup2");
-    must(::close_range(5, ~0u, 0), "close what was inherited");
+    for (const int to : {0, 1, 3, 4}) must(::dup2(from[to], to), "dup2");
     for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) ::signal(ignored, SIG_DFL);  // by the launcher
     sigset_t none;
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     keep_capabilities();
     must(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "end with the launcher");
+    must(::dup2(from[2], 2), "dup2");
+    must(::close_range(5, ~0u, 0), "close what was inherited");
     ::execve(arguments[0], arguments.data(), environment.data());
   } catch (const std::exception&) {
   }
