@@ -195,8 +195,9 @@ def queue(virga, name):
 
 def receive(virga, url):
     """One message, waited for."""
-    found = virga.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"])
-    return found["Messages"][0]
+    sqs = virga.client("sqs")
+    return eventually(lambda: sqs.receive_message(
+        QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"]).get("Messages"))[0]
 
 
 SENDS = [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}]
