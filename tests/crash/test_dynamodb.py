@@ -1,8 +1,10 @@
 """kill -9 under a mixed load of DynamoDB, checked by an oracle.
 
 Each worker owns some keys and knows what they must be: puts, updates that move items between index entries or out of
-the index, deletes, batches and transactions over several keys. The one call that a kill cut off may have happened or
-not, whole. Afterwards every index entry must have its item and every item its index entry.
+the index, deletes, batches and transactions over several keys, and transfers between two items of another table. The one
+call that a kill cut off may have happened or not, whole; a transfer is then asked for again, by its token. Meanwhile an
+index is filled and one is taken away. Afterwards every index entry must have its item and every item its index entries,
+and no other; and the stream must tell how each item became what it is, change by change.
 """
 
 import random
@@ -10,15 +12,17 @@ import threading
 
 import botocore.exceptions
 
-WORKERS, KEYS, ROUNDS = 8, 6, 4
-TABLE = "mixed"
+from support import eventually
+
+WORKERS, KEYS, ROUNDS, OTHERS = 8, 6, 4, 1500
+TABLE, LEDGER = "mixed", "ledger"
 
 
 class Worker:
     def __init__(self, number):
         self.number = number
         self.random = random.Random(number)
-        self.state = {}  # what is there for certain
+        self.state = {"total": 0}  # what is there for certain; beside the items, what was moved in the ledger
         self.pending = None  # what it would be after the call under way
         self.calls = 0
         self.failure = None
@@ -37,7 +41,16 @@ class Worker:
     def step(self, client):
         """Makes one call; gives the state that it leads to before it is made."""
         after = dict(self.state)
-        kind = self.random.choice(["put", "put", "update", "delete", "batch", "transaction", "transaction"])
+        self.token = None
+        kind = self.random.choice(["put", "put", "update", "delete", "batch", "transaction", "transaction", "transfer", "transfer"])
+        if kind == "transfer":
+            amount = self.random.randrange(1, 1000)
+            after["total"] += amount
+            self.token = f"{self.number}-{self.random.random()}"
+            self.again = lambda client: client.transact_write_items(ClientRequestToken=self.token, TransactItems=[
+                {"Update": {"TableName": LEDGER, "Key": {"p": {"S": f"w{self.number}-{side}"}}, "UpdateExpression": "ADD v :v",
+                            "ExpressionAttributeValues": {":v": {"N": str(moved)}}}} for side, moved in (("to", amount), ("from", -amount))])
+            return after, lambda: self.again(client)
         some = self.random.sample(self.keys(), 3)
         key, name = some[0], some[0]["s"]["N"]
         if kind == "put":
@@ -79,36 +92,102 @@ class Worker:
             self.calls += 1
 
     def check(self, client):
-        found = {}
+        ledger = {i["p"]["S"].split("-")[1]: int(i["v"]["N"]) for i in client.batch_get_item(RequestItems={LEDGER: {"ConsistentRead": True, "Keys": [
+            {"p": {"S": f"w{self.number}-{side}"}} for side in ("to", "from")]}})["Responses"][LEDGER]}
+        found = {"total": ledger.get("to", 0)}
+        assert ledger.get("from", 0) == -found["total"]
         for item in client.query(TableName=TABLE, KeyConditionExpression="p = :p", ConsistentRead=True,
                                  ExpressionAttributeValues={":p": {"S": f"w{self.number}"}})["Items"]:
             found[item["s"]["N"]] = item
         assert found in (self.state, self.pending), f"worker {self.number}: {found}\nis neither {self.state}\nnor {self.pending}"
+        if self.pending and self.token:  # once, however often it is asked for
+            found = self.pending
+            self.again(client)
+            to = client.get_item(TableName=LEDGER, Key={"p": {"S": f"w{self.number}-to"}}, ConsistentRead=True)["Item"]
+            assert int(to["v"]["N"]) == found["total"]
         self.state, self.pending = found, None
-        return found.values()
+        return [item for name, item in found.items() if name != "total"]
 
 
 def everything(client, **more):
-    return [item for page in client.get_paginator("scan").paginate(TableName=TABLE, **more) for item in page["Items"]]
+    """By their keys; what is there twice would be an entry that is left over."""
+    items = [item for page in client.get_paginator("scan").paginate(TableName=TABLE, **more) for item in page["Items"]]
+    found = {identity(item): item for item in items}
+    assert len(found) == len(items)
+    return found
 
 
 def identity(item):
     return item["p"]["S"], item["s"]["N"]
 
 
+def index(name):
+    return {"IndexName": name, "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["v"]},
+            "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}, {"AttributeName": "s", "KeyType": "RANGE"}]}
+
+
+def change_index(client, there):
+    """Adds an index, or takes the one away that was added; the kill may cut it off, and the filling of what it adds."""
+    change = {"Delete": {"IndexName": there[0]}} if there else {"Create": index("late")}
+    attributes = [{"AttributeName": n, "AttributeType": t} for n, t in (("p", "S"), ("s", "N"), ("g", "S"), ("l", "S"))]
+    try:
+        client.update_table(TableName=TABLE, AttributeDefinitions=attributes, GlobalSecondaryIndexUpdates=[change])
+    except botocore.exceptions.BotoCoreError:
+        pass
+
+
+def late_indexes(client):
+    """The names of the indexes that were added, once they are filled."""
+    def filled():
+        indexes = client.describe_table(TableName=TABLE)["Table"]["GlobalSecondaryIndexes"]
+        return all(i["IndexStatus"] == "ACTIVE" for i in indexes) and indexes
+    return [i["IndexName"] for i in eventually(filled) if i["IndexName"] != "gsi"]
+
+
+def follow_stream(virga, arn, items):
+    """Every change of an item begins with what the one before it left, and the last one left what is there."""
+    streams = virga.client("dynamodbstreams")
+    became = {}
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
+        last = 0
+        while at:
+            page = streams.get_records(ShardIterator=at)
+            for record in page["Records"]:
+                change = record["dynamodb"]
+                assert int(change["SequenceNumber"]) > last
+                last = int(change["SequenceNumber"])
+                key = identity(change["Keys"])
+                assert became.get(key) == change.get("OldImage")
+                assert record["eventName"] == ("INSERT" if "OldImage" not in change else "MODIFY" if "NewImage" in change else "REMOVE")
+                became[key] = change.get("NewImage")
+            at = page.get("NextShardIterator") if page["Records"] else None
+    assert {key: item for key, item in became.items() if item} == items
+
+
 def test_mixed_load_is_whole_after_every_kill(own_virga):
-    own_virga.client("dynamodb").create_table(
+    client = own_virga.client("dynamodb")
+    client.create_table(
         TableName=TABLE, BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": n, "AttributeType": t} for n, t in (("p", "S"), ("s", "N"), ("g", "S"), ("l", "S"))],
         KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}, {"AttributeName": "s", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[{"IndexName": "gsi", "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["v"]},
-                                 "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}, {"AttributeName": "s", "KeyType": "RANGE"}]}],
+        GlobalSecondaryIndexes=[index("gsi")],
         LocalSecondaryIndexes=[{"IndexName": "lsi", "Projection": {"ProjectionType": "ALL"},
                                 "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}, {"AttributeName": "l", "KeyType": "RANGE"}]}])
-    workers = [Worker(n) for n in range(WORKERS)]
-    for round_ in range(ROUNDS):
+    client.create_table(TableName=LEDGER, BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}],
+                        AttributeDefinitions=[{"AttributeName": "p", "AttributeType": "S"}])
+    # Items that nobody changes, so that filling an index takes its time.
+    others = {}
+    for at in range(0, OTHERS, 25):
+        some = [{"p": {"S": f"o{n % 100}"}, "s": {"N": str(n)}, "g": {"S": f"g{n % 9}"}, "v": {"N": "0"}} for n in range(at, at + 25)]
+        client.batch_write_item(RequestItems={TABLE: [{"PutRequest": {"Item": item}} for item in some]})
+        others.update((identity(item), item) for item in some)
+    stream = client.update_table(TableName=TABLE, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"})
+    workers, late = [Worker(n) for n in range(WORKERS)], []
+    for _ in range(ROUNDS):
         clients = [own_virga.client("dynamodb") for _ in workers]
         threads = [threading.Thread(target=w.run, args=(c,)) for w, c in zip(workers, clients)]
+        threads.append(threading.Thread(target=change_index, args=(own_virga.client("dynamodb"), late)))
         for thread in threads:
             thread.start()
         threading.Event().wait(0.5 + random.random())
@@ -118,10 +197,13 @@ def test_mixed_load_is_whole_after_every_kill(own_virga):
         for worker in workers:
             assert worker.failure is None, worker.failure
         client = own_virga.start().client("dynamodb")
-        items = {identity(item): item for worker in workers for item in worker.check(client)}
-        assert items == {identity(item): item for item in everything(client)}
-        by_g = {identity(item): item for item in everything(client, IndexName="gsi")}
-        assert by_g == {k: {n: v for n, v in i.items() if n in ("p", "s", "g", "v")} for k, i in items.items() if "g" in i}
-        by_l = {identity(item): item for item in everything(client, IndexName="lsi")}
-        assert by_l == {k: i for k, i in items.items() if "l" in i}
+        owned = {identity(item): item for worker in workers for item in worker.check(client)}
+        items = {**owned, **others}
+        assert items == everything(client)
+        by_g = {k: {n: v for n, v in i.items() if n in ("p", "s", "g", "v")} for k, i in items.items() if "g" in i}
+        late = late_indexes(client)
+        for name in ["gsi", *late]:
+            assert everything(client, IndexName=name) == by_g
+        assert everything(client, IndexName="lsi") == {k: i for k, i in items.items() if "l" in i}
+    follow_stream(own_virga, stream["TableDescription"]["LatestStreamArn"], owned)
     assert sum(worker.calls for worker in workers) > 100

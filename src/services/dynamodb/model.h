@@ -177,6 +177,7 @@ struct Table {
   std::vector<Time> to_on_demand;       // the latest changes of billing
   std::optional<StreamUse> stream;
   std::optional<InsightsUse> insights;
+  Time expiry_changed;  // when time to live was enabled or disabled
   template <class A>
   void fields(A& a) {
     a(1, name);
@@ -204,6 +205,7 @@ struct Table {
     a(23, policy);
     a(24, policy_revision);
     a(25, insights);
+    a(26, expiry_changed);
     a(40, stream);
   }
 

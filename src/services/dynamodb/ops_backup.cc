@@ -35,6 +35,13 @@ constexpr int kDefaultDays = 35;
 constexpr std::chrono::hours kTrimEvery{1};
 
 Error no_table(const std::string& name) { return err::TableNotFoundException(cat("Table not found: ", name)); }
+// While a table is restored there is none to back up; while it is imported it is there.
+void check_backed_up(const TablePtr& table, const std::string& name) {
+  if (!table || (table->restoring() && !table->importing)) throw no_table(name);
+  if (!table->importing) return;
+  throw err::ContinuousBackupsUnavailableException(
+      cat("Backups are being enabled for the table: ", name, ". Please retry later"));
+}
 Error no_backup(const std::string& arn) { return err::BackupNotFoundException(cat("Backup not found: ", arn)); }
 
 // The id in a backup's ARN, whichever region that names; empty when it is of another account.
@@ -73,6 +80,7 @@ BackupDescription backup_description(const Backup& backup) {
   source.table_creation_date_time = backup.table.created;
   source.provisioned_throughput = {backup.table.throughput.read, backup.table.throughput.write};
   source.billing_mode = backup.table.on_demand ? BillingMode::PAY_PER_REQUEST : BillingMode::PROVISIONED;
+  source.on_demand_throughput = table.on_demand_throughput;
   SourceTableFeatureDetails& features = out.source_table_feature_details.emplace();
   if (table.local_secondary_indexes) {
     features.local_secondary_indexes.emplace();
@@ -87,8 +95,11 @@ BackupDescription backup_description(const Backup& backup) {
       info.index_name = index.index_name;
       info.key_schema = index.key_schema;
       info.projection = index.projection;
+      const Throughput& given = backup.table.find_index(*index.index_name)->throughput;
+      info.provisioned_throughput = ProvisionedThroughput{given.read, given.write};
     }
   }
+  features.stream_description = table.stream_specification;
   if (backup.table.expiry) {
     auto& life = features.time_to_live_description.emplace();
     life.time_to_live_status = TimeToLiveStatus::ENABLED;
@@ -112,6 +123,23 @@ ContinuousBackupsDescription recovery_of(const Table& table, Time now) {
   return out;
 }
 
+// Whether a restore from the backup is under way.
+Task<bool> is_restored_from(kv::Txn& tx, std::string backup) {
+  for (const kv::Entry& row : co_await tx.scan(all_jobs())) {
+    const Job job = kv::decode<Job>(row.value);
+    if (job.kind == JobKind::kRestoreBackup && job.backup == backup) co_return true;
+  }
+  co_return false;
+}
+
+Error target_is_taken(const Table& target, const std::string& backup_arn) {
+  if (target.restore && target.restore->in_progress) {
+    return err::TableInUseException(cat("Table: ", target.name, " is already being restored from backup: ",
+                                        target.restore->backup.empty() ? backup_arn : target.restore->backup));
+  }
+  return err::TableAlreadyExistsException(cat("Table already exists: ", target.name));
+}
+
 }  // namespace
 
 Task<CreateBackupOutput> DynamoService::create_backup(Ctx& ctx, const CreateBackupInput& in) {
@@ -127,8 +155,7 @@ Task<CreateBackupOutput> DynamoService::create_backup(Ctx& ctx, const CreateBack
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
     const TablePtr table = co_await store.find_table(name);
-    if (!table) co_await fail(no_table(name.name));
-    if (table->restoring()) co_await fail(err::TableInUseException(cat("Table is being created: ", name.name)));
+    check_backed_up(table, name.name);
     backup.table = *table;
     const std::string key = backup_key(ctx.account, ctx.region, backup.id);
     tx.put(key, kv::encode(backup));
@@ -158,10 +185,8 @@ Task<DeleteBackupOutput> DynamoService::delete_backup(Ctx& ctx, const DeleteBack
     Backup backup = kv::decode<Backup>(*record);
     if (!backup.available) co_await fail(err::BackupInUseException(cat("Backup is being created: ", in.backup_arn)));
     // Without its rows a restore under way would end early, with a table that looks whole.
-    for (const kv::Entry& row : co_await tx.scan(all_jobs())) {
-      const Job job = kv::decode<Job>(row.value);
-      if (job.kind == JobKind::kRestoreBackup && job.backup == key)
-        co_await fail(err::BackupInUseException(cat("Backup is being used to restore table: ", in.backup_arn)));
+    if (co_await is_restored_from(tx, key)) {
+      co_await fail(err::BackupInUseException(cat("Backup is being used to restore table: ", in.backup_arn)));
     }
     tx.erase(key);
     tx.erase_range(kv::prefix_range(backup_rows(backup.number)));
@@ -232,8 +257,11 @@ Task<RestoreTableFromBackupOutput> DynamoService::restore_table_from_backup(Ctx&
     const Backup backup = kv::decode<Backup>(*record);
     if (!backup.available) co_await fail(err::BackupInUseException(cat("Backup is being created: ", in.backup_arn)));
     Store store(tx, cache_);
-    if (co_await store.find_table(target)) {
-      co_await fail(err::TableAlreadyExistsException(cat("Table already exists: ", target.name)));
+    if (const TablePtr there = co_await store.find_table(target)) {
+      co_await fail(target_is_taken(*there, in.backup_arn));
+    }
+    if (co_await is_restored_from(tx, key)) {
+      co_await fail(err::BackupInUseException(cat("Backup is being used to restore another table: ", in.backup_arn)));
     }
     Table table = restored_table(ctx, backup.table, in);
     table.restore = Restore{in.backup_arn, backup.table.arn(), backup.created, true};
@@ -286,12 +314,13 @@ Task<RestoreTableToPointInTimeOutput> DynamoService::restore_table_to_point_in_t
     }
     const auto window = recovery_of(*from, now).point_in_time_recovery_description;
     if (at < *window->earliest_restorable_date_time || at > now) {
-      co_await fail(
-          err::InvalidRestoreTimeException("An invalid restore time was specified. RestoreDateTime must be "
-                                           "between EarliestRestorableDateTime and LatestRestorableDateTime."));
+      const auto shown = [](Time time) { return iso8601(Time::from_seconds(time.seconds())); };
+      co_await fail(err::InvalidRestoreTimeException(
+          cat("RestoreDateTime '", shown(at), "' must be within EarliestRestorableDateTime '",
+              shown(*window->earliest_restorable_date_time), "' and LatestRestorableDateTime '", shown(now), "'")));
     }
-    if (co_await store.find_table(target)) {
-      co_await fail(err::TableAlreadyExistsException(cat("Table already exists: ", target.name)));
+    if (const TablePtr there = co_await store.find_table(target)) {
+      co_await fail(target_is_taken(*there, ""));
     }
     Table table = restored_table(ctx, *from, in);
     table.restore = Restore{"", from->arn(), at, true};
@@ -311,7 +340,7 @@ Task<DescribeContinuousBackupsOutput> DynamoService::describe_continuous_backups
   const auto reader = db_.snapshot();
   Store store(*reader, cache_);
   const TablePtr table = co_await store.find_table(name);
-  if (!table) co_return no_table(name.name);
+  if (!table || (table->restoring() && !table->importing)) co_return no_table(name.name);
   DescribeContinuousBackupsOutput out;
   out.continuous_backups_description = recovery_of(*table, ctx.now());
   co_return out;
@@ -327,7 +356,7 @@ Task<UpdateContinuousBackupsOutput> DynamoService::update_continuous_backups(Ctx
   Table changed = co_await transact([&](kv::Txn& tx) -> Task<Table> {
     Store store(tx, cache_);
     const TablePtr found = co_await store.find_table(name);
-    if (!found) co_await fail(no_table(name.name));
+    check_backed_up(found, name.name);
     Table table = *found;
     if (wanted.point_in_time_recovery_enabled) {
       if (!table.recovery) table.recovery = Recovery{ctx.now(), kDefaultDays};

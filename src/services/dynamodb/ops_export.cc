@@ -33,27 +33,69 @@ constexpr std::chrono::hours kMostSpan{24};  // of an incremental export
 
 // When an export is of: `at`, or from `from` to before `at`.
 void read_times(const ExportTableToPointInTimeInput& in, Export& made) {
+  made.typed = in.export_type.has_value();
   made.incremental = in.export_type == ExportType::INCREMENTAL_EXPORT;
-  if (made.incremental != in.incremental_export_specification.has_value()) {
-    throw validation(
-        made.incremental
-            ? "IncrementalExportSpecification is required when ExportType is INCREMENTAL_EXPORT"
-            : "IncrementalExportSpecification can only be specified when ExportType is INCREMENTAL_EXPORT");
-  }
   if (!made.incremental) {
+    if (in.incremental_export_specification) {
+      throw invalid_request(made.typed ? "When Export Type is Full Export , Incremental Export Specification should "
+                                         "not be provided"
+                                       : "Export Type expected to be Incremental Export when incremental export "
+                                         "specification is provided");
+    }
     made.at = in.export_time.value_or(made.started);
     return;
   }
-  if (in.export_time) throw validation("ExportTime can only be specified when ExportType is FULL_EXPORT");
+  if (!in.incremental_export_specification) {
+    throw invalid_request("Incremental Export Specification expected when export type is set as Incremental Export");
+  }
   const IncrementalExportSpecification& asked = *in.incremental_export_specification;
-  if (!asked.export_from_time) throw validation("ExportFromTime is required when ExportType is INCREMENTAL_EXPORT");
+  if (!asked.export_from_time) {
+    throw invalid_request("ExportFromTime must be provided in IncrementalExportSpecification");
+  }
   made.from = *asked.export_from_time;
   made.at = asked.export_to_time.value_or(made.started);
   made.with_old = asked.export_view_type != ExportViewType::NEW_IMAGE;
-  if (made.from >= made.at) throw validation("ExportFromTime must be less than ExportToTime");
-  if (made.at - made.from > kMostSpan) {
-    throw validation("The difference between ExportFromTime and ExportToTime must be at most 24 hours");
+}
+
+// Throws where the table has no such past. Times are told to the second.
+void check_times(const Table& table, const Export& made) {
+  const auto told = [](Time time) { return iso8601(Time::from_seconds(time.seconds())); };
+  const auto refuse = [](std::string why) { throw err::InvalidExportTimeException(std::move(why)); };
+  if (made.incremental) {
+    if (made.from.seconds() < table.created.seconds()) {
+      refuse(
+          cat("Incremental export period from time cannot be less than the table creation time : ", told(made.from)));
+    }
+    if (made.at > made.started) {
+      refuse(cat("Incremental export period to time cannot be greater than the current time : ", told(made.at)));
+    }
+    if (made.from >= made.at) refuse("Incremental export period from time must be less than its to time");
+    if (made.at - made.from > kMostSpan) {
+      refuse("Difference between export period from time and export period to time is greater than 24 hours");
+    }
   }
+  if (!table.recovery) {
+    throw err::PointInTimeRecoveryUnavailableException(
+        cat("Point in time recovery is not enabled for table '", table.name, "'"));
+  }
+  const Time oldest = std::max(table.recovery->since, made.started - std::chrono::hours(24 * table.recovery->days));
+  if (made.at > made.started || made.at.seconds() < table.created.seconds()) refuse("Export Time is invalid");
+  if ((made.incremental ? made.from : made.at) < oldest) {
+    refuse("Point in Time Recovery is not available for specified export time");
+  }
+}
+
+// What a request with a token that is known may not say otherwise.
+bool is_same(const Export& a, const Export& b) {
+  return a.table.arn() == b.table.arn() && a.bucket == b.bucket && a.prefix == b.prefix && a.owner == b.owner &&
+         a.ion == b.ion && a.incremental == b.incremental && a.from == b.from && a.with_old == b.with_old;
+}
+
+void check_table_arn(const std::string& text) {
+  const auto arn = kernel::parse_arn(text);
+  if (!arn) throw invalid_parameter("tableArn is not a valid ARN");
+  const bool of_table = arn->service == "dynamodb" && arn->resource.starts_with("table/");
+  if (!of_table || std::ranges::count(arn->resource, '/') != 1) throw invalid_request("Table ARN is invalid.");
 }
 
 // A row that changed within the time of an incremental export.
@@ -248,13 +290,18 @@ ExportDescription description_of(const Export& e) {
   out.s3_sse_algorithm = S3SseAlgorithm::AES256;
   if (!e.failure.empty()) out.failure_code = e.failure_code, out.failure_message = e.failure;
   out.export_format = e.ion ? ExportFormat::ION : ExportFormat::DYNAMODB_JSON;
-  out.export_type = e.incremental ? ExportType::INCREMENTAL_EXPORT : ExportType::FULL_EXPORT;
+  if (e.typed || e.incremental)
+    out.export_type = e.incremental ? ExportType::INCREMENTAL_EXPORT : ExportType::FULL_EXPORT;
   if (e.state == TransferState::kDone) out.billed_size_bytes = e.bytes, out.item_count = e.items;
   return out;
 }
 
 Task<ExportTableToPointInTimeOutput> DynamoService::export_table(Ctx& ctx, const ExportTableToPointInTimeInput& in) {
-  if (in.s3_sse_algorithm == S3SseAlgorithm::KMS || in.s3_sse_kms_key_id) {
+  check_table_arn(in.table_arn);
+  if (in.s3_sse_kms_key_id && in.s3_sse_algorithm != S3SseAlgorithm::KMS) {
+    co_return invalid_request("KMS Key Id is not supported for this encryption type");
+  }
+  if (in.s3_sse_algorithm == S3SseAlgorithm::KMS) {
     co_return validation("S3SseAlgorithm KMS is not supported here yet.");
   }
   const TableName name = table_named(ctx, in.table_arn);
@@ -268,32 +315,23 @@ Task<ExportTableToPointInTimeOutput> DynamoService::export_table(Ctx& ctx, const
   made.ion = in.export_format == ExportFormat::ION;
   read_times(in, made);
   const bool fresh = co_await transact([&](kv::Txn& tx) -> Task<bool> {
+    Store store(tx, cache_);
+    const TablePtr table = co_await store.find_table(name);
+    if (table) made.table = *table;
     const auto others =
         co_await tx.scan(kv::prefix_range(kv::KeyWriter("ddb").u8('x').text(ctx.account).text(ctx.region).view()), {});
     for (const kv::Entry& entry : others) {
       Export other = kv::decode<Export>(entry.value);
       if (other.token != made.token) continue;
-      if (other.bucket != made.bucket || other.prefix != made.prefix || other.table.name != name.name ||
-          other.ion != made.ion || other.incremental != made.incremental) {
-        co_await fail(err::ExportConflictException("A different export has the same client token"));
+      if (!is_same(made, other)) {
+        co_await fail(
+            err::ExportConflictException("Export conflict: Duplicate request detected with conflicting parameters"));
       }
       made = std::move(other);
       co_return false;
     }
-    Store store(tx, cache_);
-    const TablePtr table = co_await store.find_table(name);
     if (!table) co_await fail(err::TableNotFoundException(cat("Table not found: ", in.table_arn)));
-    if (!table->recovery) {
-      co_await fail(err::PointInTimeRecoveryUnavailableException(
-          cat("Point in time recovery is not enabled for table '", name.name, "'")));
-    }
-    const Time oldest = std::max(table->recovery->since, made.started - std::chrono::hours(24 * table->recovery->days));
-    if (made.at > made.started || (made.incremental ? made.from : made.at) < oldest) {
-      co_await fail(err::InvalidExportTimeException(
-          cat("The specified ", made.incremental ? "ExportFromTime or ExportToTime" : "ExportTime",
-              " is outside of the point in time recovery window")));
-    }
-    made.table = *table;
+    check_times(*table, made);
     tx.put(key_of(made), kv::encode(made));
     co_return true;
   });
@@ -350,9 +388,13 @@ Task<void> DynamoService::write_export(Ctx& ctx, Export& work, kv::Reader& insta
 }
 
 Task<DescribeExportOutput> DynamoService::describe_export(Ctx& ctx, const DescribeExportInput& in) {
-  const auto record =
-      co_await db_.snapshot()->get(transfer_key('x', ctx.account, ctx.region, id_in(ctx, in.export_arn, "/export/")));
-  if (!record) co_return err::ExportNotFoundException(cat("Export not found: ", in.export_arn));
+  const auto id = id_in(ctx, in.export_arn, "/export/");
+  if (!id) co_return validation("Invalid Export ARN");
+  if (id->empty()) co_return err::ExportNotFoundException("Export not found: Invalid export arn");
+  const auto record = co_await db_.snapshot()->get(transfer_key('x', ctx.account, ctx.region, *id));
+  if (!record) {
+    co_return err::ExportNotFoundException(cat("Export not found: Export not found: ", in.export_arn));
+  }
   DescribeExportOutput out;
   out.export_description = description_of(kv::decode<Export>(*record));
   co_return out;

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "base/zstd.h"
 #include "kernel/cloud.h"
+#include "kv/key.h"
 #include "kv/record.h"
 #include "services/dynamodb/attribute_codec.h"
 #include "services/dynamodb/errors.h"
@@ -113,7 +114,7 @@ ImportTableDescription description_of(const Import& i) {
   auto& source = out.s3_bucket_source.emplace();
   source.s3_bucket = i.bucket;
   if (!i.prefix.empty()) source.s3_key_prefix = i.prefix;
-  source.s3_bucket_owner = expected_owner(i.owner);
+  source.s3_bucket_owner = i.owner.empty() ? i.table.account : i.owner;
   out.input_format = i.format;
   out.input_compression_type = i.packing == Packing::kGzip   ? InputCompressionType::GZIP
                                : i.packing == Packing::kZstd ? InputCompressionType::ZSTD
@@ -131,11 +132,33 @@ ImportTableDescription description_of(const Import& i) {
   made.attribute_definitions = *table.attribute_definitions;
   made.key_schema = *table.key_schema;
   made.billing_mode = i.table.on_demand ? BillingMode::PAY_PER_REQUEST : BillingMode::PROVISIONED;
+  if (!i.table.on_demand) made.provisioned_throughput = {i.table.throughput.read, i.table.throughput.write};
+  made.on_demand_throughput = table.on_demand_throughput;
+  if (table.global_secondary_indexes) {
+    made.global_secondary_indexes.emplace();
+    for (const auto& index : *table.global_secondary_indexes) {
+      GlobalSecondaryIndex& told = made.global_secondary_indexes->emplace_back();
+      told.index_name = *index.index_name;
+      told.key_schema = *index.key_schema;
+      told.projection = *index.projection;
+      const Throughput& given = i.table.find_index(*index.index_name)->throughput;
+      if (!i.table.on_demand) told.provisioned_throughput = {given.read, given.write};
+    }
+  }
+  if (!i.delimiter.empty() || !i.headers.empty()) {
+    auto& csv = out.input_format_options.emplace().csv.emplace();
+    if (!i.delimiter.empty()) csv.delimiter = i.delimiter;
+    if (!i.headers.empty()) csv.header_list = i.headers;
+  }
   return out;
 }
 
 Task<ImportTableOutput> DynamoService::import_table(Ctx& ctx, const ImportTableInput& in) {
   const TableCreationParameters& wanted = in.table_creation_parameters;
+  if (in.input_format_options && in.input_format_options->csv && in.input_format != InputFormat::CSV) {
+    co_return invalid_request(
+        cat("Unsupported InputFormatOptions for the given input format: ", to_string(in.input_format), "."));
+  }
   CreateTableInput create;
   create.table_name = wanted.table_name;
   create.attribute_definitions = wanted.attribute_definitions;
@@ -167,18 +190,35 @@ Task<ImportTableOutput> DynamoService::import_table(Ctx& ctx, const ImportTableI
                  : in.input_compression_type == InputCompressionType::ZSTD ? Packing::kZstd
                                                                            : Packing::kNone;
   if (in.input_format_options && in.input_format_options->csv) {
-    made.delimiter = in.input_format_options->csv->delimiter.value_or(",");
+    made.delimiter = in.input_format_options->csv->delimiter.value_or("");
     if (in.input_format_options->csv->header_list) made.headers = *in.input_format_options->csv->header_list;
   }
-  co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+  const bool fresh = co_await db_.transact([&](kv::Txn& tx) -> Task<bool> {
     Store store(tx, cache_);
-    if (co_await store.find_table(name))
-      co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
+    const TablePtr there = co_await store.find_table(name);
+    const auto others =
+        co_await tx.scan(kv::prefix_range(kv::KeyWriter("ddb").u8('m').text(ctx.account).text(ctx.region).view()), {});
+    for (const kv::Entry& entry : others) {
+      Import other = kv::decode<Import>(entry.value);
+      if (other.token != made.token) continue;
+      if (other.table.name != name.name) {
+        co_await fail(
+            err::ImportConflictException("Import conflict: Duplicate request detected with conflicting parameters"));
+      }
+      // What else it says otherwise AWS does not mind.
+      if (there && other.state != TransferState::kRunning) continue;
+      made = std::move(other);
+      co_return false;
+    }
+    if (there) co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
     co_await add_table(tx, store, made.table);
     tx.put(key_of(made), kv::encode(made));
+    co_return true;
   });
-  ++running_;
-  start_background("dynamodb.import", run_import(ctx, made));
+  if (fresh) {
+    ++running_;
+    start_background("dynamodb.import", run_import(ctx, made));
+  }
   ImportTableOutput out;
   out.import_table_description = description_of(made);
   co_return out;
@@ -207,7 +247,8 @@ Task<void> DynamoService::end_import(Import work) {
     tx.put(key_of(work), kv::encode(work));
     const TablePtr found = co_await store.find_table({work.table.account, work.table.region, work.table.name});
     if (!found || found->number != work.table.number) co_return;
-    if (work.failure_code == kNoBucket) co_return store.erase_table({found->account, found->region, found->name});
+    if (work.failure_code == kNoBucket || work.failure_code == kNoAccess)
+      co_return store.erase_table({found->account, found->region, found->name});
     Table table = *found;
     table.importing = false;
     store.put_table(table);
@@ -289,25 +330,40 @@ Task<void> DynamoService::read_import(Ctx& ctx, Import& work) {
       }
     };
     Unpacker unpacker(work.packing);
+    // An object that is not packed as was said is one fault; the others are read.
+    bool unpacked = true;
+    const auto unpack = [&](auto step) {
+      try {
+        step();
+        return true;
+      } catch (const GzipError&) {
+      } catch (const ZstdError&) {
+      }
+      ++work.items;
+      ++work.errors;
+      return false;
+    };
     while (const auto chunk = co_await object.body->next()) {
       if (stopping_) co_await fail(validation("Virga was stopped"));
       work.bytes += static_cast<int64_t>(chunk->size());
-      for (std::string_view rest = *chunk; !rest.empty();) {
+      for (std::string_view rest = *chunk; unpacked && !rest.empty();) {
         const std::string_view piece = rest.substr(0, unpacker.piece());
         rest.remove_prefix(piece.size());
-        unpacker.feed(piece, records);
+        unpacked = unpack([&] { unpacker.feed(piece, records); });
         co_await take_records(false);
       }
+      if (!unpacked) break;
     }
-    unpacker.finish();
-    co_await take_records(true);
+    if (unpacked) unpacked = unpack([&] { unpacker.finish(); });
+    co_await take_records(unpacked);
     if (!items.empty()) co_await put_items();
   }
 }
 
 Task<DescribeImportOutput> DynamoService::describe_import(Ctx& ctx, const DescribeImportInput& in) {
-  const auto record =
-      co_await db_.snapshot()->get(transfer_key('m', ctx.account, ctx.region, id_in(ctx, in.import_arn, "/import/")));
+  const auto id = id_in(ctx, in.import_arn, "/import/");
+  if (!id) co_return validation("Invalid Import ARN");
+  const auto record = co_await db_.snapshot()->get(transfer_key('m', ctx.account, ctx.region, *id));
   if (!record) co_return err::ImportNotFoundException(cat("Import not found: ", in.import_arn));
   DescribeImportOutput out;
   out.import_table_description = description_of(kv::decode<Import>(*record));

@@ -159,7 +159,7 @@ Task<DescribeContributorInsightsOutput> DynamoService::describe_contributor_insi
     Ctx& ctx, const DescribeContributorInsightsInput& in) {
   const TableName name = table_named(ctx, in.table_name);
   const auto reader = db_.snapshot();
-  const TablePtr table = co_await Store(*reader, cache_).find_table(name);
+  const TablePtr table = co_await Store(*reader, cache_).find_ready_table(name);
   if (!table) co_return no_such_table(name);
   const Index* index = insights_index(*table, in.index_name);
   const auto& use = insights_of(*table, index);

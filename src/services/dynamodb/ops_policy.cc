@@ -75,7 +75,7 @@ Task<Policied> find_policied(Ctx& ctx, kv::Reader& reader, Store& store, std::st
   const auto name = stream_named(arn);
   if (name) {
     out.stream = co_await find_stream(reader, *name);
-  } else if (const TablePtr table = co_await store.find_table(table_named(ctx, arn))) {
+  } else if (const TablePtr table = co_await store.find_ready_table(table_named(ctx, arn))) {
     out.table = *table;
   }
   if (out.table || out.stream) co_return out;

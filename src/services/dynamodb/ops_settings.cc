@@ -5,6 +5,7 @@
 #include "kv/record.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
+#include "services/dynamodb/new_table.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/schema.h"
 #include "services/dynamodb/service.h"
@@ -29,6 +30,8 @@ Error no_such_resource(const std::string& arn) {
 
 // How soon after their time items go: AWS takes up to days, a minute is kind to tests and cheap.
 constexpr std::chrono::seconds kExpiryInterval{60};
+// A change of time to live can be followed by another one after this long, as recorded of AWS (it documents an hour).
+constexpr std::chrono::minutes kExpirySettles{31};
 
 }  // namespace
 
@@ -36,7 +39,7 @@ Task<DescribeTimeToLiveOutput> DynamoService::describe_time_to_live(Ctx& ctx, co
   const TableName name = table_named(ctx, in.table_name);
   const auto reader = db_.snapshot();
   Store store(*reader, cache_);
-  const TablePtr table = co_await store.find_table(name);
+  const TablePtr table = co_await store.find_ready_table(name);
   if (!table)
     co_return err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name.name, " not found"));
   DescribeTimeToLiveOutput out;
@@ -56,9 +59,10 @@ Task<UpdateTimeToLiveOutput> DynamoService::update_time_to_live(Ctx& ctx, const 
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
     const TablePtr found = co_await store.find_table(name);
-    if (!found)
+    if (!found || (found->restoring() && !found->importing))
       co_await fail(
           err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name.name, " not found")));
+    if (found->importing) co_await fail(being_created(name.name));
     Table table = *found;
     if (wanted.enabled && table.expiry) co_await fail(validation("TimeToLive is already enabled"));
     if (!wanted.enabled && !table.expiry) co_await fail(validation("TimeToLive is already disabled"));
@@ -66,6 +70,10 @@ Task<UpdateTimeToLiveOutput> DynamoService::update_time_to_live(Ctx& ctx, const 
       co_await fail(validation(cat("TimeToLive is active on a different AttributeName: current AttributeName is ",
                                    table.expiry->attribute)));
     }
+    if (table.expiry_changed.micros && ctx.now() - table.expiry_changed < kExpirySettles) {
+      co_await fail(validation("Time to live has been modified multiple times within a fixed interval"));
+    }
+    table.expiry_changed = ctx.now();
     if (wanted.enabled) {
       table.expiry = Expiry{wanted.attribute_name, IndexState::kCreating};
       const std::string key = backfill_key(table, kExpiryIndex);
@@ -92,7 +100,7 @@ Task<TagResourceOutput> DynamoService::tag_resource(Ctx& ctx, const TagResourceI
   if (in.tags.empty()) co_return validation("Atleast one Tag needs to be provided as Input.");
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
-    const TablePtr found = co_await store.find_table(name);
+    const TablePtr found = co_await store.find_ready_table(name);
     if (!found) co_await fail(no_such_resource(in.resource_arn));
     Table table = *found;
     add_tags(table, in.tags);
@@ -106,7 +114,7 @@ Task<UntagResourceOutput> DynamoService::untag_resource(Ctx& ctx, const UntagRes
   if (in.tag_keys.empty()) co_return validation("Atleast one Tag Key needs to be provided as Input.");
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
-    const TablePtr found = co_await store.find_table(name);
+    const TablePtr found = co_await store.find_ready_table(name);
     if (!found) co_await fail(err::ResourceNotFoundException("Requested resource not found"));
     Table table = *found;
     for (const std::string& key : in.tag_keys) table.tags.erase(key);
@@ -119,7 +127,7 @@ Task<ListTagsOfResourceOutput> DynamoService::list_tags_of_resource(Ctx& ctx, co
   const TableName name = tagged_table(ctx, in.resource_arn);
   const auto reader = db_.snapshot();
   Store store(*reader, cache_);
-  const TablePtr table = co_await store.find_table(name);
+  const TablePtr table = co_await store.find_ready_table(name);
   if (!table) co_return no_such_resource(in.resource_arn);
   ListTagsOfResourceOutput out;
   out.tags.emplace();

@@ -23,6 +23,10 @@ Error no_such_table(const std::string& name) {
   return err::ResourceNotFoundException(cat("Requested resource not found: Table: ", name, " not found"));
 }
 
+Error not_restored_yet(const std::string& table) {
+  return err::ResourceInUseException(cat("Table is being used: ", table));
+}
+
 bool is_same_day(Time a, Time b) { return a.seconds() / 86'400 == b.seconds() / 86'400; }
 
 // Four decreases a day are free, and then one an hour.
@@ -257,6 +261,11 @@ void mark_warmth(const Throughput& asked, Status status, Description& out) {
 
 }  // namespace
 
+Error being_created(const std::string& table) {
+  return err::ResourceInUseException(
+      cat("Attempt to change a resource which is still in use: Table is being created: ", table));
+}
+
 Task<void> add_table(kv::Txn& tx, Store& store, const Table& table) {
   const auto others = co_await tx.scan(tables_of(table.account, table.region), {.limit = kMaxTables});
   if (others.size() == kMaxTables) {
@@ -282,8 +291,11 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
 
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
     Store store(tx, cache_);
-    if (co_await store.find_table(name))
-      co_await fail(err::ResourceInUseException(cat("Table already exists: ", name.name)));
+    if (const TablePtr there = co_await store.find_table(name)) {
+      co_await fail(there->restore && there->restore->in_progress
+                        ? not_restored_yet(name.name)
+                        : err::ResourceInUseException(cat("Table already exists: ", name.name)));
+    }
     if (in.stream_specification && in.stream_specification->stream_enabled) {
       co_await change_stream(tx, timers_, table, *in.stream_specification, ctx.now());
     }
@@ -358,9 +370,10 @@ Task<UpdateTableOutput> DynamoService::update_table(Ctx& ctx, const UpdateTableI
   Table changed = co_await db_.transact([&](kv::Txn& tx) -> Task<Table> {
     Store store(tx, cache_);
     before = co_await store.find_table(name);
-    if (!before) co_return no_such_table(name.name);
+    if (!before || (before->restoring() && !before->importing)) co_return no_such_table(name.name);
     Table table = *before;
-    if ((table.updating() && in.global_secondary_index_updates) || table.restoring()) {
+    if (table.importing) co_return being_created(name.name);
+    if (table.updating() && in.global_secondary_index_updates) {
       co_return err::ResourceInUseException(
           cat("Attempt to change a resource which is still in use: Table is being updated: ", table.name));
     }
@@ -425,10 +438,7 @@ Task<DeleteTableOutput> DynamoService::delete_table(Ctx& ctx, const DeleteTableI
     Store store(tx, cache_);
     const TablePtr table = co_await store.find_table(name);
     if (!table) co_return no_such_table(name.name);
-    if (table->restoring()) {
-      co_return err::ResourceInUseException(
-          cat("Attempt to change a resource which is still in use: Table is being created: ", table->name));
-    }
+    if (table->restoring()) co_return being_created(name.name);
     if (table->deletion_protection) {
       co_return validation(
           cat("Resource cannot be deleted as it is currently protected against deletion. Disable deletion protection "

@@ -427,6 +427,13 @@ TEST(Expiry, DeletesWhatIsDue) {
   EXPECT_EQ(w.message("UpdateTimeToLive",
                       "{'TableName':'tab','TimeToLiveSpecification':{'Enabled':true,'AttributeName':'e'}}"),
             "TimeToLive is already enabled");
+  const char* disable = "{'TableName':'tab','TimeToLiveSpecification':{'Enabled':false,'AttributeName':'e'}}";
+  w.clock.advance(std::chrono::minutes(29));
+  EXPECT_EQ(w.message("UpdateTimeToLive", disable),
+            "Time to live has been modified multiple times within a fixed interval");
+  w.clock.advance(std::chrono::minutes(2));
+  EXPECT_EQ(w.message("UpdateTimeToLive", disable), "no error");
+  EXPECT_EQ(w.message("UpdateTimeToLive", disable), "TimeToLive is already disabled");
 }
 
 TEST(Tags, AreKept) {

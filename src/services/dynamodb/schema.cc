@@ -518,12 +518,12 @@ TableDescription description_of(const Table& table) {
   out.table_id = table.id;
   out.deletion_protection_enabled = table.deletion_protection;
   describe_stream_use(table, out);
-  if (table.restore) {
+  if (table.restore && table.restore->in_progress) {
     RestoreSummary& restore = out.restore_summary.emplace();
     if (!table.restore->backup.empty()) restore.source_backup_arn = table.restore->backup;
     restore.source_table_arn = table.restore->table;
     restore.restore_date_time = table.restore->at;
-    restore.restore_in_progress = table.restore->in_progress;
+    restore.restore_in_progress = true;
   }
   if (table.on_demand || table.on_demand_since.micros) {
     out.billing_mode_summary.emplace();

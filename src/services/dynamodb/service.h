@@ -164,10 +164,9 @@ class DynamoService : public kernel::Service, public kernel::InsightSource {
   Task<void> read_import(Ctx& ctx, Import& work);
   Task<void> end_import(Import work);
   Task<void> end_transfers();
-  template <class Record, class Each>
-  Task<void> list_transfers(Ctx& ctx, char kind, std::string_view operation, std::optional<std::string> table,
-                            std::optional<std::string> token, size_t limit, std::optional<std::string>& next,
-                            Each each);
+  template <class Record, class Wanted, class Each>
+  Task<void> list_transfers(Ctx& ctx, char kind, std::string_view operation, std::optional<std::string> token,
+                            size_t limit, std::optional<std::string>& next, Wanted wanted, Each each);
 
   // jobs.cc. `instant` is what a backup copies; a restore takes none.
   void start_job(std::string key, std::unique_ptr<kv::Reader> instant);

@@ -261,6 +261,11 @@ Task<TablePtr> Store::require_table(TableName name) {
   co_return table;
 }
 
+Task<TablePtr> Store::find_ready_table(TableName name) {
+  TablePtr table = co_await find_table(std::move(name));
+  co_return table && !table->restoring() ? std::move(table) : TablePtr();
+}
+
 void Store::put_table(const Table& table) {
   std::string k = table_key({table.account, table.region, table.name});
   cache_.change(*tx_, k);

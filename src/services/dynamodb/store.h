@@ -174,6 +174,8 @@ class Store {
   TablePtr known_table(const std::string& key);  // null when it has to be looked for
   Task<TablePtr> find_table(TableName name);     // null when there is none
   Task<TablePtr> require_table(TableName name);  // fails with ResourceNotFoundException
+  // Null, too, while the table is restored or imported: most of AWS does not see it yet.
+  Task<TablePtr> find_ready_table(TableName name);
   void put_table(const Table& table);
   void erase_table(const TableName& name);
 

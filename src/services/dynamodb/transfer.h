@@ -17,8 +17,8 @@
 
 namespace virga::dynamodb {
 
-// The failure code of a bucket that is not there.
-inline constexpr std::string_view kNoBucket = "S3NoSuchBucket";
+// The failure codes of a bucket that is not there, or is somebody else's.
+inline constexpr std::string_view kNoBucket = "S3NoSuchBucket", kNoAccess = "S3AccessDenied";
 
 enum class TransferState : uint8_t { kRunning, kDone, kFailed };
 
@@ -34,12 +34,13 @@ struct Export {
   bool ion = false;
   bool incremental = false, with_old = false;  // of what changed from `from` on and before `at`
   Time from;
-  std::string owner;  // the account that the bucket must be of; empty: any
+  std::string owner;   // the account that the bucket must be of; empty: any
+  bool typed = false;  // ExportType was given
   template <class A>
   void fields(A& a) {
     a(1, id), a(2, table), a(3, bucket), a(4, prefix), a(5, token), a(6, at), a(7, started), a(8, ended);
     a(9, state), a(10, failure_code), a(11, failure), a(12, manifest), a(13, items), a(14, bytes);
-    a(15, ion), a(16, incremental), a(17, with_old), a(18, from), a(19, owner);
+    a(15, ion), a(16, incremental), a(17, with_old), a(18, from), a(19, owner), a(20, typed);
   }
   std::string arn() const { return table.arn() + "/export/" + id; }
 };
@@ -52,7 +53,7 @@ struct Import {
   std::string bucket, prefix, token;
   InputFormat format = InputFormat::DYNAMODB_JSON;
   Packing packing = Packing::kNone;
-  std::string delimiter = ",";
+  std::string delimiter;  // empty: a comma
   std::vector<std::string> headers;
   Time started, ended;
   TransferState state = TransferState::kRunning;
@@ -73,8 +74,8 @@ std::string transfer_key(char kind, const std::string& account, const std::strin
 inline std::string key_of(const Export& e) { return transfer_key('x', e.table.account, e.table.region, e.id); }
 inline std::string key_of(const Import& i) { return transfer_key('m', i.table.account, i.table.region, i.id); }
 std::string transfer_id(Time now);
-// What an ARN names after `word`; empty when it is of another account or region.
-std::string id_in(const kernel::Ctx& ctx, const std::string& arn, std::string_view word);
+// What an ARN names after `word`; empty when it is of another account or region, nothing when it names no such thing.
+std::optional<std::string> id_in(const kernel::Ctx& ctx, const std::string& arn, std::string_view word);
 // The bucket's owner as requests to S3 have it.
 inline std::optional<std::string> expected_owner(const std::string& owner) {
   return owner.empty() ? std::nullopt : std::optional(owner);

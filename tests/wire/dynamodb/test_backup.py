@@ -59,6 +59,55 @@ def test_backup_and_restore(dynamodb, create_table, name):
         dynamodb.describe_backup(BackupArn=arn)
 
 
+# While a table is restored others are told that it is in use, or that there is none yet. A backup serves one restore at a time.
+def test_what_is_refused_while_a_table_is_restored(dynamodb, create_table, name):
+    create_table(dynamodb, name, ["p"], {"p": "S"}, StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})
+    for at in range(0, 1500, 25):
+        dynamodb.batch_write_item(RequestItems={name: [
+            {"PutRequest": {"Item": {"p": {"S": f"k{n}"}, "text": {"S": "x" * 4000}}}} for n in range(at, at + 25)]})
+    arn = dynamodb.create_backup(TableName=name, BackupName="one")["BackupDetails"]["BackupArn"]
+    described = lambda: dynamodb.describe_backup(BackupArn=arn)["BackupDescription"]  # noqa: E731
+    eventually(lambda: described()["BackupDetails"]["BackupStatus"] == "AVAILABLE")
+    assert described()["SourceTableFeatureDetails"]["StreamDescription"] == {"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"}
+
+    def refusal(call):
+        try:
+            call()
+        except ClientError as refused:
+            return refused.response["Error"]["Code"], refused.response["Error"]["Message"]
+
+    def tries(target):
+        made = dynamodb.restore_table_from_backup(TargetTableName=target, BackupArn=arn)["TableDescription"]["TableArn"]
+        found = [refusal(call) for call in (
+            lambda: dynamodb.restore_table_from_backup(TargetTableName=target, BackupArn=arn),
+            lambda: dynamodb.restore_table_from_backup(TargetTableName=target + "-2", BackupArn=arn),
+            lambda: dynamodb.delete_backup(BackupArn=arn),
+            lambda: create_table(dynamodb, target, ["p"], {"p": "S"}),
+            lambda: dynamodb.tag_resource(ResourceArn=made, Tags=[{"Key": "k", "Value": "v"}]),
+            lambda: dynamodb.update_table(TableName=target, BillingMode="PAY_PER_REQUEST"),
+            lambda: dynamodb.describe_continuous_backups(TableName=target),
+            lambda: dynamodb.create_backup(TableName=target, BackupName="two"),
+            lambda: dynamodb.get_item(TableName=target, Key={"p": {"S": "k0"}}))]
+        return found if "RestoreSummary" in dynamodb.describe_table(TableName=target)["Table"] else None
+    for i in range(20):  # until the restore takes longer than that
+        target = f"{name}-{i}"
+        found = tries(target)
+        active(dynamodb, target)
+        if found:
+            break
+        eventually(lambda: refusal(lambda: dynamodb.describe_table(TableName=target + "-2")) or active(dynamodb, target + "-2"))
+    none = ("ResourceNotFoundException", f"Requested resource not found: Table: {target} not found")
+    assert found == [
+        ("TableInUseException", f"Table: {target} is already being restored from backup: {arn}"),
+        ("BackupInUseException", f"Backup is being used to restore another table: {arn}"),
+        ("BackupInUseException", f"Backup is being used to restore table: {arn}"),
+        ("ResourceInUseException", f"Table is being used: {target}"),
+        ("ResourceNotFoundException", found[4][1]), none,
+        ("TableNotFoundException", f"Table not found: {target}"), ("TableNotFoundException", f"Table not found: {target}"),
+        ("ResourceNotFoundException", "Requested resource not found")]
+    assert "RestoreSummary" not in dynamodb.describe_table(TableName=target)["Table"]
+
+
 def test_point_in_time(dynamodb, create_table, name):
     make(dynamodb, create_table, name)
     put(dynamodb, name, 0, 1)
@@ -79,7 +128,7 @@ def test_point_in_time(dynamodb, create_table, name):
     assert state(dynamodb, name + "-then") == expected
     assert state(dynamodb, name + "-now") == state(dynamodb, name)
     assert dynamodb.scan(TableName=name + "-then", IndexName="by-g", Select="COUNT")["Count"] == len(expected)
-    with pytest.raises(ClientError, match="InvalidRestoreTimeException"):
+    with pytest.raises(ClientError, match="InvalidRestoreTimeException.*RestoreDateTime '.*Z' must be within EarliestRestorableDateTime '.*Z' and LatestRestorableDateTime '.*Z'"):
         dynamodb.restore_table_to_point_in_time(SourceTableName=name, TargetTableName=name + "-x", RestoreDateTime=then - 3600)
     dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": False})
 

@@ -185,8 +185,109 @@ def test_incremental_export(virga, dynamodb, create_table, name, bucket):
     lines = lines_of(s3, exported(dynamodb, answer["ExportDescription"]["ExportArn"]))[1]
     assert len(lines) == 3 and not any(b"OldImage" in line for line in lines)
     assert any(b'Keys:{n:1.,p:"deleted"}}}' in line for line in lines)
-    for wrong in ({"ExportToTime": end}, {"ExportFromTime": end, "ExportToTime": begin}, {"ExportFromTime": begin - 90_000, "ExportToTime": end}):
-        assert changes(wrong)[0] == 400
+    early = "Incremental export period from time cannot be less than the table creation time : "
+    for wrong, code, said in (
+            ({"ExportToTime": end}, "ValidationException", "Invalid Request: ExportFromTime must be provided in IncrementalExportSpecification"),
+            ({}, "ValidationException", "Invalid Request: ExportFromTime must be provided in IncrementalExportSpecification"),
+            ({"ExportFromTime": begin - 3600, "ExportToTime": end}, "InvalidExportTimeException", early),
+            ({"ExportFromTime": begin, "ExportToTime": end + 3600}, "InvalidExportTimeException",
+             "Incremental export period to time cannot be greater than the current time : ")):
+        status, refused = changes(wrong)
+        assert status == 400 and refused["__type"].endswith(code) and refused["message"].startswith(said)
+    assert changes({"ExportFromTime": end, "ExportToTime": begin})[0] == 400
+
+
+def test_exports_are_told_and_refused_as_recorded(virga, dynamodb, create_table, name, bucket):
+    create_table(dynamodb, name, ["p", "n"], {"p": "S", "n": "N"})
+    arn = dynamodb.describe_table(TableName=name)["Table"]["TableArn"]
+
+    def call(**body):
+        status, answer = signed_call(virga, "ExportTableToPointInTime", {"TableArn": arn, "S3Bucket": bucket, **body})
+        return answer["ExportDescription"] if status == 200 else (answer["__type"].rsplit("#")[1], answer["message"])
+    now = int(dynamodb.describe_table(TableName=name)["Table"]["CreationDateTime"].timestamp())
+    times = {"ExportFromTime": now - 3600}
+    incremental = {"ExportType": "INCREMENTAL_EXPORT"}
+    off = ("PointInTimeRecoveryUnavailableException", f"Point in time recovery is not enabled for table '{name}'")
+    for body, told in (
+            ({}, off), ({"S3Bucket": "no-" + bucket}, off),
+            ({**incremental, "IncrementalExportSpecification": times}, ("InvalidExportTimeException", None)),
+            ({"TableArn": arn + "-not"}, ("TableNotFoundException", f"Table not found: {arn}-not")),
+            ({"TableArn": arn.replace("us-east-1", "us-west-2")}, ("TableNotFoundException", f"Table not found: {arn.replace('us-east-1', 'us-west-2')}")),
+            ({"TableArn": name}, ("ValidationException", "One or more parameter values were invalid: tableArn is not a valid ARN")),
+            ({"TableArn": arn + "/index/i"}, ("ValidationException", "Invalid Request: Table ARN is invalid.")),
+            ({"IncrementalExportSpecification": times}, ("ValidationException", "Invalid Request: Export Type expected to be Incremental Export when "
+                                                         "incremental export specification is provided")),
+            ({"IncrementalExportSpecification": times, "ExportType": "FULL_EXPORT"}, ("ValidationException", "Invalid Request: When Export Type is Full "
+                                                                                      "Export , Incremental Export Specification should not be provided")),
+            (incremental, ("ValidationException", "Invalid Request: Incremental Export Specification expected when export type is set as Incremental Export")),
+            ({"S3SseKmsKeyId": "k"}, ("ValidationException", "Invalid Request: KMS Key Id is not supported for this encryption type"))):
+        found = call(**body)
+        assert found[0] == told[0] and told[1] in (None, found[1]), body
+    dynamodb.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True})
+    for time in (now + 7200, now - 7200):
+        assert call(ExportTime=time) == ("InvalidExportTimeException", "Export Time is invalid")
+
+    first = call(ClientToken="one", S3Prefix="x")
+    assert "ExportType" not in first and first["S3SseAlgorithm"] == "AES256"
+    assert call(ClientToken="one", S3Prefix="x")["ExportArn"] == first["ExportArn"]
+    for other in ({"S3Prefix": "y"}, {"S3Prefix": "x", "ExportFormat": "ION"}, {"S3Prefix": "x", "TableArn": arn + "-not"}):
+        assert call(ClientToken="one", **other) == (
+            "ExportConflictException", "Export conflict: Duplicate request detected with conflicting parameters")
+    arns = [first["ExportArn"]] + [call()["ExportArn"] for _ in range(11)]
+    for made in arns:
+        exported(dynamodb, made)
+
+    def listed(**body):
+        return signed_call(virga, "ListExports", body)[1]
+    page = listed(TableArn=arn)
+    assert len(page["ExportSummaries"]) == 10 and page["ExportSummaries"][0]["ExportArn"] > page["ExportSummaries"][-1]["ExportArn"]
+    rest = listed(TableArn=arn, NextToken=page["NextToken"])
+    assert "NextToken" not in rest and {s["ExportArn"] for s in page["ExportSummaries"] + rest["ExportSummaries"]} == set(arns)
+    assert listed(NextToken="x")["message"] == "Invalid Request: Provided nextToken is invalid: x"
+    for of, operation, member in (("Export", "DescribeExport", "ExportArn"), ("Import", "DescribeImport", "ImportArn")):
+        for wrong in (arn, "x" * 40):
+            assert signed_call(virga, operation, {member: wrong})[1]["message"] == f"Invalid {of} ARN"
+        refused = signed_call(virga, operation, {member: f"{arn}/{of.lower()}/0"})[1]
+        assert refused["__type"].endswith(f"{of}NotFoundException")
+    assert signed_call(virga, "DescribeExport", {"ExportArn": first["ExportArn"].replace("us-east-1", "us-west-2")})[1]["message"] == \
+        "Export not found: Invalid export arn"
+    # An export outlives its table, whose successor has none.
+    dynamodb.delete_table(TableName=name)
+    assert listed(TableArn=arn)["ExportSummaries"] == []
+    create_table(dynamodb, name, ["p", "n"], {"p": "S", "n": "N"})
+    assert listed(TableArn=arn)["ExportSummaries"] == []
+    assert dynamodb.describe_export(ExportArn=first["ExportArn"])["ExportDescription"]["ExportStatus"] == "COMPLETED"
+
+
+def test_imports_are_told_and_refused_as_recorded(virga, dynamodb, name, bucket):
+    virga.client("s3").put_object(Bucket=bucket, Key="in/a", Body=b"p;a\nx;y\n")
+    table = {"TableName": name, "BillingMode": "PROVISIONED", "ProvisionedThroughput": {"ReadCapacityUnits": 2, "WriteCapacityUnits": 3},
+             "AttributeDefinitions": [{"AttributeName": n, "AttributeType": "S"} for n in "pa"], "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}],
+             "GlobalSecondaryIndexes": [{"IndexName": "by-a", "KeySchema": [{"AttributeName": "a", "KeyType": "HASH"}], "Projection": {"ProjectionType": "ALL"},
+                                         "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}]}
+    options = {"Csv": {"Delimiter": ";", "HeaderList": ["p", "a"]}}
+
+    def call(**body):
+        status, answer = signed_call(virga, "ImportTable", {
+            "S3BucketSource": {"S3Bucket": bucket, "S3KeyPrefix": "in/"}, "InputFormat": "CSV", "InputFormatOptions": options,
+            "TableCreationParameters": table, **body})
+        return answer["ImportTableDescription"] if status == 200 else (answer["__type"].rsplit("#")[1], answer["message"])
+    assert call(InputFormat="ION") == ("ValidationException", "Invalid Request: Unsupported InputFormatOptions for the given input format: ION.")
+    made = call(ClientToken="t-" + name)
+    assert made["S3BucketSource"] == {"S3BucketOwner": "000000000000", "S3Bucket": bucket, "S3KeyPrefix": "in/"}
+    assert made["InputFormatOptions"] == options
+    told = made["TableCreationParameters"]
+    for member in ("ProvisionedThroughput", "GlobalSecondaryIndexes", "KeySchema"):
+        assert told[member] == table[member]
+    assert call(ClientToken="t-" + name, TableCreationParameters={**table, "TableName": name + "-2"}) == (
+        "ImportConflictException", "Import conflict: Duplicate request detected with conflicting parameters")
+    eventually(lambda: dynamodb.describe_import(ImportArn=made["ImportArn"])["ImportTableDescription"]["ImportStatus"] == "COMPLETED")
+    taken = ("ResourceInUseException", f"Table already exists: {name}")
+    assert call(ClientToken="t-" + name) == call() == taken
+    dynamodb.delete_table(TableName=name)
+    assert call(ClientToken="t-" + name)["ImportArn"] == made["ImportArn"]  # and nothing is imported again
+    assert name not in dynamodb.list_tables()["TableNames"]
+    assert [i["ImportArn"] for i in dynamodb.list_imports(TableArn=made["TableArn"])["ImportSummaryList"]] == [made["ImportArn"]]
 
 
 def zstd(content):
@@ -202,7 +303,12 @@ def test_import_of_zstd(virga, dynamodb, name, bucket):
     assert (done["ImportStatus"], done["ImportedItemCount"], done["ErrorCount"]) == ("COMPLETED", 30, 0)
     s3.put_object(Bucket=bucket, Key="in/a", Body=zstd(lines)[:-10])
     cut = imported(dynamodb, name + "-cut", bucket, InputFormat="DYNAMODB_JSON", InputCompressionType="ZSTD")
-    assert cut["ImportStatus"] == "FAILED" and "zstd" in cut["FailureMessage"]
+    assert (cut["ImportStatus"], cut["FailureCode"], cut["ErrorCount"]) == ("FAILED", "ItemValidationError", 1)
+    # What is not packed at all is one fault, and the table stays.
+    s3.put_object(Bucket=bucket, Key="in/a", Body=lines)
+    plain = imported(dynamodb, name + "-plain", bucket, InputFormat="DYNAMODB_JSON", InputCompressionType="GZIP")
+    assert (plain["FailureCode"], plain["ProcessedItemCount"], plain["ImportedItemCount"]) == ("ItemValidationError", 1, 0)
+    assert dynamodb.scan(TableName=name + "-plain")["Items"] == []
 
 
 def test_buckets_of_other_regions_and_owners(virga, dynamodb, create_table, name):
@@ -219,6 +325,6 @@ def test_buckets_of_other_regions_and_owners(virga, dynamodb, create_table, name
     done = imported(dynamodb, name + "-in", name, prefix=data, InputFormat="DYNAMODB_JSON", InputCompressionType="GZIP")
     assert (done["ImportStatus"], done["ImportedItemCount"]) == ("COMPLETED", 1)
     refused = export(dynamodb, TableArn=arn, S3Bucket=name, S3BucketOwner="999999999999")
-    assert refused["ExportStatus"] == "FAILED" and refused["FailureCode"] == "AccessDenied"
+    assert refused["ExportStatus"] == "FAILED" and refused["FailureCode"] == "S3AccessDenied"
     with pytest.raises(ClientError, match=f"TableNotFoundException.*Table not found: {arn}-not"):
         dynamodb.export_table_to_point_in_time(TableArn=arn + "-not", S3Bucket=name)
