@@ -298,6 +298,7 @@ Task<RestoreTableToPointInTimeOutput> DynamoService::restore_table_to_point_in_t
     if (!arn || arn->service != "dynamodb" || !arn->resource.starts_with("table/")) {
       co_return validation("sourceTableArn is not a valid ARN");
     }
+    if (arn->region != ctx.region) co_return validation("Restores from other regions are not supported here yet.");
   }
   const TableName source = table_named(ctx, in.source_table_name ? *in.source_table_name : *in.source_table_arn);
   const TableName target = new_table_name(ctx, in.target_table_name);

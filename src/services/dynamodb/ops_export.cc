@@ -304,6 +304,9 @@ Task<ExportTableToPointInTimeOutput> DynamoService::export_table(Ctx& ctx, const
   if (in.s3_sse_algorithm == S3SseAlgorithm::KMS) {
     co_return validation("S3SseAlgorithm KMS is not supported here yet.");
   }
+  if (kernel::parse_arn(in.table_arn)->region != ctx.region) {
+    co_return err::TableNotFoundException(cat("Table not found: ", in.table_arn));
+  }
   const TableName name = table_named(ctx, in.table_arn);
   Export made;
   made.started = ctx.now();

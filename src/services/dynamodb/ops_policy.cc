@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "kernel/cloud.h"
 #include "kv/record.h"
+#include "services/dynamodb/arns.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/policy_document.h"
 #include "services/dynamodb/request.h"
@@ -53,20 +54,11 @@ PolicyOf kind_of(std::string_view arn) {
 }
 
 void check_arn(const Ctx& ctx, const std::string& text) {
-  if (!text.starts_with("arn:")) throw invalid_parameter(cat("ARNs must start with 'arn:': ", text));
-  const auto arn = kernel::parse_arn(text);
-  if (!arn || arn->region != ctx.region) throw invalid_parameter(cat("Invalid resource Arn: ", text));
-  if (arn->account != ctx.account) {
+  const kernel::Arn arn = resource_named(text);
+  if (arn.region != ctx.region) throw invalid_parameter(cat("Invalid resource Arn: ", text));
+  if (arn.account != ctx.account) {
     throw validation("This action is only supported by accounts that match the resource owner’s account.");
   }
-  const auto parts = split(arn->resource, '/');
-  const bool of_table = arn->service == "dynamodb" && parts[0] == "table";
-  if (of_table && (parts.size() == 2 || (parts.size() == 4 && parts[2] == "stream"))) return;
-  if (of_table && parts.size() == 4 && parts[2] == "index") {
-    throw invalid_parameter(
-        cat("Invalid resource arn provided, only table or stream is accepted. Provided resource arn: ", text));
-  }
-  throw invalid_parameter(cat("Provided Arn is not a DynamoDB resource arn: ", text));
 }
 
 // Fails where there is no such table or stream.

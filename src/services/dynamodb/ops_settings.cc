@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "kv/record.h"
+#include "services/dynamodb/arns.h"
 #include "services/dynamodb/errors.h"
 #include "services/dynamodb/limits.h"
 #include "services/dynamodb/new_table.h"
@@ -16,11 +17,12 @@ namespace {
 
 // The table that a ResourceArn of the tag operations means.
 TableName tagged_table(const Ctx& ctx, const std::string& arn) {
-  const auto refuse = [&] { throw validation(cat("Invalid TableArn: Invalid ResourceArn provided as input ", arn)); };
-  if (!arn.starts_with("arn:")) throw validation(cat("Invalid TableArn: ARNs must start with 'arn:': ", arn));
-  TableName name = table_named(ctx, arn);
-  const bool of_table = std::count(arn.begin(), arn.end(), '/') == 1;
-  if (name.name.size() < 3 || !of_table) refuse();
+  const kernel::Arn named = resource_named(arn);
+  const bool of_stream = named.resource.find("/stream/") != named.resource.npos;
+  TableName name{named.account, named.region, named.resource.substr(6)};
+  if (named.region != ctx.region || of_stream || name.name.size() < 3) {
+    throw validation(cat("Invalid TableArn: Invalid ResourceArn provided as input ", arn));
+  }
   return name;
 }
 

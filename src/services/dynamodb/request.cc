@@ -42,15 +42,17 @@ TableName table_named(const kernel::Ctx& ctx, std::string_view text) {
   TableName out{ctx.account, ctx.region, {}};
   if (text.starts_with("arn:")) {
     const auto arn = kernel::parse_arn(text);
-    if (!arn || arn->service != "dynamodb" || !arn->resource.starts_with("table/")) {
+    const auto refuse = [&](std::string_view what) {
+      throw validation(cat("1 validation error detected: Invalid ", what, " in '", text, "'"));
+    };
+    if (!arn || arn->service != "dynamodb") {
       throw validation("Invalid TableArn: Invalid ResourceArn provided as input");
     }
+    if (arn->region != ctx.region) refuse("AWS region");
+    if (!arn->resource.starts_with("table/") || std::ranges::count(arn->resource, '/') != 1) refuse("resource type");
+    // Those of other accounts were allowed by their policy, or the request would not have come this far.
     out.account = arn->account;
-    out.region = arn->region;
     out.name = arn->resource.substr(6);
-    // Tables of other regions look as if they were not there. Those of other accounts were allowed by their policy, or
-    // the request would not have come this far.
-    if (out.region != ctx.region) out.name += "/elsewhere";
     return out;
   }
   check_table_name(name);

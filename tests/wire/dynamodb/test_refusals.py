@@ -167,10 +167,19 @@ def test_tags(virga, dynamodb, create_table, name):
     for key, value in (("hi!", "dog"), ("dog", '"hi"')):
         with refused("The Tag (Key|Value) provided is invalid"):
             dynamodb.tag_resource(ResourceArn=table["TableArn"], Tags=[{"Key": key, "Value": value}])
-    with refused("Invalid ResourceArn"):
+    with refused("One or more parameter values were invalid: Invalid resource arn provided, only table or stream is accepted. Provided resource arn: arn:"):
         dynamodb.list_tags_of_resource(ResourceArn=table["GlobalSecondaryIndexes"][0]["IndexArn"])
-    with refused("ARNs must start with 'arn:'"):
+    with refused("One or more parameter values were invalid: ARNs must start with 'arn:'"):
         dynamodb.tag_resource(ResourceArn="nowhere", Tags=[{"Key": "a", "Value": "b"}])
+    elsewhere = table["TableArn"].replace("us-east-1", "us-west-2")
+    for wrong, said in ((elsewhere, "Invalid TableArn: Invalid ResourceArn provided as input " + elsewhere),
+                        (table["TableArn"] + "/backup/1", "One or more parameter values were invalid: Provided Arn is not a DynamoDB resource arn: ")):
+        with refused(said):
+            dynamodb.list_tags_of_resource(ResourceArn=wrong)
+    for given, what in ((elsewhere, "AWS region"), (table["GlobalSecondaryIndexes"][0]["IndexArn"], "resource type")):
+        for operation in ("DescribeTable", "DescribeTimeToLive", "DescribeContinuousBackups"):
+            status, answer = raw(virga, operation, {"TableName": given})
+            assert (status, json.loads(answer)["message"]) == (400, f"1 validation error detected: Invalid {what} in '{given}'")
     status, answer = raw(virga, "TagResource", {"ResourceArn": table["TableArn"], "Tags": [{"Key": "k\u00e9y", "Value": "a b/c"}]})
     assert (status, answer) == (200, b"")
     dynamodb.delete_table(TableName=name)
