@@ -1,4 +1,4 @@
-"""Random conditions and updates against an independent model of what they mean, in a few lines of Python."""
+"""Random conditions, updates and queries against an independent model of what they mean, in a few lines of Python."""
 
 import random
 import uuid
@@ -8,10 +8,11 @@ import pytest
 
 NAMES = "abcdef"
 SCALARS = "SNB"
+SETS = {"SS": ["x", "new"], "NS": ["1", "7"], "BS": [b"x", b"new"]}
 
 
 def value(r, depth=0):
-    kind = r.choice(["S", "N", "N", "B", "BOOL", "NULL", "SS", "NS"] + ([] if depth else ["L", "M"]))
+    kind = r.choice(["S", "N", "N", "B", "BOOL", "NULL", "SS", "NS", "BS"] + ([] if depth else ["L", "M"]))
     if kind == "S":
         return {"S": "".join(r.choice("xyzé") for _ in range(r.randrange(4)))}
     if kind == "N":
@@ -26,6 +27,8 @@ def value(r, depth=0):
         return {"SS": r.sample(["x", "y", "z"], r.randint(1, 3))}
     if kind == "NS":
         return {"NS": r.sample(["1", "2.5", "10"], r.randint(1, 3))}
+    if kind == "BS":
+        return {"BS": r.sample([b"\0", b"x", b"\0x"], r.randint(1, 3))}
     if kind == "L":
         return {"L": [value(r, 1) for _ in range(r.randrange(3))]}
     return {"M": {n: value(r, 1) for n in r.sample(NAMES, r.randrange(3))}}
@@ -85,59 +88,78 @@ class Conditions:
                 return f"NOT ({a})", lambda i: not fa(i)
             b, fb = self.make(depth + 1)
             return f"({a}) {kind} ({b})", (lambda i: fa(i) and fb(i)) if kind == "AND" else (lambda i: fa(i) or fb(i))
-        name = r.choice(NAMES)
-        kind = r.choice(["=", "<>", "<", "<=", ">", ">=", "path", "between", "in", "exists", "missing", "type", "begins", "contains", "size"])
+        (name, at), (other, at_other) = self.path(), self.path()
+        kind = r.choice(["=", "<>", "<", "<=", ">", ">=", "path", "between", "between", "in", "exists", "missing", "type", "begins", "contains", "size"])
         if kind in ("=", "<>"):
             v = value(r)
-            same = lambda i: name in i and plain(i[name]) == plain(v)  # noqa: E731
-            return f"{name} {kind} {self.hold(v)}", same if kind == "=" else lambda i: not same(i)
+            same = lambda i: at(i) is not None and plain(at(i)) == plain(v)  # noqa: E731
+            sides = [name, self.hold(v)]
+            r.shuffle(sides)
+            return f"{sides[0]} {kind} {sides[1]}", same if kind == "=" else lambda i: not same(i)
         if kind in ("<", "<=", ">", ">="):
             v = self.scalar()
             test = {"<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}[kind]
-            return f"{name} {kind} {self.hold(v)}", lambda i: ordered(i.get(name), v) in test
+            if r.random() < 0.3:
+                return f"{self.hold(v)} {kind} {name}", lambda i: ordered(v, at(i)) in test
+            return f"{name} {kind} {self.hold(v)}", lambda i: ordered(at(i), v) in test
         if kind == "path":
-            other = r.choice([n for n in NAMES if n != name])
-            return f"{name} <= {other}", lambda i: ordered(i.get(name), i.get(other)) in (-1, 0)
+            if other == name:
+                return f"attribute_exists({name})", lambda i: at(i) is not None
+            return f"{name} <= {other}", lambda i: ordered(at(i), at_other(i)) in (-1, 0)
         if kind == "between":
             low = self.scalar()
             high = self.scalar()
             while ordered(low, high) not in (-1, 0):
                 low, high = self.scalar(), self.scalar()
             return (f"{name} BETWEEN {self.hold(low)} AND {self.hold(high)}",
-                    lambda i: ordered(i.get(name), low) in (0, 1) and ordered(i.get(name), high) in (-1, 0))
+                    lambda i: ordered(at(i), low) in (0, 1) and ordered(at(i), high) in (-1, 0))
         if kind == "in":
             several = [value(r) for _ in range(3)]
             return (f"{name} IN ({', '.join(self.hold(v) for v in several)})",
-                    lambda i: name in i and plain(i[name]) in [plain(v) for v in several])
+                    lambda i: at(i) is not None and plain(at(i)) in [plain(v) for v in several])
         if kind == "exists":
-            return f"attribute_exists({name})", lambda i: name in i
+            return f"attribute_exists({name})", lambda i: at(i) is not None
         if kind == "missing":
-            return f"attribute_not_exists({name})", lambda i: name not in i
+            return f"attribute_not_exists({name})", lambda i: at(i) is None
         if kind == "type":
-            t = r.choice(["S", "N", "B", "BOOL", "NULL", "SS", "NS", "L", "M"])
-            return f"attribute_type({name}, {self.hold({'S': t})})", lambda i: name in i and t in i[name]
+            t = r.choice(["S", "N", "B", "BOOL", "NULL", "SS", "NS", "BS", "L", "M"])
+            return f"attribute_type({name}, {self.hold({'S': t})})", lambda i: t in (at(i) or {})
         if kind == "begins":
-            v = {"S": r.choice(["", "x", "xy", "é"])}
-            return f"begins_with({name}, {self.hold(v)})", lambda i: "S" in i.get(name, {}) and i[name]["S"].startswith(v["S"])
+            t, start = r.choice([("S", ""), ("S", "x"), ("S", "xy"), ("S", "é"), ("B", b"\0"), ("B", b"x")])
+            return f"begins_with({name}, {self.hold({t: start})})", lambda i: t in (at(i) or {}) and at(i)[t].startswith(start)
         if kind == "contains":
             v = value(r, 1)
 
-            def has(i):
-                (t, content), = i.get(name, {"NULL": True}).items()
-                (vt, part), = v.items()
+            def has(i, sought=lambda i: v):
+                if at(i) is None or sought(i) is None:
+                    return False
+                (t, content), = at(i).items()
+                (vt, part), = sought(i).items()
                 if t == vt and t in "SB":
                     return part in content
-                if t == "SS" and vt == "S" or t == "NS" and vt == "N":
-                    return plain(v)[1] in plain(i[name])[1]
-                return t == "L" and plain(v) in plain(i[name])[1]
+                if (t, vt) in (("SS", "S"), ("NS", "N"), ("BS", "B")):
+                    return plain(sought(i))[1] in plain(at(i))[1]
+                return t == "L" and plain(sought(i)) in plain(at(i))[1]
             return f"contains({name}, {self.hold(v)})", has
 
         n = r.randrange(4)
+        compare = r.choice(["=", "<", "<=", ">", ">="])
+        test = {"=": (0,), "<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}[compare]
 
         def size(i):
-            (t, content), = i.get(name, {"NULL": True}).items()
-            return t in ("S", "B", "SS", "NS", "L", "M") and len(content) >= n
-        return f"size({name}) >= {self.hold({'N': str(n)})}", size
+            (t, content), = (at(i) or {"NULL": True}).items()
+            return t in ("S", "B", "SS", "NS", "BS", "L", "M") and (len(content) > n) - (len(content) < n) in test
+        return f"size({name}) {compare} {self.hold({'N': str(n)})}", size
+
+    def path(self):
+        """Of an attribute, or of what is in a map or list: its text, and a function of an item that gives what is there."""
+        name, inner, n = self.r.choice(NAMES), self.r.choice(NAMES), self.r.randrange(2)
+        kind = self.r.choice(["top", "top", "top", "map", "list"])
+        if kind == "map":
+            return f"{name}.{inner}", lambda i: (i.get(name) or {}).get("M", {}).get(inner)
+        if kind == "list":
+            return f"{name}[{n}]", lambda i: dict(enumerate((i.get(name) or {}).get("L", []))).get(n)
+        return name, lambda i: i.get(name)
 
 
 @pytest.fixture(scope="module")
@@ -168,10 +190,10 @@ def test_updates_do_as_the_model_says(dynamodb, table, p, seed):
     dynamodb.put_item(TableName=table, Item=state)
     for _ in range(60):
         targets = r.sample(NAMES, r.randint(1, 3))
-        after, sets, removes, adds, values = dict(state), [], [], [], {}
+        after, sets, removes, adds, deletes, values = dict(state), [], [], [], [], {}
         for n, name in enumerate(targets):
             v, now = f":v{n}", state.get(name)
-            kind = r.choice(["set", "if", "copy", "plus", "append", "remove", "add"])
+            kind = r.choice(["set", "if", "copy", "plus", "minus", "append", "remove", "add", "add", "delete", "inner", "drop"])
             other = r.choice(NAMES)
             if kind == "set":
                 values[v] = after[name] = value(r)
@@ -187,6 +209,10 @@ def test_updates_do_as_the_model_says(dynamodb, table, p, seed):
                 values[v] = {"N": r.choice(["1", "-2.5", "100"])}
                 after[name] = {"N": str(Decimal(state[other]["N"]) + Decimal(values[v]["N"]))}
                 sets.append(f"{name} = {other} + {v}")
+            elif kind == "minus" and "N" in state.get(other, {}):
+                values[v] = {"N": r.choice(["1", "-2.5", "100"])}
+                after[name] = {"N": str(Decimal(state[other]["N"]) - Decimal(values[v]["N"]))}
+                sets.append(f"{name} = {other} - {v}")
             elif kind == "append" and "L" in state.get(other, {}) and len(state[other]["L"]) < 8:
                 values[v] = {"L": [value(r, 1)]}
                 after[name] = {"L": state[other]["L"] + values[v]["L"]}
@@ -198,14 +224,100 @@ def test_updates_do_as_the_model_says(dynamodb, table, p, seed):
                 values[v] = {"N": "3"}
                 after[name] = {"N": str(Decimal((now or {"N": "0"})["N"]) + 3)}
                 adds.append(f"{name} {v}")
-            elif kind == "add" and "SS" in now:
-                values[v] = {"SS": ["x", "new"]}
-                after[name] = {"SS": sorted({*now["SS"], "x", "new"})}
-                adds.append(f"{name} {v}")
-        text = " ".join(f"{word} {', '.join(parts)}" for word, parts in (("SET", sets), ("REMOVE", removes), ("ADD", adds)) if parts)
+            elif kind in ("add", "delete") and (sets_of := [t for t in SETS if t in (now or {})]):
+                t, = sets_of
+                values[v] = {t: SETS[t]}
+                left = plain(now)[1] | plain(values[v])[1] if kind == "add" else plain(now)[1] - plain(values[v])[1]
+                after[name] = {t: [str(e) if t == "NS" else e for e in left]}
+                if not left:
+                    del after[name]
+                (adds if kind == "add" else deletes).append(f"{name} {v}")
+            elif kind == "inner" and "M" in (now or {}):
+                values[v] = value(r, 1)
+                after[name] = {"M": {**now["M"], other: values[v]}}
+                sets.append(f"{name}.{other} = {v}")
+            elif kind == "inner" and "L" in (now or {}):
+                at = r.randrange(len(now["L"]) + 2)
+                values[v] = value(r, 1)
+                after[name] = {"L": now["L"][:at] + [values[v]] + now["L"][at + 1:]}
+                sets.append(f"{name}[{at}] = {v}")
+            elif kind == "drop" and "M" in (now or {}):
+                after[name] = {"M": {k: e for k, e in now["M"].items() if k != other}}
+                removes.append(f"{name}.{other}")
+            elif kind == "drop" and "L" in (now or {}):
+                at = r.randrange(len(now["L"]) + 1)
+                after[name] = {"L": now["L"][:at] + now["L"][at + 1:]}
+                removes.append(f"{name}[{at}]")
+        text = " ".join(f"{word} {', '.join(parts)}" for word, parts in (("SET", sets), ("REMOVE", removes), ("ADD", adds), ("DELETE", deletes)) if parts)
         if not text:
             continue
         got = dynamodb.update_item(TableName=table, Key={"p": p}, UpdateExpression=text, ReturnValues="ALL_NEW",
                                    **({"ExpressionAttributeValues": values} if values else {}))["Attributes"]
         assert {n: plain(v) for n, v in got.items()} == {n: plain(v) for n, v in after.items()}, (text, values, state)
         state = after
+
+
+def sort_key(r, kind):
+    if kind == "S":
+        return {"S": "".join(r.choice("abz\u00e9\U0001f600\0\x01\x7f") for _ in range(r.randint(1, 4)))}
+    if kind == "B":
+        return {"B": bytes(r.choice(b"\0\x01\x7f\xfe\xff") for _ in range(r.randint(1, 4)))}
+    return {"N": f"{r.choice(['', '-'])}{r.choice(['0', '1', '1.5', '9', '10', '12', '99.99'])}E{r.choice([-130, -5, -1, 0, 1, 2, 20, 100])}"}
+
+
+def place(v):
+    """Where a key stands among others of its type."""
+    (kind, content), = v.items()
+    return Decimal(content) if kind == "N" else content.encode() if kind == "S" else content
+
+
+@pytest.mark.parametrize("kind", "SNB")
+def test_queries_find_what_the_model_says_in_its_order(dynamodb, create_table, kind):
+    r = random.Random(kind)
+    key = lambda *names: [{"AttributeName": n, "KeyType": t} for n, t in zip(names, ("HASH", "RANGE"))]  # noqa: E731
+    table = create_table(
+        dynamodb, "t-" + uuid.uuid4().hex[:8], ["p", "s"], {"p": "S", "s": kind, "g": "S", "l": kind},
+        GlobalSecondaryIndexes=[{"IndexName": "gsi", "Projection": {"ProjectionType": "ALL"}, "KeySchema": key("g", "s")}],
+        LocalSecondaryIndexes=[{"IndexName": "lsi", "Projection": {"ProjectionType": "ALL"}, "KeySchema": key("p", "l")}])
+    made = {}
+    for _ in range(120):
+        item = {"p": {"S": r.choice("xy")}, "s": sort_key(r, kind), "g": {"S": r.choice("gh")}, "l": sort_key(r, kind)}
+        if r.random() < 0.2:
+            del item[r.choice("gl")]
+        made[item["p"]["S"], place(item["s"])] = item
+        dynamodb.put_item(TableName=table, Item=item)
+    several = list(made.values())
+    for _ in range(60):
+        index, hash_name, range_name = r.choice([(None, "p", "s"), ("gsi", "g", "s"), ("lsi", "p", "l")])
+        value = r.choice("xy" if hash_name == "p" else "gh")
+        known = [i[range_name] for i in several if range_name in i]
+        a, b = sorted((r.choice([r.choice(known), sort_key(r, kind)]) for _ in "ab"), key=place)
+        compare = r.choice(["", "=", "<", "<=", ">", ">=", "BETWEEN", "begins"][:7 if kind == "N" else 8])
+        values, condition, holds = {":h": {"S": value}}, f"{hash_name} = :h", lambda i: True
+        if compare == "BETWEEN":
+            values.update({":a": a, ":b": b})
+            condition += f" AND {range_name} BETWEEN :a AND :b"
+            holds = lambda i: place(a) <= place(i[range_name]) <= place(b)  # noqa: E731
+        elif compare == "begins":
+            (t, content), = a.items()
+            values[":a"] = {t: content[:r.randint(1, 2)]}
+            condition += f" AND begins_with({range_name}, :a)"
+            holds = lambda i: place(i[range_name]).startswith(place(values[":a"]))  # noqa: E731
+        elif compare:
+            values[":a"] = a
+            condition += f" AND {range_name} {compare} :a"
+            test = {"=": (0,), "<": (-1,), "<=": (-1, 0), ">": (1,), ">=": (0, 1)}[compare]
+            holds = lambda i: (place(i[range_name]) > place(a)) - (place(i[range_name]) < place(a)) in test  # noqa: E731
+        expected = [i for i in several if hash_name in i and range_name in i and i[hash_name]["S"] == value and holds(i)]
+        forward, found, more = r.random() < 0.5, [], {}
+        while True:
+            page = dynamodb.query(TableName=table, KeyConditionExpression=condition, ExpressionAttributeValues=values, ScanIndexForward=forward,
+                                  Limit=r.choice([1, 3, 7, 1000]), **({"IndexName": index} if index else {}), **more)
+            found += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                break
+            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        places = [place(i[range_name]) for i in found]
+        assert places == sorted(places, reverse=not forward), (condition, values)
+        assert sorted((i["p"]["S"], place(i["s"])) for i in found) == sorted((i["p"]["S"], place(i["s"])) for i in expected), (condition, values)
+        assert all({n: plain(v) for n, v in i.items()} == {n: plain(v) for n, v in made[i["p"]["S"], place(i["s"])].items()} for i in found)
