@@ -11,6 +11,13 @@ import pytest
 SOURCE = pathlib.Path(__file__).parents[3] / "src/sandbox/runtimes/java/source"
 
 
+def java_classes(folder, source):
+    """The files of a compiled example.App."""
+    (folder / "App.java").write_text("package example;\nimport com.amazonaws.services.lambda.runtime.*;\nimport java.util.*;\n" + source)
+    subprocess.run(["javac", "-d", ".", "-cp", str(SOURCE), "-implicit:none", "-proc:none", "App.java"], cwd=folder, check=True)
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.class")}
+
+
 @pytest.mark.skipif(not shutil.which("ruby"), reason="this machine has no Ruby")
 def test_ruby(functions):
     name = functions.make({"app.rb": "def handler(event:, context:)\n  { n: event['n'] + 1, f: context.function_name }\nend\n"},
@@ -20,17 +27,12 @@ def test_ruby(functions):
 
 @pytest.mark.skipif(not shutil.which("javac"), reason="this machine has no JDK")
 def test_java(functions, tmp_path):
-    (tmp_path / "App.java").write_text("""
-        package example;
-        import com.amazonaws.services.lambda.runtime.*;
-        import java.util.Map;
+    classes = java_classes(tmp_path, """
         public class App implements RequestHandler<Map<String, Integer>, Map<String, Object>> {
           public Map<String, Object> handleRequest(Map<String, Integer> in, Context context) {
             return Map.of("n", in.get("n") + 1, "f", context.getFunctionName());
           }
         }""")
-    subprocess.run(["javac", "-d", ".", "-cp", str(SOURCE), "-implicit:none", "-proc:none", "App.java"], cwd=tmp_path, check=True)
-    classes = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*.class")}
     name = functions.make(classes, runtime="java17", handler="example.App", MemorySize=256, Timeout=20)
     assert functions.call(name, {"n": 1}) == {"n": 2, "f": name}
 
@@ -44,8 +46,24 @@ def test_java(functions, tmp_path):
 def test_wrapper(functions, runtime, file, code):
     if runtime.startswith("ruby") and not shutil.which("ruby"):
         pytest.skip("this machine has no Ruby")
+    check_wrapper(functions, runtime, {file: code}, "app.handler")
+
+
+@pytest.mark.skipif(not shutil.which("javac"), reason="this machine has no JDK")
+def test_wrapper_of_java(functions, tmp_path):
+    check_wrapper(functions, "java17", java_classes(tmp_path, """
+        public class App {
+          public List<String> handle(Map<String, String> in) {
+            List<String> seen = new ArrayList<>();
+            for (String name : List.of("OWN", "CHANGED", "AWS_LAMBDA_FUNCTION_NAME")) seen.add(System.getenv(name));
+            return seen;
+          }
+        }"""), "example.App::handle", MemorySize=256, Timeout=20)
+
+
+def check_wrapper(functions, runtime, files, handler, **options):
     wrapper = "#!/bin/sh\nexport OWN=new CHANGED=$CHANGED-more\nexec \"$@\"\n"
-    name = functions.make({file: code, "wrap": wrapper}, runtime=runtime, handler="app.handler",
+    name = functions.make({**files, "wrap": wrapper}, runtime=runtime, handler=handler, **options,
                           Environment={"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap", "CHANGED": "given"}})
     assert functions.call(name) == ["new", "given-more", name]
 
