@@ -29,7 +29,7 @@ constexpr ErrorShape kAccessDeniedJson = {"AccessDeniedException", 400, Fault::k
 constexpr ErrorShape kAccessDeniedRest = {"AccessDeniedException", 403};
 constexpr ErrorShape kAccessDenied = {"AccessDenied", 403};
 constexpr ErrorShape kTooLarge = {"RequestEntityTooLargeException", 413};
-constexpr ErrorShape kRequestTooLarge = {"RequestTooLargeException", 413};
+constexpr ErrorShape kRequestTooLarge = {"RequestEntityTooLargeException", 413};
 constexpr ErrorShape kEntityTooLarge = {"EntityTooLarge", 400};
 constexpr ErrorShape kUnavailable = {"ServiceUnavailable", 503, Fault::kReceiver};
 

@@ -15,6 +15,12 @@ namespace {
 // A value as Java prints it.
 void render(std::string& out, const Shape& shape, const void* value);
 
+template <class Number>
+std::string java_number(Number number) {
+  std::string text = cat(number);
+  return text.find_first_not_of("-0123456789") == std::string::npos ? text + ".0" : text;
+}
+
 struct EntryRenderer {
   std::string& out;
   const Shape& value;
@@ -40,10 +46,10 @@ void render(std::string& out, const Shape& shape, const void* value) {
       append(out, *static_cast<const int64_t*>(value));
       return;
     case Kind::kFloat:
-      append(out, *static_cast<const float*>(value));
+      out += java_number(*static_cast<const float*>(value));
       return;
     case Kind::kDouble:
-      append(out, *static_cast<const double*>(value));
+      out += java_number(*static_cast<const double*>(value));
       return;
     case Kind::kString:
       out += *static_cast<const std::string*>(value);
@@ -138,6 +144,10 @@ std::optional<double> number_of(const Shape& shape, const void* value) {
   }
 }
 
+std::string bound(const Shape& shape, int64_t value) {
+  return cat(value, shape.kind == Kind::kFloat || shape.kind == Kind::kDouble ? ".0" : "");
+}
+
 // The shape's own constraints that `value` violates: nothing in the ordinary case.
 void violations_of(const Shape& shape, const void* value, std::vector<std::string>& out) {
   const Constraints& c = *shape.constraints;
@@ -148,9 +158,9 @@ void violations_of(const Shape& shape, const void* value, std::vector<std::strin
     const std::optional<double> number = number_of(shape, value);
     if (!number) return;
     if (c.has_max && *number > static_cast<double>(c.max))
-      out.push_back(cat("Member must have value less than or equal to ", c.max));
+      out.push_back(cat("Member must have value less than or equal to ", bound(shape, c.max)));
     if (c.has_min && *number < static_cast<double>(c.min))
-      out.push_back(cat("Member must have value greater than or equal to ", c.min));
+      out.push_back(cat("Member must have value greater than or equal to ", bound(shape, c.min)));
     return;
   }
   if (!has_size(shape.kind) || (c.min < 0 && c.max < 0)) return;
@@ -165,9 +175,9 @@ std::string all_of(const Shape& shape) {
   const char* what = c.has_range ? "value" : "length";
   std::vector<std::string> parts;
   if (c.has_range ? c.has_max : c.max >= 0)
-    parts.push_back(cat("Member must have ", what, " less than or equal to ", c.max));
+    parts.push_back(cat("Member must have ", what, " less than or equal to ", bound(shape, c.max)));
   if (c.has_range ? c.has_min : c.min >= 0)
-    parts.push_back(cat("Member must have ", what, " greater than or equal to ", c.min));
+    parts.push_back(cat("Member must have ", what, " greater than or equal to ", bound(shape, c.min)));
   if (!c.pattern.empty()) parts.push_back(cat("Member must satisfy regular expression pattern: ", c.pattern));
   return cat("[", join(parts, ", "), "]");
 }

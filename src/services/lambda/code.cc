@@ -12,6 +12,7 @@
 #include "kv/key.h"
 #include "kv/record.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
@@ -29,6 +30,13 @@ struct DownloadToken {
     a(1, ref), a(2, expires);
   }
 };
+
+Error not_unzipped(std::string why = {}) {
+  auto error = err::InvalidParameterValueException(
+      "Could not unzip uploaded file. Please check your file, then try to upload again.");
+  error.internal = std::move(why);
+  return error;
+}
 
 }  // namespace
 
@@ -90,13 +98,9 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
                                                    std::optional<std::string> bucket, std::optional<std::string> key) {
   auto archive = std::make_shared<std::string>();
   if (zip) {
-    if (zip->empty())
-      co_return err::InvalidParameterValueException(
-          "Could not unzip uploaded file. Please check your file, then try to upload again.");
-    if (zip->size() > kMaxZipBytes) {
-      static constexpr ErrorShape kTooLarge{"RequestEntityTooLargeException", 413, Fault::kSender, {}};
-      co_return Error{&kTooLarge, cat("Zipped size must be smaller than ", kMaxZipBytes, " bytes"), nullptr, {}};
-    }
+    if (zip->empty()) co_return not_unzipped();
+    if (zip->size() > kMaxZipBytes)
+      co_return entity_too_large(cat("Zipped size must be smaller than ", kMaxZipBytes, " bytes"));
     *archive = std::move(*zip);
   } else if (bucket && key) {
     const Body object = co_await open_object(ctx, *bucket, *key);
@@ -117,8 +121,7 @@ Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes
       if (const auto* exception = std::get_if<std::exception_ptr>(&unpacked.error()))
         std::rethrow_exception(*exception);
     } catch (const ZipError& error) {
-      throw err::InvalidParameterValueException(
-          cat("Could not unzip uploaded file. Please check your file, then try to upload again. (", error.what(), ")"));
+      throw not_unzipped(error.what());
     } catch (...) {
       throw;
     }

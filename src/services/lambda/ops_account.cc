@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
@@ -38,16 +39,16 @@ Task<op::PutFunctionConcurrency::Output> LambdaService::put_function_concurrency
     int32_t provisioned = 0;
     for (const ProvisionedRecord& record : co_await store.list_provisioned(id.name)) provisioned += record.wanted;
     if (provisioned > wanted) {
-      co_await fail(err::InvalidParameterValueException(
-          cat("ReservedConcurrentExecutions  ", wanted,
-              " should not be lower than function's total provisioned concurrency [", provisioned, "].")));
+      co_await fail(untyped(err::InvalidParameterValueException(
+          cat(" ReservedConcurrentExecutions  ", wanted,
+              " should not be lower than function's total provisioned concurrency [", provisioned, "]."))));
     }
     const int32_t others = co_await store.set_aside(id.name);
     if (others + wanted > concurrency_ - unreserved_least()) {
-      co_await fail(err::InvalidParameterValueException(
+      co_await fail(untyped(err::InvalidParameterValueException(
           cat("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
               "below its minimum value of [",
-              unreserved_least(), "].")));
+              unreserved_least(), "]."))));
     }
     function->reserved_concurrency = wanted;
     store.put_reserved(id.name, wanted);

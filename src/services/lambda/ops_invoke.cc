@@ -1,13 +1,56 @@
 #include <aws/lambda/errors.h>
 
+#include <algorithm>
+#include <cctype>
+
 #include "base/encoding.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
+namespace {
+
+// What is wrong with a payload, as AWS's parser says it where the value begins, and where.
+std::string fault_in(std::string_view payload, const JsonError& error) {
+  constexpr std::string_view kExpected = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+  constexpr size_t kMostToken = 256;
+  size_t at = std::min(error.offset, payload.size());
+  std::string what = error.what();
+  const size_t begin = std::min(payload.find_first_not_of(" \t\r\n"), payload.size());
+  size_t end = begin;
+  while (end < payload.size() && std::isalnum(static_cast<unsigned char>(payload[end]))) ++end;
+  const std::string_view token = payload.substr(begin, end - begin);
+  const auto byte = static_cast<unsigned char>(end < payload.size() ? payload[end] : 0);
+  if (begin == payload.size() || at < begin || at > end ||
+      std::string_view("{[\"-0123456789").contains(payload[begin]) || token == "true" || token == "false" ||
+      token == "null") {
+    // What is wrong lies within the value, or after it.
+  } else if (token.empty()) {
+    at = begin;
+    what = cat("Unexpected character (",
+               byte < 0x20 || byte > 0x7e ? "(CTRL-CHAR, " : cat("'", payload.substr(at, 1), "' ("), "code ", int{byte},
+               ")): expected a valid value ", kExpected);
+  } else if (byte >= 0x80) {
+    at = end + 1;
+    what = cat("Invalid UTF-8 start byte 0x", hex_encode(payload.substr(end, 1)));
+  } else {
+    at = end;
+    what = cat("Unrecognized token '", token.substr(0, kMostToken), token.size() > kMostToken ? "..." : "",
+               "': was expecting ", kExpected);
+  }
+  const std::string_view before = payload.substr(0, at);
+  const auto line = std::ranges::count(before, '\n');
+  return cat(what,
+             "\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: ", line + 1,
+             ", column: ", at - (line ? before.rfind('\n') + 1 : 0) + 1, "]");
+}
+
+}  // namespace
+
 void check_json(const std::string& payload) {
   try {
     JsonReader reader(payload);
@@ -15,7 +58,7 @@ void check_json(const std::string& payload) {
     reader.end();
   } catch (const JsonError& error) {
     throw err::InvalidRequestContentException(
-        cat("Could not parse request body into json: ", error.what(), " at byte ", error.offset));
+        cat("Could not parse request body into json: Could not parse payload into json: ", fault_in(payload, error)));
   }
 }
 
@@ -26,7 +69,7 @@ std::string client_context_of(const std::optional<std::string>& encoded) {
     if (text && Json::parse(*text).is_object()) return *text;
   } catch (const JsonError&) {
   }
-  throw err::InvalidRequestContentException("Client context must be a valid Base64-encoded JSON object.");
+  throw untyped(err::InvalidRequestContentException("Client context must be a valid Base64-encoded JSON object."));
 }
 
 // The version that a qualifier names: by number, or the first of an alias.
@@ -100,10 +143,12 @@ Task<InvocationResponse> LambdaService::invoke(Ctx& ctx, const InvocationRequest
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const InvocationType type = in.invocation_type.value_or(InvocationType::RequestResponse);
   std::string payload = in.payload && !in.payload->empty() ? *in.payload : "{}";
-  const size_t most = type == InvocationType::Event ? kMaxAsyncPayload : kMaxSyncPayload;
+  const size_t most = type == InvocationType::Event ? kMaxAsyncPayload : kMaxSyncRequest;
   if (payload.size() > most) {
-    co_return err::RequestTooLargeException(cat(payload.size(), " byte payload is too large for the ", to_string(type),
-                                                " invocation type (limit ", most, " bytes)"));
+    co_return entity_too_large(
+        type == InvocationType::Event
+            ? cat(payload.size(), " byte payload is too large for the Event invocation type (limit ", most, " bytes)")
+            : cat("Request must be smaller than ", most, " bytes for the InvokeFunction operation"));
   }
   check_json(payload);
   Call call = co_await route_call(ctx, id);

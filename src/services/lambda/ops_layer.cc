@@ -23,13 +23,13 @@ std::vector<std::string> texts(const std::optional<std::vector<E>>& values) {
 }
 
 template <class E>
-std::optional<std::vector<E>> enums(const std::vector<std::string>& texts) {
+std::vector<E> enums(const std::vector<std::string>& texts) {
   std::vector<E> out;
   for (const std::string& text : texts) {
     E value;
     if (from_string(text, value)) out.push_back(value);
   }
-  return out.empty() ? std::nullopt : std::optional(std::move(out));
+  return out;
 }
 
 // What every answer about a layer version says.

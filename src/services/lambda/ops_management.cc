@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "kernel/page.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/resources.h"
 #include "services/lambda/service.h"
 
@@ -26,7 +27,8 @@ Error no_config(const std::string& arn) {
           "."));
 }
 Error no_resource(const std::string& arn) {
-  return err::ResourceNotFoundException(cat("The Lambda code signing configuration ", arn, " can not be found."));
+  return untyped(
+      err::ResourceNotFoundException(cat("The Lambda code signing configuration ", arn, " can not be found.")));
 }
 
 CodeSigningConfig describe(const Ctx& ctx, const CodeSigningRecord& record) {

@@ -6,6 +6,7 @@
 #include "kv/key.h"
 #include "kv/record.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/resources.h"
 #include "services/lambda/service.h"
 
@@ -23,7 +24,7 @@ Out describe(const ProvisionedRecord& record, const Provision& state) {
   if (state.ready >= record.wanted) out.status = ProvisionedConcurrencyStatusEnum::READY;
   if (!state.failure.empty()) {
     out.status = ProvisionedConcurrencyStatusEnum::FAILED;
-    out.status_reason = cat("FUNCTION_ERROR_INIT_FAILURE: ", state.failure);
+    out.status_reason = state.failure;
   }
   return out;
 }
@@ -116,16 +117,16 @@ Task<PutProvisionedConcurrencyConfigResponse> LambdaService::put_provisioned_con
           "Requested Provisioned Concurrency should not be greater than the reservedConcurrentExecution for function"));
     }
     if (!function->reserved_concurrency && wanted > concurrency_ - co_await store.set_aside(id.name) - others) {
-      co_await fail(err::InvalidParameterValueException(
+      co_await fail(untyped(err::InvalidParameterValueException(
           cat("Specified ConcurrentExecutions for function is greater than account's unreserved concurrency [",
-              concurrency_ - co_await store.set_aside(id.name) - others, "].")));
+              concurrency_ - co_await store.set_aside(id.name) - others, "]."))));
     }
     if (!function->reserved_concurrency &&
         co_await store.set_aside(id.name) + others + wanted > concurrency_ - unreserved_least()) {
-      co_await fail(err::InvalidParameterValueException(
+      co_await fail(untyped(err::InvalidParameterValueException(
           cat("Specified ConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its "
               "minimum value of [",
-              unreserved_least(), "].")));
+              unreserved_least(), "]."))));
     }
     store.put_provisioned(record);
   });

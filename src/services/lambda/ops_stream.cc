@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/resources.h"
 #include "services/lambda/service.h"
 
@@ -71,9 +72,9 @@ Task<InvokeWithResponseStreamResponse> LambdaService::invoke_with_response_strea
     Ctx& ctx, const InvokeWithResponseStreamRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   std::string payload = in.payload && !in.payload->empty() ? *in.payload : "{}";
-  if (payload.size() > kMaxSyncPayload) {
-    co_return err::RequestTooLargeException(cat(payload.size(), " byte payload is too large for the RequestResponse",
-                                                " invocation type (limit ", kMaxSyncPayload, " bytes)"));
+  if (payload.size() > kMaxSyncRequest) {
+    co_return entity_too_large(
+        cat("Request must be smaller than ", kMaxSyncRequest, " bytes for the InvokeWithResponseStream operation"));
   }
   check_json(payload);
   Call call = co_await route_call(ctx, id);

@@ -59,7 +59,9 @@ Task<CreateFunctionUrlConfigResponse> LambdaService::create_function_url_config(
     }
     store.put_url(url);
   });
-  co_return describe<CreateFunctionUrlConfigResponse>(ctx, url);
+  auto out = describe<CreateFunctionUrlConfigResponse>(ctx, url);
+  out.invoke_mode = in.invoke_mode;  // told if asked for
+  co_return out;
 }
 
 Task<GetFunctionUrlConfigResponse> LambdaService::get_function_url_config(Ctx& ctx,
@@ -88,7 +90,9 @@ Task<UpdateFunctionUrlConfigResponse> LambdaService::update_function_url_config(
     store.put_url(*url);
     co_return *url;
   });
-  co_return describe<UpdateFunctionUrlConfigResponse>(ctx, answer);
+  auto out = describe<UpdateFunctionUrlConfigResponse>(ctx, answer);
+  out.invoke_mode = in.invoke_mode;
+  co_return out;
 }
 
 Task<op::DeleteFunctionUrlConfig::Output> LambdaService::delete_function_url_config(

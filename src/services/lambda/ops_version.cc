@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "kernel/page.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
@@ -22,8 +23,8 @@ Task<uint64_t> check_target(const Ctx& ctx, const Store& store, const FunctionId
         "Number of items in AdditionalVersionWeights cannot be greater than 1");
   }
   if (!weights.empty() && name == kLatest) {
-    co_return err::InvalidParameterValueException(
-        "$LATEST is not supported for an alias pointing to more than 1 version");
+    co_return untyped(
+        err::InvalidParameterValueException("$LATEST is not supported for an alias pointing to more than 1 version"));
   }
   for (const auto& [other, weight] : weights) {
     const auto number = parse_version(other);

@@ -95,7 +95,7 @@ Task<void> Provisions::fill(std::shared_ptr<Version> of) {
     if (alive.expired()) co_return;
     std::lock_guard lock(mutex_);
     if (!good) {
-      of->state.failure = warm ? "The function's initialisation failed." : describe(warm.error());
+      of->state.failure = warm ? "FUNCTION_ERROR_INIT_FAILURE" : describe(warm.error());
       break;  // tried again by tend()
     }
     if (stopped_ || of->state.ready >= of->state.wanted) break;

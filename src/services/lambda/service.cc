@@ -15,7 +15,7 @@ namespace virga::lambda {
 namespace {
 
 // A base64 archive and the JSON around it.
-constexpr uint64_t kCodeBody = kMaxZipBytes / 3 * 4 + (1 << 20);
+constexpr uint64_t kCodeBody = 70'167'211;
 
 template <class In>
 std::string by_layer(const Ctx& ctx, const In& in) {

@@ -35,6 +35,21 @@ wire::HttpResponse unknown() {
   response.body = R"({"Message":null})";
   return response;
 }
+// JSON as AWS passes on what is no response of its own: written anew, without spaces.
+std::string without_spaces(std::string json) {
+  bool quoted = false;
+  size_t to = 0;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '"') quoted = !quoted;
+    if (!quoted && (c == ' ' || c == '\n' || c == '\r' || c == '\t')) continue;
+    json[to++] = c;
+    if (quoted && c == '\\' && i + 1 < json.size()) json[to++] = json[++i];
+  }
+  json.resize(to);
+  return json;
+}
+
 wire::HttpResponse bad_gateway() {
   wire::HttpResponse response = message(502, "");
   response.body = "Internal Server Error";
@@ -182,7 +197,7 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
       response.body = std::move(answer.payload);
       co_return response;
     }
-    auto response = kernel::response_v2(answer.payload, "application/json");
+    auto response = kernel::response_v2(without_spaces(std::move(answer.payload)), "application/json");
     co_return response ? std::move(*response) : bad_gateway();
   }
   auto response = co_await begin_streamed(std::move(answer));

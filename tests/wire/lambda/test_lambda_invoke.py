@@ -191,10 +191,11 @@ def test_large_answers(functions):
 def test_large_event(functions):
     name = functions.make("def handler(event, context): return len(event)")
     assert functions.call(name, "x" * 6_000_000) == 6_000_000
-    code, _ = error_code(functions.client.invoke, FunctionName=name, Payload=json.dumps("x" * 7_000_000))
-    assert code == "RequestTooLargeException"
-    code, _ = error_code(functions.client.invoke, FunctionName=name, InvocationType="Event", Payload=json.dumps("x" * 1_100_000))
-    assert code == "RequestTooLargeException"
+    large = lambda size, kind: error_code(functions.client.invoke, FunctionName=name, InvocationType=kind, Payload=json.dumps("x" * size))
+    assert large(7_000_000, "RequestResponse") == (
+        "RequestEntityTooLargeException", "Request must be smaller than 6291456 bytes for the InvokeFunction operation")
+    assert large(1_100_000, "Event") == (
+        "RequestEntityTooLargeException", "1100002 byte payload is too large for the Event invocation type (limit 1048576 bytes)")
 
 
 # Calls at the same time each get an instance.

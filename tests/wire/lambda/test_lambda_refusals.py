@@ -80,6 +80,50 @@ def test_a_client_context_is_an_object(functions):
             ("InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object.")
 
 
+# The parser of AWS tells where; what it says inside of a value is not copied.
+@pytest.mark.parametrize("payload, fault, column", [
+    (b"n\x87r\x9e\xe9", "Invalid UTF-8 start byte 0x87", 3),
+    (b"\x99\xeb,j", "Unexpected character ((CTRL-CHAR, code 153)): expected a valid value (JSON String, Number, Array, Object or "
+                    "token 'null', 'true' or 'false')", 1),
+    (b" what?", "Unrecognized token 'what': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')", 6),
+    (b"x" * 5_000_000, "Unrecognized token '" + "x" * 256 + "...': was expecting (JSON String, Number, Array, Object or token 'null', "
+     "'true' or 'false')", 5_000_001),
+    (b'{"a": 1', None, 8),
+    (b"true false", None, 6),
+], ids=["token", "character", "word", "long", "object", "two"])
+def test_a_payload_is_json(functions, payload, fault, column):
+    code, message = error_code(functions.client.invoke, FunctionName=functions.make(CODE), Payload=payload)
+    start = "Could not parse request body into json: Could not parse payload into json: "
+    end = ("\n at [Source: REDACTED (`StreamReadFeature.INCLUDE_SOURCE_IN_LOCATION` disabled); line: 1, column: %d]" % column)
+    assert code == "InvalidRequestContentException" and message.startswith(start) and message.endswith(end), message
+    assert fault in (None, message[len(start):-len(end)])
+
+
+def test_answers_tell_what_was_asked(functions, virga, name):
+    client = functions.client
+    empty = client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"x.txt": ""})})
+    assert (empty["CompatibleRuntimes"], empty["CompatibleArchitectures"]) == ([], [])
+    function, raw = functions.make(CODE), Raw(virga)
+    url = f"/2021-10-31/functions/{function}/url"
+    assert "InvokeMode" not in raw.api("POST", url, {"AuthType": "NONE"})[1]
+    assert "InvokeMode" not in raw.api("PUT", url, {"AuthType": "AWS_IAM"})[1]
+    assert raw.api("PUT", url, {"InvokeMode": "RESPONSE_STREAM"})[1]["InvokeMode"] == "RESPONSE_STREAM"
+    assert raw.api("GET", url)[1]["InvokeMode"] == "RESPONSE_STREAM"
+
+
+def test_words(functions, published):
+    name, _ = published
+    client = functions.client
+    assert error_code(client.update_function_code, FunctionName=name, ZipFile=b"no archive") == (
+        "InvalidParameterValueException", "Could not unzip uploaded file. Please check your file, then try to upload again.")
+    code, message = error_code(client.update_alias, FunctionName=name, Name="live", RoutingConfig={"AdditionalVersionWeights": {"1": 2}})
+    assert code == "ValidationException" and message.startswith(
+        "1 validation error detected: Value '{1=2.0}' at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: Map "
+        "value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must have value greater than")
+    code, message = error_code(client.update_function_code, FunctionName=name, ZipFile=b"x" * 53_000_000)
+    assert code == "RequestEntityTooLargeException" and message.startswith("Request must be smaller than 70167211 bytes for the ")
+
+
 @pytest.mark.parametrize("method, path, member, values", [
     ("POST", "/2021-10-31/functions/f/url", "InvokeMode", "[RESPONSE_STREAM, BUFFERED]"),
     ("POST", "/2015-03-31/event-source-mappings", "StartingPosition", "[LATEST, AT_TIMESTAMP, TRIM_HORIZON]"),
