@@ -320,7 +320,11 @@ Task<ExportTableToPointInTimeOutput> DynamoService::export_table(Ctx& ctx, const
   const bool fresh = co_await transact([&](kv::Txn& tx) -> Task<bool> {
     Store store(tx, cache_);
     const TablePtr table = co_await store.find_table(name);
-    if (table) made.table = *table;
+    if (table) {
+      made.table = *table;
+    } else {
+      std::tie(made.table.account, made.table.region, made.table.name) = std::tie(name.account, name.region, name.name);
+    }
     const auto others =
         co_await tx.scan(kv::prefix_range(kv::KeyWriter("ddb").u8('x').text(ctx.account).text(ctx.region).view()), {});
     for (const kv::Entry& entry : others) {

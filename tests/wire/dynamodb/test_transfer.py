@@ -254,6 +254,7 @@ def test_exports_are_told_and_refused_as_recorded(virga, dynamodb, create_table,
     # An export outlives its table, whose successor has none.
     dynamodb.delete_table(TableName=name)
     assert listed(TableArn=arn)["ExportSummaries"] == []
+    assert call(ClientToken="one", S3Prefix="x")["ExportArn"] == first["ExportArn"]
     create_table(dynamodb, name, ["p", "n"], {"p": "S", "n": "N"})
     assert listed(TableArn=arn)["ExportSummaries"] == []
     assert dynamodb.describe_export(ExportArn=first["ExportArn"])["ExportDescription"]["ExportStatus"] == "COMPLETED"
