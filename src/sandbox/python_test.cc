@@ -125,6 +125,33 @@ TEST(Python, TellsAnAnswerThatIsNoJson) {
             "Unable to marshal response: Object of type datetime is not JSON serializable");
 }
 
+TEST(Python, GoesOnAfterWhatIsNoJson) {
+  Folder code;
+  code.write("app.py",
+             "def handler(event, context):\n  if event == 'circle':\n    event = []\n    event.append(event)\n"
+             "  return event\n");
+  constexpr std::string_view kCircle = "Unable to marshal response: Circular reference detected";
+  const struct {
+    std::string event, answer;
+  } cases[] = {
+      {"\"circle\"", std::string(kCircle)},
+      {"\"circle\"", std::string(kCircle)},  // as the one before didn't leave it as that was
+      {"\"\\ud800\"", R"("\ud800")"},
+      {"", "Unable to unmarshal input: Expecting value: line 1 column 1 (char 0)"},
+      {"\xff", "Unable to unmarshal input: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"},
+      {" [1]\n", "[1]"},
+      {cat("\"", std::string(3'000'000, 'x'), "\""), cat("\"", std::string(3'000'000, 'x'), "\"")}};
+  Log log;
+  auto done = run([](Spec spec, Log& log, const auto& cases) -> Task<void> {
+    const auto instance = co_await sandboxes().start(std::move(spec), log.sink());
+    for (const auto& [event, answer] : cases) {
+      const Outcome out = co_await instance->invoke(call(event));
+      EXPECT_EQ(out.status == Status::kOk ? out.payload : Json::parse(out.payload).string_or("errorMessage"), answer);
+    }
+  }(python(code.path()), log, cases));
+  EXPECT_TRUE(done);
+}
+
 TEST(Python, WritesTheLogInOrder) {
   Folder code;
   code.write(

@@ -70,6 +70,13 @@ class Channel:
             self.kept.append(self.read())
         return all(known != kind for known, _ in self.kept)
 
+    def rest(self):
+        """The bytes that were read of it and not received."""
+        frames = b"".join(struct.pack("<IB", len(body) + 1, kind) + body for kind, body in self.kept)
+        data, self.buffered = frames + self.buffered, b""
+        self.kept.clear()
+        return data
+
     def receive(self, ended=end):
         return self.kept.popleft() if self.kept else self.read(ended)
 
@@ -497,35 +504,6 @@ def initialise(channel, order, folder):
     return handler
 
 
-class TraceVariable:
-    """_X_AMZN_TRACE_ID, which is another with each call: C's setenv() keeps the memory of every value that there ever was,
-    so it lies in memory of ours."""
-    name = "_X_AMZN_TRACE_ID"
-    key = name.encode()
-    size = 1024
-
-    def __init__(self):
-        self.value = None
-        self.memory = ctypes and ctypes.create_string_buffer(self.key + b"=", len(self.key) + 1 + self.size)
-        self.place = ctypes and memoryview(self.memory).cast("B")[len(self.key) + 1:]
-
-    def set(self, trace):
-        value = (trace or "").encode()
-        if not value or not self.memory or len(value) >= self.size:
-            self.value = None
-            if value:
-                os.environ[self.name] = trace
-            else:
-                os.environ.pop(self.name, None)
-            return
-        known = os.environ._data
-        self.place[:len(value) + 1] = value + b"\0"
-        if self.value is None or known.get(self.key) is not self.value:
-            ctypes.pythonapi.putenv(self.memory)
-        known[self.key] = self.value = value
-
-
-TRACE = TraceVariable()
 decoder = json.JSONDecoder()
 decode, scan = decoder.decode, decoder.scan_once
 
@@ -542,46 +520,47 @@ def parse(data):
     return decode(text)
 
 
-def encoder_of(escape):
+AROUND = {}  # what contains the value that is being encoded
+
+
+def parts_of(escape):
+    """What makes the parts of a value's text, which json.JSONEncoder.encode() makes anew for each value."""
     encoder = json.JSONEncoder(default=serialise_other, ensure_ascii=escape)
-    try:  # what encode() makes anew for each value
-        around = {}  # what contains the value that is being encoded
-        text = json.encoder.encode_basestring_ascii if escape else json.encoder.encode_basestring
-        parts = json.encoder.c_make_encoder(around, encoder.default, text, None, ": ", ", ", False, False, True)
-    except (AttributeError, TypeError):  # a Python that has it otherwise
-        return encoder.encode
-
-    def encode(value):
-        try:
-            return "".join(parts(value, 0))
-        finally:
-            around.clear()
-
-    return encode
-
-
-def invoke(handler, body, encode):
-    global request_id, tenant_id
-    start = 4 + int.from_bytes(body[:4], "little")
-    header = parse(body[4:start])
-    request_id = header["id"]
-    tenant_id = header.get("tenant")
-    TRACE.set(header.get("trace"))
+    text = json.encoder.encode_basestring_ascii if escape else json.encoder.encode_basestring
     try:
-        try:
-            event = parse(body[start:])
-        except ValueError as e:
-            raise Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {e}") from e
-        result = handler(event, LambdaContext(header))
-        try:
-            return RESPONSE, encode(result).encode("utf-8")
-        except Exception as e:
-            raise Fault("Runtime.MarshalError", f"Unable to marshal response: {e}") from e
-    except Exception as e:
-        linecache.checkcache()
-        document = describe(e)
-        log_error(document)
-        return ERROR, json.dumps(document).encode()
+        return json.encoder.c_make_encoder(AROUND, encoder.default, text, None, ": ", ", ", False, False, True)
+    except (AttributeError, TypeError):  # a Python that has it otherwise
+        return lambda value, _: encoder.encode(value)
+
+
+def failed(error):
+    """The error document of a call that ended with this exception."""
+    linecache.checkcache()
+    document = describe(error)
+    log_error(document)
+    return json.dumps(document).encode()
+
+
+def unreadable(error):
+    return failed(Fault("Runtime.UnmarshalError", f"Unable to unmarshal input: {error}"))
+
+
+def unanswerable(error):
+    AROUND.clear()
+    return failed(Fault("Runtime.MarshalError", f"Unable to marshal response: {error}"))
+
+
+def library(name):
+    """A module of C++, built beside this file."""
+    path = f"{OWN_FOLDER}/{name}.so"
+    loader = importlib.machinery.ExtensionFileLoader(name, path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path, loader=loader))
+    loader.exec_module(module)
+    return module
+
+
+calls = library("calls")  # what each call passes through
+calls.set_up(globals(), os.environ._data)
 
 
 def rehearse_loading():
@@ -633,12 +612,13 @@ def warm_up():
     other.send(ENVIRONMENT, json.dumps(more).encode())
     handler = initialise(channel, parse(channel.receive()[1]), OWN_FOLDER)
     other.send(INVOKE, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}')
-    channel.send(*invoke(handler, channel.receive()[1], encoder_of(True)))
+    other.send(RESTORE)
+    calls.open(channel.socket.fileno(), channel.rest())
+    calls.serve(handler, parts_of(True))
     channel.socket.close()
     other.socket.close()
     traceback.format_list(traceback.extract_stack())
     request_id = ""
-    TRACE.set(None)
     os.chdir(folder)
     before.restore()
     del sys.modules["warm"], sys.modules["warmed"], sys.path_importer_cache[OWN_FOLDER]
@@ -762,19 +742,13 @@ def end_as_worker():
 def serve(channel, order):
     handler = initialise(channel, order, TASK)
     # Since 3.12 AWS's runtime leaves other scripts than Latin unescaped.
-    encode = encoder_of(order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11"))
+    parts = parts_of(order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11"))
+    calls.open(channel.socket.fileno(), channel.rest())
     while True:
-        kind, body = channel.receive()
-        if kind == RESTORE:
-            restore(channel)
-            continue
-        if kind != INVOKE:
+        kind, _ = calls.serve(handler, parts)
+        if kind != RESTORE:
             os._exit(1)
-        answer = invoke(handler, body, encode)
-        del body
-        sys.stdout.flush()
-        sys.stderr.flush()
-        channel.send(*answer)
+        restore(channel)
 
 
 if __name__ == "__main__":

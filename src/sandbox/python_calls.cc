@@ -1,0 +1,357 @@
+// What each call of a Python function passes through, as a module for its interpreter: a frame in, the handler, a frame
+// out. The same steps in Python cost three times as much, as they find the processor's caches cold after every switch.
+// Built once for all versions by the stable interface (PEP 384). What a call seldom needs is its bootstrap's,
+// runtimes/python/bootstrap.py, whose names it is told by `set_up`.
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030A0000
+#include <Python.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+namespace {
+
+enum : unsigned char { kInvoke = 2 };                // to us
+enum : unsigned char { kResponse = 3, kError = 4 };  // from us
+constexpr size_t kHead = 5;                          // a frame's length, and what it is
+constexpr size_t kRoom = 64 * 1024;                  // read at once
+constexpr size_t kKept = 1024 * 1024;                // of memory, between calls
+constexpr size_t kMostTrace = 1024;
+constexpr char kTraceName[] = "_X_AMZN_TRACE_ID";
+
+struct Release {
+  void operator()(PyObject* object) const { Py_DecRef(object); }
+};
+using Object = std::unique_ptr<PyObject, Release>;
+
+Object share(PyObject* object) {
+  Py_IncRef(object);
+  return Object(object);
+}
+
+uint32_t number_at(const char* bytes) {
+  uint32_t n;
+  std::memcpy(&n, bytes, sizeof n);
+  return n;
+}
+
+// The bytes that came: [begin, end) are not used yet.
+struct Channel {
+  int fd = -1;
+  char* memory = nullptr;
+  size_t size = 0, begin = 0, end = 0;
+
+  size_t here() const { return end - begin; }
+  const char* at() const { return memory + begin; }
+  // The frame that is next, with its length, when it is whole; else 0.
+  size_t frame() const {
+    if (here() < 4) return 0;
+    const size_t length = 4 + size_t(number_at(at()));
+    return here() < length ? 0 : length;
+  }
+  void drop(size_t bytes) {
+    begin += bytes;
+    if (begin < end) return;
+    begin = end = 0;
+    if (size <= kKept) return;
+    std::free(memory);
+    memory = nullptr;
+    size = 0;
+  }
+  // Room for what the frame that has begun still needs.
+  bool make_room() {
+    if (begin > 0) {
+      std::memmove(memory, at(), here());
+      end -= begin;
+      begin = 0;
+    }
+    return reserve(here() < 4 ? kRoom : 4 + size_t(number_at(at())));
+  }
+  bool reserve(size_t bytes) {
+    if (bytes < kRoom) bytes = kRoom;
+    if (bytes <= size) return true;
+    auto* const larger = static_cast<char*>(std::realloc(memory, bytes));
+    if (!larger) return false;
+    memory = larger;
+    size = bytes;
+    return true;
+  }
+} channel;
+
+// The bootstrap's.
+PyObject* names;        // its module's variables
+PyObject* environment;  // what os.environ knows, in bytes
+PyObject *scan, *decode, *context_of, *failed, *unreadable, *unanswerable;
+
+PyObject *trace_key, *trace_value;                                                // as `environment` has it
+PyObject *zero, *nothing, *id, *tenant, *trace, *request_id, *tenant_id, *flush;  // a number and words
+char trace_variable[sizeof kTraceName + kMostTrace];
+
+// False: an exception is set.
+bool wait_for_bytes() {
+  pollfd ready{channel.fd, POLLIN, 0};
+  while (true) {
+    PyThreadState* const thread = PyEval_SaveThread();
+    // Who waits by receiving is woken, for nothing, when Virga has read an answer, too.
+    ssize_t n = ::poll(&ready, 1, -1);
+    if (n > 0) n = ::recv(channel.fd, channel.memory + channel.end, channel.size - channel.end, 0);
+    const int error = errno;
+    PyEval_RestoreThread(thread);
+    if (n > 0) {
+      channel.end += static_cast<size_t>(n);
+      return true;
+    }
+    if (n == 0) ::_exit(0);  // Virga is gone
+    if (error != EINTR) {
+      errno = error;
+      PyErr_SetFromErrno(PyExc_OSError);
+      return false;
+    }
+    if (PyErr_CheckSignals() != 0) return false;
+  }
+}
+
+// The next frame lies whole at the channel's beginning; its length, 0 with an exception.
+size_t await_frame() {
+  while (true) {
+    if (const size_t length = channel.frame()) return length;
+    if (!channel.make_room()) {
+      PyErr_NoMemory();
+      return 0;
+    }
+    if (!wait_for_bytes()) return 0;
+  }
+}
+
+bool send_frame(unsigned char kind, const char* body, size_t size) {
+  char head[kHead];
+  const auto length = static_cast<uint32_t>(size + 1);
+  std::memcpy(head, &length, 4);
+  head[4] = static_cast<char>(kind);
+  iovec parts[2] = {{head, kHead}, {const_cast<char*>(body), size}};
+  while (parts[0].iov_len + parts[1].iov_len > 0) {
+    msghdr message{};
+    message.msg_iov = parts;
+    message.msg_iovlen = 2;
+    PyThreadState* const thread = PyEval_SaveThread();
+    const ssize_t n = ::sendmsg(channel.fd, &message, MSG_NOSIGNAL);
+    const int error = errno;
+    PyEval_RestoreThread(thread);
+    if (n >= 0) {
+      auto sent = static_cast<size_t>(n);
+      for (iovec& part : parts) {
+        const size_t of_this = sent < part.iov_len ? sent : part.iov_len;
+        part = {static_cast<char*>(part.iov_base) + of_this, part.iov_len - of_this};
+        sent -= of_this;
+      }
+    } else if (error != EINTR) {
+      ::_exit(0);  // Virga is gone
+    } else if (PyErr_CheckSignals() != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// As json.loads() reads it, which first looks for an encoding and for what surrounds the value.
+Object parse(const char* bytes, size_t size) {
+  const Object text(PyUnicode_DecodeUTF8(bytes, static_cast<Py_ssize_t>(size), "surrogatepass"));
+  if (!text) return nullptr;
+  if (const Object found{PyObject_CallFunctionObjArgs(scan, text.get(), zero, nullptr)}) {
+    PyObject* const value = PyTuple_GetItem(found.get(), 0);
+    PyObject* const end = PyTuple_GetItem(found.get(), 1);
+    if (!value || !end) return nullptr;
+    if (PyLong_AsSsize_t(end) == PyUnicode_GetLength(text.get())) return share(value);
+  } else if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
+    PyErr_Clear();
+  } else {
+    return nullptr;
+  }
+  return Object(PyObject_CallFunctionObjArgs(decode, text.get(), nullptr));
+}
+
+// _X_AMZN_TRACE_ID, which is another with each call: C's setenv() keeps the memory of every value that there ever was,
+// so it lies in memory of ours.
+bool set_trace(PyObject* wanted) {
+  Py_ssize_t size = 0;
+  const char* const text = wanted ? PyUnicode_AsUTF8AndSize(wanted, &size) : "";
+  if (!text) return false;
+  PyObject* const known = PyDict_GetItemWithError(environment, trace_key);
+  if (!known && PyErr_Occurred()) return false;
+  if (size == 0) {
+    Py_CLEAR(trace_value);
+    ::unsetenv(kTraceName);
+    return !known || PyDict_DelItem(environment, trace_key) == 0;
+  }
+  const Object value(PyBytes_FromStringAndSize(text, size));
+  if (!value) return false;
+  if (static_cast<size_t>(size) >= kMostTrace) {
+    Py_CLEAR(trace_value);
+    ::setenv(kTraceName, text, 1);
+  } else {
+    const bool ours = known && known == trace_value;  // nobody has set another meanwhile
+    std::memcpy(trace_variable + sizeof kTraceName, text, static_cast<size_t>(size) + 1);
+    if (!ours) ::putenv(trace_variable);
+    Py_IncRef(value.get());
+    Py_XDECREF(std::exchange(trace_value, value.get()));
+  }
+  return PyDict_SetItem(environment, trace_key, value.get()) == 0;
+}
+
+bool remember(PyObject* name, PyObject* value) { return PyDict_SetItem(names, name, value ? value : Py_None) == 0; }
+
+// An exception of the function's becomes the error document that `tell` makes of it. Others, such as SystemExit, go on.
+Object document_of(PyObject* tell) {
+  PyObject *type, *error, *traceback;
+  PyErr_Fetch(&type, &error, &traceback);
+  PyErr_NormalizeException(&type, &error, &traceback);
+  if (!PyErr_GivenExceptionMatches(error, PyExc_Exception)) {
+    PyErr_Restore(type, error, traceback);
+    return nullptr;
+  }
+  if (traceback) PyException_SetTraceback(error, traceback);
+  Object document(PyObject_CallFunctionObjArgs(tell, error, nullptr));
+  Py_XDECREF(type);
+  Py_XDECREF(error);
+  Py_XDECREF(traceback);
+  return document;
+}
+
+bool flush_stream(const char* stream) {
+  PyObject* const file = PySys_GetObject(stream);
+  if (!file || file == Py_None) return true;
+  return static_cast<bool>(Object(PyObject_CallMethodObjArgs(file, flush, nullptr)));
+}
+
+// What json.JSONEncoder.encode() does: `parts` makes the text's parts of a value.
+Object encode(PyObject* parts, PyObject* value) {
+  const Object made(PyObject_CallFunctionObjArgs(parts, value, zero, nullptr));
+  if (!made) return nullptr;
+  const Object text(PyUnicode_Join(nothing, made.get()));
+  return Object(text ? PyUnicode_AsUTF8String(text.get()) : nullptr);
+}
+
+// One call: its answer into `body`, as bytes. False: an exception that ends the process.
+bool call(PyObject* handler, PyObject* parts, const char* frame, size_t size, unsigned char& kind, Object& body) {
+  if (size < 4 || size - 4 < number_at(frame)) {
+    PyErr_SetString(PyExc_ValueError, "an invocation without its header");
+    return false;
+  }
+  const size_t header_size = number_at(frame);
+  const Object header = parse(frame + 4, header_size);
+  if (!header) return false;
+  if (!remember(request_id, PyDict_GetItem(header.get(), id)) ||
+      !remember(tenant_id, PyDict_GetItem(header.get(), tenant)) || !set_trace(PyDict_GetItem(header.get(), trace)))
+    return false;
+  kind = kError;
+  PyObject* tell = failed;
+  Object event = parse(frame + 4 + header_size, size - 4 - header_size);
+  if (!event) {
+    tell = PyErr_ExceptionMatches(PyExc_ValueError) ? unreadable : failed;
+  } else if (const Object context{PyObject_CallFunctionObjArgs(context_of, header.get(), nullptr)}) {
+    const Object result(PyObject_CallFunctionObjArgs(handler, event.get(), context.get(), nullptr));
+    event.reset();
+    if (result) {
+      tell = unanswerable;
+      body = encode(parts, result.get());
+      if (body) kind = kResponse;
+    }
+  }
+  if (!body) body = document_of(tell);
+  return body && flush_stream("stdout") && flush_stream("stderr");
+}
+
+// serve(handler, parts): calls, until a frame comes that is none: its kind and body.
+PyObject* serve(PyObject*, PyObject* arguments) {
+  PyObject *handler, *parts;
+  if (!PyArg_UnpackTuple(arguments, "serve", 2, 2, &handler, &parts)) return nullptr;
+  while (const size_t length = await_frame()) {
+    const auto kind = static_cast<unsigned char>(length < kHead ? 0 : channel.at()[4]);
+    const char* const frame = channel.at() + kHead;
+    const size_t size = length < kHead ? 0 : length - kHead;
+    if (kind != kInvoke) {
+      PyObject* const other = Py_BuildValue("(iy#)", kind, frame, static_cast<Py_ssize_t>(size));
+      channel.drop(length);
+      return other;
+    }
+    unsigned char answer;
+    Object body;
+    const bool answered = call(handler, parts, frame, size, answer, body);
+    channel.drop(length);
+    if (!answered) return nullptr;
+    char* bytes;
+    Py_ssize_t many;
+    if (PyBytes_AsStringAndSize(body.get(), &bytes, &many) != 0) return nullptr;
+    if (!send_frame(answer, bytes, static_cast<size_t>(many))) return nullptr;
+  }
+  return nullptr;
+}
+
+// open(descriptor, bytes): the channel, and what was read of it already.
+PyObject* open_channel(PyObject*, PyObject* arguments) {
+  int fd;
+  const char* bytes;
+  Py_ssize_t size;
+  if (!PyArg_ParseTuple(arguments, "iy#", &fd, &bytes, &size)) return nullptr;
+  channel.fd = fd;
+  channel.begin = channel.end = 0;
+  if (!channel.reserve(static_cast<size_t>(size))) return PyErr_NoMemory();
+  std::memcpy(channel.memory, bytes, static_cast<size_t>(size));
+  channel.end = static_cast<size_t>(size);
+  Py_RETURN_NONE;
+}
+
+// set_up(variables, environment): of the bootstrap, and what os.environ knows.
+PyObject* set_up(PyObject*, PyObject* arguments) {
+  if (!PyArg_UnpackTuple(arguments, "set_up", 2, 2, &names, &environment)) return nullptr;
+  Py_IncRef(names);
+  Py_IncRef(environment);
+  const struct {
+    const char* name;
+    PyObject** place;
+  } wanted[] = {{"scan", &scan},     {"decode", &decode},         {"LambdaContext", &context_of},
+                {"failed", &failed}, {"unreadable", &unreadable}, {"unanswerable", &unanswerable}};
+  for (const auto& [name, place] : wanted) {
+    *place = PyDict_GetItemString(names, name);
+    if (!*place) return PyErr_Format(PyExc_NameError, "the bootstrap has no %s", name);
+    Py_IncRef(*place);
+  }
+  const struct {
+    const char* text;
+    PyObject** place;
+  } words[] = {{"", &nothing},
+               {"id", &id},
+               {"tenant", &tenant},
+               {"trace", &trace},
+               {"request_id", &request_id},
+               {"tenant_id", &tenant_id},
+               {"flush", &flush}};
+  for (const auto& [text, place] : words) {
+    *place = PyUnicode_InternFromString(text);
+    if (!*place) return nullptr;
+  }
+  zero = PyLong_FromLong(0);
+  std::memcpy(trace_variable, kTraceName, sizeof kTraceName);
+  trace_variable[sizeof kTraceName - 1] = '=';
+  trace_key = PyBytes_FromString(kTraceName);
+  if (!zero || !trace_key) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyMethodDef functions[] = {{"set_up", set_up, METH_VARARGS, nullptr},
+                           {"open", open_channel, METH_VARARGS, nullptr},
+                           {"serve", serve, METH_VARARGS, nullptr},
+                           {nullptr, nullptr, 0, nullptr}};
+PyModuleDef module = {PyModuleDef_HEAD_INIT, "calls", nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit_calls() { return PyModule_Create(&module); }
