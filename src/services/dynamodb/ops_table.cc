@@ -289,7 +289,9 @@ Task<CreateTableOutput> DynamoService::create_table(Ctx& ctx, const CreateTableI
   if (!table.policy.empty()) table.policy_revision = policy_revision_after("", table.created);
   if (table.on_demand) table.on_demand_since = table.created;
 
+  const Table bare = table;
   co_await db_.transact([&](kv::Txn& tx) -> Task<void> {
+    table = bare;  // a try that met a conflict may have given it a stream
     Store store(tx, cache_);
     if (const TablePtr there = co_await store.find_table(name)) {
       co_await fail(there->restore && there->restore->in_progress

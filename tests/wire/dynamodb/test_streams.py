@@ -1,5 +1,6 @@
 """DynamoDB Streams: what a table's writes leave in its stream, and how readers find their way through it."""
 
+import concurrent.futures
 import datetime
 import threading
 import time
@@ -48,6 +49,23 @@ class Watched:
                 found += page["Records"]
                 at = page.get("NextShardIterator") if page["Records"] else None
         return sorted(found, key=lambda r: r["dynamodb"]["SequenceNumber"])
+
+
+# Creations count the account's tables, so that those at the same time meet and are tried again.
+def test_tables_made_side_by_side_all_have_streams(virga, name):
+    db = virga.client("dynamodb")
+
+    def made(i):
+        return db.create_table(
+            TableName=f"{name}-{i}", BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "p", "AttributeType": "S"}], KeySchema=[{"AttributeName": "p", "KeyType": "HASH"}],
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "KEYS_ONLY"})["TableDescription"]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as several:
+        tables = list(several.map(made, range(40)))
+    assert len({t["LatestStreamArn"] for t in tables}) == 40
+    for t in tables:
+        db.delete_table(TableName=t["TableName"])
 
 
 def test_a_table_says_what_its_stream_is(virga):
