@@ -105,6 +105,7 @@ class Packager {
   }
 
   void package(Json& root) {
+    include(root);
     Json* resources = root.find("Resources");
     if (!resources || !resources->is_object()) return;
     const Json* globals = root.find("Globals");
@@ -138,6 +139,23 @@ class Packager {
   }
 
  private:
+  // AWS::Include of a file beside the template: its members take the place of the function. What is in S3, or named by
+  // an included file, stays for CloudFormation to say what it makes of it.
+  void include(Json& value) {
+    if (value.is_array()) {
+      for (Json& element : value.as_array()) include(element);
+    } else if (value.is_object()) {
+      for (auto& [key, member] : value.as_object()) include(member);
+      const Json* transform = value.find("Fn::Transform");
+      const Json* parameters = transform ? transform->find("Parameters") : nullptr;
+      const Json* location = parameters ? parameters->find("Location") : nullptr;
+      if (is_local(location) && transform->string_or("Name") == "AWS::Include") {
+        const Json included = read_template(folder_ / location->as_string());
+        value.erase("Fn::Transform");
+        for (const auto& [key, member] : included.as_object()) value[key] = member;
+      }
+    }
+  }
   void replace_uri(const std::string& name, Json& properties, std::string_view key) {
     if (!is_local(properties.find(key))) return;
     const std::string object = upload_code(name, properties.find(key)->as_string());
@@ -254,8 +272,9 @@ class Progress {
       const std::string reason = event.resource_status_reason.value_or("");
       say(arguments_, cat(column(cat("  ", status), 38), event.logical_resource_id.value_or(""), "  ",
                           event.resource_type.value_or(""), reason.empty() ? "" : "  ", reason));
-      if (status.ends_with("_FAILED") && failure_.empty())
-        failure_ = cat(event.logical_resource_id.value_or(""), ": ", reason);
+      // What fails after the resources, as an output does, is only told by the stack that goes back.
+      const bool failed = status.ends_with("_FAILED") || status.ends_with("ROLLBACK_IN_PROGRESS");
+      if (failed && failure_.empty()) failure_ = cat(event.logical_resource_id.value_or(""), ": ", reason);
     }
   }
 

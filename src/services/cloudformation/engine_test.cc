@@ -140,6 +140,7 @@ TEST(Intrinsics, Refuse) {
   EXPECT_EQ(why("a: !Sub '${a-b}'").substr(0, 53), "Template error: variable names in Fn::Sub syntax must");
   EXPECT_EQ(why("a: '{{resolve:ssm:/x:1}}'"), "The dynamic reference {{resolve:ssm:/x:1}} is not served by Virga");
   EXPECT_EQ(why("a: {Fn::Transform: {Name: AWS::Include}}"), "Transform AWS::Include is not served by Virga");
+  EXPECT_EQ(why("a: {Fn::Transform: {Name: AWS::Include}, b: 1}"), "Transform AWS::Include is not served by Virga");
   EXPECT_EQ(why("a: !Foo x").substr(0, 62), "Template error: encountered unsupported function: Fn::Foo Supp");
 }
 

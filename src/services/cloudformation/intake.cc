@@ -2,12 +2,14 @@
 #include <aws/cloudformation/errors.h>
 
 #include <algorithm>
+#include <set>
 
 #include "base/id.h"
 #include "base/str.h"
 #include "kernel/authorize.h"
 #include "services/cloudformation/limits.h"
 #include "services/cloudformation/refusal.h"
+#include "services/cloudformation/resources/provider.h"
 #include "services/cloudformation/service.h"
 #include "services/cloudformation/template.h"
 
@@ -131,6 +133,13 @@ Task<DefinitionRecord> CloudFormationService::define(Ctx& ctx, const Wanted& wan
   }
   PseudoParameters pseudo{ctx.account, ctx.region, ctx.partition, stack_id, wanted.stack_name, {}};
   prepare(prepared, wanted.text, given, std::move(pseudo), &exports);
+  std::set<std::string> unserved;
+  for (const LiveResource& live : prepared.resources) {
+    if (!find_provider(live.type)) unserved.insert(cat(live.type, " (", live.name, ")"));
+  }
+  if (!unserved.empty())
+    co_return validation_error(
+        cat("Resource types not served by Virga: [", join(std::vector(unserved.begin(), unserved.end()), ", "), "]"));
 
   const auto has = [&](std::string_view name) {
     return std::find(wanted.capabilities.begin(), wanted.capabilities.end(), name) != wanted.capabilities.end();

@@ -99,6 +99,9 @@ std::optional<Json> Resolver::value_of(const Json& value) const {
     return out;
   }
   if (!value.is_object()) return value;
+  // The one function that has a place beside other members: what it answers joins them.
+  if (const Json* transform = value.find("Fn::Transform"))
+    throw not_served(cat("Transform ", transform->string_or("Name", "Fn::Transform")));
   if (value.as_object().size() == 1) {
     const auto& [name, argument] = value.as_object()[0];
     if (name == "Ref" || name.starts_with("Fn::")) return function(name, argument);
@@ -126,10 +129,6 @@ std::optional<Json> Resolver::function(const std::string& name, const Json& argu
   if (name == "Ref") return reference(argument);
   if (name == "Fn::GetAtt") return attribute(argument);
   if (name == "Fn::Sub") return substitute(argument);
-  if (name == "Fn::Transform") {
-    const std::string macro = argument.string_or("Name", "Fn::Transform");
-    throw not_served(cat("Transform ", macro));
-  }
   if (name == "Fn::If") {
     const Json::Array& a = arguments(argument, 3, 3, "Fn::If requires a list argument with three elements");
     if (!a[0].is_string())

@@ -120,6 +120,44 @@ def test_deploy_and_delete(virga, tmp_path, name):
     assert "does not exist" in complaint("delete", name, server=virga)
 
 
+INCLUDING = """
+Transform: AWS::Serverless-2016-10-31
+Resources:
+  Api: {Type: AWS::Serverless::HttpApi, Properties: {DefinitionBody: {"Fn::Transform": {Name: AWS::Include, Parameters: {Location: ./api.yaml}}}}}
+  F: {Type: AWS::Serverless::Function, Properties: {Runtime: python3.12, Handler: index.handler, InlineCode: "def handler(e, c): return e['routeKey']"}}
+Outputs: {Api: {Value: !Ref Api}}
+"""
+INCLUDED = """
+openapi: 3.0.1
+paths:
+  /included:
+    get: {x-amazon-apigateway-integration: {type: aws_proxy, uri: {Fn::GetAtt: [F, Arn]}, payloadFormatVersion: "2.0"}}
+"""
+
+
+# AWS::Include of a file beside the template; of one in S3, and of none, deploy says so.
+def test_deploy_includes_files(virga, tmp_path, name):
+    deploy = lambda **options: run("deploy", str(tmp_path), "--stack", name, "--output", "json", server=virga, **options)
+    (tmp_path / "template.yaml").write_text(INCLUDING)
+    assert f"can't read {tmp_path}/./api.yaml" in deploy(check=False).stderr
+    (tmp_path / "api.yaml").write_text(INCLUDED)
+    made = json.loads(deploy().stdout)
+    routes = virga.client("apigatewayv2").get_routes(ApiId=made["outputs"]["Api"])["Items"]
+    assert [r["RouteKey"] for r in routes] == ["GET /included"]
+    (tmp_path / "template.yaml").write_text(INCLUDING.replace("./api.yaml", "s3://bucket/api.yaml"))
+    assert "Transform AWS::Include is not served by Virga" in deploy(check=False).stderr
+    run("delete", name, server=virga)
+
+
+# No resource fails here: the stack alone knows why it goes back.
+def test_deploy_says_why_outputs_fail(virga, tmp_path, name):
+    (tmp_path / "template.yaml").write_text("Resources: {Q: {Type: AWS::SQS::Queue}}\nOutputs: {X: {Value: !GetAtt Q.Nothing}}\n")
+    done = run("deploy", str(tmp_path), "--stack", name, server=virga, check=False)
+    assert done.returncode == 1 and "ended as ROLLBACK_COMPLETE" in done.stderr
+    assert "resource Q does not support attribute type Nothing" in done.stderr
+    run("delete", name, server=virga)
+
+
 # What `eval "$(virga env)"` does to a shell.
 def test_env(virga):
     environment = {"PATH": os.environ["PATH"], "AWS_ENDPOINT_URL": virga.url, "AWS_SESSION_TOKEN": "of another cloud"}

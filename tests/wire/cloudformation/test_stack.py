@@ -16,6 +16,9 @@ def group(**properties):
     return {"Type": "AWS::Logs::LogGroup", "Properties": properties}
 
 
+NO_GROUP = group(RetentionInDays=8)  # Logs takes 7 and 14 days, not 8
+
+
 def template(resources, **sections):
     return json.dumps({"Resources": resources, **sections})
 
@@ -63,22 +66,31 @@ Outputs:
     assert code == "ValidationError" and message == "Parameter 'Stage' must be one of AllowedValues"
 
 
+def test_unserved_types_are_named_before_anything_is_made(virga, cfn, stack):
+    unserved = {"B": {"Type": "AWS::Nothing::Here"}, "C": {"Type": "AWS::Nothing::There", "Condition": "Never"}}
+    body = template({"A": group(LogGroupName=stack), **unserved}, Conditions={"Never": {"Fn::Equals": ["a", "b"]}})
+    expected = ("ValidationError", "Resource types not served by Virga: [AWS::Nothing::Here (B)]")
+    assert refusal(cfn.create_stack, StackName=stack, TemplateBody=body) == expected
+    assert refusal(cfn.create_change_set, StackName=stack, ChangeSetName="c", ChangeSetType="CREATE", TemplateBody=body) == expected
+    assert refusal(cfn.describe_stacks, StackName=stack)[0] == "ValidationError"
+
+
 def test_a_failed_creation_leaves_nothing(virga, cfn, stack):
-    body = template({"A": group(LogGroupName=stack), "B": {"Type": "AWS::Nothing::Here", "DependsOn": "A"}})
+    body = template({"A": group(LogGroupName=stack), "B": {**NO_GROUP, "DependsOn": "A"}})
     cfn.create_stack(StackName=stack, TemplateBody=body)
     assert status(cfn, stack) == "ROLLBACK_COMPLETE"
-    assert reasons(cfn, stack)["B"] == "Resource type AWS::Nothing::Here is not served by Virga"
+    assert "Invalid retentionInDays value" in reasons(cfn, stack)["B"]
     assert virga.client("logs").describe_log_groups(logGroupNamePrefix=stack)["logGroups"] == []
 
 
 def test_disable_rollback_keeps_what_was_made(cfn, stack):
-    body = template({"A": group(), "B": {"Type": "AWS::Nothing::Here", "DependsOn": "A"}})
+    body = template({"A": group(), "B": {**NO_GROUP, "DependsOn": "A"}})
     cfn.create_stack(StackName=stack, TemplateBody=body, DisableRollback=True)
     assert status(cfn, stack) == "CREATE_FAILED" and physical(cfn, stack)["A"]
 
 
 def test_on_failure_delete(cfn, stack):
-    cfn.create_stack(StackName=stack, TemplateBody=template({"B": {"Type": "AWS::Nothing::Here"}}), OnFailure="DELETE")
+    cfn.create_stack(StackName=stack, TemplateBody=template({"B": NO_GROUP}), OnFailure="DELETE")
     assert refusal(cfn.describe_stacks, StackName=stack) == ("ValidationError", f"Stack with id {stack} does not exist")
 
 
@@ -88,7 +100,7 @@ def test_a_failed_update_goes_back(virga, cfn, stack):
     before = physical(cfn, stack)
     cfn.update_stack(StackName=stack, TemplateBody=template({
         "A": group(LogGroupName=stack, RetentionInDays=30), "New": group(LogGroupName=stack + "-new"),
-        "Bad": {"Type": "AWS::Nothing::Here", "DependsOn": ["A", "New"]}}))
+        "Bad": {**NO_GROUP, "DependsOn": ["A", "New"]}}))
     assert status(cfn, stack) == "UPDATE_ROLLBACK_COMPLETE"
     assert physical(cfn, stack) == before
     groups = {g["logGroupName"]: g.get("retentionInDays") for g in logs.describe_log_groups(logGroupNamePrefix=stack)["logGroups"]}
