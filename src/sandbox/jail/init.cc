@@ -28,6 +28,12 @@
 #include "sandbox/jail/protocol.h"
 #include "sandbox/jail/reports.h"
 
+#if __has_feature(thread_sanitizer)
+// The sanitizer's vfork() is a fork(), which shares no memory.
+extern "C" __attribute__((returns_twice)) pid_t __vfork();
+#define vfork __vfork
+#endif
+
 namespace virga::sandbox::jail {
 namespace {
 

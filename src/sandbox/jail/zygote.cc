@@ -45,7 +45,8 @@ void keep_capabilities() {
                         std::vector<char*> environment) {
   try {
     must(::setsid(), "start a session");  // a terminal's signals are not for it
-    must(::unshare(CLONE_NEWNET), "make a network namespace");
+    // A sanitizer's thread must not share the view of files, which changes next.
+    must(::unshare(CLONE_NEWNET | CLONE_FS), "make a network namespace");
     const int network = must(::open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), "open its network");
     must(::setns(root.get(), CLONE_NEWNS), "enter the template");
     const int null = must(::open("/dev/null", O_RDWR | O_CLOEXEC), "open /dev/null");
