@@ -658,6 +658,7 @@ Task<void> Invoker::stop() {
   stopped_ = true;
   std::vector<WarmPtr> ended = provisions_.stop();
   snapshots_.stop();
+  co_await snapshots_.settle();
   co_await fleets_.stop();
   co_await none_late_.wait_for(kLateTime);
   std::vector<std::shared_ptr<LogWriter>> logs;

@@ -128,6 +128,7 @@ Task<void> Snapshots::fill() {
       }
       of = versions_.at(orders_.front()).of;
       orders_.pop_front();
+      making_ = true;
     }
     Result<WarmPtr> made = co_await as_result(make_(of));
     if (alive.expired()) co_return;
@@ -138,6 +139,7 @@ Task<void> Snapshots::fill() {
     }
     std::vector<WarmPtr> ended;
     std::lock_guard lock(mutex_);
+    making_ = false;
     const auto found = versions_.find(of.key);
     if (found == versions_.end() || stopped_) continue;
     --found->second.coming;
@@ -194,6 +196,14 @@ void Snapshots::stop() {
   stopped_ = true;
   orders_.clear();
   ended = waiting_.take_all();
+}
+
+Task<void> Snapshots::settle() {
+  const auto waits = [this] {
+    std::lock_guard lock(mutex_);
+    return filling_ && !making_;
+  };
+  while (waits()) co_await sleep_for(kAfterCall / 4);
 }
 
 bool Snapshots::empty() const {

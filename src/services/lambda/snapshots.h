@@ -49,6 +49,7 @@ class Snapshots {
   // Ends one of the version that has most, of several the one that waits for longest; false when none waits.
   bool give_way();
   void stop();
+  Task<void> settle();  // once stopped: returns when nothing waits for its turn to begin
   bool empty() const;
 
  private:
@@ -77,6 +78,7 @@ class Snapshots {
   std::map<std::string, Version> versions_;  // by key
   std::deque<std::string> orders_;           // keys, one for each that is coming
   bool filling_ = false;
+  bool making_ = false;  // while it fills
   bool stopped_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
