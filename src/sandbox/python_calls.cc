@@ -25,6 +25,7 @@ constexpr size_t kHead = 5;                          // a frame's length, and wh
 constexpr size_t kRoom = 64 * 1024;                  // read at once
 constexpr size_t kKept = 1024 * 1024;                // of memory, between calls
 constexpr size_t kMostTrace = 1024;
+constexpr size_t kLeastEnvironment = 16 * 1024;  // its memory
 constexpr char kTraceName[] = "_X_AMZN_TRACE_ID";
 
 struct Release {
@@ -206,6 +207,55 @@ bool set_trace(PyObject* wanted) {
   return PyDict_SetItem(environment, trace_key, value.get()) == 0;
 }
 
+// set_environment(variables): what os.environ.update() does for Python's side; C's follows by publish_environment.
+PyObject* set_environment(PyObject*, PyObject* variables) {
+  PyObject *name, *value;
+  Py_ssize_t at = 0;
+  while (PyDict_Next(variables, &at, &name, &value)) {
+    const Object key(PyUnicode_AsEncodedString(name, "utf-8", "surrogateescape"));
+    const Object bytes(key ? PyUnicode_AsEncodedString(value, "utf-8", "surrogateescape") : nullptr);
+    if (!bytes || PyDict_SetItem(environment, key.get(), bytes.get()) != 0) return nullptr;
+  }
+  Py_RETURN_NONE;
+}
+
+// publish_environment(): all that Python's side knows becomes C's, at once and in memory of ours: setenv() would look
+// up and keep each variable.
+PyObject* publish_environment(PyObject*, PyObject*) {
+  static char* memory;
+  static size_t size;
+  PyObject *name, *value;
+  Py_ssize_t at = 0;
+  const size_t places = (static_cast<size_t>(PyDict_Size(environment)) + 1) * sizeof(char*);
+  size_t needed = places;
+  while (PyDict_Next(environment, &at, &name, &value))
+    needed += static_cast<size_t>(PyBytes_Size(name) + PyBytes_Size(value)) + 2;
+  if (needed > size) {
+    const size_t wanted = needed < kLeastEnvironment ? kLeastEnvironment : needed;
+    auto* const larger = static_cast<char*>(std::malloc(wanted));
+    if (!larger) return PyErr_NoMemory();
+    std::free(std::exchange(memory, larger));
+    size = wanted;
+  }
+  auto** place = reinterpret_cast<char**>(memory);
+  char* end = memory + places;
+  const auto append = [&](PyObject* bytes, char behind) {
+    const auto length = static_cast<size_t>(PyBytes_Size(bytes));
+    std::memcpy(end, PyBytes_AsString(bytes), length);
+    end += length;
+    *end++ = behind;
+  };
+  at = 0;
+  while (PyDict_Next(environment, &at, &name, &value)) {
+    *place++ = end;
+    append(name, '=');
+    append(value, '\0');
+  }
+  *place = nullptr;
+  environ = reinterpret_cast<char**>(memory);
+  Py_RETURN_NONE;
+}
+
 bool remember(PyObject* name, PyObject* value) { return PyDict_SetItem(names, name, value ? value : Py_None) == 0; }
 
 // An exception of the function's becomes the error document that `tell` makes of it. Others, such as SystemExit, go on.
@@ -349,6 +399,8 @@ PyObject* set_up(PyObject*, PyObject* arguments) {
 PyMethodDef functions[] = {{"set_up", set_up, METH_VARARGS, nullptr},
                            {"open", open_channel, METH_VARARGS, nullptr},
                            {"serve", serve, METH_VARARGS, nullptr},
+                           {"set_environment", set_environment, METH_O, nullptr},
+                           {"publish_environment", publish_environment, METH_NOARGS, nullptr},
                            {nullptr, nullptr, 0, nullptr}};
 PyModuleDef module = {PyModuleDef_HEAD_INIT, "calls", nullptr, -1, functions, nullptr, nullptr, nullptr, nullptr};
 

@@ -10,7 +10,6 @@ import decimal
 import importlib
 import importlib.machinery
 import importlib.util
-import itertools
 import json
 import linecache
 import logging
@@ -22,11 +21,6 @@ import sys
 import time
 import traceback
 import types
-
-try:
-    import ctypes
-except ImportError:  # an interpreter that was built without it
-    ctypes = None
 
 # To us.
 INIT, INVOKE, MOUNTED, ENVIRONMENT, ROUSE, RESTORE = 1, 2, 3, 4, 5, 20
@@ -421,42 +415,6 @@ def give_up(channel, kind, error):
     os._exit(0)  # Virga ends the instance on this frame; nothing of it runs on
 
 
-def set_environment(variables):
-    """What os.environ.update() does for Python's side; C's follows by C_ENVIRONMENT."""
-    known = os.environ._data
-    for name, value in variables.items():
-        known[name.encode(errors="surrogateescape")] = value.encode(errors="surrogateescape")
-
-
-class CEnvironment:
-    """C's environment in memory of ours: setenv() would look up and keep each variable."""
-
-    def __init__(self):
-        self.variable = ctypes and ctypes.c_void_p.in_dll(ctypes.pythonapi, "environ")
-        self.size = 0
-
-    def publish(self):
-        """All that Python's side knows, at once."""
-        known = os.environ._data
-        if not ctypes:
-            for name, value in known.items():
-                os.putenv(name, value)
-            return
-        entries = [b"%b=%b\0" % pair for pair in known.items()]
-        text = b"".join(entries)
-        beginning = 8 * (len(entries) + 1)
-        if beginning + len(text) > self.size:
-            self.size = max(beginning + len(text), 16384)
-            self.memory = ctypes.create_string_buffer(self.size)
-            self.address = ctypes.addressof(self.memory)
-            self.view = memoryview(self.memory).cast("B")
-        places = list(itertools.accumulate(map(len, entries), initial=self.address + beginning))
-        places[-1] = 0
-        self.view[:beginning + len(text)] = struct.pack(f"{len(places)}Q", *places) + text
-        self.variable.value = self.address
-
-
-C_ENVIRONMENT = CEnvironment()
 FINDERS = {}  # of modules in a folder; made ahead
 
 
@@ -464,8 +422,8 @@ def prepare(order, folder):
     """What needs nothing of the function but what it is. Says whether C is to look at the time zone."""
     environment = order["env"] or dict(os.environ)  # none: it was started with its own
     zone = os.environ.get("TZ")
-    os.environ._data.clear() if ctypes else os.environ.clear()
-    set_environment(environment)
+    os.environ._data.clear()
+    calls.set_environment(environment)
     version = order["runtime"].removeprefix("python")
     paths = [folder, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
     paths += [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and p not in paths]
@@ -484,8 +442,8 @@ def prepare(order, folder):
 def initialise(channel, order, folder):
     another_zone = prepare(order, folder)
     if order.get("more"):
-        set_environment(parse(channel.await_frame(ENVIRONMENT)))
-    C_ENVIRONMENT.publish()
+        calls.set_environment(parse(channel.await_frame(ENVIRONMENT)))
+    calls.publish_environment()
     if another_zone:
         time.tzset()
     if channel.lacks(MOUNTED):
@@ -587,9 +545,9 @@ class Before:
         self.path, self.finders, self.environment = sys.path[:], sys.meta_path[:], dict(os.environ._data)
 
     def restore(self):
-        os.environ._data.clear() if ctypes else os.environ.clear()
+        os.environ._data.clear()
         os.environ._data.update(self.environment)
-        C_ENVIRONMENT.publish()
+        calls.publish_environment()
         sys.path[:], sys.meta_path[:] = self.path, self.finders
 
 
@@ -630,6 +588,7 @@ def serve_forks():
     Nothing of a function is ever in this process. What every sandbox would draw from chance itself is drawn anew by
     the hooks that modules have for forks.
     """
+    import ctypes
     import gc
     jail = ctypes.PyDLL(os.path.join(OWN_FOLDER, "jail.so"))
     before, after = ctypes.pythonapi.PyOS_BeforeFork, ctypes.pythonapi.PyOS_AfterFork_Child
