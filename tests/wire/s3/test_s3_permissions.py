@@ -70,3 +70,13 @@ def test_a_bucket_policy_denies_even_so(s3, bucket, user):
         {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject", "Resource": f"{arn}/*"}]}))
     assert code_of(lambda: everything.delete_object(Bucket=bucket, Key="k")) == "AccessDenied"
     assert everything.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
+
+
+def test_what_comes_from_this_machine_is_secure(s3, bucket, user):
+    arn = f"arn:aws:s3:::{bucket}"
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": [arn, f"{arn}/*"],
+         "Condition": {"Bool": {"aws:SecureTransport": "false"}}}]}))
+    everything = user(allow("s3:*", "*"))
+    everything.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert everything.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"
