@@ -74,8 +74,8 @@ class LimitedBody final : public ByteSource {
   Error too_large_;
 };
 
-// Nobody else hears what comes from this machine, a function's calls included. So policies that refuse what isn't secure,
-// as AWS advises for buckets, concern those who come over the network.
+// Nobody else hears what comes from this machine, a function's calls included. So policies that refuse what isn't
+// secure, as AWS advises for buckets, concern those who come over the network.
 bool is_of_this_machine(const HttpRequest& request) {
   std::string_view peer = request.peer;
   if (peer.starts_with("::ffff:")) peer.remove_prefix(7);

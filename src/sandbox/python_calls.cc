@@ -1,10 +1,11 @@
 // What each call of a Python function passes through, as a module for its interpreter: a frame in, the handler, a frame
-// out. The same steps in Python cost three times as much, as they find the processor's caches cold after every switch.
-// Built once for all versions by the stable interface (PEP 384). What a call seldom needs is its bootstrap's,
-// runtimes/python/bootstrap.py, whose names it is told by `set_up`.
+// out (frames.h). The same steps in Python cost three times as much, as they find the processor's caches cold after
+// every switch. Built once for all versions by the stable interface (PEP 384). What a call seldom needs is its
+// bootstrap's, runtimes/python/bootstrap.py, whose names it is told by `set_up`.
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030A0000
 #include <Python.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -44,11 +45,15 @@ uint32_t number_at(const char* bytes) {
   return n;
 }
 
-// The bytes that came: [begin, end) are not used yet.
+// What the bootstrap speaks through. Of the bytes that came [begin, end) are not used yet; `kept` are frames that were
+// passed over, as pairs of kind and body.
 struct Channel {
-  int fd = -1;
-  char* memory = nullptr;
-  size_t size = 0, begin = 0, end = 0;
+  PyObject_HEAD;
+  int fd;
+  char* memory;
+  size_t size, begin, end;
+  PyObject* kept;   // a list
+  PyObject* ended;  // is called when the other end is gone; null: the process ends
 
   size_t here() const { return end - begin; }
   const char* at() const { return memory + begin; }
@@ -74,9 +79,7 @@ struct Channel {
       end -= begin;
       begin = 0;
     }
-    return reserve(here() < 4 ? kRoom : 4 + size_t(number_at(at())));
-  }
-  bool reserve(size_t bytes) {
+    size_t bytes = here() < 4 ? kRoom : 4 + size_t(number_at(at()));
     if (bytes < kRoom) bytes = kRoom;
     if (bytes <= size) return true;
     auto* const larger = static_cast<char*>(std::realloc(memory, bytes));
@@ -85,7 +88,7 @@ struct Channel {
     size = bytes;
     return true;
   }
-} channel;
+};
 
 // The bootstrap's.
 PyObject* names;        // its module's variables
@@ -97,9 +100,10 @@ PyObject *zero, *nothing, *id, *tenant, *trace, *request_id, *tenant_id, *flush;
 char trace_variable[sizeof kTraceName + kMostTrace];
 
 // False: an exception is set.
-bool wait_for_bytes() {
+bool wait_for_bytes(Channel& channel) {
   pollfd ready{channel.fd, POLLIN, 0};
   while (true) {
+    if (PyErr_CheckSignals() != 0) return false;  // also those that came while no code of Python's ran
     PyThreadState* const thread = PyEval_SaveThread();
     // Who waits by receiving is woken, for nothing, when Virga has read an answer, too.
     ssize_t n = ::poll(&ready, 1, -1);
@@ -110,29 +114,64 @@ bool wait_for_bytes() {
       channel.end += static_cast<size_t>(n);
       return true;
     }
-    if (n == 0) ::_exit(0);  // Virga is gone
+    if (n == 0) {
+      if (channel.ended) Object(PyObject_CallFunctionObjArgs(channel.ended, nullptr));
+      ::_exit(0);  // Virga is gone
+    }
     if (error != EINTR) {
       errno = error;
       PyErr_SetFromErrno(PyExc_OSError);
       return false;
     }
-    if (PyErr_CheckSignals() != 0) return false;
   }
 }
 
 // The next frame lies whole at the channel's beginning; its length, 0 with an exception.
-size_t await_frame() {
+size_t await_bytes(Channel& channel) {
   while (true) {
     if (const size_t length = channel.frame()) return length;
     if (!channel.make_room()) {
       PyErr_NoMemory();
       return 0;
     }
-    if (!wait_for_bytes()) return 0;
+    if (!wait_for_bytes(channel)) return 0;
   }
 }
 
-bool send_frame(unsigned char kind, const char* body, size_t size) {
+// Its kind and its body, in the channel's memory.
+struct Frame {
+  unsigned char kind;
+  const char* body;
+  size_t size;
+};
+Frame frame_of(const Channel& channel, size_t length) {
+  if (length < kHead) return {};
+  return {static_cast<unsigned char>(channel.at()[4]), channel.at() + kHead, length - kHead};
+}
+
+Object pair_of(const Frame& frame) {
+  return Object(Py_BuildValue("(iy#)", frame.kind, frame.body, static_cast<Py_ssize_t>(frame.size)));
+}
+
+// The first frame that was passed over; nothing when there is none.
+Object next_kept(Channel& channel) {
+  if (PyList_Size(channel.kept) == 0) return nullptr;
+  Object pair = share(PyList_GetItem(channel.kept, 0));
+  PyList_SetSlice(channel.kept, 0, 1, nullptr);
+  return pair;
+}
+
+long kind_of(PyObject* pair) { return PyLong_AsLong(PyTuple_GetItem(pair, 0)); }
+
+Object read_pair(Channel& channel) {
+  const size_t length = await_bytes(channel);
+  if (!length) return nullptr;
+  Object pair = pair_of(frame_of(channel, length));
+  channel.drop(length);
+  return pair;
+}
+
+bool send_frame(const Channel& channel, unsigned char kind, const char* body, size_t size) {
   char head[kHead];
   const auto length = static_cast<uint32_t>(size + 1);
   std::memcpy(head, &length, 4);
@@ -320,44 +359,151 @@ bool call(PyObject* handler, PyObject* parts, const char* frame, size_t size, un
 }
 
 // serve(handler, parts): calls, until a frame comes that is none: its kind and body.
-PyObject* serve(PyObject*, PyObject* arguments) {
+PyObject* serve(PyObject* self, PyObject* arguments) {
+  auto& channel = *reinterpret_cast<Channel*>(self);
   PyObject *handler, *parts;
   if (!PyArg_UnpackTuple(arguments, "serve", 2, 2, &handler, &parts)) return nullptr;
-  while (const size_t length = await_frame()) {
-    const auto kind = static_cast<unsigned char>(length < kHead ? 0 : channel.at()[4]);
-    const char* const frame = channel.at() + kHead;
-    const size_t size = length < kHead ? 0 : length - kHead;
-    if (kind != kInvoke) {
-      PyObject* const other = Py_BuildValue("(iy#)", kind, frame, static_cast<Py_ssize_t>(size));
-      channel.drop(length);
-      return other;
+  while (true) {
+    Object kept = next_kept(channel);
+    size_t length = 0;
+    Frame frame{};
+    if (kept) {
+      if (kind_of(kept.get()) != kInvoke) return kept.release();
+      char* bytes;
+      Py_ssize_t size;
+      if (PyBytes_AsStringAndSize(PyTuple_GetItem(kept.get(), 1), &bytes, &size) != 0) return nullptr;
+      frame = {kInvoke, bytes, static_cast<size_t>(size)};
+    } else {
+      if (!(length = await_bytes(channel))) return nullptr;
+      frame = frame_of(channel, length);
+      if (frame.kind != kInvoke) {
+        Object pair = pair_of(frame);
+        channel.drop(length);
+        return pair.release();
+      }
     }
     unsigned char answer;
     Object body;
-    const bool answered = call(handler, parts, frame, size, answer, body);
-    channel.drop(length);
-    if (!answered) return nullptr;
-    char* bytes;
-    Py_ssize_t many;
-    if (PyBytes_AsStringAndSize(body.get(), &bytes, &many) != 0) return nullptr;
-    if (!send_frame(answer, bytes, static_cast<size_t>(many))) return nullptr;
+    const bool answered = call(handler, parts, frame.body, frame.size, answer, body);
+    if (length) channel.drop(length);
+    if (!answered ||
+        !send_frame(channel, answer, PyBytes_AsString(body.get()), static_cast<size_t>(PyBytes_Size(body.get()))))
+      return nullptr;
   }
-  return nullptr;
 }
 
-// open(descriptor, bytes): the channel, and what was read of it already.
-PyObject* open_channel(PyObject*, PyObject* arguments) {
-  int fd;
-  const char* bytes;
-  Py_ssize_t size;
-  if (!PyArg_ParseTuple(arguments, "iy#", &fd, &bytes, &size)) return nullptr;
-  channel.fd = fd;
-  channel.begin = channel.end = 0;
-  if (!channel.reserve(static_cast<size_t>(size))) return PyErr_NoMemory();
-  std::memcpy(channel.memory, bytes, static_cast<size_t>(size));
-  channel.end = static_cast<size_t>(size);
+// receive(): kind and body of the next frame.
+PyObject* receive(PyObject* self, PyObject*) {
+  auto& channel = *reinterpret_cast<Channel*>(self);
+  if (Object kept = next_kept(channel)) return kept.release();
+  return read_pair(channel).release();
+}
+
+// peek(): the kind of the next frame, which stays.
+PyObject* peek(PyObject* self, PyObject*) {
+  auto& channel = *reinterpret_cast<Channel*>(self);
+  if (PyList_Size(channel.kept) > 0) return PyLong_FromLong(kind_of(PyList_GetItem(channel.kept, 0)));
+  const size_t length = await_bytes(channel);
+  return length ? PyLong_FromLong(frame_of(channel, length).kind) : nullptr;
+}
+
+// await_frame(kind): the body of the next frame of this kind. What comes before it is received later.
+PyObject* await_frame(PyObject* self, PyObject* kind) {
+  auto& channel = *reinterpret_cast<Channel*>(self);
+  const long wanted = PyLong_AsLong(kind);
+  if (PyErr_Occurred()) return nullptr;
+  for (Py_ssize_t i = 0;; ++i) {
+    if (i == PyList_Size(channel.kept)) {
+      const Object pair = read_pair(channel);
+      if (!pair || PyList_Append(channel.kept, pair.get()) != 0) return nullptr;
+    }
+    const Object pair = share(PyList_GetItem(channel.kept, i));
+    if (kind_of(pair.get()) != wanted) continue;
+    if (PyList_SetSlice(channel.kept, i, i + 1, nullptr) != 0) return nullptr;
+    return share(PyTuple_GetItem(pair.get(), 1)).release();
+  }
+}
+
+// lacks(kind): whether no frame of this kind is here yet.
+PyObject* lacks(PyObject* self, PyObject* kind) {
+  auto& channel = *reinterpret_cast<Channel*>(self);
+  const long wanted = PyLong_AsLong(kind);
+  if (PyErr_Occurred()) return nullptr;
+  pollfd ready{channel.fd, POLLIN, 0};
+  while (channel.here() > 0 || ::poll(&ready, 1, 0) > 0) {
+    const Object pair = read_pair(channel);
+    if (!pair || PyList_Append(channel.kept, pair.get()) != 0) return nullptr;
+  }
+  for (Py_ssize_t i = 0; i < PyList_Size(channel.kept); ++i) {
+    if (kind_of(PyList_GetItem(channel.kept, i)) == wanted) Py_RETURN_FALSE;
+  }
+  Py_RETURN_TRUE;
+}
+
+// has_begun(): whether bytes are here that nobody has received.
+PyObject* has_begun(PyObject* self, PyObject*) { return PyBool_FromLong(reinterpret_cast<Channel*>(self)->here() > 0); }
+
+// keep(kind): a frame without a body, as if it had come.
+PyObject* keep(PyObject* self, PyObject* kind) {
+  const Object pair(Py_BuildValue("(Oy)", kind, ""));
+  if (!pair || PyList_Append(reinterpret_cast<Channel*>(self)->kept, pair.get()) != 0) return nullptr;
   Py_RETURN_NONE;
 }
+
+// send(kind, body=b"")
+PyObject* send(PyObject* self, PyObject* arguments) {
+  unsigned char kind;
+  const char* body = "";
+  Py_ssize_t size = 0;
+  if (!PyArg_ParseTuple(arguments, "b|y#", &kind, &body, &size)) return nullptr;
+  if (!send_frame(*reinterpret_cast<Channel*>(self), kind, body, static_cast<size_t>(size))) return nullptr;
+  Py_RETURN_NONE;
+}
+
+PyObject* fileno(PyObject* self, PyObject*) { return PyLong_FromLong(reinterpret_cast<Channel*>(self)->fd); }
+
+PyObject* close(PyObject* self, PyObject*) {
+  ::close(std::exchange(reinterpret_cast<Channel*>(self)->fd, -1));
+  Py_RETURN_NONE;
+}
+
+// Channel(descriptor, ended=None)
+int initialise(PyObject* self, PyObject* arguments, PyObject*) {
+  auto& channel = *reinterpret_cast<Channel*>(self);
+  PyObject* ended = Py_None;
+  if (!PyArg_ParseTuple(arguments, "i|O", &channel.fd, &ended)) return -1;
+  ::fcntl(channel.fd, F_SETFD, FD_CLOEXEC);
+  channel.ended = ended == Py_None ? nullptr : share(ended).release();
+  channel.kept = PyList_New(0);
+  return channel.kept && channel.make_room() ? 0 : -1;
+}
+
+void forget(PyObject* self) {
+  auto& channel = *reinterpret_cast<Channel*>(self);
+  std::free(channel.memory);
+  Py_XDECREF(channel.kept);
+  Py_XDECREF(channel.ended);
+  PyTypeObject* const type = Py_TYPE(self);
+  reinterpret_cast<freefunc>(PyType_GetSlot(type, Py_tp_free))(self);
+  Py_DECREF(type);
+}
+
+PyMethodDef methods[] = {{"serve", serve, METH_VARARGS, nullptr},
+                         {"receive", receive, METH_NOARGS, nullptr},
+                         {"peek", peek, METH_NOARGS, nullptr},
+                         {"await_frame", await_frame, METH_O, nullptr},
+                         {"lacks", lacks, METH_O, nullptr},
+                         {"has_begun", has_begun, METH_NOARGS, nullptr},
+                         {"keep", keep, METH_O, nullptr},
+                         {"send", send, METH_VARARGS, nullptr},
+                         {"fileno", fileno, METH_NOARGS, nullptr},
+                         {"close", close, METH_NOARGS, nullptr},
+                         {nullptr, nullptr, 0, nullptr}};
+PyType_Slot slots[] = {{Py_tp_init, reinterpret_cast<void*>(initialise)},
+                       {Py_tp_dealloc, reinterpret_cast<void*>(forget)},
+                       {Py_tp_methods, methods},
+                       {0, nullptr}};
+PyType_Spec channel_type = {"calls.Channel", sizeof(Channel), 0, Py_TPFLAGS_DEFAULT, slots};
 
 // set_up(variables, environment): of the bootstrap, and what os.environ knows.
 PyObject* set_up(PyObject*, PyObject* arguments) {
@@ -397,8 +543,6 @@ PyObject* set_up(PyObject*, PyObject* arguments) {
 }
 
 PyMethodDef functions[] = {{"set_up", set_up, METH_VARARGS, nullptr},
-                           {"open", open_channel, METH_VARARGS, nullptr},
-                           {"serve", serve, METH_VARARGS, nullptr},
                            {"set_environment", set_environment, METH_O, nullptr},
                            {"publish_environment", publish_environment, METH_NOARGS, nullptr},
                            {nullptr, nullptr, 0, nullptr}};
@@ -406,4 +550,9 @@ PyModuleDef module = {PyModuleDef_HEAD_INIT, "calls", nullptr, -1, functions, nu
 
 }  // namespace
 
-PyMODINIT_FUNC PyInit_calls() { return PyModule_Create(&module); }
+PyMODINIT_FUNC PyInit_calls() {
+  Object made(PyModule_Create(&module));
+  PyObject* const type = made ? PyType_FromSpec(&channel_type) : nullptr;
+  if (!type || PyModule_AddObject(made.get(), "Channel", type) != 0) return nullptr;
+  return made.release();
+}

@@ -34,69 +34,17 @@ OWN_FILE = __file__
 OWN_FOLDER = os.path.dirname(OWN_FILE)
 
 
-def end():
-    os._exit(0)
+def library(name):
+    """A module of C++, built beside this file."""
+    path = f"{OWN_FOLDER}/{name}.so"
+    loader = importlib.machinery.ExtensionFileLoader(name, path)
+    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path, loader=loader))
+    loader.exec_module(module)
+    return module
 
 
-class Channel:
-    def __init__(self, descriptor):
-        os.set_inheritable(descriptor, False)
-        self.socket = socket.socket(fileno=descriptor)
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        self.wait = poll.poll
-        self.buffered = b""
-        self.kept = collections.deque()  # frames that were passed over
-
-    def await_frame(self, kind):
-        """The body of the next frame of this kind. What comes before it is received later."""
-        passed = []
-        frame = self.receive()
-        while frame[0] != kind:
-            passed.append(frame)
-            frame = self.receive()
-        self.kept.extend(passed)
-        return frame[1]
-
-    def lacks(self, kind):
-        """Whether no frame of this kind is here yet."""
-        while self.buffered or self.wait(0):
-            self.kept.append(self.read())
-        return all(known != kind for known, _ in self.kept)
-
-    def rest(self):
-        """The bytes that were read of it and not received."""
-        frames = b"".join(struct.pack("<IB", len(body) + 1, kind) + body for kind, body in self.kept)
-        data, self.buffered = frames + self.buffered, b""
-        self.kept.clear()
-        return data
-
-    def receive(self, ended=end):
-        return self.kept.popleft() if self.kept else self.read(ended)
-
-    def read(self, ended=end):
-        data = self.buffered
-        receive = self.socket.recv
-        while len(data) < 4:
-            self.wait()  # who waits by receiving is woken, for nothing, when Virga has read an answer, too
-            chunk = receive(65536)
-            if not chunk:
-                ended()
-            data += chunk
-        size = 4 + int.from_bytes(data[:4], "little")
-        if len(data) < size:
-            parts = bytearray(data)
-            while len(parts) < size:
-                chunk = receive(min(1 << 20, max(65536, size - len(parts))))
-                if not chunk:
-                    ended()
-                parts += chunk
-            data = bytes(parts)
-        self.buffered = data[size:]
-        return data[4], data[5:size]
-
-    def send(self, kind, body=b""):
-        self.socket.sendall(struct.pack("<IB", len(body) + 1, kind) + body)
+calls = library("calls")  # what each call passes through
+Channel = calls.Channel
 
 
 class Fault(Exception):
@@ -238,12 +186,12 @@ LEVELS = {"TRACE": logging.DEBUG, "DEBUG": logging.DEBUG, "INFO": logging.INFO, 
           "ERROR": logging.ERROR, "FATAL": logging.CRITICAL}
 
 
-def logs_json():
-    return os.environ.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
+def logs_json(environment=os.environ):
+    return environment.get("AWS_LAMBDA_LOG_FORMAT", "").upper() == "JSON"
 
 
 def set_up_logging(environment):
-    if logs_json():
+    if logs_json(environment):
         LOG_HANDLER.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [LOG_HANDLER]
@@ -421,12 +369,12 @@ FINDERS = {}  # of modules in a folder; made ahead
 def prepare(order, folder):
     """What needs nothing of the function but what it is. Says whether C is to look at the time zone."""
     environment = order["env"] or dict(os.environ)  # none: it was started with its own
-    zone = os.environ.get("TZ")
+    zone = os.environ._data.get(b"TZ")
     os.environ._data.clear()
     calls.set_environment(environment)
     version = order["runtime"].removeprefix("python")
     paths = [folder, f"/opt/python/lib/python{version}/site-packages", "/opt/python"]
-    paths += [p for p in os.environ.get("PYTHONPATH", "").split(":") if p and p not in paths]
+    paths += [p for p in environment.get("PYTHONPATH", "").split(":") if p and p not in paths]
     sys.path[:] = paths + [p for p in sys.path if p not in paths] + [OWN_FOLDER + "/lib"]
     for path in paths:
         sys.path_importer_cache.pop(path, None)
@@ -436,7 +384,7 @@ def prepare(order, folder):
     LambdaContext.describe_function(environment)
     if "AWS_ENDPOINT_URL" in environment or any(name.startswith("AWS_ENDPOINT_URL_") for name in environment):
         sys.meta_path.insert(0, EndpointFinder())
-    return environment.get("TZ", zone) != zone
+    return "TZ" in environment and environment["TZ"].encode() != zone
 
 
 def initialise(channel, order, folder):
@@ -508,16 +456,6 @@ def unanswerable(error):
     return failed(Fault("Runtime.MarshalError", f"Unable to marshal response: {error}"))
 
 
-def library(name):
-    """A module of C++, built beside this file."""
-    path = f"{OWN_FOLDER}/{name}.so"
-    loader = importlib.machinery.ExtensionFileLoader(name, path)
-    module = importlib.util.module_from_spec(importlib.util.spec_from_file_location(name, path, loader=loader))
-    loader.exec_module(module)
-    return module
-
-
-calls = library("calls")  # what each call passes through
 calls.set_up(globals(), os.environ._data)
 
 
@@ -571,10 +509,9 @@ def warm_up():
     handler = initialise(channel, parse(channel.receive()[1]), OWN_FOLDER)
     other.send(INVOKE, struct.pack("<I", len(header)) + header + b'{"warm": [1, 2.5, null, "\\u00e9"]}')
     other.send(RESTORE)
-    calls.open(channel.socket.fileno(), channel.rest())
-    calls.serve(handler, parts_of(True))
-    channel.socket.close()
-    other.socket.close()
+    channel.serve(handler, parts_of(True))
+    channel.close()
+    other.close()
     traceback.format_list(traceback.extract_stack())
     request_id = ""
     os.chdir(folder)
@@ -619,16 +556,14 @@ def main():
     rehearse_beginning(sample)
     rehearse_loading()
     [bytes(size) for size in range(0, 480, 16) for _ in range(0, 4096, size + 32)]  # and a page for objects of each size
-    frame = channel.receive()
-    while frame[0] == ROUSE:
+    while channel.peek() == ROUSE:
+        channel.receive()
         rouse(channel, sample)
-        frame = channel.receive()
-    channel.kept.appendleft(frame)
     order = parse(channel.await_frame(INIT))
     if order.get("concurrency", 1) > 1:
         channel.await_frame(MOUNTED)
         channel = share_out(channel, order["concurrency"])
-        channel.kept.append((MOUNTED, b""))
+        channel.keep(MOUNTED)
     serve(channel, order)
 
 
@@ -642,15 +577,15 @@ def share_out(channel, count):
         ours, theirs = socket.socketpair()
         if os.fork() == 0:
             for other in workers.values():
-                other.socket.close()
+                other.close()
             ours.close()
-            channel.socket.close()
+            channel.close()
             return Channel(theirs.detach())
         theirs.close()
-        worker = Channel(ours.detach())
-        workers[worker.socket.fileno()] = worker
+        worker = Channel(ours.detach(), end_as_worker)
+        workers[worker.fileno()] = worker
     poll = select.poll()
-    for descriptor in (channel.socket.fileno(), *workers):
+    for descriptor in (channel.fileno(), *workers):
         poll.register(descriptor, select.POLLIN)
     free, busy, waiting, ready = list(workers.values()), {}, collections.deque(), 0
     while True:
@@ -659,8 +594,8 @@ def share_out(channel, count):
             source = worker or channel
             again = True
             while again:
-                kind, body = source.receive(end_as_worker if worker else end)
-                again = len(source.buffered) > 0
+                kind, body = source.receive()
+                again = source.has_begun()
                 if worker is None:
                     waiting.append((kind, body))
                 elif kind == READY:
@@ -702,9 +637,8 @@ def serve(channel, order):
     handler = initialise(channel, order, TASK)
     # Since 3.12 AWS's runtime leaves other scripts than Latin unescaped.
     parts = parts_of(order["runtime"] in ("python3.8", "python3.9", "python3.10", "python3.11"))
-    calls.open(channel.socket.fileno(), channel.rest())
     while True:
-        kind, _ = calls.serve(handler, parts)
+        kind, _ = channel.serve(handler, parts)
         if kind != RESTORE:
             os._exit(1)
         restore(channel)
