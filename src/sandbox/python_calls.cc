@@ -218,6 +218,14 @@ Object parse(const char* bytes, size_t size) {
   return Object(PyObject_CallFunctionObjArgs(decode, text.get(), nullptr));
 }
 
+// parse(bytes): the value of a JSON text.
+PyObject* parse_bytes(PyObject*, PyObject* bytes) {
+  char* text;
+  Py_ssize_t size;
+  if (PyBytes_AsStringAndSize(bytes, &text, &size) != 0) return nullptr;
+  return parse(text, static_cast<size_t>(size)).release();
+}
+
 // _X_AMZN_TRACE_ID, which is another with each call: C's setenv() keeps the memory of every value that there ever was,
 // so it lies in memory of ours.
 bool set_trace(PyObject* wanted) {
@@ -543,6 +551,7 @@ PyObject* set_up(PyObject*, PyObject* arguments) {
 }
 
 PyMethodDef functions[] = {{"set_up", set_up, METH_VARARGS, nullptr},
+                           {"parse", parse_bytes, METH_O, nullptr},
                            {"set_environment", set_environment, METH_O, nullptr},
                            {"publish_environment", publish_environment, METH_NOARGS, nullptr},
                            {nullptr, nullptr, 0, nullptr}};

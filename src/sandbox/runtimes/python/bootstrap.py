@@ -44,7 +44,7 @@ def library(name):
 
 
 calls = library("calls")  # what each call passes through
-Channel = calls.Channel
+Channel, parse = calls.Channel, calls.parse
 
 
 class Fault(Exception):
@@ -412,20 +412,6 @@ def initialise(channel, order, folder):
 
 decoder = json.JSONDecoder()
 decode, scan = decoder.decode, decoder.scan_once
-
-
-def parse(data):
-    """As json.loads() reads it, which first looks for an encoding and for what surrounds the value."""
-    text = str(data, "utf-8", "surrogatepass")
-    try:
-        value, end = scan(text, 0)
-        if end == len(text):
-            return value
-    except StopIteration:
-        pass
-    return decode(text)
-
-
 AROUND = {}  # what contains the value that is being encoded
 
 
