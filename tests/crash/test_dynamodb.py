@@ -12,6 +12,7 @@ import threading
 
 import botocore.exceptions
 
+from dynamodb_oracle import everything, follow_stream, identity
 from support import eventually
 
 WORKERS, KEYS, ROUNDS, OTHERS = 8, 6, 4, 1500
@@ -109,18 +110,6 @@ class Worker:
         return [item for name, item in found.items() if name != "total"]
 
 
-def everything(client, **more):
-    """By their keys; what is there twice would be an entry that is left over."""
-    items = [item for page in client.get_paginator("scan").paginate(TableName=TABLE, **more) for item in page["Items"]]
-    found = {identity(item): item for item in items}
-    assert len(found) == len(items)
-    return found
-
-
-def identity(item):
-    return item["p"]["S"], item["s"]["N"]
-
-
 def index(name):
     return {"IndexName": name, "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["v"]},
             "KeySchema": [{"AttributeName": "g", "KeyType": "HASH"}, {"AttributeName": "s", "KeyType": "RANGE"}]}
@@ -142,27 +131,6 @@ def late_indexes(client):
         indexes = client.describe_table(TableName=TABLE)["Table"]["GlobalSecondaryIndexes"]
         return all(i["IndexStatus"] == "ACTIVE" for i in indexes) and indexes
     return [i["IndexName"] for i in eventually(filled) if i["IndexName"] != "gsi"]
-
-
-def follow_stream(virga, arn, items):
-    """Every change of an item begins with what the one before it left, and the last one left what is there."""
-    streams = virga.client("dynamodbstreams")
-    became = {}
-    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
-        at = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")["ShardIterator"]
-        last = 0
-        while at:
-            page = streams.get_records(ShardIterator=at)
-            for record in page["Records"]:
-                change = record["dynamodb"]
-                assert int(change["SequenceNumber"]) > last
-                last = int(change["SequenceNumber"])
-                key = identity(change["Keys"])
-                assert became.get(key) == change.get("OldImage")
-                assert record["eventName"] == ("INSERT" if "OldImage" not in change else "MODIFY" if "NewImage" in change else "REMOVE")
-                became[key] = change.get("NewImage")
-            at = page.get("NextShardIterator") if page["Records"] else None
-    assert {key: item for key, item in became.items() if item} == items
 
 
 def test_mixed_load_is_whole_after_every_kill(own_virga):
@@ -199,11 +167,11 @@ def test_mixed_load_is_whole_after_every_kill(own_virga):
         client = own_virga.start().client("dynamodb")
         owned = {identity(item): item for worker in workers for item in worker.check(client)}
         items = {**owned, **others}
-        assert items == everything(client)
+        assert items == everything(client, TABLE)
         by_g = {k: {n: v for n, v in i.items() if n in ("p", "s", "g", "v")} for k, i in items.items() if "g" in i}
         late = late_indexes(client)
         for name in ["gsi", *late]:
-            assert everything(client, IndexName=name) == by_g
-        assert everything(client, IndexName="lsi") == {k: i for k, i in items.items() if "l" in i}
+            assert everything(client, TABLE, IndexName=name) == by_g
+        assert everything(client, TABLE, IndexName="lsi") == {k: i for k, i in items.items() if "l" in i}
     follow_stream(own_virga, stream["TableDescription"]["LatestStreamArn"], owned)
     assert sum(worker.calls for worker in workers) > 100

@@ -2,6 +2,7 @@
 // developer guide unless another is named.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -16,6 +17,8 @@ inline constexpr std::string_view kNameEmpty = "Empty attribute name";
 inline constexpr std::string_view kNameTooLarge = "Attribute name is too large, must be less than 65536 bytes";
 inline constexpr size_t kMaxPartitionKey = 2048;
 inline constexpr size_t kMaxSortKey = 1024;
+// Older times of expiry are taken for mistakes: "Using time to live (TTL) in DynamoDB".
+inline constexpr std::chrono::seconds kOldestExpiry = std::chrono::hours{24 * 365 * 5};
 
 // Expressions.
 inline constexpr size_t kMaxExpression = 4096;

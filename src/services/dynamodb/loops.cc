@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "kv/key.h"
 #include "kv/record.h"
+#include "services/dynamodb/limits.h"
 #include "services/dynamodb/service.h"
 
 namespace virga::dynamodb {
@@ -84,6 +85,7 @@ Task<bool> DynamoService::backfill_step(std::string key) {
 Task<void> DynamoService::expire_items(kernel::Timer timer) {
   const Backfill which = kv::decode<Backfill>(timer.payload);
   const int64_t now = clock_.now().seconds();
+  const int64_t oldest = now - kOldestExpiry.count();
   for (bool more = true; more && !stopping_;) {
     more = co_await db_.transact([&](kv::Txn& tx) -> Task<bool> {
       Store store(tx, cache_);
@@ -92,16 +94,19 @@ Task<void> DynamoService::expire_items(kernel::Timer timer) {
         co_await timers_.clear(tx, timer.kind, timer.id);
         co_return false;
       }
-      kv::Range due = rows_of_everything(*table, 'e');
-      const std::string prefix = due.begin;
-      due.end = std::string(kv::KeyWriter("ddb").u8('e').u64(table->number).u64(static_cast<uint64_t>(now)).view());
+      const std::string prefix = rows_of_everything(*table, 'e').begin;
+      const auto at = [&](int64_t seconds) {
+        return std::string(kv::KeyWriter("ddb").u8('e').u64(table->number).u64(static_cast<uint64_t>(seconds)).view());
+      };
+      const kv::Range due{at(oldest), at(now)};
       const auto rows = co_await tx.scan(due, {.limit = kExpireRows});
       for (const kv::Entry& row : rows) {
         const std::string item_row = rows_prefix(*table, 0) + row.key.substr(prefix.size() + kExpiryTime);
         const auto item = co_await store.find_item(table, item_row);
         // The index may be behind nothing, but what is deleted must really be due.
         const auto due_at = item ? table->expiry_of(*item) : std::nullopt;
-        if (due_at && *due_at < now) store.replace(*table, item_row, *item, View(), nullptr, Cause::kExpiry);
+        if (due_at && *due_at >= oldest && *due_at < now)
+          store.replace(*table, item_row, *item, View(), nullptr, Cause::kExpiry);
         tx.erase(row.key);
       }
       if (rows.size() == kExpireRows) co_return true;

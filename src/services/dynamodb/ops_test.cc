@@ -408,6 +408,9 @@ TEST(Expiry, DeletesWhatIsDue) {
   w.call("PutItem", put("tab", "{'p':{'S':'soon'},'e':{'N':'" + std::to_string(now + 20) + "'}}"));
   w.call("PutItem", put("tab", "{'p':{'S':'late'},'e':{'N':'" + std::to_string(now + 9000) + "'}}"));
   w.call("PutItem", put("tab", "{'p':{'S':'never'}}"));
+  const int64_t five_years = kOldestExpiry.count();
+  w.call("PutItem", put("tab", "{'p':{'S':'mistaken'},'e':{'N':'" + std::to_string(now - five_years) + "'}}"));
+  w.call("PutItem", put("tab", "{'p':{'S':'very old'},'e':{'N':'" + std::to_string(now - five_years + 900) + "'}}"));
   std::string status;
   for (int i = 0; i < 100 && status != "ENABLED"; ++i) {
     status = w.call("DescribeTimeToLive", "{'TableName':'tab'}")["TimeToLiveDescription"].string_or("TimeToLiveStatus");
@@ -419,11 +422,12 @@ TEST(Expiry, DeletesWhatIsDue) {
     for (int i = 0; i < 300; ++i) {
       co_await sleep_for(std::chrono::milliseconds(10));
       const auto rows = co_await w.db->snapshot()->scan(kv::prefix_range(std::string("ddb\0\1e", 6)));
-      if (rows.size() == 1) break;
+      if (rows.size() == 2) break;
     }
     co_await w.timers.stop();
   }());
-  EXPECT_EQ(w.call("Scan", "{'TableName':'tab'}")["Count"].as_int(), 2);
+  EXPECT_EQ(w.call("Scan", "{'TableName':'tab'}")["Count"].as_int(), 3);
+  EXPECT_EQ(w.text("GetItem", "{'TableName':'tab','Key':{'p':{'S':'very old'}}}"), "{}");
   EXPECT_EQ(w.message("UpdateTimeToLive",
                       "{'TableName':'tab','TimeToLiveSpecification':{'Enabled':true,'AttributeName':'e'}}"),
             "TimeToLive is already enabled");

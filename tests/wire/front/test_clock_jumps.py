@@ -4,59 +4,22 @@ as long, what recurs goes on, and nothing is lost, comes twice or is stuck."""
 import collections
 import datetime
 import json
-import pathlib
-import struct
-import subprocess
-import sys
 import threading
 import time
-import types
 
-import botocore.auth
 import botocore.exceptions
 import pytest
 
-from support import error_code, eventually, finish, start_virga
+from moved_clock import moved_clock
+from support import error_code, eventually
 
-HERE = pathlib.Path(__file__).resolve().parent
 DAY = 86_400
-
-
-class Clock:
-    """The wall clock of a Virga; clients sign by it too, but for those that are told to stay behind."""
-
-    def __init__(self, folder):
-        self.path = folder / "moved"
-        self.path.write_bytes(struct.pack("<q", 0))
-        self.seconds = self.jumps = 0
-        self.server = None
-
-    def put(self, seconds):
-        """To so many seconds from real time; returns once Virga has seen it."""
-        with open(self.path, "r+b") as file:
-            file.write(struct.pack("<q", seconds * 1_000_000))
-        self.seconds = seconds
-        self.jumps += 1
-        eventually(lambda: self.server.stderr().count("the clock was moved") == self.jumps)
-
-    def now(self):
-        return datetime.datetime.utcnow() + datetime.timedelta(seconds=self.seconds)
 
 
 @pytest.fixture
 def clock(tmp_path, monkeypatch):
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", tmp_path / "moved_clock.so", HERE / "moved_clock.c"], check=True)
-    clock = Clock(tmp_path)
-    monkeypatch.setenv("LD_PRELOAD", str(tmp_path / "moved_clock.so"))
-    monkeypatch.setenv("VIRGA_TEST_CLOCK", str(clock.path))
-    clock.server = start_virga()
-    signed_at = type("SignedAt", (datetime.datetime,), {"utcnow": classmethod(lambda cls: clock.now())})
-    module = types.SimpleNamespace(**{**vars(datetime), "datetime": signed_at})
-    for signer in {botocore.auth.AUTH_TYPE_MAPS[kind].__module__ for kind in ("v4", "s3v4")}:
-        monkeypatch.setattr(sys.modules[signer], "datetime", module)
-    yield clock
-    if clock.server.process.poll() is None:
-        finish(clock.server)
+    with moved_clock(tmp_path, monkeypatch) as clock:
+        yield clock
 
 
 class Queue:
