@@ -196,5 +196,26 @@ TEST(Update, RefusesInAwsWords) {
             "Invalid UpdateExpression: Syntax error; token: \"-\", near: \"book-price\"");
 }
 
+TEST(Update, StatementsAreCounted) {
+  const auto size = [](std::string_view expression, std::string given = "{}") {
+    const Item values = item_of(std::move(given));
+    Placeholders placeholders(nullptr, values == Item() ? nullptr : &values);
+    return statement_size(parse_update(expression, placeholders));
+  };
+  EXPECT_EQ(size("SET b = :v", "{':v':{'S':'xyz'}}"), 3u + 19 + 1 + 3);
+  EXPECT_EQ(size("SET b = :v, c = :v", "{':v':{'S':'xyz'}}"), 3u + 2 * (19 + 1 + 3));
+  EXPECT_EQ(size("SET d.leaf = :v", "{':v':{'S':'xyz'}}"), size("SET d = :v", "{':v':{'M':{'leaf':{'S':'xyz'}}}}"));
+  EXPECT_EQ(size("SET d[0] = :v", "{':v':{'S':'xyz'}}"), size("SET d = :v", "{':v':{'L':[{'S':'xyz'}]}}") + 1);
+  EXPECT_EQ(size("SET c = abcdefghij"), 3u + 19 + 1 + 1 + 14 + 10);
+  EXPECT_EQ(size("SET c = l[10]"), 3u + 19 + 1 + 1 + 14 + 1 + 14 + 2);
+  EXPECT_EQ(size("SET n = n + :o", "{':o':{'N':'1'}}"), 3u + 19 + 1 + 34 + 15 + 1 + 2);
+  EXPECT_EQ(size("SET n = n - :o", "{':o':{'N':'1'}}"), 3u + 19 + 1 + 37 + 15 + 1 + 2);
+  EXPECT_EQ(size("SET c = if_not_exists(c, :v)", "{':v':{'S':'v'}}"), 3u + 19 + 1 + 39 + 15 + 1 + 1);
+  EXPECT_EQ(size("SET l = list_append(l, :v)", "{':v':{'L':[{'S':'xyz'}]}}"), 3u + 19 + 1 + 37 + 15 + 1 + 7);
+  EXPECT_EQ(size("ADD s :v", "{':v':{'SS':['xyz']}}"), 3u + 19 + 1 + 3);
+  EXPECT_EQ(size("REMOVE abc, m.y, l[10]"), 3u + 3 * 1 + 3 + (1 + 4 + 1) + (1 + 4 + 2));
+  EXPECT_EQ(size("DELETE s :v", "{':v':{'SS':['xyz']}}"), 3u + 1 + 1);
+}
+
 }  // namespace
 }  // namespace virga::dynamodb

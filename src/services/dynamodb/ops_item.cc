@@ -8,6 +8,7 @@
 #include "services/dynamodb/ops.h"
 #include "services/dynamodb/request.h"
 #include "services/dynamodb/service.h"
+#include "services/dynamodb/update.h"
 
 namespace virga::dynamodb {
 
@@ -112,6 +113,9 @@ Action update_of(const Ctx& ctx, const UpdateItemInput& in) {
     Placeholders placeholders = placeholders_of(in, Wording::kCurrent);
     if (in.update_expression) write.actions = parse_update(*in.update_expression, placeholders);
     read_condition(in, placeholders, write);
+    // Of this operation alone: transactions and statements may write what fills an item to the last byte.
+    if (in.update_expression && statement_size(write.actions) > kMaxItemSize)
+      throw uncounted("Item size to update has exceeded the maximum allowed size");
   });
   return action;
 }

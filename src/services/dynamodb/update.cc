@@ -190,7 +190,36 @@ void apply_one(const UpdateAction& action, View item, const std::optional<Attrib
   }
 }
 
+size_t size_of(const Step& step) { return step.is_index() ? cat(step.index).size() : step.name.size(); }
+
+size_t size_of_target(const Path& path) {
+  size_t total = size_of(path[0]);
+  for (size_t i = 1; i < path.size(); ++i) total += 4 + size_of(path[i]);
+  return total;
+}
+
+size_t size_of_operand(const Node& node) {
+  if (node.kind == NodeKind::kValue) return node.value.stored_size();
+  if (node.kind == NodeKind::kPath) {
+    size_t total = 1;
+    for (const Step& step : node.path) total += 14 + size_of(step);
+    return total;
+  }
+  size_t total = node.kind == NodeKind::kPlus ? 34 : node.function == Function::kIfNotExists ? 39 : 37;
+  for (const Node& child : node.children) total += size_of_operand(child);
+  return total;
+}
+
 }  // namespace
+
+size_t statement_size(const std::vector<UpdateAction>& actions) {
+  size_t total = 3;
+  for (const UpdateAction& action : actions) {
+    const bool writes = action.kind == UpdateKind::kSet || action.kind == UpdateKind::kAdd;
+    total += (writes ? 19 + size_of_operand(action.value) : 1) + size_of_target(action.path);
+  }
+  return total;
+}
 
 AttributeValue add_values(View a, View b) {
   if (a.is(Type::kN)) return AttributeValue::number(checked(Number::add(a.number(), b.number())));

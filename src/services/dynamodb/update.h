@@ -12,6 +12,10 @@ namespace virga::dynamodb {
 // Throws ValidationException when an operand has the wrong type or a path leads nowhere.
 Item updated_item(const std::vector<UpdateAction>& actions, View item);
 
+// What AWS counts of an update expression against the limit of an item's size: what it writes, and a price for each
+// action and operation. Numbers measured of AWS in October 2026.
+size_t statement_size(const std::vector<UpdateAction>& actions);
+
 // a + b of N, union or difference of sets of one type: for ADD and DELETE. Nothing left of a set is an empty optional.
 // The types fit.
 AttributeValue add_values(View a, View b);

@@ -96,3 +96,29 @@ def test_resource_interface(virga, table, p):
             batch.put_item(Item={"p": f"{p['S']}-{i}", "i": i})
     found = resource.scan(FilterExpression=boto3.dynamodb.conditions.Attr("p").begins_with(p["S"] + "-"))
     assert found["Count"] == 30
+
+
+def test_update_expressions_count_against_the_size_of_an_item(dynamodb, table):
+    """What they say does, at prices that AWS was measured to take in October 2026; a transaction or statement may fill the item."""
+    key, most = {"p": {"S": "1"}}, 409600 - len("p1")
+    price = 3 + 19 + len("b")
+
+    def update(size, expression="SET b = :b", **values):
+        return dynamodb.update_item(TableName=table, Key=key, UpdateExpression=expression,
+                                    ExpressionAttributeValues={":b": {"S": "x" * size}, **values})
+    update(409600 - price)
+    update(409600 - price - 19 - len("c") - 500, "SET b = :b, c = :c", **{":c": {"S": "y" * 500}})
+    update(409600 - price - len("c") - 1, "SET b = :b REMOVE c")
+    too_large = "Item size to update has exceeded the maximum allowed size"
+    for size, expression in ((409600 - price + 1, "SET b = :b"), (409600 - price - len("c"), "SET b = :b REMOVE c")):
+        with pytest.raises(ClientError) as refused:
+            update(size, expression)
+        assert refused.value.response["Error"] == {"Code": "ValidationException", "Message": too_large}
+    full = {"S": "x" * (most - len("b"))}
+    dynamodb.transact_write_items(TransactItems=[{"Update": {
+        "TableName": table, "Key": key, "UpdateExpression": "SET b = :b", "ExpressionAttributeValues": {":b": full}}}])
+    dynamodb.execute_statement(Statement=f'UPDATE "{table}" SET b = ? WHERE p = \'1\'', Parameters=[full])
+    dynamodb.update_item(TableName=table, Key=key, AttributeUpdates={"b": {"Value": full}})
+    with pytest.raises(ClientError, match=too_large):
+        dynamodb.update_item(TableName=table, Key=key, AttributeUpdates={"b": {"Value": {"S": full["S"] + "x"}}})
+    dynamodb.delete_item(TableName=table, Key=key)
