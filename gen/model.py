@@ -162,11 +162,14 @@ def read(folder):
     if os.path.exists(path):
         with open(path, encoding="utf-8") as file:
             overrides = json.load(file)
-    unknown = set(overrides) - {"custom", "open_enums", "metadata", "operations", "shapes"}
+    unknown = set(overrides) - {"custom", "open_enums", "order", "metadata", "operations", "shapes"}
     if unknown:
         raise ModelError(f"{path}: unknown keys {sorted(unknown)}")
     for section in ("metadata", "operations", "shapes"):
         merge(raw[section], overrides.get(section, {}))
+    for shape, first in overrides.get("order", {}).items():
+        members = raw["shapes"][shape]["members"]
+        raw["shapes"][shape]["members"] = {name: members[name] for name in dict.fromkeys([*first, *members])}
     return raw, overrides
 
 

@@ -87,6 +87,13 @@ class Models(unittest.TestCase):
             with self.assertRaisesRegex(model.ModelError, "NoSuchOperation"):
                 model.load(folder)
 
+    def test_members_come_in_the_order_that_is_asked_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in (("model.json", '{"metadata": {}, "operations": {}, "shapes": {"S": {"members": {"A": {}, "B": {}, "C": {}}}}}'),
+                               ("overrides.json", '{"order": {"S": ["C", "A"]}}')):
+                generate.write(os.path.join(folder, name), text)
+            self.assertEqual(list(model.read(folder)[0]["shapes"]["S"]["members"]), ["C", "A", "B"])
+
 
 class Naming(unittest.TestCase):
     def test_members(self):

@@ -57,6 +57,9 @@ class Seen {
   uint64_t bits_[kMost / 64] = {};
 };
 
+// Whether a required member never came.
+inline bool is_missing(std::string_view sentence) { return sentence.ends_with("Member must not be null"); }
+
 inline TimestampFormat format_of(const Member& member, TimestampFormat otherwise) {
   if (member.timestamp != TimestampFormat::kDefault) return member.timestamp;
   return member.shape->timestamp != TimestampFormat::kDefault ? member.shape->timestamp : otherwise;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <vector>
 
 #include "base/str.h"
@@ -313,6 +314,32 @@ class Checker {
   std::vector<std::string> scratch_;
 };
 
+// `all`, or those of them that DynamoDB tells, in its own words.
+std::vector<std::string> dynamodb_sentences(const OperationModel& op, const void* input, const Findings& findings,
+                                            std::vector<std::string> all) {
+  const auto is_other = [](const auto& found) { return is_missing(found.second) && found.first != "tableName"; };
+  const auto name = findings.by_place.find("tableName");
+  const bool unnamed = name != findings.by_place.end() && is_missing(name->second);
+  const bool missing = std::ranges::any_of(findings.by_place, is_other);
+  // Where anything is missing but the table's name, all is told as it is of other services.
+  if (missing && !unnamed && !is_on_table(op)) return all;
+  Findings told = findings;
+  for (auto& [place, sentence] : told.by_place) {
+    if (const std::string_view words = own_words(op, place); !words.empty() && !missing) sentence = words;
+  }
+  for (const std::string_view first : hides_others(op)) {
+    const bool spelled = first == kTableName && !is_on_table(op);
+    Checker alone(told, spelled ? kTableName : std::string_view());
+    for (const Member& member : op.input->structure->members) {
+      if (member.name == first) alone.member(member, input, Path());
+    }
+    if (!alone.sentences.empty()) return std::move(alone.sentences);
+  }
+  Checker checker(told);
+  checker.structure(*op.input->structure, input, Path());
+  return std::move(checker.sentences);
+}
+
 }  // namespace
 
 void check(const OperationModel& op, const void* input, const Findings& findings) {
@@ -321,19 +348,18 @@ void check(const OperationModel& op, const void* input, const Findings& findings
   checker.structure(*op.input->structure, input, Path());
   if (checker.sentences.empty()) return;
   for (const auto& [place, sentence] : findings.by_place) {
-    if (!sentence.ends_with("Member must not be null")) continue;
+    if (!is_missing(sentence)) continue;
     if (auto error = missing_parameter(op, place)) throw std::move(*error);
   }
-  if (is_dynamodb(op.service)) {
-    Checker alone(findings, is_on_table(op) ? std::string_view() : kTableName);
-    for (const Member& member : op.input->structure->members) {
-      if (member.name == kTableName) alone.member(member, input, Path());
-    }
-    if (!alone.sentences.empty()) checker.sentences.swap(alone.sentences);
-  }
-  const size_t count = checker.sentences.size();
-  throw validation_error(op, cat(count, count == 1 ? " validation error detected: " : " validation errors detected: ",
-                                 join(checker.sentences, "; ")));
+  std::vector<std::string> sentences = std::move(checker.sentences);
+  if (is_dynamodb(op.service)) sentences = dynamodb_sentences(op, input, findings, std::move(sentences));
+  // A Query's wrong operator is told without a count.
+  if (sentences.size() == 1 && op.name == "Query" && sentences[0] == own_words(op, "conditionalOperator"))
+    throw validation_error(op, std::move(sentences[0]));
+  const size_t count = sentences.size();
+  throw validation_error(
+      op,
+      cat(count, count == 1 ? " validation error detected: " : " validation errors detected: ", join(sentences, "; ")));
 }
 
 void check_constraints(const OperationModel& op, const void* input) { check(op, input, Findings()); }

@@ -72,6 +72,51 @@ def test_constraints(virga, operation, body, words):
     assert refusal(virga, operation, body) == ("ValidationException", words)
 
 
+CAPACITY = "Value 'X' at 'returnConsumedCapacity' failed to satisfy constraint: Member must satisfy enum value set: [INDEXES, TOTAL, NONE]"
+RETURNS = "Failed to satisfy constraint: Member must satisfy enum value set: [ALL_OLD, UPDATED_OLD, ALL_NEW, UPDATE_NEW, NONE]"
+OPERATOR = "Failed to satisfy constraint: Member must satisfy enum value set: [ALL, OR]"
+NO_NAME = "Value '' at 'tableName' failed to satisfy constraint: Member must have length greater than or equal to 1"
+NO_KEY = "Value null at 'key' failed to satisfy constraint: Member must not be null"
+WRONG = {"ReturnValues": "X", "ReturnConsumedCapacity": "X"}
+TWO = {"a": {"Exists": False}, "b": {"Exists": False}}
+
+
+@pytest.mark.parametrize("operation,body,words", [
+    ("PutItem", {"Item": {}, **WRONG, "ReturnItemCollectionMetrics": "X"},
+     f"3 validation errors detected: {CAPACITY}; {RETURNS}; ReturnItemCollectionMetrics can only be SIZE or NONE"),
+    ("PutItem", {"Item": {}, "Expected": TWO, "ConditionalOperator": "XOR"}, COUNTED + OPERATOR),
+    ("DeleteItem", {"Key": {}, **WRONG}, f"2 validation errors detected: {CAPACITY}; {RETURNS}"),
+    ("DeleteItem", {"Key": {}, "ReturnValues": "X"}, COUNTED + RETURNS),
+    ("UpdateItem", {"Key": {}, **WRONG}, COUNTED + RETURNS),
+    ("UpdateItem", {"Key": {}, "ReturnConsumedCapacity": "X"}, COUNTED + CAPACITY),
+    # What is missing makes the rest be told as it is elsewhere.
+    ("UpdateItem", {"TableName": ""}, f"2 validation errors detected: {NO_NAME}; {NO_KEY}"),
+    ("UpdateItem", {"TableName": "", **WRONG}, f"4 validation errors detected: {CAPACITY}; {NO_NAME}; Value 'X' at 'returnValues' failed to satisfy "
+     f"constraint: Member must satisfy enum value set: [ALL_NEW, UPDATED_OLD, ALL_OLD, NONE, UPDATED_NEW]; {NO_KEY}"),
+    ("UpdateItem", {"Expected": TWO, "ConditionalOperator": "XOR"},
+     f"2 validation errors detected: Value 'XOR' at 'conditionalOperator' failed to satisfy constraint: Member must satisfy enum value set: [OR, AND]; {NO_KEY}"),
+    ("Query", {"Select": "X", "ConditionalOperator": "XOR", "QueryFilter": {n: {"ComparisonOperator": "NULL"} for n in "bc"}}, OPERATOR),
+    ("BatchWriteItem", {"RequestItems": {"abc": [{"PutRequest": {"Item": {}}}]}, "ReturnConsumedCapacity": "X", "ReturnItemCollectionMetrics": "Y"},
+     f"2 validation errors detected: {CAPACITY}; Value 'Y' at 'returnItemCollectionMetrics' failed to satisfy constraint: "
+     "Member must satisfy enum value set: [SIZE, NONE]"),
+    ("TransactWriteItems", {"TransactItems": [], "ClientRequestToken": "x" * 37, "ReturnConsumedCapacity": "X"},
+     f"3 validation errors detected: Value '[]' at 'transactItems' failed to satisfy constraint: Member must have length greater than or equal to 1; "
+     f"Value '{'x' * 37}' at 'clientRequestToken' failed to satisfy constraint: Member must have length less than or equal to 36; {CAPACITY}"),
+    ("CreateTable", {"AttributeDefinitions": [], "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], **{kind: [{
+        "IndexName": name, "KeySchema": [{"AttributeName": "p", "KeyType": "HASH"}], "Projection": {}}] for kind, name in (
+            ("LocalSecondaryIndexes", "aa"), ("GlobalSecondaryIndexes", "zz"))}},
+     "2 validation errors detected: " + "; ".join(f"Value '{name}' at '{place}.1.member.indexName' failed to satisfy constraint: Member must have "
+                                                  "length greater than or equal to 3" for name, place in (
+                                                      ("zz", "globalSecondaryIndexes"), ("aa", "localSecondaryIndexes")))),
+    ("TagResource", {"ResourceArn": "arn:aws:dynamodb:us-east-1:000000000000:table/abc", "Tags": [{"Key": "k"}]},
+     COUNTED + "Value null at 'tags.1.member.value' failed to satisfy constraint: Member must not be null"),
+])
+def test_several_faults(virga, operation, body, words):
+    """In the words and the order of AWS in October 2026."""
+    body = body if operation in ("BatchWriteItem", "TransactWriteItems", "TagResource") else {"TableName": "abc", **body}
+    assert refusal(virga, operation, body) == ("ValidationException", words)
+
+
 def told(call, *arguments, **options):
     with pytest.raises(ClientError) as refused:
         call(*arguments, **options)
