@@ -179,6 +179,14 @@ bool needs_items(const Table& table, const Index* index, const Statement& statem
   throw invalid_parameter(cat("Global secondary index ", index->name, " does not project [", missing, "]"));
 }
 
+void check_simple_key(const Index& index) {
+  if (index.key.composite()) {
+    throw validation(
+        "PartiQL statements cannot be executed on tables with multi-attribute HASH keys or multi-attribute RANGE "
+        "keys.");
+  }
+}
+
 constexpr std::string_view kSelectsItems = "Select statements within ";
 constexpr std::string_view kByTheirKey = " must specify the primary key in the where clause.";
 
@@ -261,6 +269,7 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   if (!statement.index.empty()) {
     request.index = table.find_index(statement.index);
     if (!request.index) co_return validation("The table does not have the specified index");
+    check_simple_key(*request.index);
     if (!request.index->local && in.consistent_read.value_or(false)) {
       co_return validation("Strongly consistent read is not supported on Global Secondary Indexes");
     }
@@ -273,8 +282,7 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   request.consistent = in.consistent_read.value_or(false);
 
   std::vector<kv::Range> parts;
-  // An index whose keys have several attributes is read whole.
-  const std::vector<View> partitions = key.composite() ? std::vector<View>() : equal_values(statement, key.hash);
+  const std::vector<View> partitions = equal_values(statement, key.hash);
   const std::optional<KeyCondition> sort = sort_condition(statement, key.range);
   request.fetch = needs_items(table, request.index, statement, !partitions.empty());
   std::set<std::string_view> seen;
@@ -439,6 +447,7 @@ Task<BatchExecuteStatementOutput> DynamoService::batch_execute_statement(Ctx& ct
         Store store(*reader, cache_);
         table = co_await store.require_table(name);
         if (is_read(statement)) {
+          if (const Index* index = table->find_index(statement.index)) check_simple_key(*index);
           const auto key = key_of_select(*table, statement);
           if (!key) throw validation(cat(kSelectsItems, "BatchExecuteStatement", kByTheirKey));
           check_key(*table, *key);

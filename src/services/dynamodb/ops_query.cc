@@ -193,28 +193,30 @@ KeyQuestion check_composite_conditions(const Table& table, const Index& index,
     if (found != conditions.end()) check_indexable(table, *found);
     return found == conditions.end() ? nullptr : &*found;
   };
+  constexpr std::string_view kNeedEquality = " must have equality conditions specified in the query";
   KeyQuestion out;
+  std::vector<std::string> without;
   for (const std::string_view name : index.key.hashes()) {
     const KeyCondition* condition = find(name);
-    if (!condition || condition->comparison != NodeKind::kEq) {
-      throw validation(cat("Every HASH key of the index needs a condition of equality: ", name));
+    if (condition && condition->comparison == NodeKind::kEq) {
+      out.hash.push_back(condition->values[0]);
+    } else {
+      without.emplace_back(name);
     }
-    out.hash.push_back(condition->values[0]);
   }
-  bool within = true;  // whether the keys so far are all given
+  if (!without.empty()) throw validation(cat("HASH key attributes ", join(without, ", "), kNeedEquality));
   for (const std::string_view name : index.key.ranges()) {
     const KeyCondition* condition = find(name);
-    if (condition && (!within || out.sort)) {
-      throw validation(
-          cat("RANGE keys of the index take conditions from the left on, all but the last of equality: ", name));
+    if (condition && !without.empty()) {
+      throw validation(cat("RANGE key attributes ", join(without, ", "), kNeedEquality,
+                           " because a condition is present on key attribute ", name));
     }
-    within = within && condition;
-    if (!condition) continue;
-    if (condition->comparison == NodeKind::kEq) {
+    if (condition && condition->comparison == NodeKind::kEq) {
       out.equal.push_back(condition->values[0]);
-    } else {
-      out.sort = condition;
+      continue;
     }
+    if (condition) out.sort = condition;
+    without.emplace_back(name);
   }
   if (out.hash.size() + out.equal.size() + (out.sort ? 1 : 0) != conditions.size()) {
     throw validation("Query key condition not supported");
