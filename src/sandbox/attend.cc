@@ -52,11 +52,6 @@ std::string end_text(const Event& event) {
   return WEXITSTATUS(status) == 0 ? "exit code 0" : cat("exit status ", WEXITSTATUS(status));
 }
 
-// What went wrong, as events name it.
-std::string failure_type(const Outcome& outcome) {
-  return outcome.status == Status::kInitError ? error_type_in(outcome.payload) : outcome.error_type();
-}
-
 std::string list_of(const Json::Array& words) {
   std::string list;
   for (const Json& word : words) append(list, list.empty() ? "" : ", ", word.as_string());
@@ -115,8 +110,10 @@ void Core::describe_instance(Json& record) const {
   record["instanceMaxMemory"] = uint64_t{memory_mb_} << 20;
 }
 
+std::string_view Core::phase_name() const { return phase_ == InitPhase::kInit ? "init" : "invoke"; }
+
 Json Core::init_start() const {
-  Json record = Json::object({{"initializationType", initialization_type_}, {"phase", "init"}});
+  Json record = Json::object({{"initializationType", initialization_type_}, {"phase", phase_name()}});
   describe_instance(record);
   return record;
 }
@@ -133,8 +130,9 @@ void Core::log_event(Time time, std::string_view type, const Json& record) {
     log_(request_id_, platform_event(time, type, record));
 }
 
-// One of the lines that a program wrote.
+// One of the lines that a program wrote; an empty one is a bootstrap's mark.
 void Core::take_line(bool extension, std::string_view line) {
+  if (line.empty()) return extension ? void() : end_of_init_output();
   if (!json_log_ || extension || level_of_line(line) >= json_log_->application) log_(request_id_, line);
   if (attendance_) attendance_->telemetry.line(extension ? kExtensionLine : kFunctionLine, line, json_log_.has_value());
 }
@@ -249,9 +247,9 @@ Json Core::span(std::string_view name, Steady begin, Steady end) const {
 }
 
 Json Core::init_record(const Outcome& outcome) const {
-  Json record =
-      Json::object({{"initializationType", initialization_type_}, {"phase", "init"}, {"status", status_of(outcome)}});
-  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
+  Json record = Json::object(
+      {{"initializationType", initialization_type_}, {"phase", phase_name()}, {"status", status_of(outcome)}});
+  if (const auto type = outcome.error_type(); !type.empty()) record["errorType"] = type;
   return record;
 }
 
@@ -302,7 +300,7 @@ void Core::tell_runtime_done(const std::string& id, Run& run, const Outcome& out
     spans.push_back(span("responseDuration", responded, run.runtime_done));
     record["spans"] = std::move(spans);
   }
-  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
+  if (const auto type = outcome.error_type(); !type.empty()) record["errorType"] = type;
   if (!run.trace.empty()) record["tracing"] = trace_context(run.trace);
   tell("platform.runtimeDone", record, kTelemetry);
 }
@@ -330,7 +328,7 @@ void Core::tell_report(const std::string& id, Run& run, const Outcome& outcome) 
   Json record = Json::object({{"requestId", id}, {"metrics", std::move(metrics)}});
   tell("platform.report", record, kLogs);
   record["status"] = status_of(outcome);
-  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
+  if (const auto type = outcome.error_type(); !type.empty()) record["errorType"] = type;
   if (!run.trace.empty()) record["tracing"] = trace_context(run.trace);
   if (early) {
     Json::Array spans;
@@ -348,7 +346,7 @@ void Core::tell_restore_start() {
 
 void Core::tell_restored(const Outcome& outcome) {
   Json record = Json::object({{"status", status_of(outcome)}});
-  if (const std::string type = failure_type(outcome); !type.empty()) record["errorType"] = type;
+  if (const auto type = outcome.error_type(); !type.empty()) record["errorType"] = type;
   tell("platform.restoreRuntimeDone", record, kTelemetry);
   record["metrics"] = Json::object({{"durationMs", milliseconds(outcome.duration)}});
   tell("platform.restoreReport", record, kTelemetry);
@@ -395,6 +393,7 @@ void Core::extension_failed(std::string_view type, const std::string& message) {
   break_streams(cat("an extension failed: ", message));
   Outcome out;
   out.status = Status::kExtension;
+  out.fault = type;
   out.exit = message;
   out.payload = std::move(document);
   complete_all(out);

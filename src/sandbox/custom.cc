@@ -14,6 +14,7 @@ namespace virga::sandbox {
 namespace {
 
 constexpr std::string_view kPrefix = "/2018-06-01/runtime/";
+constexpr std::string_view kErrorType = "lambda-runtime-function-error-type";
 
 // The part after "/2018-06-01/runtime/invocation/<id>/", when the path is one of those.
 std::pair<std::string_view, std::string_view> invocation_path(std::string_view path) {
@@ -54,9 +55,7 @@ class Custom final : public Core {
     if (is_snapshot() && path == cat(kPrefix, "restore/error") && !get) return serve_restore_error(from);
     if (path == cat(kPrefix, "init/error") && !get) {
       if (ready()) return refuse_answered(from, "InitError");
-      std::string document = error_body(from);
-      accepted(from);
-      return init_failed(std::move(document));
+      return serve_init_error(from);
     }
     const auto [id, verb] = invocation_path(path);
     if (request.method == "POST" && (verb == "response" || verb == "error")) {
@@ -129,9 +128,14 @@ class Custom final : public Core {
 
   void serve_restore_error(ApiConnection& from) {
     if (!restoring()) return refuse_answered(from, "RestoreError");
+    serve_init_error(from);
+  }
+
+  void serve_init_error(ApiConnection& from) {
+    std::string fault = fault_named(from.request().header(kErrorType));
     std::string document = error_body(from);
     accepted(from);
-    init_failed(std::move(document));
+    init_failed(std::move(document), std::move(fault));
   }
 
   // Hands invocations to the program, where both are here.
@@ -178,7 +182,7 @@ class Custom final : public Core {
     const auto stream = std::exchange(from.stream, nullptr);
     from.held = false;  // its end came with the bytes that filled it
     const auto& request = from.request();
-    const std::string type(request.header("lambda-runtime-function-error-type"));
+    const std::string type(request.header(kErrorType));
     std::string document;
     if (!type.empty()) {
       document = error_document(type, "");
@@ -205,7 +209,7 @@ class Custom final : public Core {
       } catch (const JsonError&) {
       }
     }
-    const std::string_view type = from.request().header("lambda-runtime-function-error-type");
+    const std::string_view type = from.request().header(kErrorType);
     return error_document(type.empty() ? "Unhandled" : type, from.too_large ? "" : from.body);
   }
 

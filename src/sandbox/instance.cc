@@ -51,6 +51,18 @@ std::string error_type_in(const std::string& document) {
   }
 }
 
+std::string fault_named(std::string_view type) {
+  static constexpr std::string_view kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  static constexpr std::string_view kUpper = kLetters.substr(0, 26);
+  for (const std::string_view origin : {"Runtime.", "Function."}) {
+    const size_t at = type.find(origin);
+    if (at == std::string_view::npos) continue;
+    const std::string_view kind = type.substr(at + origin.size());
+    if (kind.size() > 1 && kUpper.contains(kind[0]) && kLetters.contains(kind[1])) return std::string(type);
+  }
+  return type.starts_with("Function.") ? "Function.Unknown" : "Runtime.Unknown";
+}
+
 std::string error_document(std::string_view type, std::string_view message) {
   std::string out;
   JsonWriter w(out);
@@ -63,19 +75,6 @@ std::string error_document(std::string_view type, std::string_view message) {
   return out;
 }
 
-std::string Outcome::error_type() const {
-  switch (status) {
-    case Status::kOutOfMemory:
-      return "Runtime.OutOfMemory";
-    case Status::kExited:
-      return "Runtime.ExitError";
-    case Status::kExtension:
-      return error_type_in(payload);
-    default:
-      return {};
-  }
-}
-
 Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
     : backstage_(backstage),
       home_(Executor::current() ? *Executor::current() : static_cast<Executor&>(backstage.loop)),
@@ -85,6 +84,8 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
       image_(spec.image.has_value()),
       concurrency_(std::max(spec.concurrency, 1u)),
       init_timeout_(spec.init_timeout),
+      phase_(spec.phase),
+      init_again_(spec.init_again),
       snapshot_(spec.snapshot),
       facts_{.name = variable(spec, "AWS_LAMBDA_FUNCTION_NAME"),
              .version = variable(spec, "AWS_LAMBDA_FUNCTION_VERSION"),
@@ -94,7 +95,8 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
       initialization_type_(variable(spec, "AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")),
       runtime_version_(runtime_version(spec)),
       json_log_(spec.json_log),
-      begun_(Clock::now()) {
+      begun_(Clock::now()),
+      init_told_(spec.phase == InitPhase::kInvoke) {
   output_.fd = std::move(slot_.output);
 }
 
@@ -180,6 +182,13 @@ void Core::drain(Output& output) {
 
 void Core::drain_output() { drain(output_); }
 
+// A bootstrap's mark in its output: the initialisation's ends here.
+void Core::end_of_init_output() {
+  for (const auto& [id, run] : runs_) {
+    if (run->ahead) tell_begun(*run);
+  }
+}
+
 Task<Outcome> Core::collect(Outcome begun) {
   static constexpr ErrorShape kTooLarge{.code = "Function.ResponseSizeTooLarge"};
   Result<std::string> all = co_await as_result(
@@ -210,6 +219,8 @@ Task<Outcome> Core::invoke(Invocation invocation) {
     throw std::logic_error("an instance runs no more invocations at a time than it was made for");
   }
   run->started = Clock::now();
+  if (phase_ == InitPhase::kInvoke && !ready_) run->started = begun_;
+  run->begun = std::exchange(invocation.begun, nullptr);
   run->cold = !init_told_;
   run->restore = restore_duration_;
   if (concurrency_ == 1) request_id_ = id;
@@ -224,17 +235,19 @@ Task<Outcome> Core::invoke(Invocation invocation) {
       out.payload = error_document("Runtime.ExitError",
                                    cat("RequestId: ", id, " Error: Runtime exited without providing a reason"));
     }
-    if (tells()) tell_report(id, *run, out);
+    if (phase_ == InitPhase::kInvoke && !ready_) out.duration = since(run->started);
+    if (tells() && !goes_on()) tell_report(id, *run, out);
+    run->waiting = std::move(invocation);
   } else {
     runs_.emplace(id, run);
     if (ready_) {
       give(id, *run, std::move(invocation));
     } else {
-      // A start that takes longer than AWS allows it goes on in the invocation's own time.
-      run->deadline = std::max(run->started, begun_ + init_timeout_) + invocation.timeout;
+      const bool apart = phase_ == InitPhase::kInit;
+      run->deadline = apart ? begun_ + init_timeout_ : run->started + invocation.timeout;
       arm(run->deadline);
       // Where events are told, its start comes before what it writes.
-      run->ahead = !tells() && !attendance_ && concurrency_ == 1 && !snapshot_ && deliver_ahead(invocation);
+      run->ahead = apart && !tells() && !attendance_ && concurrency_ == 1 && !snapshot_ && deliver_ahead(invocation);
       run->waiting = std::move(invocation);
     }
     if (!run->result) {
@@ -245,12 +258,7 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   }
   if (out.status == Status::kInitError || out.status == Status::kExited || out.status == Status::kExtension ||
       out.status == Status::kLost) {
-    // The document was made before the invocation was known. That of an exception stays so: AWS's Python tells it as
-    // its initialisation's, and what it can't load in the invocation.
-    constexpr std::string_view kUnknown = "\"requestId\": \"\"", kFault = "\"errorType\": \"Runtime.";
-    if (const auto at = out.payload.find(kUnknown); at != std::string::npos && out.payload.contains(kFault)) {
-      out.payload.replace(at, kUnknown.size(), cat("\"requestId\": \"", id, "\""));
-    }
+    // The document was made before the invocation was known. What a runtime has told of its initialisation stays so.
     constexpr std::string_view kUnnamed = "RequestId:  Error";
     if (const auto at = out.payload.find(kUnnamed); at != std::string::npos) {
       out.payload.replace(at, kUnnamed.size(), cat("RequestId: ", id, " Error"));
@@ -259,6 +267,9 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   if (!init_told_) {
     init_told_ = true;
     out.init_duration = init_duration();
+  }
+  if (!ready_ && out.status != Status::kLost) {
+    out.failed_init = std::make_shared<FailedInit>(init_duration(), std::move(*run->waiting));
   }
   out.restore_duration = std::exchange(restore_duration_, std::nullopt);
   out.reusable = alive_ && out.status != Status::kInitError;
@@ -274,6 +285,7 @@ void Core::give(const std::string& id, Run& run, Invocation invocation) {
   run.deadline = run.started + invocation.timeout;
   arm(run.deadline);
   run.delivered = true;
+  if (!run.ahead) tell_begun(run);
   if (tells()) tell_start(id, run);
   if (attendance_) attend_invocation(invocation);
   if (!run.ahead) deliver(invocation);
@@ -359,11 +371,13 @@ void Core::enter_service() {
     if (!run->waiting) continue;
     Invocation invocation = std::move(*run->waiting);
     run->waiting.reset();
-    // The time spent starting is not the invocation's.
-    const auto now = Clock::now();
-    invocation.deadline =
-        invocation.deadline + std::chrono::duration_cast<std::chrono::microseconds>(now - run->started);
-    run->started = now;
+    if (phase_ == InitPhase::kInit) {
+      // The time spent starting is not the invocation's.
+      const auto now = Clock::now();
+      invocation.deadline =
+          invocation.deadline + std::chrono::duration_cast<std::chrono::microseconds>(now - run->started);
+      run->started = now;
+    }
     give(id, *run, std::move(invocation));
   }
   if (!backstage_.processor_share || !alive_) return;
@@ -381,12 +395,12 @@ void Core::throttle() {
   }
 }
 
-void Core::init_failed(std::string document) {
+void Core::init_failed(std::string document, std::string fault) {
   drain_output();
   Outcome out;
   out.status = Status::kInitError;
+  out.fault = fault.empty() ? error_type_in(document) : std::move(fault);
   out.payload = std::move(document);
-  init_duration_ = since(begun_);
   if (tells()) tell_initialised(out);
   die();
   settled_.set();
@@ -394,6 +408,7 @@ void Core::init_failed(std::string document) {
 }
 
 void Core::fail(Outcome outcome) {
+  if (!ready_) init_duration_ = since(begun_);
   if (runs_.empty()) {
     fate_ = std::move(outcome);
   } else {
@@ -424,14 +439,14 @@ void Core::finish(const std::string& id, Outcome outcome) {
   const std::shared_ptr<Run> run = found->second;
   drain_output();
   if (!alive_) output_.lines.finish([this](std::string_view line) { take_line(false, line); });
-  if (run->delivered) outcome.duration = since(run->started);
+  if (run->delivered || phase_ == InitPhase::kInvoke) outcome.duration = since(run->started);
   if (outcome.status == Status::kTimedOut) {
     const auto allowed = std::chrono::duration_cast<std::chrono::microseconds>(run->deadline - run->started);
     outcome.duration = std::min(outcome.duration, allowed);
   }
   if (!outcome.max_memory_mb) outcome.max_memory_mb = max_memory_after(outcome.duration);
   runs_.erase(id);
-  if (tells() && !restoring_) tell_report(id, *run, outcome);
+  if (tells() && !restoring_ && !goes_on()) tell_report(id, *run, outcome);
   if (!run->ending) return settle(*run, std::move(outcome));
   *run->ending = std::move(outcome);
   run->ending->reusable = alive_;
@@ -443,6 +458,7 @@ void Core::complete_streaming(const std::string& id, Body body, std::string cont
   if (found == runs_.end() || found->second->ending) return;
   const std::shared_ptr<Run> run = found->second;
   drain_output();
+  tell_begun(*run);
   Outcome out;
   out.stream = std::move(body);
   out.content_type = std::move(content_type);
@@ -451,6 +467,10 @@ void Core::complete_streaming(const std::string& id, Body body, std::string cont
   run->responded = Clock::now();
   out.duration = since(run->started);
   settle(*run, std::move(out));
+}
+
+void Core::tell_begun(Run& run) {
+  if (const auto begun = std::exchange(run.begun, nullptr)) begun();
 }
 
 void Core::settle(Run& run, Outcome outcome) {
@@ -511,6 +531,7 @@ void Core::time_out(const std::string& id) {
   give_up(id, std::string(kWhy));
   Outcome out;
   out.status = Status::kTimedOut;
+  if (!ready_) init_duration_ = since(begun_);
   if (tells() && !ready_) tell_initialised(out);
   finish(id, std::move(out));
   if (!alone) return;

@@ -108,7 +108,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   virtual bool asks_next() const { return true; }
 
   void became_ready();
-  void init_failed(std::string document);
+  // `fault`: as the log names it; empty: as the document does.
+  void init_failed(std::string document, std::string fault = {});
   void restored();
   void complete(const std::string& id, Outcome outcome);
   // All that are under way end like that.
@@ -144,8 +145,9 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
     std::shared_ptr<Outcome> ending;  // of an answer that comes before its end
     std::shared_ptr<virga::Event> ended;
     Steady started, deadline = Steady::max();
-    bool ahead = false;      // the program has it, perhaps before it is ready
-    bool delivered = false;  // the program has it and is ready
+    bool ahead = false;           // the program has it, perhaps before it is ready
+    bool delivered = false;       // the program has it and is ready
+    std::function<void()> begun;  // until it has been called
     // For what is told of it.
     std::string trace;
     bool cold = false, told_runtime_done = false;
@@ -154,6 +156,10 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   };
 
   Task<Outcome> collect(Outcome begun);
+  // The invocation that waits for this initialisation is over only once another has been tried.
+  bool goes_on() const { return init_again_ && !ready_; }
+  static void tell_begun(Run& run);
+  void end_of_init_output();
   void give(const std::string& id, Run& run, Invocation invocation);
   static void settle(Run& run, Outcome outcome);
   void enter_service();
@@ -183,6 +189,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void tell(std::string_view type, const Json& record, uint8_t audience);
   void log_event(Time time, std::string_view type, const Json& record);
   void take_line(bool extension, std::string_view line);
+  std::string_view phase_name() const;
   Json init_start() const;
   Json init_record(const Outcome& outcome) const;
   void describe_instance(Json& record) const;
@@ -211,6 +218,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   const bool image_;
   const uint32_t concurrency_;
   const Millis init_timeout_;
+  const InitPhase phase_;
+  const bool init_again_;
   const bool snapshot_;
   const FunctionFacts facts_;
   const std::string log_stream_, initialization_type_, runtime_version_;
@@ -233,8 +242,8 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::chrono::microseconds init_duration_{0};
   uint32_t peak_mb_ = 0;                   // as it was last read
   std::chrono::microseconds ran_since_{};  // time of invocations since then
-  bool init_told_ = false;
-  bool told_initialised_ = false;                              // in events: that it is, or has failed to be
+  bool init_told_;                         // how long it took, where that isn't an invocation's time
+  bool told_initialised_ = false;          // in events: that it is, or has failed to be
   std::optional<std::chrono::microseconds> restore_duration_;  // until it is told
   std::shared_ptr<Attendance> attendance_;                     // null: no extension was ever here
   std::shared_ptr<Core> leaving_;  // itself, while its extensions end and nobody else holds it
@@ -252,6 +261,8 @@ std::string environment_frame(const Environment& rest);
 
 // Of an error document that may come from a function.
 std::string error_type_in(const std::string& document);
+// As the log names a failed initialisation that its runtime has named so: as AWS, by few names but its own.
+std::string fault_named(std::string_view type);
 
 // AWS's error document.
 std::string error_document(std::string_view type, std::string_view message);

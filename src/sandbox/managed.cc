@@ -21,7 +21,9 @@ constexpr size_t kRoomyHeader = 1024;
 class Managed final : public Core {
  public:
   Managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
-      : Core(backstage, std::move(slot), spec, std::move(log)), reader_(kMostResponse + 4096) {}
+      : Core(backstage, std::move(slot), spec, std::move(log)),
+        java_(spec.runtime.starts_with("java")),
+        reader_(kMostResponse + 4096) {}
 
   // A streamed answer has room again.
   void resume_reading() {
@@ -181,6 +183,12 @@ class Managed final : public Core {
     });
   }
 
+  // AWS's Java has one name for whatever the function's classes do then.
+  void initialisation_failed(std::string document) {
+    std::string fault = java_ ? "Runtime.BadFunctionCode" : fault_named(error_type_in(document));
+    init_failed(std::move(document), std::move(fault));
+  }
+
   void take(FrameReader::Frame frame) {
     std::string id = request_id();
     if (frame.type == FromRuntime::kOf) {
@@ -200,11 +208,11 @@ class Managed final : public Core {
       case FromRuntime::kReady:
         return became_ready();
       case FromRuntime::kInitError:
-        return init_failed(std::move(frame.body));
+        return initialisation_failed(std::move(frame.body));
       case FromRuntime::kRestored:
         return restored();
       case FromRuntime::kRestoreError:
-        if (restoring()) init_failed(std::move(frame.body));
+        if (restoring()) initialisation_failed(std::move(frame.body));
         return;
       case FromRuntime::kResponse:
         if (frame.too_large || frame.body.size() > kMostResponse) {
@@ -253,6 +261,7 @@ class Managed final : public Core {
     kill();  // no such frame: the channel is not to be trusted any more
   }
 
+  const bool java_;
   std::unique_ptr<Readiness> channel_;
   FrameReader reader_;
   std::string unsent_;

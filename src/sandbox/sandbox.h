@@ -45,6 +45,9 @@ struct JsonLog {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
+// When an instance is initialised: before its first invocation, or as a part of one because that failed.
+enum class InitPhase : uint8_t { kInit, kInvoke };
+
 // What an instance is made of. Everything here is fixed for its life.
 struct Spec {
   std::string runtime;  // "python3.12", "nodejs22.x", "provided.al2023"
@@ -58,6 +61,9 @@ struct Spec {
   Limits limits;
   uint32_t concurrency = 1;  // invocations that it takes at a time
   Millis init_timeout{10'000};
+  InitPhase phase = InitPhase::kInit;  // kInvoke: what the initialisation takes is the first invocation's time
+  bool init_again = false;  // should its initialisation fail, another instance takes over the invocation that waits for
+                            // it, of which nothing is told until then
   std::optional<JsonLog>
       json_log;           // the log also has the events of the instance; otherwise they are the caller's to tell
   bool snapshot = false;  // initialised ahead and kept: runs its hooks before a snapshot; restore comes before invoke
@@ -74,6 +80,14 @@ struct Invocation {
   std::string trace;             // _X_AMZN_TRACE_ID
   std::string tenant;            // whose call it is; empty: nobody's in particular
   bool stream = false;           // the caller takes a streamed answer as it comes; otherwise it is collected first
+  std::function<void()> begun;   // called at the instance's home when the function has it: lines before that are of the
+                                 // initialisation. May be empty
+};
+
+// Of an instance that failed before it was ready: how long that took, and what it has not run.
+struct FailedInit {
+  std::chrono::microseconds duration;
+  Invocation invocation;
 };
 
 enum class Status : uint8_t {
@@ -101,9 +115,14 @@ struct Outcome {
   std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
   std::optional<std::chrono::microseconds> restore_duration;  // of the restore that came before it
   uint32_t max_memory_mb = 0;
-  bool reusable = false;  // the instance can take another invocation
+  bool reusable = false;                    // the instance can take another invocation
+  std::shared_ptr<FailedInit> failed_init;  // null: it was ready, or what ran it is lost
+  std::string fault;                        // kInitError and kExtension: as AWS names what it knows of the kind
   // As REPORT lines name how it ended, when that was by no answer of the runtime.
-  std::string error_type() const;
+  std::string_view error_type() const {
+    if (status == Status::kOutOfMemory) return "Runtime.OutOfMemory";
+    return status == Status::kExited ? std::string_view("Runtime.ExitError") : fault;
+  }
 };
 
 // As AWS rounds.

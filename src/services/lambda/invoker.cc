@@ -222,11 +222,10 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   if (!logs_json(*call.version)) {
     const std::string started =
         cat("START RequestId: ", call.request_id, " Version: ", version_name(call.version->version), "\n");
-    *warm->current += started;
-    warm->log->add(started);
+    warm->start_line = std::make_shared<StartLine>(started, warm->current, warm->log);
   }
   meter.begin();
-  Result<sandbox::Outcome> ran = co_await as_result(warm->instance->invoke(std::move(invocation)));
+  Result<sandbox::Outcome> ran = co_await as_result(run(ctx, call, warm, std::move(invocation)));
   if (!ran) {
     meter.concurrent.add(-1);
     meter.fail();
@@ -267,6 +266,35 @@ Task<Answer> Invoker::invoke(Ctx& ctx, Call call) {
   co_return answer;
 }
 
+// One invocation. An instance that fails to be initialised for it is replaced by another, whose initialisation is a
+// part of the invocation.
+Task<sandbox::Outcome> Invoker::run(Ctx& ctx, const Call& call, WarmPtr& warm, sandbox::Invocation invocation) {
+  const auto begin = [](const Warm& with, sandbox::Invocation& of) {
+    if (!with.start_line) return;
+    if (with.used != std::chrono::steady_clock::time_point{}) return with.start_line->write();
+    of.begun = [line = with.start_line] { line->write(); };
+  };
+  begin(*warm, invocation);
+  sandbox::Outcome outcome = co_await warm->instance->invoke(std::move(invocation));
+  if (!outcome.failed_init || !warm->init_again) co_return outcome;
+  say_init_failed(*warm, outcome, sandbox::InitPhase::kInit);
+
+  invocation = std::move(outcome.failed_init->invocation);
+  invocation.deadline = deps_.clock.now() + invocation.timeout;
+  warm = co_await start(ctx, call, Kind::kOnDemand, warm.get());
+  begin(*warm, invocation);
+  outcome = co_await warm->instance->invoke(std::move(invocation));
+  if (outcome.failed_init) say_init_failed(*warm, outcome, sandbox::InitPhase::kInvoke);
+  co_return outcome;
+}
+
+void Invoker::say_init_failed(const Warm& warm, const sandbox::Outcome& outcome, sandbox::InitPhase phase) {
+  if (!warm.start_line) return;  // the instance has told it in events
+  const std::string line = init_report_line(outcome, outcome.failed_init->duration, phase);
+  *warm.current += line;
+  warm.log->add(line);
+}
+
 Task<void> Invoker::finish_late(Call call, WarmPtr warm, std::optional<Admission::Ticket> ticket,
                                 sandbox::Outcome begun, std::shared_ptr<StreamEnd> end) {
   const std::weak_ptr<bool> alive = alive_;
@@ -297,24 +325,21 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
     *warm.current += line;
     warm.log->add(line);
   };
+  if (warm.start_line) warm.start_line->write();
   Answer answer;
-  const std::string error_type = outcome.error_type();
   answer.payload = std::move(outcome.payload);
   if (outcome.status != sandbox::Status::kOk) answer.function_error = "Unhandled";
   switch (outcome.status) {
     case sandbox::Status::kOk:
     case sandbox::Status::kError:
     case sandbox::Status::kInitError:
+    case sandbox::Status::kExtension:
     case sandbox::Status::kLost:
       break;
-    case sandbox::Status::kTimedOut: {
-      const std::string text = cat("Task timed out after ", call.version->timeout, ".00 seconds");
-      say(cat(iso8601_millis(deps_.clock.now()), " ", call.request_id, " ", text, "\n\n"));
-      answer.payload = error_document("Sandbox.Timedout", cat("RequestId: ", call.request_id, " Error: ", text));
-      break;
-    }
-    case sandbox::Status::kExtension:
-      say(cat("RequestId: ", call.request_id, " Error: ", outcome.exit, "\n", error_type, "\n"));
+    case sandbox::Status::kTimedOut:
+      answer.payload = error_document(
+          "Sandbox.Timedout",
+          cat("RequestId: ", call.request_id, " Error: Task timed out after ", call.version->timeout, ".00 seconds"));
       break;
     case sandbox::Status::kOutOfMemory:
       answer.payload = error_document("Runtime.OutOfMemory", cat("RequestId: ", call.request_id,
@@ -325,12 +350,10 @@ Answer Invoker::conclude(const Call& call, Warm& warm, sandbox::Outcome outcome,
           "Runtime.ExitError",
           cat("RequestId: ", call.request_id, " Error: Runtime exited ",
               outcome.exit == "exit status 0" ? "without providing a reason" : cat("with error: ", outcome.exit)));
-      say(cat("RequestId: ", call.request_id, " Error: Runtime exited with error: ", outcome.exit,
-              "\nRuntime.ExitError\n"));
       break;
   }
   say(cat("END RequestId: ", call.request_id, "\n"));
-  say(report_line(call.request_id, call.version->memory, outcome, error_type));
+  say(report_line(call.request_id, call.version->memory, outcome));
   const std::string& all = *warm.current;
   answer.log_tail = all.size() > kLogTail ? all.substr(all.size() - kLogTail) : all;
   meter.end(static_cast<double>(outcome.duration.count()) / 1000, !answer.function_error.empty());
@@ -386,7 +409,8 @@ Task<std::pair<WarmPtr, sandbox::Outcome>> Invoker::initialise(Snapshots::Of of)
   sandbox::Outcome outcome = co_await warm->instance->initialised();
   warm->used = std::chrono::steady_clock::now();
   warm->memory_mb = outcome.max_memory_mb;
-  if (!logs_json(*call.version)) warm->log->add(init_report_line(outcome));
+  if (!logs_json(*call.version))
+    warm->log->add(init_report_line(outcome, outcome.init_duration, sandbox::InitPhase::kInit));
   if (outcome.status != sandbox::Status::kOk) co_await warm->log->flush();
   co_return std::pair(std::move(warm), std::move(outcome));
 }
@@ -466,15 +490,19 @@ Task<std::unique_ptr<sandbox::Instance>> Invoker::start_instance(sandbox::Spec s
   }
 }
 
-Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
+// `failed`: whose initialisation did; what this one does is a part of its invocation, and its log goes on.
+Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind, const Warm* failed) {
   const VersionRecord& version = *call.version;
+  const bool managed = !version.capacity_provider.empty();
   auto warm = std::make_unique<Warm>();
   warm->function = unqualified_arn(call.id);
   warm->provisioned = kind == Kind::kProvisioned;
   warm->snapshot = kind == Kind::kSnapshot;
   warm->key = instance_key(warm->function, call);
   warm->home = Executor::current();
-  warm->current = std::make_shared<std::string>();
+  warm->current = failed ? failed->current : std::make_shared<std::string>();
+  if (failed) warm->start_line = failed->start_line;
+  warm->init_again = kind == Kind::kOnDemand && !managed && !failed;
 
   sandbox::Spec spec;
   spec.account = call.id.account;
@@ -484,12 +512,11 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
   spec.limits.tmp_mb = static_cast<uint32_t>(version.tmp);
   spec.snapshot = warm->snapshot;
   spec.held = true;
-  if (warm->snapshot) spec.init_timeout = std::chrono::seconds(std::max(kSnapshotInit, version.timeout));
-  const bool managed = !version.capacity_provider.empty();
-  if (managed) {
-    spec.concurrency = static_cast<uint32_t>(at_a_time(version));
-    spec.init_timeout = std::max<Millis>(kFleetInit, std::chrono::seconds(version.timeout));
-  }
+  spec.init_again = warm->init_again;
+  if (failed) spec.phase = sandbox::InitPhase::kInvoke;
+  if (managed) spec.concurrency = static_cast<uint32_t>(at_a_time(version));
+  if (managed || kind != Kind::kOnDemand)
+    spec.init_timeout = std::max<Millis>(kInitAhead, std::chrono::seconds(version.timeout));
   auto& env = spec.environment;
   if (version.image) {
     image::Settings settings = image_settings(version);
@@ -502,8 +529,9 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
     env.emplace_back("_HANDLER", version.handler);
   }
   const std::string group = log_group(call.id, version);
-  warm->log = std::make_shared<LogWriter>(deps_.cloud, call.id.account, call.id.region, group,
-                                          stream_name(ctx.now(), call.id, version, group));
+  warm->log = failed ? failed->log
+                     : std::make_shared<LogWriter>(deps_.cloud, call.id.account, call.id.region, group,
+                                                   stream_name(ctx.now(), call.id, version, group));
   if (logs_json(version)) {
     spec.json_log.emplace();
     spec.json_log->system = sandbox::log_level(version.system_level).value();
@@ -553,7 +581,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind) {
       awaited ? co_await roles_->take(call.id, version.role) : co_await roles_->assume(call.id, version.role);
   warm->started = session.since;
   if (awaited) renew_role(call, *warm, session.principal.user_id);
-  if (!version.image && !logs_json(version)) {
+  if (!version.image && !logs_json(version) && !failed) {
     const std::string_view runtime = warm->instance->runtime();
     warm->log->add(phase_start_line("INIT", runtime, runtime_arn(ctx, runtime)));
   }

@@ -88,7 +88,9 @@ class Invoker {
   struct Meter;
   enum class Kind : uint8_t { kOnDemand, kProvisioned, kSnapshot };
   Task<WarmPtr> obtain(Ctx& ctx, const Call& call, const std::string& key, bool provisioned);
-  Task<WarmPtr> start(Ctx& ctx, const Call& call, Kind kind);
+  Task<WarmPtr> start(Ctx& ctx, const Call& call, Kind kind, const Warm* failed = nullptr);
+  Task<sandbox::Outcome> run(Ctx& ctx, const Call& call, WarmPtr& warm, sandbox::Invocation invocation);
+  static void say_init_failed(const Warm& warm, const sandbox::Outcome& outcome, sandbox::InitPhase phase);
   static const char* initialization_type(Kind kind);
   Task<std::pair<WarmPtr, sandbox::Outcome>> initialise(Snapshots::Of of);
   Task<WarmPtr> make_snapshot(Snapshots::Of of);

@@ -26,8 +26,7 @@ inline constexpr size_t kMostAsync = 896;
 inline constexpr size_t kMostAsyncOfOne = 128;
 inline constexpr auto kInstanceLife = std::chrono::minutes(50);  // its credentials live an hour
 inline constexpr auto kSnapshotLife = std::chrono::minutes(30);  // then another takes its place, for the same reason
-inline constexpr int32_t kSnapshotInit = 130;                    // seconds, or a longer time-out
-inline constexpr auto kFleetInit = std::chrono::seconds(130);    // of an instance on a capacity provider, at least
-inline constexpr size_t kMostIdle = 64;                          // idle instances kept, all functions together
+inline constexpr auto kInitAhead = std::chrono::seconds(130);  // of an initialisation for no call, or a longer time-out
+inline constexpr size_t kMostIdle = 64;                        // idle instances kept, all functions together
 
 }  // namespace virga::lambda

@@ -90,7 +90,8 @@ Task<void> Provisions::fill(std::shared_ptr<Version> of) {
     if (warm) {
       const sandbox::Outcome outcome = co_await (*warm)->instance->initialised();
       good = outcome.status == sandbox::Status::kOk;
-      if (!logs_json(*version)) (*warm)->log->add(init_report_line(outcome));
+      if (!logs_json(*version))
+        (*warm)->log->add(init_report_line(outcome, outcome.init_duration, sandbox::InitPhase::kInit));
     }
     if (alive.expired()) co_return;
     std::lock_guard lock(mutex_);

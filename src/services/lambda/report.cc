@@ -12,15 +12,21 @@ std::string milliseconds(std::chrono::microseconds time) {
   return cat(hundredths / 100, ".", rest < 10 ? "0" : "", rest, " ms");
 }
 
-std::string_view status_of_phase(const sandbox::Outcome& outcome) {
-  if (outcome.status == sandbox::Status::kOk) return "";
-  return outcome.status == sandbox::Status::kTimedOut ? "\tStatus: timeout" : "\tStatus: error";
+// How it ended, when that was badly.
+std::string ending(const sandbox::Outcome& outcome) {
+  if (outcome.status == sandbox::Status::kTimedOut) return "Status: timeout";
+  const std::string_view type = outcome.error_type();
+  return type.empty() ? std::string() : cat("Status: error\tError Type: ", type);
+}
+
+std::string phase_end(const sandbox::Outcome& outcome) {
+  const std::string how = ending(outcome);
+  return cat(how.empty() ? "" : "\t", how, "\n");
 }
 
 }  // namespace
 
-std::string report_line(std::string_view request_id, int64_t memory, const sandbox::Outcome& outcome,
-                        std::string_view error_type) {
+std::string report_line(std::string_view request_id, int64_t memory, const sandbox::Outcome& outcome) {
   int64_t billed = sandbox::billed_milliseconds(outcome.duration + outcome.init_duration);
   if (outcome.restore_duration) billed += sandbox::billed_milliseconds(*outcome.restore_duration);
   std::string line = cat("REPORT RequestId: ", request_id, "\tDuration: ", milliseconds(outcome.duration),
@@ -31,9 +37,7 @@ std::string report_line(std::string_view request_id, int64_t memory, const sandb
            "\tBilled Restore Duration: ", sandbox::billed_milliseconds(*outcome.restore_duration), " ms\t");
   }
   if (outcome.init_duration.count() > 0) append(line, "Init Duration: ", milliseconds(outcome.init_duration), "\t");
-  if (outcome.status == sandbox::Status::kTimedOut) line += "Status: timeout";
-  if (!error_type.empty()) append(line, "Status: error\tError Type: ", error_type);
-  return line += '\n';
+  return cat(line, ending(outcome), "\n");
 }
 
 std::string phase_start_line(std::string_view phase, std::string_view version, std::string_view arn) {
@@ -43,13 +47,14 @@ std::string phase_start_line(std::string_view phase, std::string_view version, s
   return cat(phase, "_START Runtime Version: ", name, ":", number, "\tRuntime Version ARN: ", arn, "\n");
 }
 
-std::string init_report_line(const sandbox::Outcome& outcome) {
-  return cat("INIT_REPORT Init Duration: ", milliseconds(outcome.init_duration), "\tPhase: init",
-             status_of_phase(outcome), "\n");
+std::string init_report_line(const sandbox::Outcome& outcome, std::chrono::microseconds duration,
+                             sandbox::InitPhase phase) {
+  return cat("INIT_REPORT Init Duration: ", milliseconds(duration),
+             "\tPhase: ", phase == sandbox::InitPhase::kInit ? "init" : "invoke", phase_end(outcome));
 }
 
 std::string restore_report_line(const sandbox::Outcome& outcome) {
-  return cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration), status_of_phase(outcome), "\n");
+  return cat("RESTORE_REPORT Restore Duration: ", milliseconds(outcome.duration), phase_end(outcome));
 }
 
 }  // namespace virga::lambda

@@ -4,6 +4,12 @@
 
 namespace virga::lambda {
 
+void StartLine::write() {
+  if (text.empty()) return;
+  *tail += text;
+  log->add(std::exchange(text, {}));
+}
+
 Warm::~Warm() {
   // A channel ends on the executor it lives on.
   if (instance && home && home != Executor::current()) home->post([ending = std::move(instance)] {});

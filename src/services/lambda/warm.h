@@ -15,6 +15,14 @@
 
 namespace virga::lambda {
 
+// The line that tells of an invocation's start, until it is written.
+struct StartLine {
+  std::string text;
+  std::shared_ptr<std::string> tail;
+  std::shared_ptr<LogWriter> log;
+  void write();
+};
+
 // An instance with what goes with it.
 struct Warm {
   std::string key;       // of the version it runs
@@ -22,13 +30,15 @@ struct Warm {
   std::unique_ptr<sandbox::Instance> instance;
   std::shared_ptr<LogWriter> log;
   std::shared_ptr<std::string> current;                             // log lines of the running invocation, for the tail
+  std::shared_ptr<StartLine> start_line;                            // null: the log is JSON
   Executor* home = nullptr;                                         // where its channel lives
   std::chrono::steady_clock::time_point started, used{};            // started: its role's session
   std::shared_ptr<bool> role_lost = std::make_shared<bool>(false);  // at home
   bool provisioned = false;
-  bool snapshot = false;   // not yet restored
-  uint32_t memory_mb = 0;  // of a snapshot
-  bool seat = false;       // one of several places in an instance that others have too
+  bool snapshot = false;    // not yet restored
+  bool init_again = false;  // should its initialisation fail
+  uint32_t memory_mb = 0;   // of a snapshot
+  bool seat = false;        // one of several places in an instance that others have too
   ~Warm();
 };
 using WarmPtr = std::unique_ptr<Warm>;

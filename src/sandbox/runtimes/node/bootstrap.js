@@ -555,6 +555,7 @@ function initialise() {
     (loaded) => {
       handler = loaded;
       readyAt = Math.floor(Number(process.hrtime.bigint()) / 1e6);
+      if (descriptor === 3) writeRecord('');  // what was written before it is the initialisation's
       send(READY);
       if (descriptor === 3) takeInvocation();
       for (const body of early.splice(0)) receive(INVOKE, body);

@@ -29,6 +29,7 @@ READY, INIT_ERROR, RESPONSE, ERROR, OF, RESTORED, RESTORE_ERROR = 1, 2, 3, 4, 10
 MOST_RESPONSE = 6291556
 
 LOG_RECORD = b"\x1eVLR"  # then a little-endian length: a record of several lines, on the output pipe
+BEGINNING = LOG_RECORD + bytes(4)  # what was written before it is the initialisation's
 TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
 OWN_FILE = __file__
 OWN_FOLDER = os.path.dirname(OWN_FILE)
@@ -405,6 +406,11 @@ def initialise(channel, order, folder):
     except Exception as e:
         give_up(channel, INIT_ERROR, e)
     sys.stdout.flush()
+    if folder is TASK:
+        try:
+            os.write(1, BEGINNING)
+        except OSError:
+            pass  # the function has closed it
     LambdaContext.ready = int(time.monotonic() * 1000)
     channel.send(READY)
     return handler

@@ -175,7 +175,7 @@ module Virga
     $LOAD_PATH.unshift('/var/task', '/opt/ruby/lib')
     Gem.paths = { 'GEM_PATH' => ENV.fetch('GEM_PATH', ''), 'GEM_HOME' => ENV.fetch('GEM_HOME', nil) }.compact if ENV['GEM_PATH']
     handler = load_handler(order['handler'])
-    $stdout.flush
+    write_record('') # what was written before it is the initialisation's
     channel.send(READY)
     handler
   rescue StandardError, ScriptError => e

@@ -222,7 +222,7 @@ public final class Bootstrap {
         Logger.INSTANCE.tellApart();
       }
       if (order.get("snapshot") != null) Core.getGlobalContext().beforeCheckpoint(null);
-      System.out.flush();
+      log("");  // what was written before it is the initialisation's
       send(READY, new byte[0]);
       return handler;
     } catch (Throwable e) {
