@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "sandbox/jail/files.h"
 
 namespace virga::sandbox {
 namespace {
@@ -20,6 +21,7 @@ constexpr auto kRestoreWithin = std::chrono::seconds(10);
 constexpr auto kExitNewsWait = std::chrono::seconds(2);
 constexpr auto kPeakGood = std::chrono::milliseconds(5);
 constexpr Micros kThrottleAfter = std::chrono::milliseconds(2);
+constexpr Micros kFirstLook = std::chrono::milliseconds(50), kLongestPause = std::chrono::milliseconds(800);
 
 using Clock = std::chrono::steady_clock;
 
@@ -224,6 +226,7 @@ Task<Outcome> Core::invoke(Invocation invocation) {
   run->cold = !init_told_;
   run->restore = restore_duration_;
   if (concurrency_ == 1) request_id_ = id;
+  if (!watching_memory_) watch_memory(kFirstLook);
   Outcome out;
   if (fate_ || !alive_) {
     if (fate_) {
@@ -306,7 +309,7 @@ Task<Outcome> Core::initialised() {
     die();
   }
   out.init_duration = ready_ ? init_duration_ : since(begun_);
-  out.max_memory_mb = max_memory_mb();
+  out.max_memory_mb = used_mb(peak_bytes());
   if (caller && caller != &home_) co_await move_to(*caller);
   co_return out;
 }
@@ -387,12 +390,34 @@ void Core::enter_service() {
   });
 }
 
-void Core::throttle() {
+void Core::throttle() { order(jail::Kind::kThrottle, {memory_mb_}); }
+
+void Core::order(jail::Kind kind, std::vector<uint64_t> numbers) {
   try {
-    backstage_.keeper.order({.kind = jail::Kind::kThrottle, .id = slot_.id, .numbers = {memory_mb_}});
+    backstage_.keeper.order({.kind = kind, .id = slot_.id, .numbers = std::move(numbers)});
   } catch (const std::exception& e) {
-    log_warning("sandbox", "the processor share could not be set", {{"why", e.what()}});
+    log_warning("sandbox", "a limit could not be set", {{"why", e.what()}});
   }
+}
+
+// Files in /tmp are memory to the kernel, whose limit has room for them, so that a full /tmp ends nobody. Whether the
+// function's own memory is kept is looked at while it runs, and once more after that.
+void Core::watch_memory(Micros pause) {
+  watching_memory_ = true;
+  home_.post_after(pause, [weak = weak_from_this(), pause] {
+    if (const auto self = weak.lock(); self && self->alive_) self->look_at_memory(pause);
+  });
+}
+
+void Core::look_at_memory(Micros pause) {
+  const uint64_t peak = peak_bytes();
+  const bool more = peak > looked_at_, idle = runs_.empty() && ready_;
+  looked_at_ = peak;
+  const bool over = peak > uint64_t(memory_mb_) << 20;
+  if (over) order(jail::Kind::kMemory, {});
+  watching_memory_ = false;
+  if (!idle || !idle_at_look_) watch_memory(more || over ? kFirstLook : std::min(pause * 2, kLongestPause));
+  idle_at_look_ = idle;
 }
 
 void Core::init_failed(std::string document, std::string fault) {
@@ -545,25 +570,33 @@ void Core::time_out(const std::string& id) {
 // The kernel takes longer to tell than a short function runs, which has no time to touch much.
 uint32_t Core::max_memory_after(std::chrono::microseconds ran) {
   ran_since_ += ran;
-  if (peak_mb_ == 0 || ran_since_ >= kPeakGood) {
-    peak_mb_ = max_memory_mb();
+  if (used_mb_ == 0 || ran_since_ >= kPeakGood) {
+    used_mb_ = used_mb(peak_bytes());
     ran_since_ = {};
   }
-  return peak_mb_;
+  return used_mb_;
 }
 
-uint32_t Core::max_memory_mb() {
+// Of the most memory that the kernel counted: without what lies in /tmp, and no more than there may be.
+uint32_t Core::used_mb(uint64_t peak) const {
+  const uint64_t tmp = peak ? jail::bytes_in(cat("/proc/", slot_.first, "/root/tmp")) : 0;
+  const uint64_t bytes = peak - std::min(peak, tmp);
+  return std::min(static_cast<uint32_t>((bytes + (1 << 20) - 1) >> 20), memory_mb_);
+}
+
+// The most memory used so far, files in /tmp included.
+uint64_t Core::peak_bytes() const {
   char text[4096];
   const ssize_t n = slot_.memory ? ::pread(slot_.memory.get(), text, sizeof text, 0) : 0;
   if (n <= 0) return 0;
   std::string_view view(text, static_cast<size_t>(n));
   if (view[0] >= '0' && view[0] <= '9') {
-    return static_cast<uint32_t>((parse_int(trim(view)).value_or(0) + (1 << 20) - 1) >> 20);
+    return static_cast<uint64_t>(parse_int(trim(view)).value_or(0));
   }
   const auto at = view.find("VmHWM:");
   if (at == std::string_view::npos) return 0;
   view = trim(view.substr(at + 6));
-  return static_cast<uint32_t>((parse_int(view.substr(0, view.find(' '))).value_or(0) + 1023) >> 10);
+  return static_cast<uint64_t>(parse_int(view.substr(0, view.find(' '))).value_or(0)) << 10;
 }
 
 void Core::channel_ended() {
@@ -627,7 +660,7 @@ void Core::ended(const Event& event) {
 Outcome Core::exit_outcome(const Event& event) {
   Outcome out;
   out.exit = exit_text(event);
-  out.max_memory_mb = static_cast<uint32_t>((event.peak_bytes + (1 << 20) - 1) >> 20);
+  out.max_memory_mb = used_mb(event.peak_bytes);
   const bool killed = !event.status || (WIFSIGNALED(*event.status) && WTERMSIG(*event.status) == SIGKILL);
   if (event.kind == Event::Kind::kLost) {
     out.status = Status::kLost;

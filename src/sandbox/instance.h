@@ -173,7 +173,11 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void check_deadlines();
   void time_out(const std::string& id);
   void ended(const Event& event);
-  uint32_t max_memory_mb();
+  void watch_memory(Micros pause);
+  void look_at_memory(Micros pause);
+  void order(jail::Kind kind, std::vector<uint64_t> numbers);
+  uint64_t peak_bytes() const;
+  uint32_t used_mb(uint64_t peak) const;
   uint32_t max_memory_after(std::chrono::microseconds ran);
   std::string exit_text(const Event& event) const;
 
@@ -240,10 +244,13 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::optional<Outcome> fate_;                                    // how it ended while nobody was calling
   Steady begun_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
-  uint32_t peak_mb_ = 0;                   // as it was last read
+  uint32_t used_mb_ = 0;    // of memory at most, as it was last read
+  uint64_t looked_at_ = 0;  // the peak when it was looked at
+  bool idle_at_look_ = false;
   std::chrono::microseconds ran_since_{};  // time of invocations since then
-  bool init_told_;                         // how long it took, where that isn't an invocation's time
-  bool told_initialised_ = false;          // in events: that it is, or has failed to be
+  bool watching_memory_ = false;
+  bool init_told_;                 // how long it took, where that isn't an invocation's time
+  bool told_initialised_ = false;  // in events: that it is, or has failed to be
   std::optional<std::chrono::microseconds> restore_duration_;  // until it is told
   std::shared_ptr<Attendance> attendance_;                     // null: no extension was ever here
   std::shared_ptr<Core> leaving_;  // itself, while its extensions end and nobody else holds it

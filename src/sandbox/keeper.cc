@@ -194,6 +194,7 @@ void Keeper::hear() {
           if (message->number(static_cast<size_t>(i)) && next < message->fds.size())
             *places[i] = std::move(message->fds[next++]);
         }
+        slot.first = static_cast<pid_t>(message->number(jail::kCreatedFds));
         break;
       }
       default:

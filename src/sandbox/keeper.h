@@ -21,6 +21,7 @@ namespace virga::sandbox {
 struct Slot {
   uint32_t id = 0;
   Fd process;  // its first process, as a pidfd
+  pid_t first = 0;
   Fd channel;  // to the program's descriptor 3
   Fd output;   // what it writes to 1 and 2
   Fd api_listener;

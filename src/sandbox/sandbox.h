@@ -23,7 +23,7 @@ namespace virga::sandbox {
 
 struct Limits {
   uint32_t memory_mb = 128;  // the whole instance; over it the kernel kills it
-  uint32_t tmp_mb = 512;     // size of /tmp
+  uint32_t tmp_mb = 512;     // size of /tmp, which is memory of the machine and not of the instance's
   uint32_t processes = 1024;
   uint32_t open_files = 1024;
 };
@@ -114,10 +114,10 @@ struct Outcome {
   std::chrono::microseconds duration{0};
   std::chrono::microseconds init_duration{0};  // of the start that this invocation caused; zero when warm
   std::optional<std::chrono::microseconds> restore_duration;  // of the restore that came before it
-  uint32_t max_memory_mb = 0;
-  bool reusable = false;                    // the instance can take another invocation
-  std::shared_ptr<FailedInit> failed_init;  // null: it was ready, or what ran it is lost
-  std::string fault;                        // kInitError and kExtension: as AWS names what it knows of the kind
+  uint32_t max_memory_mb = 0;                                 // files in /tmp left out
+  bool reusable = false;                                      // the instance can take another invocation
+  std::shared_ptr<FailedInit> failed_init;                    // null: it was ready, or what ran it is lost
+  std::string fault;  // kInitError and kExtension: as AWS names what it knows of the kind
   // As REPORT lines name how it ended, when that was by no answer of the runtime.
   std::string_view error_type() const {
     if (status == Status::kOutOfMemory) return "Runtime.OutOfMemory";

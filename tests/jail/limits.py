@@ -55,6 +55,17 @@ def fill_tmp(most_mb):
         os.unlink("/tmp/full")
 
 
+# Memory beside files that stay; `hold`: what it has then, it keeps without asking for more.
+def outgrow(tmp_mb, memory_mb, hold):
+    with open("/tmp/kept", "wb", buffering=0) as f:
+        for _ in range(tmp_mb):
+            f.write(bytes(1 << 20))
+    hoard = bytearray(memory_mb << 20)
+    hoard[::4096] = b"x" * len(hoard[::4096])
+    time.sleep(hold)
+    return len(hoard) >> 20
+
+
 def many_files(most):
     made = 0
     try:
@@ -82,6 +93,8 @@ def handler(event, context):
         return open_files(event["most"])
     if what == "tmp":
         return fill_tmp(event["most"])
+    if what == "outgrow":
+        return outgrow(event["tmp"], event["memory"], event["hold"])
     if what == "inodes":
         return many_files(event["most"])
     if what == "burn":

@@ -19,7 +19,8 @@ namespace {
 constexpr std::string_view kFolder = "virga.";
 constexpr uint64_t kPreparedMemoryMb = 512;
 constexpr uint64_t kPreparedProcesses = 1024;
-constexpr uint64_t kPeriodMicros = 20'000;  // the period AWS documents for its shares
+constexpr uint64_t kLittleMore = 256 << 10;  // what the kernel takes at once for each processor
+constexpr uint64_t kPeriodMicros = 20'000;   // the period AWS documents for its shares
 
 struct Hierarchy {
   std::string mount_point;
@@ -193,8 +194,7 @@ void Cgroups::make(uint32_t id) {
     if (::mkdir(at(*base, id).c_str(), 0755) != 0 && errno != EEXIST)
       throw SystemError(cat("mkdir ", at(*base, id)), errno);
   }
-  if (version_ == CgroupVersion::kV2) write_text(cat(at(memory_, id), "/memory.oom.group"), "1");
-  set_limits(id, kPreparedMemoryMb, kPreparedProcesses);
+  set_limits(id, kPreparedMemoryMb, 0, kPreparedProcesses);
 }
 
 std::vector<Fd> Cgroups::join_descriptors(uint32_t id) const {
@@ -214,29 +214,46 @@ Fd Cgroups::directory(uint32_t id) const {
   return Fd(must(::open(at(memory_, id).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open the control group"));
 }
 
-void Cgroups::set_limits(uint32_t id, uint64_t memory_mb, uint64_t processes) {
+// Version 1: false when the group holds more than that. Version 2 ends processes until it doesn't.
+bool Cgroups::limit_memory(uint32_t id, uint64_t limit) {
+  const std::string group = at(memory_, id);
+  const std::string bytes = cat(limit);
+  if (version_ == CgroupVersion::kV2) return write_text(cat(group, "/memory.max"), bytes);
+  // Memory plus swap may never be below memory, whichever way the limit moves.
+  const std::string both = cat(group, "/memory.memsw.limit_in_bytes");
+  const std::string alone = cat(group, "/memory.limit_in_bytes");
+  if (!write_text(alone, bytes)) {
+    write_text(both, bytes);
+    if (!write_text(alone, bytes)) return false;
+  }
+  write_text(both, bytes);
+  return true;
+}
+
+void Cgroups::set_limits(uint32_t id, uint64_t memory_mb, uint64_t tmp_mb, uint64_t processes) {
   if (!memory_.empty()) {
-    const std::string group = at(memory_, id);
-    const std::string bytes = cat(memory_mb << 20);
-    if (version_ == CgroupVersion::kV2) {
-      if (!write_text(cat(group, "/memory.max"), bytes)) throw SystemError("set the memory limit", errno);
-      write_text(cat(group, "/memory.swap.max"), "0");
-    } else {
-      // Memory plus swap may never be below memory, whichever way the limit moves.
-      const std::string both = cat(group, "/memory.memsw.limit_in_bytes");
-      const std::string alone = cat(group, "/memory.limit_in_bytes");
-      if (!write_text(alone, bytes)) {
-        write_text(both, bytes);
-        if (!write_text(alone, bytes)) throw SystemError("set the memory limit", errno);
-      }
-      write_text(both, bytes);
-    }
+    if (!limit_memory(id, (memory_mb + tmp_mb) << 20)) throw SystemError("set the memory limit", errno);
+    if (version_ == CgroupVersion::kV2) write_text(cat(at(memory_, id), "/memory.swap.max"), "0");
   }
   if (!pids_.empty()) {
     // Ours is the sandbox's first process.
     if (!write_text(cat(at(pids_, id), "/pids.max"), cat(processes + 1)))
       throw SystemError("set the process limit", errno);
   }
+}
+
+bool Cgroups::enforce_memory(uint32_t id, uint64_t memory_mb, uint64_t tmp_mb, uint64_t tmp_bytes) {
+  if (memory_.empty()) return true;
+  const uint64_t own = (memory_mb << 20) + tmp_bytes;
+  const auto used = [&] { return memory_file(id, "memory.usage_in_bytes", "memory.current"); };
+  if (used() <= own || limit_memory(id, own)) {
+    limit_memory(id, (memory_mb + tmp_mb) << 20);
+    return true;
+  }
+  // A group that grows meanwhile is too large for the first of these limits.
+  for (int i = 0; i < 10 && !limit_memory(id, used() + kLittleMore); ++i) {
+  }
+  return false;
 }
 
 void Cgroups::set_processor(uint32_t id, uint64_t memory_mb) {
@@ -257,10 +274,11 @@ Fd Cgroups::peak_file(uint32_t id) const {
   return Fd(::open(cat(at(memory_, id), name).c_str(), O_RDONLY | O_CLOEXEC));
 }
 
-uint64_t Cgroups::peak_bytes(uint32_t id) const {
+uint64_t Cgroups::peak_bytes(uint32_t id) const { return memory_file(id, "memory.max_usage_in_bytes", "memory.peak"); }
+
+uint64_t Cgroups::memory_file(uint32_t id, const char* v1, const char* v2) const {
   if (memory_.empty()) return 0;
-  const char* name = version_ == CgroupVersion::kV2 ? "/memory.peak" : "/memory.max_usage_in_bytes";
-  const std::string text = read_text(cat(at(memory_, id), name));
+  const std::string text = read_text(cat(at(memory_, id), "/", version_ == CgroupVersion::kV2 ? v2 : v1));
   return static_cast<uint64_t>(parse_int(trim(text)).value_or(0));
 }
 

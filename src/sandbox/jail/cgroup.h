@@ -33,7 +33,12 @@ class Cgroups {
   // Version 2: the directory for CLONE_INTO_CGROUP, which costs nothing.
   Fd directory(uint32_t id) const;
 
-  void set_limits(uint32_t id, uint64_t memory_mb, uint64_t processes);
+  // What lies in /tmp is memory of the group to the kernel, and must not count as the function's: the kernel's limit
+  // has room for a full /tmp, and enforce_memory sees to the function's own.
+  void set_limits(uint32_t id, uint64_t memory_mb, uint64_t tmp_mb, uint64_t processes);
+  // With `tmp_bytes` in /tmp: caches beyond the function's memory are given back, and of what holds more than that the
+  // kernel ends the largest process; version 1 does so when the group asks for more, and this is false until then.
+  bool enforce_memory(uint32_t id, uint64_t memory_mb, uint64_t tmp_mb, uint64_t tmp_bytes);
   // One processor for each 1,769 MB, as AWS gives; 0 lifts the limit.
   void set_processor(uint32_t id, uint64_t memory_mb);
   // A file whose text is the most memory used so far, in bytes.
@@ -47,6 +52,8 @@ class Cgroups {
   std::string at(const std::string& base, uint32_t id) const;
   void detect(pid_t companion);
   bool prepare(std::string& base, const char* limit_file);
+  bool limit_memory(uint32_t id, uint64_t limit);
+  uint64_t memory_file(uint32_t id, const char* v1, const char* v2) const;
 
   CgroupVersion version_ = CgroupVersion::kNone;
   std::string memory_, pids_, cpu_;  // this launcher's folder in each hierarchy; the same one in version 2

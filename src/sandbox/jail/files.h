@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -31,6 +32,13 @@ inline bool write_text(const std::string& path, std::string_view text) {
   ::close(fd);
   errno = error;
   return n == static_cast<ssize_t>(text.size());
+}
+
+// What files take in the file system at `path`; 0 where that can't be looked at.
+inline uint64_t bytes_in(const std::string& path) {
+  struct statfs info{};
+  if (::statfs(path.c_str(), &info) != 0) return 0;
+  return (info.f_blocks - info.f_bfree) * static_cast<uint64_t>(info.f_bsize);
 }
 
 }  // namespace virga::sandbox::jail

@@ -210,6 +210,27 @@ TEST(Jail, LimitsTmp) {
   EXPECT_EQ(made.as_array().at(1).as_string(), "ENOSPC");
 }
 
+TEST(Jail, FillsATmpThatIsLargerThanItsMemory) {
+  Escape escape("limits");
+  escape.spec().limits.memory_mb = 128;
+  escape.spec().limits.tmp_mb = 160;
+  EXPECT_EQ(escape.run(R"({"what":"tmp","most":200})").payload, R"([160, "ENOSPC"])");
+  const Outcome out = escape.run(R"({"what":"outgrow","tmp":150,"memory":40,"hold":0.3})");
+  EXPECT_EQ(out.payload, "40") << out.exit;
+  EXPECT_LT(out.max_memory_mb, 128u);
+}
+
+TEST(Jail, EndsWhatHoldsMoreThanItsMemoryWhateverItsTmp) {
+  if (!testing::enforced("memory limit")) GTEST_SKIP() << "no control group for memory";
+  for (const char* tmp : {"0", "200"}) {
+    Escape escape("limits");
+    escape.spec().limits.memory_mb = 128;
+    const Outcome out = escape.run(cat(R"({"what":"outgrow","tmp":)", tmp, R"(,"memory":240,"hold":30})"));
+    EXPECT_EQ(out.status, Status::kOutOfMemory) << tmp << out.payload << out.exit;
+    EXPECT_EQ(out.max_memory_mb, 128u) << tmp;
+  }
+}
+
 TEST(Jail, SurvivesAChildThatIsKilledForMemory) {
   if (!testing::enforced("memory limit")) GTEST_SKIP() << "no control group for memory";
   Escape escape("limits");

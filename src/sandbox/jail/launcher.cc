@@ -155,6 +155,8 @@ void Launcher::handle(Message message) {
       return give_socket(sandbox);
     case Kind::kThrottle:
       return cgroups_->set_processor(sandbox.id, message.number(0));
+    case Kind::kMemory:
+      return enforce_memory(sandbox);
     case Kind::kKill:
       ::kill(sandbox.first, SIGKILL);
       return;
@@ -220,7 +222,7 @@ void Launcher::reap() {
     Message exited{.kind = Kind::kExited, .id = sandbox.id, .numbers = std::vector<uint64_t>(Exited::kNumbers)};
     exited.numbers[Exited::kWaitStatus] = sandbox.status.value_or(0);
     exited.numbers[Exited::kHasStatus] = sandbox.status ? 1 : 0;
-    exited.numbers[Exited::kOutOfMemory] = cgroups_->out_of_memory_kills(sandbox.id);
+    exited.numbers[Exited::kOutOfMemory] = cgroups_->out_of_memory_kills(sandbox.id) + (sandbox.outgrown > 0 ? 1 : 0);
     const uint64_t peak = cgroups_->peak_bytes(sandbox.id);
     exited.numbers[Exited::kPeakBytes] = peak ? peak : sandbox.peak_kb << 10;
     cgroups_->remove(sandbox.id);

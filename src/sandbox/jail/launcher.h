@@ -51,6 +51,8 @@ class Launcher {
     std::optional<Message> execute;  // what to run as soon as it is ready
     std::optional<uint64_t> status;  // of its program
     uint64_t peak_kb = 0;
+    uint64_t memory_mb = 0, tmp_mb = 0;  // its function's
+    int outgrown = 0;                    // how many times in a row it held more than its memory when looked at
   };
 
   // launcher.cc
@@ -68,6 +70,7 @@ class Launcher {
   int id_map(int slot);
   void assign(Sandbox& sandbox, const Message& order);
   void run(Sandbox& sandbox, Message order);
+  void enforce_memory(Sandbox& sandbox);
   void give_socket(const Sandbox& sandbox);
   int take_slot();
   uint64_t data_limit(uint64_t memory_mb) const;

@@ -271,7 +271,7 @@ void become_root(int tree) {
   must(::umount2(".", MNT_DETACH), "leave the former root");
 }
 
-void resize_tmp(uint32_t tmp_mb) {
+void resize_tmp(uint64_t tmp_mb) {
   must(::mount("tmp", "/tmp", "tmpfs", MS_REMOUNT | kPlain, cat("size=", tmp_mb, "m,nr_inodes=", tmp_mb * 256).c_str()),
        "resize /tmp");
 }

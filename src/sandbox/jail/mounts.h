@@ -31,7 +31,7 @@ Fd detached_layers(const std::vector<std::string>& directories, int id_map, cons
 
 // In a sandbox's mount namespace.
 void attach_tree(int tree, const char* target);
-void resize_tmp(uint32_t tmp_mb);
+void resize_tmp(uint64_t tmp_mb);
 // Puts `tree` in the place of the root, for all who are in the namespace, with the /proc, /dev, /tmp and names of hosts
 // that are there now: what the tree has of these is covered.
 void become_root(int tree);

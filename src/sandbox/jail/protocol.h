@@ -16,14 +16,14 @@ enum class Kind : uint8_t {
                 // strings: what to show at /var/lang or empty, argv, environment. argc 0: stays empty
   kAssign,      // see Assign
   kThrottle,    // numbers: memory in MB that decides the share of the processor; 0 lifts the limit
-  kFreeze,      // numbers: 1 freeze, 0 thaw
+  kMemory,      // more memory than the function's was in use at some time: what isn't in its /tmp must fit
   kKill,
   kRun,     // after kAssign: a program. numbers: see Run; strings and fds: as kExecute
   kSignal,  // numbers: a program, a signal; passed on to the first process
   kSocket,  // asks for a TCP socket in the sandbox's network; answered in kind, with no descriptor when there is none
   // Launcher to Virga
   kHello,    // numbers: launcher's pid; strings: name, "1"/"0", how — for each capability
-  kCreated,  // fds: see CreatedFd; numbers: one bit for each that is there
+  kCreated,  // fds: see CreatedFd; numbers: one bit for each that is there, its first process
   kFailed,   // numbers: a Stage, errno, a program; strings: a sentence. After kCreate the sandbox does not exist
   kExited,   // numbers: see Exited. Everything of the sandbox is gone
   // Launcher to a zygote

@@ -27,6 +27,10 @@ constexpr int kSharedMemory = 0;  // the sanitizer's clone() knows processes wit
 constexpr int kSharedMemory = CLONE_VM;
 #endif
 
+// Looks at a sandbox that holds more than its memory, without asking for yet more: then the kernel would have ended the
+// largest of its processes only.
+constexpr int kMostOutgrown = 20;
+
 constexpr uint64_t kFirstHostUser = 1'879'048'192;  // far above people, services and container engines' ranges
 
 // Back in the launcher's own namespaces, however the scope ends.
@@ -123,7 +127,7 @@ void Launcher::create(const Message& order) {
   auto sandbox = std::make_unique<Sandbox>();
   sandbox->id = order.id;
   sandbox->slot = take_slot();
-  Message created{.kind = Kind::kCreated, .id = order.id, .numbers = std::vector<uint64_t>(kCreatedFds)};
+  Message created{.kind = Kind::kCreated, .id = order.id, .numbers = std::vector<uint64_t>(kCreatedFds + 1)};
   pid_t pid = 0;
   try {
     id_map(sandbox->slot);
@@ -170,6 +174,7 @@ void Launcher::create(const Message& order) {
       created.numbers[i] = *given[i] ? 1 : 0;
       if (*given[i]) created.fds.push_back(std::move(*given[i]));
     }
+    created.numbers[kCreatedFds] = static_cast<uint64_t>(pid);
     if (copy) {
       sandbox->execute = Message{.kind = Kind::kExecute};
     } else if (const size_t argc = order.number(2)) {
@@ -229,17 +234,18 @@ void Launcher::assign(Sandbox& sandbox, const Message& order) {
       language = detached_tree(prefix, -1);
     if (const std::string image = order.string(Assign::kRoot); !image.empty()) root = detached_tree(image, map);
     if (!layers.empty()) merged = detached_layers(layers, map, cat(options_.state_directory, "/scratch"));
-    const auto tmp_mb = static_cast<uint32_t>(order.number(Assign::kTmpMb));
+    sandbox.memory_mb = order.number(Assign::kMemoryMb);
+    sandbox.tmp_mb = order.number(Assign::kTmpMb);
     {
       const Return back(host_mounts_, host_network_);
       must(::setns(sandbox.mounts.get(), CLONE_NEWNS), "enter a sandbox's mounts");
       if (code) attach_tree(code.get(), "/var/task");
       if (merged) attach_tree(merged.get(), "/opt");
       if (language) attach_tree(language.get(), "/var/lang");
-      if (tmp_mb != 512) resize_tmp(tmp_mb);
+      if (sandbox.tmp_mb != 512) resize_tmp(sandbox.tmp_mb);
       if (root) become_root(root.get());
     }
-    cgroups_->set_limits(sandbox.id, order.number(Assign::kMemoryMb), order.number(Assign::kProcesses));
+    cgroups_->set_limits(sandbox.id, sandbox.memory_mb, sandbox.tmp_mb, order.number(Assign::kProcesses));
     if (outside_ && order.number(Assign::kOutside)) outside_->allow(static_cast<size_t>(sandbox.slot));
     limit_program(sandbox, order);
     const std::string& frame = order.strings.at(Assign::kFirstFrame);
@@ -261,6 +267,17 @@ void Launcher::run(Sandbox& sandbox, Message order) {
                    data_limit(order.number(Run::kMemoryMb)), order.number(Run::kProgram),
                    order.number(Run::kDirectories)};
   send(sandbox.control.get(), order, true);
+}
+
+void Launcher::enforce_memory(Sandbox& sandbox) {
+  uint64_t tmp_bytes = 0;
+  {
+    const Return back(host_mounts_, host_network_);
+    if (::setns(sandbox.mounts.get(), CLONE_NEWNS) == 0) tmp_bytes = bytes_in("/tmp");
+  }
+  const bool fits = cgroups_->enforce_memory(sandbox.id, sandbox.memory_mb, sandbox.tmp_mb, tmp_bytes);
+  sandbox.outgrown = fits ? 0 : sandbox.outgrown + 1;
+  if (sandbox.outgrown > kMostOutgrown) ::kill(sandbox.first, SIGKILL);
 }
 
 void Launcher::give_socket(const Sandbox& sandbox) {

@@ -112,7 +112,7 @@ FAILURES = {
 @pytest.mark.parametrize("case", list(CASES) + list(FAILURES))
 def test_misbehaviour_is_ones_own(functions, case):
     code, right = {**CASES, **FAILURES}[case]
-    memory = {"fills tmp": 1024, "forks": 3008}[case] if case in ("fills tmp", "forks") else 256 if case != "allocates" else 128
+    memory = {"fills tmp": 128, "forks": 3008, "allocates": 128}.get(case, 256)
     name = functions.make(code, MemorySize=memory, Timeout=20 if case in CASES else 2)
     with Neighbour(functions) as neighbour:
         got = functions.call(name) if case in CASES else functions.fail(name)
