@@ -68,8 +68,8 @@ void check_target(const ApiRecord& api, const std::string& target) {
 template <class In>
 void apply(IntegrationRecord& record, const In& in) {
   if (in.connection_type && *in.connection_type == ConnectionType::VPC_LINK) not_served("connectionType VPC_LINK");
+  if (in.integration_subtype) not_served(cat("integrationSubtype ", *in.integration_subtype));
   if (in.credentials_arn) not_served("credentialsArn");
-  if (in.integration_subtype) not_served("integrationSubtype");
   if (in.request_parameters && !in.request_parameters->empty()) not_served("requestParameters");
   if (in.response_parameters && !in.response_parameters->empty()) not_served("responseParameters");
   if (in.tls_config) not_served("tlsConfig");

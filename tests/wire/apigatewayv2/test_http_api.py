@@ -338,6 +338,9 @@ def test_options_that_are_not_served(apis, name):
     code, message = error_code(apis.client.create_integration, ApiId=api, IntegrationType="HTTP_PROXY", IntegrationUri="https://example.com",
                                PayloadFormatVersion="1.0", IntegrationMethod="GET")
     assert code == "BadRequestException" and "HTTP_PROXY" in message
+    code, message = error_code(apis.client.create_integration, ApiId=api, IntegrationType="AWS_PROXY", IntegrationSubtype="SQS-SendMessage",
+                               PayloadFormatVersion="1.0", CredentialsArn="arn:aws:iam::000000000000:role/r")
+    assert code == "BadRequestException" and "SQS-SendMessage" in message
     _, message = error_code(apis.client.create_authorizer, ApiId=api, AuthorizerType="JWT", Name="j", IdentitySource=["$request.header.Authorization"])
     assert "CreateAuthorizer" in message
 
