@@ -60,6 +60,20 @@ exports.handler = async (event, context) => ({
     assert got["name"] == name and got["memory"] == "128" and 5000 < got["left"] <= 10_000 and got["file"] == "/var/task/index.js"
 
 
+# From Node.js 24 on handlers give their answer or a promise of it; what they were called back by is gone.
+def test_handlers_of_node_24(functions):
+    modern = {"runtime": "nodejs24.x"}
+    error = functions.fail(functions.make("exports.handler = async (event, context, callback) => 1", **modern))
+    assert error["errorType"] == "Runtime.CallbackHandlerDeprecated"
+    name = functions.make("exports.handler = (event, context) => [event.n, 'done' in context, 'callbackWaitsForEmptyEventLoop' in context]", **modern)
+    assert functions.call(name, {"n": 1}) == [1, False, False]
+    name = functions.make("exports.handler = function () { setTimeout(() => {}, 60000); return {then: (to) => to(arguments.length)}; }", **modern)
+    assert functions.call(name) == 2
+    assert functions.fail(functions.make("exports.handler = () => { throw new Error('no') }", **modern))["errorMessage"] == "no"
+    streams = "exports.handler = awslambda.streamifyResponse(async (event, stream, context) => { stream.write('\"in parts\"'); stream.end(); })"
+    assert functions.call(functions.make(streams, **modern)) == "in parts"
+
+
 # Errors keep type, message and trace, thrown, rejected or handed to the callback; also what is no Error at all.
 @pytest.mark.parametrize("body, kind, message", [
     ("throw new TypeError('bad')", "TypeError", "bad"),

@@ -52,6 +52,8 @@ function send(kind, body, done) {
 
 // Several invocations run at a time: what is said of one names it.
 let concurrent = false;
+// Handlers give an answer or a promise of one, and know of no other way to: from Node.js 24 on, and in Managed Instances.
+let promised = false;
 const MOST_RESPONSE = 6291556;
 
 function sendOf(id, kind, body, done) {
@@ -285,6 +287,10 @@ async function loadHandler(text, folder) {
   if (handler === undefined && loaded && typeof loaded.default === 'object') handler = find(loaded.default);
   if (handler === undefined) throw new RuntimeError('Runtime.HandlerNotFound', `${text} is undefined or not exported`);
   if (typeof handler !== 'function') throw new RuntimeError('Runtime.HandlerNotFound', `${text} is not a function`);
+  if (promised && handler.length >= 3 && handler[STREAMING] !== 'response') {
+    throw new RuntimeError('Runtime.CallbackHandlerDeprecated',
+      `Handlers with a callback are not supported ${concurrent ? 'in Managed Instances' : 'by Node.js 24 and later'}: ${text} has to be async.`);
+  }
   return handler;
 }
 
@@ -418,7 +424,7 @@ function describeFunction(env) {
 function makeContext(header, invocation) {
   const done = (error, result) => (error ? invocation.fail(error) : invocation.succeed(result));
   const context = {
-    callbackWaitsForEmptyEventLoop: true,
+    ...(promised ? {} : { callbackWaitsForEmptyEventLoop: true }),
     ...facts,
     clientContext: header.client,
     identity: header.cognito,
@@ -428,6 +434,7 @@ function makeContext(header, invocation) {
     getRemainingTimeInMillis: () => Math.max(0, header.deadline - Date.now()),
   };
   if (context.tenantId === undefined) delete context.tenantId;
+  if (promised) return context;
   context.done = (error, result) => {
     if (context.callbackWaitsForEmptyEventLoop && !error) return invocation.whenIdle(() => done(error, result));
     done(error, result);
@@ -449,6 +456,10 @@ function call(header, text) {
   const context = makeContext(header, invocation);
   try {
     if (handler[STREAMING] === 'response') return callStreaming(invocation, event, context);
+    if (promised) {
+      Promise.resolve(handler(event, context)).then((value) => invocation.succeed(value), (error) => invocation.fail(error));
+      return mayEmpty();
+    }
     const callback = (error, result) => {
       if (invocation.done) return;
       if (error) return invocation.fail(error);
@@ -534,6 +545,7 @@ function setEnvironment(before, after) {
 
 function prepare() {
   concurrent = (order.concurrency || 1) > 1;
+  promised = concurrent || parseInt(order.runtime?.slice('nodejs'.length)) >= 24;
   const env = Object.keys(order.env).length > 0 ? order.env : known;  // none: it was started with its own
   setEnvironment(known, env);
   describeFunction(env);
