@@ -71,6 +71,12 @@ void set_logging(VersionRecord& record, const LoggingConfig& in, bool fleet) {
   record.system_level = to_string(in.system_log_level.value_or(SystemLogLevel::INFO));
 }
 
+// An empty list or text says nothing, so that the image's own counts.
+template <class T>
+std::optional<T> given(const std::optional<T>& value) {
+  return value && !value->empty() ? value : std::nullopt;
+}
+
 // The parts of a configuration that create and update share.
 template <class In>
 void apply(VersionRecord& record, const In& in) {
@@ -95,9 +101,9 @@ void apply(VersionRecord& record, const In& in) {
   }
   if (in.image_config) {
     const ImageConfig& own = *in.image_config;
+    ImageConfigRecord changes{given(own.entry_point), given(own.command), given(own.working_directory)};
     record.image_config.reset();
-    if (own.entry_point || own.command || own.working_directory)
-      record.image_config = ImageConfigRecord{own.entry_point, own.command, own.working_directory};
+    if (changes.entry_point || changes.command || changes.working_directory) record.image_config = std::move(changes);
   }
   if (in.durable_config) {
     if (in.durable_config->execution_timeout) record.durable_timeout = in.durable_config->execution_timeout;

@@ -60,7 +60,7 @@ def images(virga):
 def test_life(images, program):
     client = images.client
     layer = tar(entry("probe", program, 0o755))
-    name = images.image(oci([layer], Entrypoint=["/probe"], Cmd=["one", "two"], Env=["COLOUR=red", "SIZE=big"], WorkingDir="/"),
+    name = images.image(oci([layer], Entrypoint=["/probe"], Cmd=["one", "two"], Env=["COLOUR=red", "SIZE=big"], WorkingDir="/etc"),
                         Environment={"Variables": {"SIZE": "small"}})
     assert images.call(name, "args") == "/probe one two"
     assert [images.call(name, "env " + each) for each in ("COLOUR", "SIZE")] == ["red", "small"]
@@ -81,6 +81,10 @@ def test_life(images, program):
     assert updated["ImageConfigResponse"] == {"ImageConfig": config}
     assert images.call(name, "args") == "probe three" and images.call(name, "cwd") == "/tmp"
     assert images.call(name, "args", Qualifier=version) == "/probe one two"
+
+    empty = {"EntryPoint": [], "Command": [], "WorkingDirectory": ""}  # what the image says counts again
+    assert "ImageConfigResponse" not in client.update_function_configuration(FunctionName=name, ImageConfig=empty)
+    assert images.call(name, "args") == "/probe one two" and images.call(name, "cwd") == "/etc"
 
     second = images.put(oci([layer, tar(entry("note", b"second"))], Cmd=["/probe"]))
     assert client.update_function_code(FunctionName=name, ImageUri=second)["CodeSha256"] != configuration["CodeSha256"]
