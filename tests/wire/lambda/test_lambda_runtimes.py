@@ -37,6 +37,25 @@ def test_java(functions, tmp_path):
     assert functions.call(name, {"n": 1}) == {"n": 2, "f": name}
 
 
+# What is handled may be told by a class that the function's extends.
+@pytest.mark.skipif(not shutil.which("javac"), reason="this machine has no JDK")
+@pytest.mark.parametrize("handler", ["example.App", "example.App::handleRequest"])
+def test_java_handler_that_is_inherited(functions, tmp_path, handler):
+    classes = java_classes(tmp_path, """
+        public class App extends Middle<App.Order> {
+          public static class Order { public String name; public void setName(String n) { name = n; } }
+          public static class Receipt { public String getText() { return "sold"; } public int getCount() { return 2; } }
+          Receipt sell(Order order) { if (!order.name.equals("tea")) throw new RuntimeException(order.name); return new Receipt(); }
+        }
+        abstract class Middle<T> extends Base<T, App.Receipt> { }
+        abstract class Base<I, O> implements RequestHandler<I, O> {
+          public O handleRequest(I in, Context context) { return sell(in); }
+          abstract O sell(I in);
+        }""")
+    name = functions.make(classes, runtime="java17", handler=handler, MemorySize=256, Timeout=20)
+    assert functions.call(name, {"name": "tea"}) == {"text": "sold", "count": 2}
+
+
 # A wrapper runs before the runtime and changes what that sees: its environment among it.
 @pytest.mark.parametrize("runtime, file, code", [
     ("python3.11", "app.py", "import os\ndef handler(event, context): return [os.environ[n] for n in ('OWN', 'CHANGED', 'AWS_LAMBDA_FUNCTION_NAME')]"),
