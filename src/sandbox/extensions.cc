@@ -76,7 +76,8 @@ bool Extensions::all_ready() const {
   return std::ranges::all_of(all_, [](const auto& e) { return e->state == State::kReady; });
 }
 bool Extensions::running() const {
-  return std::ranges::any_of(all_, [](const auto& e) { return e->state == State::kRunning; });
+  return std::ranges::any_of(
+      all_, [](const auto& e) { return e->state == State::kRunning || (e->state == State::kExitError && !e->gone); });
 }
 
 Extension* Extensions::find_program(uint64_t program) {

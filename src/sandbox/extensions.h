@@ -68,7 +68,7 @@ class Extensions {
 
   bool all_registered() const;  // those with a program
   bool all_ready() const;       // each has asked for its first event
-  bool running() const;         // one is still busy with an event
+  bool running() const;         // one is still busy with an event, or has said that it is about to end
 
   void invoke(const std::string& event);
   // To the external ones that want it; the others' programs.

@@ -199,6 +199,19 @@ def test_failing_extension(functions, virga, body, kind, message):
     eventually(lambda: "REPORT RequestId" in log_text(virga, name))
 
 
+# One that ends when the caller has its answer fails the invocation, and says why if it likes.
+@pytest.mark.parametrize("body, kind", [
+    ("next(); raise SystemExit(0)", "Extension.Crash"),
+    ("next(); ask('POST', '/2020-01-01/extension/exit/error', {**me, 'Lambda-Extension-Function-Error-Type': 'Mine'}); "
+     "time.sleep(0.3); raise SystemExit(1)", "Extension.ExitError"),
+])
+def test_extension_that_fails_after_the_answer(functions, body, kind):
+    name = make(functions, "def handler(e, c): return 1", {"bad": EXTENSION + body})
+    for _ in range(2):
+        answer = functions.client.invoke(FunctionName=name, Payload="{}", LogType="Tail")
+        assert base64.b64decode(answer["LogResult"]).decode().endswith(f"\tStatus: error\tError Type: {kind}\n")
+
+
 # After a time-out the caller is answered at once; the runtime and then the extension are told, with the reason.
 def test_time_out(functions, virga):
     function = """
