@@ -45,6 +45,11 @@ std::string runtime_version(const Spec& spec) {
 
 }  // namespace
 
+std::string wrapper_of(const Spec& spec) {
+  if (spec.image || spec.runtime.starts_with("provided")) return {};
+  return variable(spec, "AWS_LAMBDA_EXEC_WRAPPER");
+}
+
 std::string error_type_in(const std::string& document) {
   try {
     return Json::parse(document).string_or("errorType", "Runtime.Unknown");
@@ -84,6 +89,7 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
       log_(std::move(log)),
       memory_mb_(spec.limits.memory_mb),
       image_(spec.image.has_value()),
+      wrapper_(wrapper_of(spec)),
       concurrency_(std::max(spec.concurrency, 1u)),
       init_timeout_(spec.init_timeout),
       phase_(spec.phase),
@@ -636,12 +642,24 @@ void Core::on_event(const Event& event) {
         error_document("Runtime.InvalidWorkingDir", cat("RequestId: ", request_id_, " Error: ", event.text)));
   }
   if (event.stage == jail::Stage::kExecute) {
+    if (!wrapper_.empty()) return wrapper_failed(event.error);
     const std::string why = event.error == ENOENT && !image_
                                 ? std::string("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
                                 : cat("fork/exec ", event.text);
     return init_failed(error_document("Runtime.InvalidEntrypoint", cat("RequestId: ", request_id_, " Error: ", why)));
   }
   init_failed(error_document("Sandbox.Failure", event.text));
+}
+
+// On AWS a script starts it, which tells so and exits.
+void Core::wrapper_failed(int error) {
+  const bool missing = error == ENOENT;
+  take_line(false, cat(wrapper_, missing ? ": does not exist\n" : ": is not an executable\n"));
+  Outcome out = exit_outcome({.kind = Event::Kind::kExited, .status = W_EXITCODE(missing ? 127 : 126, 0)});
+  if (tells()) tell_initialised(out);
+  die();
+  settled_.set();
+  fail(std::move(out));
 }
 
 void Core::ended(const Event& event) {

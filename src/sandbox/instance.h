@@ -169,6 +169,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void drain(Output& output);
   void finish_close();
   Outcome exit_outcome(const Event& event);
+  void wrapper_failed(int error);
   void arm(Steady deadline);
   void check_deadlines();
   void time_out(const std::string& id);
@@ -220,6 +221,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   LogSink log_;
   const uint32_t memory_mb_;
   const bool image_;
+  const std::string wrapper_;
   const uint32_t concurrency_;
   const Millis init_timeout_;
   const InitPhase phase_;
@@ -265,6 +267,9 @@ std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& s
 // wrapper made of it counts. `more`: environment_frame() follows.
 std::string init_frame(const Spec& spec, const Environment& environment, bool more);
 std::string environment_frame(const Environment& rest);
+
+// The program that starts a managed runtime in its stead; empty: none. Others don't ask for one.
+std::string wrapper_of(const Spec& spec);
 
 // Of an error document that may come from a function.
 std::string error_type_in(const std::string& document);

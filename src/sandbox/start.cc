@@ -144,9 +144,7 @@ Message Pool::run_order(const Core& core, const Spec& spec, const Toolchain& too
   } else {
     arguments = bootstrap_arguments(toolchain, spec.limits.memory_mb);
   }
-  for (const auto& [name, value] : environment) {
-    if (name == "AWS_LAMBDA_EXEC_WRAPPER" && !value.empty() && !spec.image) arguments.insert(arguments.begin(), value);
-  }
+  if (std::string wrapper = wrapper_of(spec); !wrapper.empty()) arguments.insert(arguments.begin(), std::move(wrapper));
   Message run{.kind = Kind::kRun, .id = core.id(), .numbers = std::vector<uint64_t>(jail::Run::kNumbers)};
   run.numbers[jail::Run::kProgram] = jail::kMainProgram;
   run.numbers[jail::Run::kArguments] = arguments.size();

@@ -1,5 +1,7 @@
 """Runtimes beside Python and Node.js, as far as this machine has their programs, and what functions reach."""
 
+import base64
+import json
 import pathlib
 import shutil
 import socket
@@ -85,6 +87,23 @@ def check_wrapper(functions, runtime, files, handler, **options):
     name = functions.make({**files, "wrap": wrapper}, runtime=runtime, handler=handler, **options,
                           Environment={"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/var/task/wrap", "CHANGED": "given"}})
     assert functions.call(name) == ["new", "given-more", name]
+
+
+# As recorded of AWS, whose runtimes of one's own know of no wrapper.
+@pytest.mark.parametrize("runtime, file", [("python3.12", "index.py"), ("nodejs20.x", "index.js")])
+def test_wrapper_that_does_not_run(functions, runtime, file):
+    for wrapper, text, status in (("/opt/nothing", "does not exist", 127), ("/var/task", "is not an executable", 126)):
+        name = functions.make({file: ""}, runtime=runtime, Environment={"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": wrapper}})
+        answer = functions.client.invoke(FunctionName=name, LogType="Tail")
+        error, tail = json.loads(answer["Payload"].read()), base64.b64decode(answer["LogResult"]).decode()
+        assert error["errorType"] == "Runtime.ExitError" and error["errorMessage"].endswith(f"Error: Runtime exited with error: exit status {status}")
+        assert tail.startswith(f"{wrapper}: {text}\nINIT_REPORT ") and tail.count(text) == 2
+
+
+def test_no_wrapper_of_ones_own(functions):
+    name = functions.make({"bootstrap": "#!/bin/sh\necho mine\nexit 3\n"}, runtime="provided.al2023",
+                          Environment={"Variables": {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/nothing"}})
+    assert functions.fail(name)["errorMessage"].endswith("exit status 3")
 
 
 # As recorded of AWS: what is there, and what is not without being asked for.
