@@ -127,10 +127,10 @@ std::vector<Item> returned(const Statement& statement, Written& written) {
   return {std::move(modified)};
 }
 
-// The condition of a statement that narrows the rows of a partition.
-std::optional<KeyCondition> sort_condition(const Statement& statement, const std::string& range) {
+// The condition that narrows the rows of a partition.
+std::optional<KeyCondition> sort_condition(const std::vector<Conjunct>& conjuncts, const std::string& range) {
   if (range.empty()) return std::nullopt;
-  for (const Conjunct& conjunct : conjuncts_of(statement)) {
+  for (const Conjunct& conjunct : conjuncts) {
     if (!conjunct.path || conjunct.path->size() != 1 || (*conjunct.path)[0].name != range) continue;
     const Node& node = *conjunct.node;
     const bool comparison =
@@ -148,6 +148,36 @@ void check_key_type(const Table& table, const std::string& attribute, View value
   if (value.type() != table.type_of(attribute)) {
     throw invalid_parameter("Condition parameter type does not match schema type");
   }
+}
+
+// What overlaps becomes one, so that no row is read twice.
+void add_range(std::vector<kv::Range>& ranges, kv::Range range) {
+  const auto overlaps = [&](const kv::Range& other) { return range.begin < other.end && other.begin < range.end; };
+  for (auto other = std::ranges::find_if(ranges, overlaps); other != ranges.end();
+       other = std::ranges::find_if(ranges, overlaps)) {
+    range = {std::min(range.begin, other->begin), std::max(range.end, other->end)};
+    ranges.erase(other);
+  }
+  ranges.push_back(std::move(range));
+}
+
+// The rows among which all are that the statement selects, by their keys; none: it may select any.
+std::vector<kv::Range> ranges_of(const Table& table, const Index* index, const Statement& statement) {
+  const KeyNames& key = index ? index->key : table.key;
+  std::vector<kv::Range> out;
+  for (const auto& alternative : alternatives_of(statement)) {
+    const std::vector<View> partitions = equal_values(alternative, key.hash);
+    if (partitions.empty()) return {};
+    const std::optional<KeyCondition> sort = sort_condition(alternative, key.range);
+    for (const View partition : partitions) {
+      check_key_type(table, key.hash, partition);
+      if (sort) {
+        for (const View value : sort->values) check_key_type(table, key.range, value);
+      }
+      add_range(out, partition_range(table, index, {partition}, {}, sort ? &*sort : nullptr));
+    }
+  }
+  return out;
 }
 
 // The attributes that `paths` begin with and the index does not hold, in order, as a list in messages; empty: none.
@@ -281,22 +311,12 @@ Task<DynamoService::Selected> DynamoService::select(Ctx& ctx, const Statement& s
   check_key_paths(table, pointers_to(statement.projection));
   request.consistent = in.consistent_read.value_or(false);
 
-  std::vector<kv::Range> parts;
-  const std::vector<View> partitions = equal_values(statement, key.hash);
-  const std::optional<KeyCondition> sort = sort_condition(statement, key.range);
-  request.fetch = needs_items(table, request.index, statement, !partitions.empty());
-  std::set<std::string_view> seen;
-  for (const View partition : partitions) {
-    check_key_type(table, key.hash, partition);
-    if (!seen.insert(partition.bytes()).second) continue;
-    if (sort) {
-      for (const View value : sort->values) check_key_type(table, key.range, value);
-    }
-    parts.push_back(partition_range(table, request.index, {partition}, {}, sort ? &*sort : nullptr));
-  }
+  const bool keyed = !equal_values(statement, key.hash).empty();
+  request.fetch = needs_items(table, request.index, statement, keyed);
+  std::vector<kv::Range> parts = ranges_of(table, request.index, statement);
   if (statement.order_by) {
     if (!statement.where) co_return validation("Must have WHERE clause in the statement when using ORDER BY clause.");
-    if (parts.empty()) {
+    if (!keyed) {
       co_return validation(
           "Must have at least one non-optional hash key condition in WHERE clause when using ORDER BY clause.");
     }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <span>
 
 #include "base/str.h"
@@ -597,15 +598,37 @@ class Parser {
   Statement out_;
 };
 
-void split(const Node& node, std::vector<Conjunct>& out) {
-  if (node.kind == NodeKind::kAnd) {
-    for (const Node& child : node.children) split(child, out);
-    return;
-  }
+Conjunct conjunct_of(const Node& node) {
   const bool by_path = !node.children.empty() && node.children[0].kind == NodeKind::kPath &&
                        std::all_of(node.children.begin() + 1, node.children.end(),
                                    [](const Node& child) { return child.kind == NodeKind::kValue; });
-  out.push_back({&node, by_path ? &node.children[0].path : nullptr});
+  return {&node, by_path ? &node.children[0].path : nullptr};
+}
+
+void split(const Node& node, std::vector<Conjunct>& out) {
+  if (node.kind != NodeKind::kAnd) return out.push_back(conjunct_of(node));
+  for (const Node& child : node.children) split(child, out);
+}
+
+constexpr size_t kMostAlternatives = 100;
+
+// What must hold beside what each of `out` says already; false where that are too many alternatives.
+bool multiply(const Node& node, std::vector<std::vector<Conjunct>>& out) {
+  if (node.kind == NodeKind::kAnd) {
+    return std::ranges::all_of(node.children, [&](const Node& child) { return multiply(child, out); });
+  }
+  if (node.kind != NodeKind::kOr) {
+    for (auto& alternative : out) alternative.push_back(conjunct_of(node));
+    return true;
+  }
+  std::vector<std::vector<Conjunct>> all;
+  for (const Node& child : node.children) {
+    auto some = out;
+    if (!multiply(child, some) || all.size() + some.size() > kMostAlternatives) return false;
+    std::ranges::move(some, std::back_inserter(all));
+  }
+  out = std::move(all);
+  return true;
 }
 
 bool is_about(const Conjunct& conjunct, std::string_view attribute) {
@@ -626,9 +649,15 @@ std::vector<Conjunct> conjuncts_of(const Statement& statement) {
   return out;
 }
 
-std::vector<View> equal_values(const Statement& statement, std::string_view attribute) {
+std::vector<std::vector<Conjunct>> alternatives_of(const Statement& statement) {
+  std::vector<std::vector<Conjunct>> out(1);
+  if (statement.where && !multiply(*statement.where, out)) out.clear();
+  return out;
+}
+
+std::vector<View> equal_values(const std::vector<Conjunct>& conjuncts, std::string_view attribute) {
   std::vector<View> out;
-  for (const Conjunct& conjunct : conjuncts_of(statement)) {
+  for (const Conjunct& conjunct : conjuncts) {
     const NodeKind kind = conjunct.node->kind;
     if (!is_about(conjunct, attribute) || (kind != NodeKind::kEq && kind != NodeKind::kIn)) continue;
     if (!out.empty() && kind == NodeKind::kIn) continue;

@@ -44,8 +44,14 @@ struct Conjunct {
   const Path* path;  // of a comparison with values; null for everything else
 };
 std::vector<Conjunct> conjuncts_of(const Statement& statement);
-// The values that `attribute` must equal, by = or IN; empty when the statement does not say.
-std::vector<View> equal_values(const Statement& statement, std::string_view attribute);
+// The same of each alternative that OR leaves: an item that is selected satisfies one of them. None where there would
+// be too many.
+std::vector<std::vector<Conjunct>> alternatives_of(const Statement& statement);
+// The values that `attribute` must equal, by = or IN; empty when the conditions do not say.
+std::vector<View> equal_values(const std::vector<Conjunct>& conjuncts, std::string_view attribute);
+inline std::vector<View> equal_values(const Statement& statement, std::string_view attribute) {
+  return equal_values(conjuncts_of(statement), attribute);
+}
 // The key that equalities name in full; nothing when they don't.
 std::optional<Item> key_in(const Statement& statement, const std::string& hash, const std::string& range);
 // The conditions beside those equalities.

@@ -97,6 +97,35 @@ def test_several_partitions_and_indexes(run, dynamodb, sorted_table, p):
         run(f'SELECT * FROM {t}."none" WHERE g = ?', p)
 
 
+def test_alternatives_read_their_partitions(run, dynamodb, sorted_table, p):
+    """What any of them selects, each item once, at the price of the rows that can be among it."""
+    other = {"S": p["S"] + "x"}
+    for key in (p, other):
+        dynamodb.batch_write_item(RequestItems={sorted_table: [{"PutRequest": {"Item": {
+            "p": key, "s": {"N": str(n)}, "a": {"N": str(n % 2)}, "pad": {"S": "x" * 4000}}}} for n in range(8)]})
+
+    def found(where, *parameters, **more):
+        out = run(f'SELECT p, s FROM "{sorted_table}" WHERE {where}', *parameters, ReturnConsumedCapacity="TOTAL", **more)
+        return sorted((i["p"] == other, int(i["s"]["N"])) for i in out["Items"]), out["ConsumedCapacity"]["CapacityUnits"]
+    here, there = [(False, n) for n in range(8)], [(True, n) for n in range(8)]
+    both = found("p = ? OR p = ?", p, other)
+    assert both == (here + there, 8)
+    assert found("p = ? AND s < 2 OR p = ? AND s = 5", p, other) == (here[:2] + there[5:6], 1.5)
+    assert found("p = ? AND (s = 1 OR s > 5)", p) == (here[1:2] + here[6:], 1.5)
+    assert found("(p = ? OR p = ?) AND s BETWEEN 3 AND 4 AND a = 1", p, other) == (here[3:4] + there[3:4], 2)
+    for overlapping, numbers in (("NOT s = 1", {0, *range(2, 8)}), ("s <> 1", {0, *range(2, 8)}), ("NOT s IN [1, 3]", {0, 2, *range(4, 8)}),
+                                 ("s > 2", {2, *range(3, 8)})):
+        assert found(f"p = ? AND {overlapping} OR p = ? AND s = 2", p, p)[0] == [here[n] for n in sorted(numbers)]
+    pages, token = [], None
+    while True:
+        page = run(f'SELECT p, s FROM "{sorted_table}" WHERE p = ? OR p = ? AND a = 0', p, other, Limit=3, **({"NextToken": token} if token else {}))
+        pages += page["Items"]
+        token = page.get("NextToken")
+        if not token:
+            break
+    assert len(pages) == 12
+
+
 @pytest.mark.parametrize("text, said", [
     ("SELECT", "wasn't well formed"),
     ("SELECT * FROM \"{t}\" WHERE p = ", "wasn't well formed"),
