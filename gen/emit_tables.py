@@ -159,7 +159,8 @@ def list_details(service, shape):
     return [f"constexpr wire::ListInfo {shape.table}_info = {{" + fields([
         ("element", f"&shapes::{shape.value.table}"), ("xml_element", quoted(shape.raw["member"].get("locationName"))),
         ("flattened", flag(shape.raw.get("flattened"))), ("size", f"&{operations}::size"), ("at", f"&{operations}::at"),
-        ("append", f"&{operations}::append"), ("sparse", flag(shape.raw.get("sparse")))]) + "};"]
+        ("append", f"&{operations}::append"), ("sparse", flag(shape.raw.get("sparse"))),
+        ("not_null", flag(shape.raw.get("notNull")))]) + "};"]
 
 
 def map_details(service, shape):
@@ -168,6 +169,7 @@ def map_details(service, shape):
         ("key", f"&shapes::{shape.key.table}"), ("value", f"&shapes::{shape.value.table}"),
         ("xml_key", quoted(shape.raw["key"].get("locationName"))),
         ("xml_value", quoted(shape.raw["value"].get("locationName"))), ("flattened", flag(shape.raw.get("flattened"))),
+        ("not_null", flag(shape.raw.get("notNull"))),
         ("size", f"&{operations}::size"), ("emplace", f"&{operations}::emplace"), ("each", f"&{operations}::each")]) + "};"]
 
 

@@ -199,23 +199,26 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
   if (!streams) {
     request.body = held_.hold(std::move(request.body));
     const uint64_t most = call.operation && call.operation->body_limit ? call.operation->body_limit : limits_.body;
-    if (request.content_length && *request.content_length > most) co_return door::too_large(route.service, most);
+    if (request.content_length && *request.content_length > most)
+      co_return door::too_large(route.service, route.operation, most);
     if (call.signature && sigv4::is_chunked(call.signature->payload)) {
       // Chunk signatures need the key, so the caller is identified before the body is read.
       authenticate(request, call, {});
-      call.body = co_await read_all(*unchunked(request, call), most, door::too_large(route.service, most));
+      call.body =
+          co_await read_all(*unchunked(request, call), most, door::too_large(route.service, route.operation, most));
     } else {
       if (auto* whole = dynamic_cast<WholeBody*>(request.body.get())) {
         call.body = whole->take();
       } else {
-        call.body = co_await read_all(*request.body, most, door::too_large(route.service, most));
+        call.body = co_await read_all(*request.body, most, door::too_large(route.service, route.operation, most));
       }
       authenticate(request, call, call.signature ? hex_encode(text_of(sha256_digest(call.body))) : std::string());
     }
   } else {
     if (call.signature && call.signature->payload == sigv4::Payload::kBodyHash) {
       // What the signature is of is known when all of the body is there.
-      std::string whole = co_await read_all(*request.body, limits_.body, door::too_large(route.service, limits_.body));
+      std::string whole =
+          co_await read_all(*request.body, limits_.body, door::too_large(route.service, route.operation, limits_.body));
       authenticate(request, call, hex_encode(text_of(sha256_digest(whole))));
       request.body = std::make_shared<WholeBody>(std::move(whole));
     } else {
@@ -226,8 +229,8 @@ Task<HttpResponse> Door::serve_operation(HttpRequest& request, Call& call) {
     } else if (call.signature && call.signature->payload == sigv4::Payload::kStatedHash) {
       request.body = std::make_shared<CheckedBody>(request.body, *call.signature, call.flavour);
     }
-    request.body = std::make_shared<LimitedBody>(request.body, limits_.streamed_body,
-                                                 door::too_large(route.service, limits_.streamed_body));
+    request.body = std::make_shared<LimitedBody>(
+        request.body, limits_.streamed_body, door::too_large(route.service, route.operation, limits_.streamed_body));
   }
   if (!route.operation) {
     router_.find_query_operation(route, request, call.body);

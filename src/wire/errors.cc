@@ -378,10 +378,11 @@ Error access_denied(const ServiceModel& service, std::string message) {
   return refusal(protocol == Protocol::kRestJson ? kAccessDeniedRest : kAccessDeniedJson, std::move(message));
 }
 
-Error too_large(const ServiceModel* service, uint64_t limit) {
+Error too_large(const ServiceModel* service, const OperationModel* operation, uint64_t limit) {
   if (is_s3(service)) return refusal(kEntityTooLarge, "Your proposed upload exceeds the maximum allowed size");
   if (service && service->tells_fault) {
-    return refusal(kRequestTooLarge, cat("Request must be smaller than ", limit, " bytes for the operation"));
+    return refusal(kRequestTooLarge, cat("Request must be smaller than ", limit, " bytes for the ",
+                                         operation ? cat(operation->name, " ") : "", "operation"));
   }
   return refusal(kTooLarge, cat("Request is larger than ", limit, " bytes"));
 }

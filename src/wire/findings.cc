@@ -42,10 +42,10 @@ void Findings::no_such_value(const Path& at, const Shape& shape, std::string_vie
               "' failed to satisfy constraint: Member must satisfy enum value set: ", enum_value_set(shape)));
 }
 
-void Findings::no_such_element(const Path& at, const Shape& element, std::string_view rendered) {
+void Findings::no_such_element(const Path& at, const ListInfo& list, std::string_view rendered) {
   add(at, cat("Value '", rendered, "' at '", at.text(),
               "' failed to satisfy constraint: Member must satisfy constraint: [Member must satisfy enum value set: ",
-              enum_value_set(element), "]"));
+              enum_value_set(*list.element), list.not_null ? ", Member must not be null]" : "]"));
 }
 
 void Seen::report_missing(const StructInfo& info, const Path& at, Findings& findings) const {

@@ -35,7 +35,7 @@ struct Findings {
   // `text` is no value of the enumeration `shape`.
   void no_such_value(const Path& at, const Shape& shape, std::string_view text);
   // A list of enumerators, rendered, has one that does not exist.
-  void no_such_element(const Path& at, const Shape& element, std::string_view rendered);
+  void no_such_element(const Path& at, const ListInfo& list, std::string_view rendered);
 };
 
 // Input that a protocol cannot read at all; read_input turns it into the service's error.

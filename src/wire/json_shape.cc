@@ -280,7 +280,7 @@ void JsonShapeReader::read_list(const Shape& shape, void* list, const Path& at) 
     }
     ++index;
   }
-  if (unknown) findings_.no_such_element(at, *info.element, cat("[", spelled, "]"));
+  if (unknown) findings_.no_such_element(at, info, cat("[", spelled, "]"));
 }
 
 void JsonShapeReader::read_map(const Shape& shape, void* map, const Path& at) {

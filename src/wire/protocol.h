@@ -40,7 +40,7 @@ Error not_served(const ServiceModel& service, std::string_view operation);  // 5
 Error malformed(const ServiceModel& service, Protocol protocol, std::string message);
 Error internal_failure();
 Error access_denied(const ServiceModel& service, std::string message);
-Error too_large(const ServiceModel* service, uint64_t limit);
+Error too_large(const ServiceModel* service, const OperationModel* operation, uint64_t limit);
 Error service_unavailable();
 }  // namespace door
 

@@ -140,6 +140,7 @@ struct ListInfo {
   const void* (*at)(const void* list, size_t index);
   void* (*append)(void* list);  // a new default element
   bool sparse = false;
+  bool not_null = false;  // what an element must satisfy is told with its not being null
 };
 
 struct MapInfo {
@@ -147,6 +148,7 @@ struct MapInfo {
   const Shape* value;
   std::string_view xml_key = "key", xml_value = "value";
   bool flattened = false;
+  bool not_null = false;  // as of a list, of values
   size_t (*size)(const void* map);
   void* (*emplace)(void* map, std::string key);  // the default value under key (the existing one if there)
   // Calls `visit(context, key, value)` for each entry in key order.

@@ -171,7 +171,7 @@ void violations_of(const Shape& shape, const void* value, std::vector<std::strin
 }
 
 // All that an element, key or value must satisfy, as one bracket.
-std::string all_of(const Shape& shape) {
+std::string all_of(const Shape& shape, bool not_null) {
   const Constraints& c = *shape.constraints;
   const char* what = c.has_range ? "value" : "length";
   std::vector<std::string> parts;
@@ -180,6 +180,7 @@ std::string all_of(const Shape& shape) {
   if (c.has_range ? c.has_min : c.min >= 0)
     parts.push_back(cat("Member must have ", what, " greater than or equal to ", bound(shape, c.min)));
   if (!c.pattern.empty()) parts.push_back(cat("Member must satisfy regular expression pattern: ", c.pattern));
+  if (not_null) parts.emplace_back("Member must not be null");
   return cat("[", join(parts, ", "), "]");
 }
 
@@ -267,7 +268,7 @@ class Checker {
       violations_of(element, info.at(list, i), scratch_);
       if (scratch_.empty()) continue;
       // One sentence for the whole list, however many of its elements are wrong.
-      report(shape, list, at, sensitive, cat("Member must satisfy constraint: ", all_of(element)));
+      report(shape, list, at, sensitive, cat("Member must satisfy constraint: ", all_of(element, info.not_null)));
       return;
     }
   }
@@ -304,9 +305,10 @@ class Checker {
     MapWalk walk{*this, *shape.map, at, sensitive};
     shape.map->each(map, &walk, &MapWalk::visit);
     if (walk.bad_key)
-      report(shape, map, at, sensitive, cat("Map keys must satisfy constraint: ", all_of(*shape.map->key)));
+      report(shape, map, at, sensitive, cat("Map keys must satisfy constraint: ", all_of(*shape.map->key, false)));
     if (walk.bad_value)
-      report(shape, map, at, sensitive, cat("Map value must satisfy constraint: ", all_of(*shape.map->value)));
+      report(shape, map, at, sensitive,
+             cat("Map value must satisfy constraint: ", all_of(*shape.map->value, shape.map->not_null)));
   }
 
   const Findings& findings_;
