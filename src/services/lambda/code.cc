@@ -49,10 +49,11 @@ void LambdaService::Code::put_into(VersionRecord& record) const {
 }
 
 // As the caller, who may read no more by Lambda than otherwise.
-Task<Body> LambdaService::open_object(Ctx& ctx, std::string bucket, std::string key) {
+Task<Body> LambdaService::open_object(Ctx& ctx, ObjectName name) {
   s3::GetObjectRequest request;
-  request.bucket = std::move(bucket);
-  request.key = std::move(key);
+  request.bucket = std::move(name.bucket);
+  request.key = std::move(name.key);
+  request.version_id = std::move(name.version);
   Result<s3::GetObjectOutput> object = co_await as_result(deps_.cloud.call<s3::op::GetObject>(ctx, std::move(request)));
   if (!object) {
     const Error* error = error_of(object);
@@ -73,7 +74,7 @@ Task<LambdaService::Code> LambdaService::take_image(Ctx& ctx, std::string uri) {
             " is not valid. Provide a valid source image. Virga has no registry of images: put an OCI layout or what "
             "docker save writes into a bucket, as a tar archive, and name it s3://bucket/key."));
   }
-  const Body object = co_await open_object(ctx, std::string(bucket), std::string(key));
+  const Body object = co_await open_object(ctx, {std::string(bucket), std::string(key), {}});
   const auto copy = deps_.blobs.create();
   Result<image::Manifest> manifest = co_await as_result(code_.unpack_image(object, copy.get()));
   if (!manifest) {
@@ -95,15 +96,15 @@ Task<LambdaService::Code> LambdaService::take_image(Ctx& ctx, std::string uri) {
 }
 
 Task<LambdaService::Code> LambdaService::take_code(Ctx& ctx, std::optional<Bytes> zip,
-                                                   std::optional<std::string> bucket, std::optional<std::string> key) {
+                                                   std::optional<ObjectName> named) {
   auto archive = std::make_shared<std::string>();
   if (zip) {
     if (zip->empty()) co_return not_unzipped();
     if (zip->size() > kMaxZipBytes)
       co_return entity_too_large(cat("Zipped size must be smaller than ", kMaxZipBytes, " bytes"));
     *archive = std::move(*zip);
-  } else if (bucket && key) {
-    const Body object = co_await open_object(ctx, *bucket, *key);
+  } else if (named) {
+    const Body object = co_await open_object(ctx, std::move(*named));
     *archive =
         co_await read_all(*object, kMaxUnzippedBytes,
                           err::InvalidParameterValueException("Unzipped size must be smaller than 262144000 bytes"));

@@ -16,6 +16,7 @@ inline constexpr size_t kMaxLayers = 5;
 inline constexpr size_t kMaxName = 64;
 inline constexpr size_t kMaxTags = 50;
 inline constexpr int32_t kMaxMemory = 10'240;           // MB, but on a capacity provider
+inline constexpr int32_t kLeastManagedMemory = 2048;    // MB, on one, where it is also the default
 inline constexpr size_t kMaxEnvironment = 4096;         // bytes of them all as JSON
 inline constexpr size_t kMaxImageSettings = 65'536;     // bytes of a container image's words and variables
 inline constexpr int32_t kUnreservedConcurrency = 100;  // that reservations must leave

@@ -67,12 +67,14 @@ int runs_before(std::string_view header, std::string_view function_arn) {
   return found == trace.runs.end() ? 0 : found->count;
 }
 
+std::string begun_trace(Time now) {
+  return cat("Root=1-", hex(static_cast<uint64_t>(now.seconds()), 8), "-", hex(random_u64(), 8), hex(random_u64(), 16),
+             ";Parent=", hex(random_u64(), 16), ";Sampled=0");
+}
+
 std::string trace_through(std::string_view header, std::string_view function_arn, Time now) {
   Trace trace = header.empty() ? Trace() : parse(header);
-  if (trace.others.empty()) {
-    trace.others = cat("Root=1-", hex(static_cast<uint64_t>(now.seconds()), 8), "-", hex(random_u64(), 8),
-                       hex(random_u64(), 16), ";Parent=", hex(random_u64(), 16), ";Sampled=0");
-  }
+  if (trace.others.empty()) trace.others = begun_trace(now);
   const std::string name = name_of(function_arn);
   const auto found = std::ranges::find(trace.runs, name, &Run::name);
   if (found == trace.runs.end()) {

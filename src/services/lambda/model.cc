@@ -52,6 +52,11 @@ bool is_account(std::string_view text) {
   return text.size() == 12 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+double gib_per_vcpu(const VersionRecord& record) {
+  constexpr double kGibPerVcpu = 2;
+  return record.gib_per_vcpu > 0 ? record.gib_per_vcpu : kGibPerVcpu;
+}
+
 [[noreturn]] void bad_arn(std::string_view text) {
   throw err::InvalidParameterValueException(cat("Invalid function name or ARN: ", text));
 }
@@ -153,11 +158,11 @@ Error wrong_revision(std::string_view told_by) {
 }
 
 const std::string& revision_id(const VersionRecord& record) {
-  return record.permitted.empty() ? record.revision : record.permitted;
+  return record.shown_revision.empty() ? record.revision : record.shown_revision;
 }
 void renew(VersionRecord& record, std::string revision) {
   record.revision = std::move(revision);
-  record.permitted.clear();
+  record.shown_revision.clear();
 }
 
 Error qualifier_not_found(const Ctx& ctx, const FunctionId& id) {
@@ -168,7 +173,8 @@ Error qualifier_not_found(const Ctx& ctx, const FunctionId& id) {
 void check_unqualified(const FunctionId& id) {
   if (!id.qualifier.empty()) {
     throw err::InvalidParameterValueException(
-        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
+        "operation. "
         "Please specify either a function name or an unqualified function ARN.");
   }
 }
@@ -181,13 +187,9 @@ Error not_with_capacity_provider(std::string_view what) {
   return err::InvalidParameterValueException(cat(what, " is not supported for functions with a capacity provider."));
 }
 
-double vcpus(const VersionRecord& record) {
-  constexpr double kGibPerVcpu = 2;
-  return record.memory / 1024.0 / (record.gib_per_vcpu > 0 ? record.gib_per_vcpu : kGibPerVcpu);
-}
+double vcpus(const VersionRecord& record) { return record.memory / 1024.0 / gib_per_vcpu(record); }
 
 void check_capacity(const VersionRecord& record) {
-  constexpr int32_t kLeastMemory = 2048;
   if (record.capacity_provider.empty()) return;
   if (record.snap_start) throw not_with_capacity_provider("SnapStart");
   const std::string runtime = prepared_runtime(record);
@@ -197,11 +199,11 @@ void check_capacity(const VersionRecord& record) {
   if (number_after("python3.") < 13 && number_after("nodejs") < 22 && number_after("java") < 21 &&
       runtime != "provided.al2023") {
     throw err::InvalidParameterValueException(
-        cat("The runtime ", runtime, " is not supported for functions with a capacity provider."));
+        cat("Runtime Enum ", runtime, " does not support specified feature: Lambda Managed Instances"));
   }
-  if (record.memory < kLeastMemory) {
+  if (record.memory < kLeastManagedMemory) {
     throw err::InvalidParameterValueException(
-        cat("MemorySize must be at least ", kLeastMemory, " MB for functions with a capacity provider."));
+        cat("MemorySize must be at least ", kLeastManagedMemory, " MB for functions with a capacity provider."));
   }
 }
 
@@ -408,8 +410,8 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   if (!record.capacity_provider.empty()) {
     auto& config = out.capacity_provider_config.emplace().lambda_managed_instances_capacity_provider_config;
     config.capacity_provider_arn = record.capacity_provider;
-    if (record.at_a_time) config.per_execution_environment_max_concurrency = record.at_a_time;
-    if (record.gib_per_vcpu > 0) config.execution_environment_memory_gi_b_per_v_cpu = record.gib_per_vcpu;
+    config.per_execution_environment_max_concurrency = at_a_time(record);
+    config.execution_environment_memory_gi_b_per_v_cpu = gib_per_vcpu(record);
   }
   State state = record.most == 0 ? State::Deactivated : State::Active;
   if (from_string(record.state, state)) {
@@ -432,7 +434,7 @@ FunctionConfiguration describe(const Ctx& ctx, const FunctionId& id, const Versi
   Architecture architecture;
   if (from_string(record.architecture, architecture)) out.architectures = std::vector{architecture};
   out.ephemeral_storage = EphemeralStorage{record.tmp};
-  if (record.durable_timeout) out.durable_config = DurableConfig{record.durable_retention, record.durable_timeout};
+  if (record.durable_timeout) out.durable_config = DurableConfig{{}, record.durable_retention, record.durable_timeout};
   out.snap_start = SnapStartResponse{record.snap_start ? SnapStartApplyOn::PublishedVersions : SnapStartApplyOn::None,
                                      is_snapshot(record) && state == State::Active ? SnapStartOptimizationStatus::On
                                                                                    : SnapStartOptimizationStatus::Off};

@@ -1,5 +1,6 @@
 #include <aws/lambda/errors.h>
 
+#include "base/id.h"
 #include "base/str.h"
 #include "services/lambda/limits.h"
 #include "services/lambda/refusals.h"
@@ -96,13 +97,17 @@ Task<std::map<std::string, std::string>> LambdaService::change_tags(Ctx& ctx, st
     co_return err::InvalidParameterValueException(
         "Tags on function aliases and versions are not supported. Please specify a function ARN.");
   }
+  const std::string revision = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<std::map<std::string, std::string>> {
     WriteStore store(tx, id.home(), catalog_);
     auto function = co_await store.find_function(id.name);
-    if (!function) co_return function_not_found(ctx, id);
+    auto latest = co_await store.find_version(id.name, 0);
+    if (!function || !latest) co_return function_not_found(ctx, id);
     if (set.empty() && removed.empty()) co_return function->tags;
     retag(function->tags, set, removed);
     store.put_function(*function);
+    latest->shown_revision = revision;
+    store.put_version(id.name, *latest);
     co_return function->tags;
   });
 }

@@ -57,9 +57,9 @@ Task<std::string> LambdaService::take_event(Ctx& ctx, kernel::Arn target, kernel
 
 Task<void> LambdaService::enqueue_async(Ctx& ctx, FunctionId id, std::string payload, std::string client_context,
                                         std::string tenant) {
-  const AsyncEvent event{id.account,   id.region,          id.name,
-                         id.qualifier, std::move(payload), std::move(client_context),
-                         ctx.trace,    std::move(tenant)};
+  AsyncEvent event{id.account, id.region,        id.name, id.qualifier, std::move(payload), std::move(client_context),
+                   ctx.trace,  std::move(tenant)};
+  if (event.trace.empty()) event.trace = begun_trace(ctx.now());
   const std::string bytes = kv::encode(event);
   const std::string lane = function_arn(ctx, id);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
@@ -100,6 +100,7 @@ Task<kernel::Verdict> LambdaService::run_async(kernel::Attempt attempt) {
   const auto found = co_await Store(*snapshot, id.home()).find_event_invoke(id.name, qualifier);
   const EventInvokeRecord config = found.value_or(EventInvokeRecord{});
 
+  std::string passed = event.trace;  // what the event's end is told with: through the function, if it ran
   Attempted attempted;
   attempted.executed_version = version_name(call->version->version);
   const std::shared_ptr<const VersionRecord> version = call->version;
@@ -115,6 +116,7 @@ Task<kernel::Verdict> LambdaService::run_async(kernel::Attempt attempt) {
     attempted.payload = error_of(followed) ? error_of(followed)->message : "";
   } else {
     ++event.invokes;
+    passed = call->trace;
     call->request_id = attempt.id;
     call->payload = event.payload;
     call->client_context = event.client_context;
@@ -142,6 +144,7 @@ Task<kernel::Verdict> LambdaService::run_async(kernel::Attempt attempt) {
     co_return (next.counted ? kernel::Verdict::again(*next.wait) : kernel::Verdict::later(*next.wait))
         .instead(std::move(payload));
   }
+  event.trace = std::move(passed);
   co_return co_await finish_async(ctx, std::move(event), std::move(attempted), next.condition, id, config, version);
 }
 

@@ -11,6 +11,7 @@
 #include "kv/key.h"
 #include "kv/record.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/resources.h"
 #include "services/lambda/service.h"
 
@@ -72,6 +73,12 @@ CapacityProvider describe(const CapacityProviderRecord& record) {
 }
 
 template <class In>
+void check_served(const In& in) {
+  if (in.propagate_tags && in.propagate_tags->mode == PropagateTagsMode::Explicit) not_served("PropagateTags");
+  if (in.telemetry_config) not_served("TelemetryConfig");
+}
+
+template <class In>
 std::string by_provider(const Ctx& ctx, const In& in) {
   return arn_of(ctx, name_of(in.capacity_provider_name));
 }
@@ -84,8 +91,8 @@ std::string by_version(const Ctx& ctx, const In& in) {
 
 Task<CreateCapacityProviderResponse> LambdaService::create_capacity_provider(Ctx& ctx,
                                                                              const CreateCapacityProviderRequest& in) {
-  if (in.kms_key_arn && !in.kms_key_arn->empty())
-    co_return err::InvalidParameterValueException("KmsKeyArn is not served by Virga.");
+  if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KmsKeyArn");
+  check_served(in);
   CapacityProviderRecord record;
   record.name = name_of(in.capacity_provider_name);
   record.arn = arn_of(ctx, record.name);
@@ -140,6 +147,7 @@ Task<GetCapacityProviderResponse> LambdaService::get_capacity_provider(Ctx& ctx,
 
 Task<UpdateCapacityProviderResponse> LambdaService::update_capacity_provider(Ctx& ctx,
                                                                              const UpdateCapacityProviderRequest& in) {
+  check_served(in);
   const std::string name = name_of(in.capacity_provider_name);
   const Time now = ctx.now();
   std::set<std::string> functions;

@@ -5,14 +5,11 @@
 #include "base/str.h"
 #include "kernel/page.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
 namespace {
-
-[[noreturn]] void not_served(std::string_view what) {
-  throw err::InvalidParameterValueException(cat(what, " is not served by Virga."));
-}
 
 // What Virga would otherwise silently ignore.
 template <class In>
@@ -20,6 +17,8 @@ void check_served(const In& in) {
   if (in.vpc_config && in.vpc_config->subnet_ids && !in.vpc_config->subnet_ids->empty()) not_served("VpcConfig");
   if (in.file_system_configs && !in.file_system_configs->empty()) not_served("FileSystemConfigs");
   if (in.kms_key_arn && !in.kms_key_arn->empty()) not_served("KMSKeyArn");
+  if (in.durable_config && !in.durable_config->kms_key_arn.value_or("").empty())
+    not_served("KMSKeyArn of a durable function");
 }
 
 // What an interpreter runs is the same on every machine, so it may ask for another; a program of its own can't.
@@ -143,6 +142,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   record.role = in.role;
   set_architecture(record, in.architectures);
   apply(record, in);
+  if (in.capacity_provider_config && !in.memory_size) record.memory = kLeastManagedMemory;
   if (in.capacity_provider_config && !in.logging_config) set_logging(record, {}, true);
   if (in.durable_config && !record.durable_timeout) {
     co_return err::InvalidParameterValueException(
@@ -167,8 +167,7 @@ Task<FunctionConfiguration> LambdaService::create_function(Ctx& ctx, const Creat
   if (in.publish_to && record.capacity_provider.empty()) co_return no_latest_published();
   co_await check_role(ctx, id, record.role);
   if (!record.dead_letter.empty()) co_await check_destination(ctx, record.role, record.dead_letter, true);
-  const Code code = image ? co_await take_image(ctx, *in.code.image_uri)
-                          : co_await take_code(ctx, in.code.zip_file, in.code.s3_bucket, in.code.s3_key);
+  const Code code = image ? co_await take_image(ctx, *in.code.image_uri) : co_await take_code(ctx, in.code);
   code.put_into(record);
   check_size(record);
   if (image) image_settings(record);
@@ -277,8 +276,7 @@ Task<FunctionConfiguration> LambdaService::update_function_code(Ctx& ctx, const 
         image ? "Please provide ImageUri when updating a function with packageType Image."
               : "Please don't provide ImageUri when updating a function with packageType Zip.");
   }
-  const Code code =
-      image ? co_await take_image(ctx, *in.image_uri) : co_await take_code(ctx, in.zip_file, in.s3_bucket, in.s3_key);
+  const Code code = image ? co_await take_image(ctx, *in.image_uri) : co_await take_code(ctx, in);
   const std::string revision = uuid(), published_revision = uuid();
   const Time now = ctx.now();
   VersionRecord answer = co_await deps_.db.transact([&](kv::Txn& tx) -> Task<VersionRecord> {
@@ -357,7 +355,8 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
     if (in.runtime) latest->runtime = *in.runtime;
     check_architecture(*latest);
     if (in.capacity_provider_config && latest->capacity_provider.empty()) {
-      co_return err::InvalidParameterValueException("A function is created with a capacity provider, or has none.");
+      co_return err::InvalidParameterValueException(
+          "CapacityProviderConfig isn't supported for Lambda Default functions.");
     }
     if (in.capacity_provider_config) co_await put_on_provider(ctx, *latest, *in.capacity_provider_config);
     check_capacity(*latest);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/encoding.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "kernel/page.h"
@@ -84,7 +85,7 @@ bool fits(const LayerVersionRecord& record, const std::optional<Runtime>& runtim
 
 Task<PublishLayerVersionResponse> LambdaService::publish_layer_version(Ctx& ctx, const PublishLayerVersionRequest& in) {
   const LayerId id = layer_id(ctx, in.layer_name);
-  const Code code = co_await take_code(ctx, in.content.zip_file, in.content.s3_bucket, in.content.s3_key);
+  const Code code = co_await take_code(ctx, in.content);
   LayerVersionRecord record;
   record.description = in.description.value_or("");
   record.license = in.license_info.value_or("");
@@ -108,6 +109,8 @@ Task<PublishLayerVersionResponse> LambdaService::publish_layer_version(Ctx& ctx,
   PublishLayerVersionResponse out;
   out.layer_arn = layer_arn(ctx, id);
   describe(out, *out.layer_arn, record);
+  if (!in.compatible_runtimes) out.compatible_runtimes.reset();
+  if (!in.compatible_architectures) out.compatible_architectures.reset();
   out.content = content_of(record, download_url(ctx, record.code));
   co_return out;
 }
@@ -238,7 +241,7 @@ Task<op::RemoveLayerVersionPermission::Output> LambdaService::remove_layer_versi
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<op::RemoveLayerVersionPermission::Output> {
     WriteStore store(tx, {id.account, id.region}, catalog_);
     const auto former = co_await layer_policy(ctx, store, id, version, in.revision_id);
-    if (const auto policy = without_statement(former, in.statement_id)) {
+    if (const auto policy = without_statement(former, in.statement_id, uuid())) {
       store.put_layer_policy(id.name, version, *policy);
     } else {
       store.erase_layer_policy(id.name, version);

@@ -44,8 +44,8 @@ Json statement_of(const AddPermissionRequest& in, const std::string& resource) {
 // A qualifier's policy is its own: permissions of $LATEST and of an alias don't mix.
 std::string policy_qualifier(const FunctionId& id) { return id.qualifier == kLatest ? "" : id.qualifier; }
 
-// What a policy belongs to: $LATEST, a version or an alias. Its revision is the policy's, and a new one with each
-// change.
+// What a policy belongs to: $LATEST, a version or an alias. A change of the policy gives both a new revision, the same
+// one; the holder's changes with other things as well.
 struct Holder {
   std::optional<VersionRecord> version;
   std::optional<AliasRecord> alias;
@@ -60,15 +60,21 @@ Task<Holder> holder_of(const Ctx& ctx, const Store& store, FunctionId id) {
   if (!out.version && !out.alias) co_return qualifier_not_found(ctx, id);
   co_return out;
 }
-const std::string& revision_of(const Holder& holder) {
-  return holder.alias ? holder.alias->revision : revision_id(*holder.version);
+// What a change of the policy may insist on; the holder's while there is no policy.
+void check_revision(const std::optional<std::string>& asked, const std::optional<PolicyRecord>& policy,
+                    const Holder& holder) {
+  if (!asked) return;
+  const std::string& now = policy         ? policy->revision
+                           : holder.alias ? holder.alias->revision
+                                          : revision_id(*holder.version);
+  if (*asked != now) throw wrong_revision("GetPolicy");
 }
 void put_revision(WriteStore& store, const std::string& function, Holder holder, const std::string& revision) {
   if (holder.alias) {
     holder.alias->revision = revision;
     store.put_alias(function, *holder.alias);
   } else {
-    holder.version->permitted = revision;
+    holder.version->shown_revision = revision;
     store.put_version(function, *holder.version);
   }
 }
@@ -79,14 +85,19 @@ Task<AddPermissionResponse> LambdaService::add_permission(Ctx& ctx, const AddPer
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   if (id.qualifier == kLatest)
     co_return err::InvalidParameterValueException("We currently do not support adding policies for $LATEST.");
+  if (in.function_url_auth_type && in.action != "lambda:InvokeFunctionUrl") {
+    co_return err::InvalidParameterValueException(
+        "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action");
+  }
   const std::string resource = id.qualifier.empty() ? function_arn(ctx, id) : qualified_arn(ctx, id, id.qualifier);
   const Json statement = statement_of(in, resource);
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, id.home(), catalog_);
     if (!co_await store.find_function(id.name)) co_await fail(function_not_found(ctx, id));
     Holder holder = co_await holder_of(ctx, store, id);
-    if (in.revision_id && *in.revision_id != revision_of(holder)) co_await fail(wrong_revision());
-    const PolicyRecord policy = with_statement(co_await store.find_policy(id.name, id.qualifier), statement);
+    const auto former = co_await store.find_policy(id.name, id.qualifier);
+    check_revision(in.revision_id, former, holder);
+    const PolicyRecord policy = with_statement(former, statement);
     store.put_policy(id.name, id.qualifier, policy);
     put_revision(store, id.name, std::move(holder), policy.revision);
   });
@@ -104,9 +115,9 @@ Task<op::RemovePermission::Output> LambdaService::remove_permission(Ctx& ctx, co
       co_return err::ResourceNotFoundException(cat("No policy found for: ", function_arn(ctx, id)));
     Holder holder = co_await holder_of(ctx, store, id);
     const auto former = co_await store.find_policy(id.name, policy_qualifier(id));
-    if (former && in.revision_id && *in.revision_id != revision_of(holder)) co_return wrong_revision();
+    if (former) check_revision(in.revision_id, former, holder);
     put_revision(store, id.name, std::move(holder), revision);
-    if (const auto policy = without_statement(former, in.statement_id)) {
+    if (const auto policy = without_statement(former, in.statement_id, revision)) {
       store.put_policy(id.name, policy_qualifier(id), *policy);
     } else {
       store.erase_policy(id.name, policy_qualifier(id));
@@ -123,7 +134,7 @@ Task<GetPolicyResponse> LambdaService::get_policy(Ctx& ctx, const GetPolicyReque
   if (!policy) co_return err::ResourceNotFoundException("The resource you requested does not exist.");
   GetPolicyResponse out;
   out.policy = policy->document;
-  out.revision_id = revision_of(co_await holder_of(ctx, store, id));
+  out.revision_id = policy->revision;
   co_return out;
 }
 

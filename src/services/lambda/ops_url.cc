@@ -42,6 +42,7 @@ Task<CreateFunctionUrlConfigResponse> LambdaService::create_function_url_config(
   url.qualifier = id.qualifier == kLatest ? "" : id.qualifier;
   url.signed_only = in.auth_type == FunctionUrlAuthType::AWS_IAM;
   url.streams = in.invoke_mode == InvokeMode::RESPONSE_STREAM;
+  url.mode_given = in.invoke_mode.has_value();
   if (in.cors) url.cors = kernel::cors_record(*in.cors);
   url.created = url.modified = ctx.now();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
@@ -60,7 +61,7 @@ Task<CreateFunctionUrlConfigResponse> LambdaService::create_function_url_config(
     store.put_url(url);
   });
   auto out = describe<CreateFunctionUrlConfigResponse>(ctx, url);
-  out.invoke_mode = in.invoke_mode;  // told if asked for
+  if (!url.mode_given) out.invoke_mode.reset();
   co_return out;
 }
 
@@ -84,14 +85,17 @@ Task<UpdateFunctionUrlConfigResponse> LambdaService::update_function_url_config(
     auto url = co_await store.find_url(id.name, id.qualifier);
     if (!url) co_return no_url();
     if (in.auth_type) url->signed_only = *in.auth_type == FunctionUrlAuthType::AWS_IAM;
-    if (in.invoke_mode) url->streams = *in.invoke_mode == InvokeMode::RESPONSE_STREAM;
+    if (in.invoke_mode) {
+      url->streams = *in.invoke_mode == InvokeMode::RESPONSE_STREAM;
+      url->mode_given = true;
+    }
     if (in.cors) url->cors = kernel::cors_record(*in.cors);
     url->modified = now;
     store.put_url(*url);
     co_return *url;
   });
   auto out = describe<UpdateFunctionUrlConfigResponse>(ctx, answer);
-  out.invoke_mode = in.invoke_mode;
+  if (!answer.mode_given) out.invoke_mode.reset();
   co_return out;
 }
 

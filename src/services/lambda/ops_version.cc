@@ -83,7 +83,7 @@ Task<FunctionConfiguration> LambdaService::publish_version(Ctx& ctx, const Publi
     if (in.description) published.description = *in.description;
     publish(tx, store, id, published);
     store.put_function(*function);
-    latest->permitted = latest_revision;
+    latest->shown_revision = latest_revision;
     store.put_version(id.name, *latest);
     co_await keep(tx, published);
     co_return published;

@@ -43,14 +43,15 @@ PolicyRecord with_statement(const std::optional<PolicyRecord>& policy, const Jso
   return out;
 }
 
-std::optional<PolicyRecord> without_statement(const std::optional<PolicyRecord>& policy, const std::string& id) {
+std::optional<PolicyRecord> without_statement(const std::optional<PolicyRecord>& policy, const std::string& id,
+                                              std::string revision) {
   if (!policy) throw err::ResourceNotFoundException("No policy is associated with the given resource.");
   Json document = Json::parse(policy->document);
   Json::Array& statements = document["Statement"].as_array();
   if (!std::erase_if(statements, [&](const Json& s) { return s.string_or("Sid") == id; }))
     throw err::ResourceNotFoundException(cat("Statement ", id, " is not found in resource policy."));
   if (statements.empty()) return std::nullopt;
-  return PolicyRecord{document.dump(), uuid()};
+  return PolicyRecord{document.dump(), std::move(revision)};
 }
 
 }  // namespace virga::lambda

@@ -19,6 +19,7 @@
 #include "services/lambda/esm/engine.h"
 #include "services/lambda/invoker.h"
 #include "services/lambda/model.h"
+#include "services/lambda/refusals.h"
 #include "services/lambda/store.h"
 
 namespace virga::lambda {
@@ -270,15 +271,26 @@ class LambdaService final : public kernel::Service,
     std::optional<ImageRecord> image;
     void put_into(VersionRecord& record) const;
   };
-  // The archive a request gives, checked, unpacked and stored; visible once a transaction keeps its blob.
-  Task<Code> take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<std::string> bucket,
-                       std::optional<std::string> key);
+  // An object, or one version of it.
+  struct ObjectName {
+    std::string bucket, key;
+    std::optional<std::string> version;
+  };
+  // The archive that a request gives or names, checked, unpacked and stored; visible once a transaction keeps its blob.
+  Task<Code> take_code(Ctx& ctx, std::optional<Bytes> zip, std::optional<ObjectName> object);
+  template <class In>
+  Task<Code> take_code(Ctx& ctx, const In& in) {
+    if (in.s3_object_storage_mode == S3ObjectStorageMode::REFERENCE) not_served("The S3ObjectStorageMode REFERENCE");
+    std::optional<ObjectName> object;
+    if (in.s3_bucket && in.s3_key) object = {*in.s3_bucket, *in.s3_key, in.s3_object_version};
+    return take_code(ctx, in.zip_file, std::move(object));
+  }
   // The same of a container image: s3://bucket/key, which the caller may read.
   Task<Code> take_image(Ctx& ctx, std::string uri);
   static Task<uint64_t> stored_code(const Store& store);
   // Fails with CodeStorageExceededException when so much more does not fit.
   Task<void> check_storage(const Ctx& ctx, uint64_t more);
-  Task<Body> open_object(Ctx& ctx, std::string bucket, std::string key);
+  Task<Body> open_object(Ctx& ctx, ObjectName object);
   // A version's hold on its code and its layers' code.
   Task<void> keep(kv::Txn& tx, const VersionRecord& version);
   Task<void> drop(kv::Txn& tx, const VersionRecord& version);

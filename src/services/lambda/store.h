@@ -71,8 +71,8 @@ struct VersionRecord {
   std::string code_sha256;  // hex
   uint64_t code_size = 0;
   Time modified;
-  std::string revision;   // RevisionId, until a permission is changed or, of $LATEST, a version published
-  std::string permitted;  // RevisionId since then; else empty. Instances are of the revision, which stays
+  std::string revision;        // RevisionId, until a permission or tag is changed or, of $LATEST, a version published
+  std::string shown_revision;  // RevisionId since then; else empty. Instances are of the revision, which stays
   std::string architecture = "x86_64";
   std::string tracing = "PassThrough";
   std::string log_group;  // empty: /aws/lambda/<name>
@@ -106,7 +106,7 @@ struct VersionRecord {
     a(30, durable_timeout), a(31, durable_retention), a(32, deleting);
     a(35, image), a(36, image_config);
     a(40, per_tenant), a(41, capacity_provider), a(42, at_a_time), a(43, gib_per_vcpu), a(44, least), a(45, most);
-    a(46, unpacked), a(47, permitted), a(48, has_environment);
+    a(46, unpacked), a(47, shown_revision), a(48, has_environment);
   }
 };
 
@@ -184,11 +184,12 @@ struct UrlRecord {
   bool streams = false;      // InvokeMode RESPONSE_STREAM
   std::optional<kernel::CorsRecord> cors;
   Time created, modified;
+  bool mode_given = false;  // InvokeMode was asked for
   template <class A>
   void fields(A& a) {
     a(1, id), a(2, account), a(3, region), a(4, function), a(5, qualifier), a(6, signed_only), a(7, streams),
         a(8, cors);
-    a(9, created), a(10, modified);
+    a(9, created), a(10, modified), a(11, mode_given);
   }
 };
 

@@ -1,6 +1,8 @@
 // One HTTP request to a function URL, from who sent it to the function's answer.
 #include <aws/lambda/errors.h>
 
+#include <algorithm>
+
 #include "base/crypto.h"
 #include "base/encoding.h"
 #include "base/json.h"
@@ -10,6 +12,7 @@
 #include "kernel/http_function.h"
 #include "kernel/signer.h"
 #include "services/lambda/limits.h"
+#include "services/lambda/lineage.h"
 #include "services/lambda/service.h"
 
 namespace virga::lambda {
@@ -28,7 +31,12 @@ wire::HttpResponse message(uint16_t status, std::string_view text, std::string_v
   response.body = Json::object({{"Message", text}}).dump();
   return response;
 }
-wire::HttpResponse forbidden() { return message(403, "Forbidden", "AccessDeniedException"); }
+wire::HttpResponse forbidden() {
+  return message(403,
+                 "Forbidden. For troubleshooting Function URL authorization issues, see: "
+                 "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
+                 "AccessDeniedException");
+}
 // Of what there isn't no more is told.
 wire::HttpResponse unknown() {
   wire::HttpResponse response = forbidden();
@@ -176,10 +184,16 @@ Task<wire::HttpResponse> LambdaService::call_url(Ctx& ctx, UrlRecord url, kernel
   const FunctionId id{url.account, url.region, url.function, url.qualifier};
   Result<Call> call = co_await as_result(route_call(ctx, id));
   if (!call) co_return forbidden();
+  if (ctx.trace.empty()) ctx.trace = begun_trace(ctx.now());
+  if (!request.headers.has("x-amzn-trace-id"))
+    request.headers.set("x-amzn-trace-id", std::string_view(ctx.trace).substr(0, ctx.trace.find(';')));
   made.request = &request;
   made.account = url.signed_only ? ctx.principal.account : "anonymous";
   made.api = url.id;
   made.path = endpoint.path;
+  made.path.erase(0,
+                  std::min(made.path.find_first_not_of('/'), made.path.size()));  // however many begin it, it has one
+  made.path.insert(0, 1, '/');
   made.request_id = ctx.request_id;
   made.source_ip = ctx.source_ip;
   made.time = ctx.now();

@@ -197,7 +197,7 @@ def receive(virga, url):
     """One message, waited for."""
     sqs = virga.client("sqs")
     return eventually(lambda: sqs.receive_message(
-        QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"]).get("Messages"))[0]
+        QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"], AttributeNames=["All"]).get("Messages"))[0]
 
 
 SENDS = [{"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": "*"}]
@@ -216,6 +216,11 @@ def test_dead_letter_queue(virga, functions, queue):
     assert message["Body"] == '{"n": 1}'
     attributes = {key: (value["DataType"], value["StringValue"]) for key, value in message["MessageAttributes"].items()}
     assert attributes == {"RequestID": ("String", request), "ErrorCode": ("Number", "200"), "ErrorMessage": ("String", "not today")}
+    assert "Lineage=" in message["Attributes"]["AWSTraceHeader"]  # it has been through the function
+    functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    send(functions, name, b'{"n": 2}')
+    message = receive(virga, url)
+    assert message["Body"] == '{"n": 2}' and message["Attributes"]["AWSTraceHeader"].startswith("Root=1-")
 
 
 # Both a destination and a dead-letter queue are served; a permission taken away meanwhile loses only the record.

@@ -282,6 +282,8 @@ def test_lists_and_pages(durable):
     early, late = quoted("2000-01-01T00:00:00Z"), quoted("2100-01-01T00:00:00Z")
     assert names(f"&StartedAfter={early}&StartedBefore={late}&DurableExecutionName=n3") == ["n3"]
     assert names("&StartedAfter=" + late) == names("&StartedBefore=" + early) == []
+    started = durable.call("GET", arns[0], "/history")[1]["Events"][0]["ExecutionStartedDetails"]["Input"]
+    assert json.loads(started["Payload"])["flow"] == "wait" and started["Truncated"] is False
     first = durable.call("GET", arns[0], "/history", query="?MaxItems=1&ReverseOrder=true")[1]
     assert len(first["Events"]) == 1 and first["NextMarker"]
     for marker in (first["NextMarker"], "forged"):
@@ -308,6 +310,12 @@ def test_configuration_and_qualifiers(durable):
     path = f"/2015-03-31/functions/{name}/configuration"
     assert durable.raw.api("PUT", path, {"DurableConfig": {"ExecutionTimeout": 30}})[1]["DurableConfig"] == {
         "ExecutionTimeout": 30, "RetentionPeriodInDays": 1}
+    execution = durable.get(durable.start(name, {"flow": "wait", "seconds": 20}))
+    assert execution["DurableConfig"] == {"ExecutionTimeout": 30, "RetentionPeriodInDays": 1}
+    assert execution["ExecutionDataIncluded"] is True and json.loads(execution["InputPayload"])["flow"] == "wait"
+    status, bare = durable.call("GET", execution["DurableExecutionArn"], query="?IncludeExecutionData=false")
+    assert bare["ExecutionDataIncluded"] is False and "InputPayload" not in bare and bare["Status"] == "RUNNING"
+    durable.call("POST", execution["DurableExecutionArn"], "/stop", {})
     version = durable.client.publish_version(FunctionName=name)["Version"]
     durable.client.create_alias(FunctionName=name, Name="live", FunctionVersion=version)
     status, headers, _ = durable.invoke(name, {"flow": "steps", "n": 1}, qualifier="live")
@@ -377,6 +385,38 @@ def test_protocol(durable):
         assert headers["X-Amz-Function-Error"] == "Unhandled" and answer["errorMessage"] == message
     status, refused = durable.call("POST", arn, "/checkpoint", {"CheckpointToken": "bm9uc2Vuc2U=", "Updates": []})
     assert status == 400 and refused["message"] == "Invalid Checkpoint Token"
+
+
+HASTY = """
+const { LambdaClient, CheckpointDurableExecutionCommand, SendDurableExecutionCallbackSuccessCommand } = require('@aws-sdk/client-lambda');
+const client = new LambdaClient({ maxAttempts: 1 });
+exports.handler = async (event) => {
+  const kept = event.InitialExecutionState.Operations.find((o) => o.Id === 'c');
+  if (kept) return { Status: 'SUCCEEDED', Result: JSON.stringify([kept.Status, event.UpdatedOperationIds]) };
+  let CheckpointToken = event.CheckpointToken;
+  const send = async (update) => {
+    const answer = await client.send(new CheckpointDurableExecutionCommand({
+      DurableExecutionArn: event.DurableExecutionArn, CheckpointToken, Updates: [update] }));
+    CheckpointToken = answer.CheckpointToken;
+    return answer.NewExecutionState.Operations;
+  };
+  const [callback] = await send({ Id: 'c', Type: 'CALLBACK', Action: 'START' });
+  await client.send(new SendDurableExecutionCallbackSuccessCommand({ CallbackId: callback.CallbackDetails.CallbackId, Result: '1' }));
+  const told = await send({ Id: 's', Type: 'STEP', Action: 'SUCCEED' });
+  if (!told.some((o) => o.Id === 'c' && o.Status === 'SUCCEEDED')) throw new Error('not told');
+  return { Status: 'PENDING' };
+};
+"""
+
+
+# What a function is told of with its last checkpoint, and suspends without a look at, it is invoked with again: so does
+# version 1 of the SDK when a callback is answered while its submitter runs.
+def test_a_function_suspends_after_what_it_waited_for(durable):
+    name = durable.create(HASTY, durable.role([{"Effect": "Allow", "Action": "lambda:SendDurableExecutionCallbackSuccess", "Resource": "*"}]),
+                          sdk=False)
+    status, headers, answer = durable.invoke(name, {})
+    assert (status, answer) == (200, ["SUCCEEDED", ["c"]])
+    assert durable.types(headers["X-Amz-Durable-Execution-Arn"]).count("InvocationCompleted") == 2
 
 
 # Destinations and the event bus are told of an execution's end.

@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from raw import Raw
 from support import error_code, zipped
 
 HELLO = "def handler(event, context): return 'hello'"
@@ -234,6 +235,24 @@ def test_package_must_be_a_zip_file(functions, name):
 def test_package_must_not_climb_out(functions):
     code, _ = error_code(functions.make, {"../../evil.py": "x = 1"})
     assert code == "InvalidParameterValueException"
+
+
+# Versions of objects are S3's to serve: the one that is named is read or refused, never another.
+def test_code_is_of_the_objects_version(functions, name, virga):
+    s3 = virga.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="code.zip", Body=zipped({"index.py": "def handler(event, context): return 2"}))
+    place = {"S3Bucket": name, "S3Key": "code.zip"}
+    function = functions.make("def handler(event, context): return 1")
+    for call, named in ((functions.client.update_function_code, {"FunctionName": function, **place, "S3ObjectVersion": "v1"}),
+                        (functions.client.publish_layer_version, {"LayerName": name, "Content": {**place, "S3ObjectVersion": "v1"}})):
+        code, message = error_code(call, **named)
+        assert code == "InvalidParameterValueException" and message.startswith("Error occurred while GetObject. S3 Error Code: ")
+    assert functions.call(function) == 1
+    functions.client.update_function_code(FunctionName=function, **place, S3ObjectVersion="null")
+    assert functions.call(function) == 2
+    status, refused = Raw(virga).api("PUT", f"/2015-03-31/functions/{function}/code", {**place, "S3ObjectStorageMode": "REFERENCE"})
+    assert (status, refused["message"]) == (400, "The S3ObjectStorageMode REFERENCE is not served by Virga.")
 
 
 def test_tags(functions):

@@ -67,13 +67,16 @@ class Managed:
         files = code if isinstance(code, dict) else {"index.js" if runtime.startswith("node") else "index.py": code}
         config = {"CapacityProviderArn": self.arn, **({"PerExecutionEnvironmentMaxConcurrency": concurrency} if concurrency else {})}
         status, made = self.raw.api("POST", "/2015-03-31/functions", {
-            "FunctionName": name, "Runtime": runtime, "Handler": handler, "Role": self.functions.role, "MemorySize": 2048, "Timeout": 10,
+            "FunctionName": name, "Runtime": runtime, "Handler": handler, "Role": self.functions.role, "Timeout": 10,
             "Code": {"ZipFile": base64.b64encode(zipped(files)).decode()},
             "CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": config}, **options})
         if status != 201:
             return status, made
         self.functions.made.append(name)
-        assert made["CapacityProviderConfig"]["LambdaManagedInstancesCapacityProviderConfig"] == config
+        applied = made["CapacityProviderConfig"]["LambdaManagedInstancesCapacityProviderConfig"]
+        most = concurrency or {"pyt": 16, "jav": 32}.get(runtime[:3], 64)
+        assert applied == {**config, "PerExecutionEnvironmentMaxConcurrency": most, "ExecutionEnvironmentMemoryGiBPerVCpu": 2.0}
+        assert made["MemorySize"] == options.get("MemorySize", 2048)
         status, published = self.raw.api("POST", f"/2015-03-31/functions/{name}/versions", {"PublishTo": "LATEST_PUBLISHED"})
         assert (status, published["Version"]) == (201, "$LATEST.PUBLISHED"), published
         self.scale(name, *instances)
@@ -214,10 +217,9 @@ def test_published_versions(managed):
 
 
 def test_what_is_refused(managed, functions):
-    status, refused = managed.create(PYTHON, "python3.12")
-    assert status == 400 and "not supported for functions with a capacity provider" in refused["message"]
-    status, refused = managed.create(PYTHON, "java17", handler="a::b")
-    assert status == 400 and "not supported for functions with a capacity provider" in refused["message"]
+    for runtime in ("python3.12", "java17"):
+        status, refused = managed.create(PYTHON, runtime, handler="a::b")
+        assert status == 400 and refused["message"] == f"Runtime Enum {runtime} does not support specified feature: Lambda Managed Instances"
     status, refused = managed.create(PYTHON, "python3.13", MemorySize=1024)
     assert status == 400 and "at least 2048 MB" in refused["message"]
     name = managed.create(PYTHON, "python3.13", concurrency=1)
@@ -228,6 +230,12 @@ def test_what_is_refused(managed, functions):
     plain = functions.make(PYTHON)
     status, refused = managed.raw.api("POST", f"/2015-03-31/functions/{plain}/versions", {"PublishTo": "LATEST_PUBLISHED"})
     assert status == 400 and "capacity provider" in refused["message"]
+    status, refused = managed.raw.api("PUT", f"/2015-03-31/functions/{plain}/configuration", {
+        "CapacityProviderConfig": {"LambdaManagedInstancesCapacityProviderConfig": {"CapacityProviderArn": managed.arn}}})
+    assert status == 400 and refused["message"] == "CapacityProviderConfig isn't supported for Lambda Default functions."
+    for field, value in (("PropagateTags", {"Mode": "Explicit", "ExplicitTags": {"a": "b"}}), ("TelemetryConfig", {"LoggingConfig": {}})):
+        status, refused = managed.raw.api("PUT", f"/2025-11-30/capacity-providers/{managed.name}", {field: value})
+        assert status == 400 and refused["message"] == f"{field} is not served by Virga."
     status, refused = managed.raw.api("DELETE", f"/2025-11-30/capacity-providers/{managed.name}")
     assert status == 409 and "in use" in refused["message"]
 

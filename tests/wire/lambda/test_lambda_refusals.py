@@ -101,14 +101,16 @@ def test_a_payload_is_json(functions, payload, fault, column):
 
 def test_answers_tell_what_was_asked(functions, virga, name):
     client = functions.client
-    empty = client.publish_layer_version(LayerName=name, Content={"ZipFile": zipped({"x.txt": ""})})
+    layer = {"LayerName": name, "Content": {"ZipFile": zipped({"x.txt": ""})}}
+    assert not {"CompatibleRuntimes", "CompatibleArchitectures"} & set(client.publish_layer_version(**layer))
+    empty = client.publish_layer_version(**layer, CompatibleRuntimes=[], CompatibleArchitectures=[])
     assert (empty["CompatibleRuntimes"], empty["CompatibleArchitectures"]) == ([], [])
     function, raw = functions.make(CODE), Raw(virga)
     url = f"/2021-10-31/functions/{function}/url"
     assert "InvokeMode" not in raw.api("POST", url, {"AuthType": "NONE"})[1]
     assert "InvokeMode" not in raw.api("PUT", url, {"AuthType": "AWS_IAM"})[1]
     assert raw.api("PUT", url, {"InvokeMode": "RESPONSE_STREAM"})[1]["InvokeMode"] == "RESPONSE_STREAM"
-    assert raw.api("GET", url)[1]["InvokeMode"] == "RESPONSE_STREAM"
+    assert raw.api("GET", url)[1]["InvokeMode"] == raw.api("PUT", url, {})[1]["InvokeMode"] == "RESPONSE_STREAM"
 
 
 def test_words(functions, published):
@@ -117,11 +119,26 @@ def test_words(functions, published):
     assert error_code(client.update_function_code, FunctionName=name, ZipFile=b"no archive") == (
         "InvalidParameterValueException", "Could not unzip uploaded file. Please check your file, then try to upload again.")
     code, message = error_code(client.update_alias, FunctionName=name, Name="live", RoutingConfig={"AdditionalVersionWeights": {"1": 2}})
-    assert code == "ValidationException" and message.startswith(
+    assert (code, message) == (
+        "ValidationException",
         "1 validation error detected: Value '{1=2.0}' at 'routingConfig.additionalVersionWeights' failed to satisfy constraint: Map "
-        "value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must have value greater than")
+        "value must satisfy constraint: [Member must have value less than or equal to 1.0, Member must have value greater than or "
+        "equal to 0.0, Member must not be null]")
     code, message = error_code(client.update_function_code, FunctionName=name, ZipFile=b"x" * 53_000_000)
-    assert code == "RequestEntityTooLargeException" and message.startswith("Request must be smaller than 70167211 bytes for the ")
+    assert code == "RequestEntityTooLargeException"
+    assert message == "Request must be smaller than 70167211 bytes for the UpdateFunctionCode operation"
+
+
+# Of some lists AWS says with what an element must be that it must not be null.
+@pytest.mark.parametrize("body, rest", [
+    ({"Architectures": ["X86_64"]}, "'[X86_64]' at 'architectures' failed to satisfy constraint: Member must satisfy constraint: "
+                                    "[Member must satisfy enum value set: [x86_64, arm64], Member must not be null]"),
+    ({"Layers": [""]}, ", Member must not be null]"),
+])
+def test_elements_are_not_null(virga, body, rest):
+    status, answer = Raw(virga).api("POST", "/2015-03-31/functions", {"FunctionName": "f", "Role": "arn:aws:iam::000000000000:role/r",
+                                                                       "Code": {}, **body})
+    assert status == 400 and answer["message"].endswith(rest), answer
 
 
 @pytest.mark.parametrize("method, path, member, values", [
@@ -154,10 +171,11 @@ def test_only_functions_are_changed(published, functions):
     assert functions.client.get_function_configuration(FunctionName=name)["Timeout"] == 10
 
 
-@pytest.mark.parametrize("tag", [{"aws:mine": "x"}, {"k" * 129: "x"}, {"k": "v" * 257}])
-def test_tags_that_cannot_be(published, functions, tag):
+@pytest.mark.parametrize("tag, code", [({"aws:mine": "x"}, "InvalidParameterValueException"), ({"k" * 129: "x"}, "ValidationException"),
+                                       ({"k": "v" * 257}, "ValidationException"), ({"k!": "v"}, "ValidationException")])
+def test_tags_that_cannot_be(published, functions, tag, code):
     name, arn = published
-    assert error_code(functions.client.tag_resource, Resource=arn, Tags=tag)[0] == "InvalidParameterValueException"
+    assert error_code(functions.client.tag_resource, Resource=arn, Tags=tag)[0] == code
     assert functions.client.list_tags(Resource=arn)["Tags"] == {}
 
 
@@ -219,6 +237,35 @@ def test_a_permission_changes_the_revision_of_what_it_is_about(published, functi
         client.update_function_configuration(FunctionName=name, Description="d", RevisionId=revision())
 
 
+# A policy has the revision of its last change, whatever else becomes of the function.
+def test_a_policy_keeps_its_revision(functions):
+    name = functions.make(CODE)
+    client = functions.client
+    wrong = "The Revision Id provided does not match the latest Revision Id. Call the GetPolicy API to retrieve the latest Revision Id"
+    assert error_code(client.add_permission, FunctionName=name, **PERMISSION, RevisionId="wrong") == ("PreconditionFailedException", wrong)
+    client.add_permission(FunctionName=name, **PERMISSION)
+    revision = client.get_policy(FunctionName=name)["RevisionId"]
+    client.publish_version(FunctionName=name)
+    assert client.get_function_configuration(FunctionName=name)["RevisionId"] != revision
+    assert client.get_policy(FunctionName=name)["RevisionId"] == revision
+    assert error_code(client.remove_permission, FunctionName=name, StatementId="s", RevisionId="wrong") == ("PreconditionFailedException", wrong)
+    client.add_permission(FunctionName=name, **{**PERMISSION, "StatementId": "t"}, RevisionId=revision)
+    left = client.get_policy(FunctionName=name)["RevisionId"]
+    client.remove_permission(FunctionName=name, StatementId="s", RevisionId=left)
+    assert client.get_policy(FunctionName=name)["RevisionId"] == client.get_function_configuration(FunctionName=name)["RevisionId"]
+
+
+def test_tags_change_the_revision(functions):
+    name = functions.make("import uuid\nMINE = str(uuid.uuid4())\ndef handler(event, context): return MINE")
+    client = functions.client
+    arn, first = client.get_function_configuration(FunctionName=name)["FunctionArn"], functions.call(name)
+    revisions = {client.get_function_configuration(FunctionName=name)["RevisionId"]}
+    for change in (lambda: client.tag_resource(Resource=arn, Tags={"a": "1"}), lambda: client.untag_resource(Resource=arn, TagKeys=["a"])):
+        change()
+        revisions.add(client.get_function_configuration(FunctionName=name)["RevisionId"])
+    assert len(revisions) == 3 and functions.call(name) == first
+
+
 def test_a_permission_ends_no_instance(functions):
     name = functions.make("import uuid\nMINE = str(uuid.uuid4())\ndef handler(event, context): return MINE")
     first = functions.call(name)
@@ -232,6 +279,8 @@ def test_permissions(published, functions):
     assert error_code(client.add_permission, FunctionName=name, Qualifier="$LATEST", **PERMISSION) == \
         ("InvalidParameterValueException", "We currently do not support adding policies for $LATEST.")
     assert error_code(client.add_permission, FunctionName=name, **{**PERMISSION, "Principal": "some.other.com"})[0] == "InvalidParameterValueException"
+    assert error_code(client.add_permission, FunctionName=name, **PERMISSION, FunctionUrlAuthType="NONE") == \
+        ("InvalidParameterValueException", "FunctionUrlAuthType is only supported for lambda:InvokeFunctionUrl action")
     assert error_code(client.add_permission, FunctionName=f"{name}:none", **PERMISSION) == \
         ("ResourceNotFoundException", f"Cannot find alias arn: {arn}:none")
     assert error_code(client.get_policy, FunctionName=name + "-x")[0] == "ResourceNotFoundException"

@@ -128,6 +128,10 @@ def test_url_event_and_answer(functions, raw):
     assert forwarded == {"for": "203.0.113.7, 127.0.0.1", "port": raw.host.split(":")[1], "proto": "http"} and "connection" not in event["headers"]
     context = event["requestContext"]
     assert context["accountId"] == "anonymous" and context["http"]["method"] == "POST" and context["stage"] == "$default"
+    assert event["headers"]["x-amzn-trace-id"].startswith("Root=1-")
+    traced = json.loads(raw.send("GET", path + "//x//y", headers={"X-Amzn-Trace-Id": "Root=1-5759e988-bd862e3fe1be46a994272793"}).read())
+    assert traced["rawPath"] == traced["requestContext"]["http"]["path"] == "/x//y"
+    assert traced["headers"]["x-amzn-trace-id"] == "Root=1-5759e988-bd862e3fe1be46a994272793"
     by_host = raw.send("GET", "/plain", host=f"{host}:{raw.virga.port}")
     assert by_host.status == 200 and by_host.read() == b'{"hello":"a \\"b  c","list":[1,2]}'
     assert by_host.getheader("content-type") == "application/json"
@@ -137,7 +141,10 @@ def test_url_needs_both_permissions(functions, raw):
     name = functions.make(ECHO)
     _, path = make_url(functions, raw, name, permit=False)
     grant = functions.client.add_permission
-    assert raw.send("GET", path + "/plain").status == 403
+    refused = raw.send("GET", path + "/plain")
+    assert refused.status == 403 and refused.getheader("x-amzn-errortype") == "AccessDeniedException"
+    assert json.loads(refused.read())["Message"] == ("Forbidden. For troubleshooting Function URL authorization issues, see: "
+                                                     "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html")
     grant(FunctionName=name, StatementId="other", Action="lambda:InvokeFunctionUrl", Principal="*", FunctionUrlAuthType="AWS_IAM")
     grant(FunctionName=name, StatementId="function", Action="lambda:InvokeFunction", Principal="*")
     assert raw.send("GET", path + "/plain").status == 403

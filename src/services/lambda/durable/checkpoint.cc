@@ -155,6 +155,7 @@ Task<CheckpointDurableExecutionResponse> Executions::checkpoint(Ctx& ctx, const 
       if (!chain.target.refused) co_await start_chain(tx, ctx, *x, chain);
     }
 
+    if (!updates.empty()) x->used = x->shown;
     std::vector<std::string> told = machine.changed();
     size_t bytes = 0;
     for (const std::string& name : told) {

@@ -83,10 +83,14 @@ Task<GetDurableExecutionResponse> Executions::get(Ctx& ctx, const GetDurableExec
   out.status = static_cast<lambda::ExecutionStatus>(x->status);
   out.start_timestamp = x->start;
   out.end_timestamp = x->end;
-  out.input_payload = co_await reads.input(x->id);
-  if (const auto outcome = co_await reads.outcome(x->id)) {
-    out.result = outcome->result;
-    out.error = describe(outcome->error);
+  out.durable_config = DurableConfig{{}, x->retention, x->timeout};
+  out.execution_data_included = in.include_execution_data.value_or(true);
+  if (*out.execution_data_included) {
+    out.input_payload = co_await reads.input(x->id);
+    if (const auto outcome = co_await reads.outcome(x->id)) {
+      out.result = outcome->result;
+      out.error = describe(outcome->error);
+    }
   }
   if (!x->trace.empty()) out.trace_header = TraceHeader{x->trace};
   co_return out;
@@ -98,7 +102,7 @@ Task<GetDurableExecutionHistoryResponse> Executions::history(Ctx& ctx, const Get
   const Reads reads(*snapshot, {key.account, key.region});
   const auto x = co_await reads.find(key.id);
   if (!x || x->arn() != in.durable_execution_arn) co_return no_execution();
-  const bool downwards = in.reverse_order.value_or(false), data = in.include_execution_data.value_or(false);
+  const bool downwards = in.reverse_order.value_or(false), data = in.include_execution_data.value_or(true);
   const std::string purpose = cat("lambda:GetDurableExecutionHistory:", x->id, downwards ? ":down" : "");
   const auto after = kernel::open_page<AfterEvent>(deps_.tokens, ctx, purpose, in.marker, bad_page());
   const size_t limit = page_size(in.max_items);

@@ -75,7 +75,7 @@ Task<std::optional<Executions::Begun>> Executions::begin_invocation(Ctx& ctx, Ke
     ++now->token;
     now->invocation = ctx.request_id;
     now->invoked = ctx.now();
-    now->shown = now->changes;
+    now->shown = now->used = now->changes;
     now->client_token.clear();
     writes.put(*now);
     co_return now;
@@ -105,12 +105,13 @@ Task<void> Executions::end_invocation(kv::Txn& tx, Key key, std::string request_
   x->invocation.clear();
   x->planned = failed;
   if (!failed && !x->over()) {
-    writes.erase_changes(x->id, x->shown);
+    writes.erase_changes(x->id, x->used);
     if (response.kind == Response::Kind::kSucceeded) {
       co_await close(tx, ctx, *x, machine, {ExecutionStatus::kSucceeded, std::move(response.result), {}});
     } else if (response.kind != Response::Kind::kPending) {
       co_await close(tx, ctx, *x, machine, {ExecutionStatus::kFailed, {}, std::move(response.error)});
-    } else if (x->changes > x->shown) {
+    } else if (x->changes > x->used) {
+      // It may have suspended without a look at what it was told last.
       plan(tx, *x);
     } else if (x->progress.waiting == 0) {
       co_await close(

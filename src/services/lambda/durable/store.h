@@ -65,6 +65,7 @@ struct Execution {
   Time invoked;            // when it began
   uint64_t changes = 0;    // operations that changed without the function
   uint64_t shown = 0;      // how many of those the invocation has been told of
+  uint64_t used = 0;       // and how many before it last made a change of its own
   // The last checkpoint, for a client that sends it again.
   std::string client_token;
   uint64_t client_token_of = 0;  // the token it came with
@@ -76,7 +77,7 @@ struct Execution {
     a(9, end), a(10, timeout), a(11, retention), a(12, waited_for), a(13, input_hash), a(14, has_input), a(15, trace);
     a(16, parent), a(17, qualifier), a(18, request_id), a(19, progress), a(20, token), a(21, planned);
     a(22, invocation), a(23, invoked), a(24, changes), a(25, shown), a(26, client_token), a(27, client_token_of);
-    a(28, client_answer), a(29, timer);
+    a(28, client_answer), a(29, timer), a(30, used);
   }
   bool over() const { return status != ExecutionStatus::kRunning; }
   Home home() const { return {account, region}; }
