@@ -67,7 +67,8 @@ FunctionId function_id(const Ctx& ctx, std::string_view text, const std::optiona
   FunctionId id{ctx.account, ctx.region, {}, {}};
   std::vector<std::string_view> parts = split(text, ':');
   if (parts[0] == "arn") {
-    if (parts.size() < 7 || parts.size() > 8 || parts[2] != "lambda" || parts[5] != "function") bad_arn(text);
+    // One that ends with "function" is of the function of that name.
+    if (parts.size() < 6 || parts.size() > 8 || parts[2] != "lambda" || parts[5] != "function") bad_arn(text);
     id.region = parts[3];
     parts.erase(parts.begin(), parts.begin() + 4);
   }

@@ -379,7 +379,13 @@ Task<FunctionConfiguration> LambdaService::update_function_configuration(Ctx& ct
 Task<op::DeleteFunction::Output> LambdaService::delete_function(Ctx& ctx, const DeleteFunctionRequest& in) {
   const FunctionId id = function_id(ctx, in.function_name, in.qualifier);
   const auto version = parse_version(id.qualifier);
-  if (!version) co_return err::InvalidParameterValueException("Deletion of aliases is not currently supported.");
+  if (!version) {
+    const auto snapshot = deps_.db.snapshot();
+    if (!co_await Store(*snapshot, id.home()).find_function(id.name)) {
+      co_return function_not_found(ctx, {id.account, id.region, id.name, {}});
+    }
+    co_return err::InvalidParameterValueException("Deletion of aliases is not currently supported.");
+  }
   if (!id.qualifier.empty() && *version == 0) {
     co_return err::InvalidParameterValueException("$LATEST version cannot be deleted without deleting the function.");
   }

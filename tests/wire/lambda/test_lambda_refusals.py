@@ -29,6 +29,12 @@ def test_arns_have_the_qualifier_asked_by(published, functions):
         assert client.get_function_configuration(FunctionName=f"{arn}:{qualifier}")["FunctionArn"] == f"{arn}:{qualifier}"
 
 
+def test_an_arn_may_end_with_the_word_function(functions):
+    arn = "arn:aws:lambda:us-east-1:000000000000:function"
+    assert error_code(functions.client.get_function, FunctionName=arn) == ("ResourceNotFoundException", f"Function not found: {arn}:function")
+    assert error_code(functions.client.invoke, FunctionName=arn) == ("ResourceNotFoundException", f"Function not found: {arn}:function:$LATEST")
+
+
 def test_lists_leave_states_out(published, functions):
     name, _ = published
     for listed in functions.client.list_versions_by_function(FunctionName=name)["Versions"]:
@@ -41,6 +47,8 @@ def test_delete(published, functions):
     for qualifier in ("$LATEST", "live"):
         assert error_code(client.delete_function, FunctionName=name, Qualifier=qualifier)[0] == "InvalidParameterValueException"
     assert error_code(client.delete_function, FunctionName=name + "-x", Qualifier="7") == \
+        ("ResourceNotFoundException", f"Function not found: {arn}-x")
+    assert error_code(client.delete_function, FunctionName=name + "-x", Qualifier="live") == \
         ("ResourceNotFoundException", f"Function not found: {arn}-x")
     assert client.delete_function(FunctionName=name)["ResponseMetadata"]["HTTPStatusCode"] == 204
 
