@@ -103,7 +103,10 @@ Time Core::wall_time(Steady then) const {
 
 // What the beginnings of an initialisation and of a restore tell of the instance.
 void Core::describe_instance(Json& record) const {
-  if (!runtime_version_.empty()) record["runtimeVersion"] = runtime_version_;
+  if (!image_) {
+    record["runtimeVersion"] = runtime_in_words(runtime_);
+    record["runtimeVersionArn"] = cat(runtime_arns_, runtime_);
+  }
   record["functionName"] = facts_.name;
   record["functionVersion"] = facts_.version;
   record["instanceId"] = log_stream_;

@@ -229,8 +229,8 @@ class Custom final : public Core {
 
 }  // namespace
 
-std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, LogSink log) {
-  return std::make_shared<Custom>(backstage, std::move(slot), spec, std::move(log));
+std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, std::string runtime, LogSink log) {
+  return std::make_shared<Custom>(backstage, std::move(slot), spec, std::move(runtime), std::move(log));
 }
 
 }  // namespace virga::sandbox

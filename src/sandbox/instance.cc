@@ -36,13 +36,6 @@ std::chrono::microseconds since(Clock::time_point start) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start);
 }
 
-// "python:3.12", of the runtime's name; AWS's go on with a build.
-std::string runtime_version(const Spec& spec) {
-  const size_t digit = spec.runtime.find_first_of("0123456789");
-  if (spec.image || spec.runtime.starts_with("provided") || digit == std::string::npos) return {};
-  return cat(spec.runtime.substr(0, digit), ":", spec.runtime.substr(digit));
-}
-
 }  // namespace
 
 std::string wrapper_of(const Spec& spec) {
@@ -82,7 +75,7 @@ std::string error_document(std::string_view type, std::string_view message) {
   return out;
 }
 
-Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
+Core::Core(Backstage& backstage, Slot slot, const Spec& spec, std::string runtime, LogSink log)
     : backstage_(backstage),
       home_(Executor::current() ? *Executor::current() : static_cast<Executor&>(backstage.loop)),
       slot_(std::move(slot)),
@@ -101,7 +94,8 @@ Core::Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
              .account = spec.account},
       log_stream_(variable(spec, "AWS_LAMBDA_LOG_STREAM_NAME")),
       initialization_type_(variable(spec, "AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")),
-      runtime_version_(runtime_version(spec)),
+      runtime_(std::move(runtime)),
+      runtime_arns_(spec.runtime_arns),
       json_log_(spec.json_log),
       begun_(Clock::now()),
       init_told_(spec.phase == InitPhase::kInvoke) {
@@ -704,7 +698,7 @@ namespace {
 
 class Handle final : public Instance {
  public:
-  Handle(std::shared_ptr<Core> core, std::string runtime) : core_(std::move(core)), runtime_(std::move(runtime)) {}
+  explicit Handle(std::shared_ptr<Core> core) : core_(std::move(core)) {}
   ~Handle() override {
     if (!core_->attended()) core_->kill();
     if (Executor::current() == &core_->home()) {
@@ -720,17 +714,14 @@ class Handle final : public Instance {
   Task<Outcome> initialised() override { return core_->initialised(); }
   Task<Outcome> restore() override { return core_->restore(); }
   bool alive() const override { return core_->alive(); }
-  std::string_view runtime() const override { return runtime_; }
+  std::string_view runtime() const override { return core_->runtime(); }
 
  private:
   std::shared_ptr<Core> core_;
-  const std::string runtime_;
 };
 
 }  // namespace
 
-std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core, std::string runtime) {
-  return std::make_unique<Handle>(std::move(core), std::move(runtime));
-}
+std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core) { return std::make_unique<Handle>(std::move(core)); }
 
 }  // namespace virga::sandbox

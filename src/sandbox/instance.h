@@ -49,7 +49,8 @@ struct Attendant {
 
 class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
  public:
-  Core(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
+  // `runtime`: what runs it, as Sandboxes::Runtime::version.
+  Core(Backstage& backstage, Slot slot, const Spec& spec, std::string runtime, LogSink log);
   ~Core() override;
 
   Executor& home() override { return home_; }
@@ -58,6 +59,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   void prepare(ApiConnection& from) override;
   void serve(ApiConnection& from) override;
   uint32_t id() const { return slot_.id; }
+  const std::string& runtime() const { return runtime_; }
   // At home, once: begins to hear the sandbox.
   void open();
   Task<Outcome> invoke(Invocation invocation);
@@ -228,7 +230,7 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   const bool init_again_;
   const bool snapshot_;
   const FunctionFacts facts_;
-  const std::string log_stream_, initialization_type_, runtime_version_;
+  const std::string log_stream_, initialization_type_, runtime_, runtime_arns_;
   const std::optional<JsonLog> json_log_;
   Output output_;
   ApiServer api_{*this};
@@ -258,10 +260,10 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::shared_ptr<Core> leaving_;  // itself, while its extensions end and nobody else holds it
 };
 
-std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core, std::string runtime);
+std::unique_ptr<Instance> instance_of(std::shared_ptr<Core> core);
 
-std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
-std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, LogSink log);
+std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, std::string runtime, LogSink log);
+std::shared_ptr<Core> make_custom(Backstage& backstage, Slot slot, const Spec& spec, std::string runtime, LogSink log);
 
 // The first frame that a managed runtime's bootstrap gets. No environment: its program was started with it, and what a
 // wrapper made of it counts. `more`: environment_frame() follows.

@@ -20,8 +20,8 @@ constexpr size_t kRoomyHeader = 1024;
 
 class Managed final : public Core {
  public:
-  Managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log)
-      : Core(backstage, std::move(slot), spec, std::move(log)),
+  Managed(Backstage& backstage, Slot slot, const Spec& spec, std::string runtime, LogSink log)
+      : Core(backstage, std::move(slot), spec, std::move(runtime), std::move(log)),
         java_(spec.runtime.starts_with("java")),
         reader_(kMostResponse + 4096) {}
 
@@ -274,8 +274,9 @@ class Managed final : public Core {
 
 }  // namespace
 
-std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, LogSink log) {
-  return std::make_shared<Managed>(backstage, std::move(slot), spec, std::move(log));
+std::shared_ptr<Core> make_managed(Backstage& backstage, Slot slot, const Spec& spec, std::string runtime,
+                                   LogSink log) {
+  return std::make_shared<Managed>(backstage, std::move(slot), spec, std::move(runtime), std::move(log));
 }
 
 namespace {

@@ -56,6 +56,7 @@ struct Spec {
   std::vector<std::string> layer_directories;  // on the host, first to last; appear merged, read-only, at /opt
   std::optional<Image> image;  // instead of code and layers; speaks the Runtime API, and `runtime` says nothing
   std::string account;         // that the function belongs to
+  std::string runtime_arns;    // what ARNs of runtimes begin with
   Environment environment;     // all of it, reserved variables too, but for what comes with Instance::begin
   bool held = false;           // made ready, but nothing of the function runs before Instance::begin
   Limits limits;
@@ -184,6 +185,14 @@ struct Options {
 struct Full : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+
+// As logs and events write what serves a runtime: "python:3.11.2".
+inline std::string runtime_in_words(std::string_view version) {
+  const std::string_view name = version.substr(0, version.find_first_of(".0123456789"));
+  std::string_view number = version.substr(name.size());
+  if (number.starts_with('.')) number.remove_prefix(1);
+  return std::string(name).append(":").append(number);
+}
 
 class Sandboxes {
  public:

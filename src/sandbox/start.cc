@@ -211,13 +211,14 @@ Task<std::unique_ptr<Instance>> Pool::start(Spec spec, LogSink log) {
     slot->leave_door = nullptr;
     slot->door_listener.reset();
   }
-  std::shared_ptr<Core> core = custom ? make_custom(backstage_, std::move(*slot), spec, std::move(log))
-                                      : make_managed(backstage_, std::move(*slot), spec, std::move(log));
+  std::shared_ptr<Core> core = custom
+                                   ? make_custom(backstage_, std::move(*slot), spec, spec.runtime, std::move(log))
+                                   : make_managed(backstage_, std::move(*slot), spec, toolchain->name, std::move(log));
   {
     std::lock_guard lock(mutex_);
     if (!stopped_) cores_.emplace(id, core);
   }
-  auto instance = instance_of(core, custom ? spec.runtime : toolchain->name);  // from here on its end is this object's
+  auto instance = instance_of(core);  // from here on its end is this object's
   Executor* const caller = Executor::current();
   co_await move_to(core->home());
   Environment environment = complete_environment(

@@ -507,6 +507,7 @@ Task<WarmPtr> Invoker::start(Ctx& ctx, const Call& call, Kind kind, const Warm* 
   sandbox::Spec spec;
   spec.account = call.id.account;
   spec.runtime = version.runtime;
+  spec.runtime_arns = runtime_arn(ctx, "");
   spec.handler = version.handler;
   spec.limits.memory_mb = static_cast<uint32_t>(version.memory);
   spec.limits.tmp_mb = static_cast<uint32_t>(version.tmp);

@@ -41,10 +41,8 @@ std::string report_line(std::string_view request_id, int64_t memory, const sandb
 }
 
 std::string phase_start_line(std::string_view phase, std::string_view version, std::string_view arn) {
-  const std::string_view name = version.substr(0, version.find_first_of(".0123456789"));
-  std::string_view number = version.substr(name.size());
-  if (number.starts_with('.')) number.remove_prefix(1);
-  return cat(phase, "_START Runtime Version: ", name, ":", number, "\tRuntime Version ARN: ", arn, "\n");
+  return cat(phase, "_START Runtime Version: ", sandbox::runtime_in_words(version), "\tRuntime Version ARN: ", arn,
+             "\n");
 }
 
 std::string init_report_line(const sandbox::Outcome& outcome, std::chrono::microseconds duration,

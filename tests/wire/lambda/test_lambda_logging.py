@@ -214,7 +214,9 @@ def test_system_levels(functions, level, cold, warm, slow):
     for kind in ALL[3:]:
         assert events.get(kind, {"requestId": request})["requestId"] == request
     if level != "WARN":
-        assert events["platform.initStart"]["runtimeVersion"] == "python:3.11"
+        start = events["platform.initStart"]
+        assert start["runtimeVersionArn"] == f"arn:aws:lambda:us-east-1::runtime:{start['runtimeVersion'].replace(':', '')}"
+        assert start["runtimeVersion"].startswith("python:3.11.")
         assert events["platform.start"]["version"] == "$LATEST"
         report = events["platform.report"]
         assert report["status"] == "success" and report["metrics"]["memorySizeMB"] == 128
@@ -316,7 +318,7 @@ done
     lines, answer = tail_of(functions, name)
     assert json.loads(answer["Payload"].read()) == "JSON INFO"
     assert [line if line == "plain" else line["level"] for line in own(lines)] == ["info", "Warn", "ERROR", "none", "plain"]
-    assert "platform.initStart" not in events_of(lines)  # no version of a runtime to tell: AWS has it at DEBUG
+    assert events_of(lines)["platform.initStart"]["runtimeVersion"] == "provided:al2023"
     set_logging(functions, name, LogFormat="JSON", ApplicationLogLevel="WARN")
     assert [line["level"] for line in own(tail_of(functions, name)[0])] == ["Warn", "ERROR"]
 
