@@ -401,7 +401,7 @@ void Core::order(jail::Kind kind, std::vector<uint64_t> numbers) {
 }
 
 // Files in /tmp are memory to the kernel, whose limit has room for them, so that a full /tmp ends nobody. Whether the
-// function's own memory is kept is looked at while it runs, and once more after that.
+// function's own memory is kept is looked at while it runs, and until two looks in a row have found it idle.
 void Core::watch_memory(Micros pause) {
   watching_memory_ = true;
   home_.post_after(pause, [weak = weak_from_this(), pause] {
@@ -411,8 +411,8 @@ void Core::watch_memory(Micros pause) {
 
 void Core::look_at_memory(Micros pause) {
   const uint64_t peak = peak_bytes();
-  const bool more = peak > looked_at_, idle = runs_.empty() && ready_;
-  looked_at_ = peak;
+  const bool more = peak > peak_at_look_, idle = runs_.empty() && ready_;
+  peak_at_look_ = peak;
   const bool over = peak > uint64_t(memory_mb_) << 20;
   if (over) order(jail::Kind::kMemory, {});
   watching_memory_ = false;

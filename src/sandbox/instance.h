@@ -248,11 +248,11 @@ class Core : public ApiHandler, public std::enable_shared_from_this<Core> {
   std::optional<Outcome> fate_;                                    // how it ended while nobody was calling
   Steady begun_, armed_ = Steady::max();
   std::chrono::microseconds init_duration_{0};
-  uint32_t used_mb_ = 0;    // of memory at most, as it was last read
-  uint64_t looked_at_ = 0;  // the peak when it was looked at
-  bool idle_at_look_ = false;
+  uint32_t used_mb_ = 0;                   // of memory at most, as it was last read
   std::chrono::microseconds ran_since_{};  // time of invocations since then
-  bool watching_memory_ = false;
+  bool watching_memory_ = false;           // a look at it is due
+  uint64_t peak_at_look_ = 0;              // of the last look
+  bool idle_at_look_ = false;
   bool init_told_;                 // how long it took, where that isn't an invocation's time
   bool told_initialised_ = false;  // in events: that it is, or has failed to be
   std::optional<std::chrono::microseconds> restore_duration_;  // until it is told

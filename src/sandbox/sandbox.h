@@ -22,7 +22,7 @@
 namespace virga::sandbox {
 
 struct Limits {
-  uint32_t memory_mb = 128;  // the whole instance; over it the kernel kills it
+  uint32_t memory_mb = 128;  // the whole instance but for /tmp; a process of one that holds more is killed
   uint32_t tmp_mb = 512;     // size of /tmp, which is memory of the machine and not of the instance's
   uint32_t processes = 1024;
   uint32_t open_files = 1024;

@@ -174,8 +174,7 @@ Error qualifier_not_found(const Ctx& ctx, const FunctionId& id) {
 void check_unqualified(const FunctionId& id) {
   if (!id.qualifier.empty()) {
     throw err::InvalidParameterValueException(
-        "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
-        "operation. "
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
         "Please specify either a function name or an unqualified function ARN.");
   }
 }
