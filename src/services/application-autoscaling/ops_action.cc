@@ -1,7 +1,6 @@
-#include "base/id.h"
 #include "base/str.h"
-#include "kernel/schedule_expression.h"
 #include "services/application-autoscaling/request.h"
+#include "services/application-autoscaling/schedule.h"
 
 namespace virga::applicationautoscaling {
 
@@ -10,7 +9,7 @@ Task<PutScheduledActionResponse> ApplicationAutoscalingService::put_scheduled_ac
     Ctx& ctx, const PutScheduledActionRequest& in) {
   const Scalable what = scalable(in);
   const Home home = home_of(ctx);
-  if (in.schedule && !kernel::ScheduleExpression::parse(*in.schedule)) {
+  if (in.schedule && !Schedule::parse(*in.schedule)) {
     co_return err::ValidationException(cat("Invalid schedule expression: ", *in.schedule));
   }
   if (in.timezone && !zones_.find(*in.timezone)) {
@@ -19,10 +18,10 @@ Task<PutScheduledActionResponse> ApplicationAutoscalingService::put_scheduled_ac
   if (in.start_time && in.end_time && *in.end_time <= *in.start_time) {
     co_return err::ValidationException("The end time must be after the start time.");
   }
-  const std::string id = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<PutScheduledActionResponse> {
     WriteStore store(tx, home);
-    if (!co_await store.find_target(what)) co_return not_there("scalable target registered", what);
+    const auto target = co_await store.find_target(what);
+    if (!target) co_return not_there("scalable target registered", what);
     auto action = co_await store.find_action(what, in.scheduled_action_name);
     if (!action) {
       if (!in.schedule) co_return err::ValidationException("Schedule is required to create a scheduled action.");
@@ -32,7 +31,7 @@ Task<PutScheduledActionResponse> ApplicationAutoscalingService::put_scheduled_ac
       }
       action.emplace().what = what;
       action->name = in.scheduled_action_name;
-      action->id = id;
+      action->id = id_in_arns(*target);
       action->created = ctx.now();
     }
     if (in.schedule) {
@@ -55,7 +54,6 @@ Task<PutScheduledActionResponse> ApplicationAutoscalingService::put_scheduled_ac
     if (action->max && *action->max < action->min.value_or(least_capacity(what))) {
       co_return err::ValidationException("Maximum capacity cannot be less than minimum capacity");
     }
-    store.put(*action);
     co_await arm(tx, home, *action, ctx.now());
     co_return PutScheduledActionResponse{};
   });
@@ -70,7 +68,7 @@ Task<DescribeScheduledActionsResponse> ApplicationAutoscalingService::describe_s
   DescribeScheduledActionsResponse out;
   auto& all = out.scheduled_actions.emplace();
   co_await list_page(
-      deps_.tokens, ctx, "aas:actions", in, out,
+      deps_.tokens, ctx, "aas:actions", kListPage, in, out,
       [&](std::string after, size_t limit) { return store.list_actions(space, std::move(after), limit); },
       [&](const ActionRecord& action) {
         return (!in.resource_id || action.what.resource == *in.resource_id) &&

@@ -1,4 +1,3 @@
-#include "base/id.h"
 #include "base/str.h"
 #include "services/application-autoscaling/request.h"
 
@@ -44,10 +43,10 @@ Task<PutScalingPolicyResponse> ApplicationAutoscalingService::put_scaling_policy
   const Scalable what = scalable(in);
   const Tracking rule = rule_of(in);
   const Home home = home_of(ctx);
-  const std::string id = uuid();
   co_return co_await deps_.db.transact([&](kv::Txn& tx) -> Task<PutScalingPolicyResponse> {
     WriteStore store(tx, home);
-    if (!co_await store.find_target(what)) co_return not_there("scalable target registered", what);
+    const auto target = co_await store.find_target(what);
+    if (!target) co_return not_there("scalable target registered", what);
     auto policy = co_await store.find_policy(what, in.policy_name);
     if (!policy) {
       const auto others = co_await store.policies_of(what);
@@ -60,7 +59,7 @@ Task<PutScalingPolicyResponse> ApplicationAutoscalingService::put_scaling_policy
       }
       policy.emplace().what = what;
       policy->name = in.policy_name;
-      policy->id = id;
+      policy->id = id_in_arns(*target);
       policy->created = ctx.now();
     }
     policy->rule = rule;
@@ -82,7 +81,7 @@ Task<DescribeScalingPoliciesResponse> ApplicationAutoscalingService::describe_sc
   DescribeScalingPoliciesResponse out;
   auto& all = out.scaling_policies.emplace();
   co_await list_page(
-      deps_.tokens, ctx, "aas:policies", in, out,
+      deps_.tokens, ctx, "aas:policies", kPoliciesPage, in, out,
       [&](std::string after, size_t limit) { return store.list_policies(space, std::move(after), limit); },
       [&](const PolicyRecord& policy) {
         return (!in.resource_id || policy.what.resource == *in.resource_id) &&

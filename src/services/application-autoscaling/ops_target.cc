@@ -1,4 +1,5 @@
 #include "base/id.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "services/application-autoscaling/request.h"
 
@@ -10,10 +11,7 @@ void check_bounds(const TargetRecord& target) {
     throw err::ValidationException(
         cat("Minimum capacity cannot be less than ", least_capacity(target.what), ", but was ", target.min));
   }
-  if (target.max < target.min) {
-    throw err::ValidationException(
-        cat("Maximum capacity cannot be less than minimum capacity: ", target.max, " < ", target.min));
-  }
+  if (target.max < target.min) throw bounds_crossed(target.min, target.max);
 }
 
 std::string id_of(const Ctx& ctx, const std::string& arn) {
@@ -24,7 +22,8 @@ std::string id_of(const Ctx& ctx, const std::string& arn) {
 }
 
 Error no_resource(const std::string& arn) {
-  return err::ResourceNotFoundException(cat("The specified resource doesn't exist: ", arn));
+  return err::ResourceNotFoundException(cat("The specified resource doesn't exist: ", arn),
+                                        Json::object({{"ResourceName", arn}}));
 }
 
 void suspend(TargetRecord& target, const SuspendedState& in) {
@@ -60,7 +59,10 @@ Task<RegisterScalableTargetResponse> ApplicationAutoscalingService::register_sca
       target->created = ctx.now();
       if (in.tags) target->tags = *in.tags;
     } else if (in.tags && !in.tags->empty()) {
-      co_return err::ValidationException("The tags of a registered scalable target are changed with TagResource.");
+      co_return err::ValidationException(
+          "The scalable target that you tried to tag already exists. To update tags on an existing scalable target, "
+          "use "
+          "the TagResource API.");
     }
     target->min = in.min_capacity.value_or(target->min);
     target->max = in.max_capacity.value_or(target->max);
@@ -83,7 +85,7 @@ Task<DescribeScalableTargetsResponse> ApplicationAutoscalingService::describe_sc
   DescribeScalableTargetsResponse out;
   auto& all = out.scalable_targets.emplace();
   co_await list_page(
-      deps_.tokens, ctx, "aas:targets", in, out,
+      deps_.tokens, ctx, "aas:targets", kListPage, in, out,
       [&](std::string after, size_t limit) { return store.list_targets(space, std::move(after), limit); },
       [&](const TargetRecord& target) { return !in.resource_ids || contains(*in.resource_ids, target.what.resource); },
       [&](const TargetRecord& target) {
@@ -131,7 +133,7 @@ Task<DescribeScalingActivitiesResponse> ApplicationAutoscalingService::describe_
   DescribeScalingActivitiesResponse out;
   auto& all = out.scaling_activities.emplace();
   co_await list_page(
-      deps_.tokens, ctx, "aas:activities", in, out,
+      deps_.tokens, ctx, "aas:activities", kListPage, in, out,
       [&](std::string after, size_t limit) { return store.list_activities(space, std::move(after), limit); },
       [&](const ActivityRecord& a) {
         return a.start >= oldest && (!in.resource_id || a.what.resource == *in.resource_id);
@@ -158,7 +160,8 @@ Task<TagResourceResponse> ApplicationAutoscalingService::tag_resource(Ctx& ctx, 
     if (!target) co_return no_resource(in.resource_arn);
     for (const auto& [key, value] : in.tags) target->tags[key] = value;
     if (target->tags.size() > kMostTags) {
-      co_return err::TooManyTagsException(cat("A scalable target has at most ", kMostTags, " tags."));
+      co_return err::TooManyTagsException(cat("A scalable target has at most ", kMostTags, " tags."),
+                                          Json::object({{"ResourceName", in.resource_arn}}));
     }
     store.put(*target);
     co_return TagResourceResponse{};

@@ -36,18 +36,29 @@ void name_in(Out& out, const Scalable& what) {
   out.resource_id = what.resource;
 }
 
-// Fills a page of a list: `next` reads records after a position, `fits` says which are asked for, `show` adds one.
+template <class In>
+bool names_resource(const In& in) {
+  if constexpr (requires { in.resource_ids; }) {
+    return in.resource_ids && !in.resource_ids->empty();
+  } else {
+    return in.resource_id.has_value();
+  }
+}
+
+// Fills a page of a list, of at most `most`: `next` reads records after a position, `fits` says which are asked for,
+// `show` adds one.
 template <class In, class Out, class Next, class Fits, class Show>
-Task<void> list_page(const kernel::Tokens& tokens, const kernel::Ctx& ctx, std::string operation, const In& in,
-                     Out& out, Next next, Fits fits, Show show) {
+Task<void> list_page(const kernel::Tokens& tokens, const kernel::Ctx& ctx, std::string operation, size_t most,
+                     const In& in, Out& out, Next next, Fits fits, Show show) {
   if (in.scalable_dimension && !to_string(*in.scalable_dimension).starts_with(to_string(in.service_namespace))) {
     throw err::ValidationException("Unsupported service namespace, resource type or scalable dimension");
   }
-  if (in.max_results && (*in.max_results < 1 || *in.max_results > static_cast<int32_t>(kListPage))) {
-    throw err::ValidationException(cat("MaxResults must be between 1 and ", kListPage, "."));
+  if (in.scalable_dimension && !names_resource(in)) {
+    throw err::ValidationException("A resource ID must be specified when a scalable dimension is specified");
   }
+  if (in.max_results && *in.max_results < 1) throw err::ValidationException("MaxResults cannot be less than 1");
   operation += to_string(in.service_namespace);
-  const size_t limit = in.max_results ? static_cast<size_t>(*in.max_results) : kListPage;
+  const size_t limit = std::min(most, in.max_results ? static_cast<size_t>(*in.max_results) : most);
   std::string after = kernel::open_page<std::string>(tokens, ctx, operation, in.next_token, bad_token()).value_or("");
   size_t shown = 0;
   while (true) {

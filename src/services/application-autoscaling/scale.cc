@@ -4,10 +4,10 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "kernel/schedule_expression.h"
 #include "kernel/target_delivery.h"
 #include "kv/record.h"
 #include "services/application-autoscaling/request.h"
+#include "services/application-autoscaling/schedule.h"
 
 namespace virga::applicationautoscaling {
 namespace {
@@ -68,20 +68,45 @@ kernel::TargetDelivery scaled_to_max(const Home& home, const TargetRecord& targe
 constexpr auto kSettleEvery = Millis(200);
 
 std::optional<Time> next_time(const ActionRecord& action, kernel::TimeZones& zones, Time after) {
-  const auto expression = kernel::ScheduleExpression::parse(action.schedule);
+  const auto schedule = Schedule::parse(action.schedule);
   const auto zone = zones.find(action.zone.empty() ? "UTC" : action.zone);
-  if (!expression || !zone) return std::nullopt;
-  const bool once = expression->kind() == kernel::ScheduleExpression::Kind::kAt;
-  if (!once && action.start) after = std::max(after, *action.start - Micros(1));
-  const auto next = expression->next(after, *zone, action.start.value_or(action.from));
-  if (next && !once && action.end && *next > *action.end) return std::nullopt;
-  return next;
+  if (!schedule || !zone) return std::nullopt;
+  return schedule->next(after, *zone, {action.start, action.end, action.from});
+}
+
+// That an action was triggered, which is an activity of its own. What it says of the target's bounds becomes true, or
+// nothing does: one bound alone may not pass the other.
+ActivityRecord trigger(const ActionRecord& action, TargetRecord& target, std::string id, Time now) {
+  std::vector<std::string> changes;
+  if (action.min) changes.push_back(cat("min capacity to ", *action.min));
+  if (action.max) changes.push_back(cat("max capacity to ", *action.max));
+  const std::string change = join(changes, " and ");
+  ActivityRecord out;
+  out.what = action.what;
+  out.id = std::move(id);
+  out.description = cat("Setting ", change);
+  out.cause = cat("scheduled action name ", action.name, " was triggered");
+  out.start = now;
+  const int32_t min = action.min.value_or(target.min), max = action.max.value_or(target.max);
+  if (min > max) {
+    out.status = "Failed";
+    out.message = cat("Failed to set ", change, ". Reason: ", bounds_crossed(min, max).message);
+    return out;
+  }
+  target.min = min;
+  target.max = max;
+  out.status = "Successful";
+  out.message = cat("Successfully set ", change);
+  return out;
 }
 
 }  // namespace
 
-Task<void> ApplicationAutoscalingService::arm(kv::Txn& tx, const Home& home, const ActionRecord& action, Time after) {
-  if (const auto next = next_time(action, zones_, after)) {
+Task<void> ApplicationAutoscalingService::arm(kv::Txn& tx, const Home& home, ActionRecord action, Time after) {
+  const auto next = next_time(action, zones_, after);
+  action.next = next.value_or(ActionRecord::kNever);
+  WriteStore(tx, home).put(action);
+  if (next) {
     co_await deps_.timers.set(
         tx, {"aas.action", action_arn(home, action), *next, kv::encode(Named{home, action.what, action.name})});
   } else {
@@ -92,25 +117,38 @@ Task<void> ApplicationAutoscalingService::disarm(kv::Txn& tx, const Home& home, 
   co_await deps_.timers.clear(tx, "aas.action", action_arn(home, action));
 }
 
-// Times that passed while nothing ran happen once.
+// The actions of one target run in the order of their times, whichever of their timers is heard first. Times that
+// passed while nothing ran happen once.
 Task<void> ApplicationAutoscalingService::run_action(kernel::Timer timer) {
   const auto of = kv::decode<Named>(timer.payload);
   const Time now = deps_.clock.now();
   co_await deps_.db.transact([&](kv::Txn& tx) -> Task<void> {
     WriteStore store(tx, of.home);
-    const auto action = co_await store.find_action(of.what, of.name);
     auto target = co_await store.find_target(of.what);
-    if (!action || !target) {
+    if (!target || !co_await store.find_action(of.what, of.name)) {
       co_await deps_.timers.clear(tx, timer.kind, timer.id);
       co_return;
     }
-    co_await arm(tx, of.home, *action, now);
-    if (timer.due > now || target->schedule_suspended) co_return;  // not due: the clock was put back
-    // What the action does not say gives way to what it does.
-    if (action->min) target->max = std::max(target->max, target->min = *action->min);
-    if (action->max) target->min = std::min(target->min, target->max = *action->max);
-    store.put(*target);
-    scale(tx, of.home, of.what, std::nullopt, {});
+    std::vector<ActionRecord> due;
+    for (auto& [position, action] : co_await store.actions_of(of.what)) {
+      const bool heard = action.name == of.name;
+      if (action.next == Time{} && heard) action.next = timer.due;
+      if (action.next > Time{} && action.next <= now) {
+        due.push_back(std::move(action));
+      } else if (heard) {
+        co_await arm(tx, of.home, action, now);  // not due: the clock was put back
+      }
+    }
+    std::ranges::sort(due, {}, [](const ActionRecord& action) { return std::pair(action.next, action.created); });
+    Time then = now;  // a little later for each, so that their activities keep their order
+    for (const ActionRecord& action : due) {
+      co_await arm(tx, of.home, action, now);
+      if (target->schedule_suspended) continue;
+      store.put(trigger(action, *target, uuid(), then));
+      store.put(*target);
+      then = then + Micros(1);
+    }
+    if (!due.empty() && !target->schedule_suspended) scale(tx, of.home, of.what, std::nullopt, {});
   });
 }
 
@@ -198,17 +236,13 @@ Task<kernel::Verdict> ApplicationAutoscalingService::run_scaling(kernel::Attempt
     co_return end("Successful", cat(done, " Change successfully fulfilled by ", job.what.space, "."));
   }
   if (!target) co_return kernel::Verdict::done();
-  if (!capacity) {
-    log_warning("autoscaling", "a capacity can't be read",
-                {{"resource", job.what.resource}, {"error", error_of(capacity)->message}});
-    co_return kernel::Verdict::give_up();
-  }
-  job.asked = std::clamp(job.wanted.value_or(capacity->now), target->min, target->max);
-  if (job.asked == capacity->now) co_return kernel::Verdict::done();
-  job.before = capacity->now;
+  // What can't be read, since what the target names is gone, can't be set either; the target stays.
+  job.before = capacity ? capacity->now : 0;
+  job.asked = std::clamp(job.wanted.value_or(job.before), target->min, target->max);
+  if (job.asked == job.before) co_return kernel::Verdict::done();
   if (job.cause.empty()) {
-    job.cause = job.asked > capacity->now ? cat("minimum capacity was set to ", target->min)
-                                          : cat("maximum capacity was set to ", target->max);
+    job.cause = job.asked > job.before ? cat("minimum capacity was set to ", target->min)
+                                       : cat("maximum capacity was set to ", target->max);
   }
   ActivityRecord& activity = job.activity.emplace();
   activity.what = job.what;

@@ -8,6 +8,11 @@
 
 namespace virga::applicationautoscaling {
 
+std::string id_in_arns(const TargetRecord& target) {
+  std::string id = target.id.substr(target.id.size() - 32);
+  for (const size_t dash : {20, 16, 12, 8}) id.insert(dash, 1, '-');
+  return id;
+}
 std::string target_arn(const Home& home, const std::string& id) {
   return cat("arn:aws:application-autoscaling:", home.region, ":", home.account, ":scalable-target/", id);
 }
@@ -23,6 +28,9 @@ std::string policy_arn(const Home& home, const PolicyRecord& policy) {
 Error not_there(std::string_view what, const Scalable& of, std::string_view name) {
   return err::ObjectNotFoundException(cat("No ", what, " for service namespace: ", of.space, ", resource ID: ",
                                           of.resource, ", scalable dimension: ", of.dimension, name));
+}
+Error bounds_crossed(int32_t min, int32_t max) {
+  return err::ValidationException(cat("Maximum capacity cannot be less than minimum capacity: ", max, " < ", min));
 }
 Error bad_token() { return err::InvalidNextTokenException("Invalid next token."); }
 

@@ -46,7 +46,8 @@ class ApplicationAutoscalingService final : public kernel::Service {
   Task<DeleteScalingPolicyResponse> delete_scaling_policy(Ctx& ctx, const DeleteScalingPolicyRequest& in);
 
   // scale.cc
-  Task<void> arm(kv::Txn& tx, const Home& home, const ActionRecord& action, Time after);
+  // Keeps the action, and when it runs next.
+  Task<void> arm(kv::Txn& tx, const Home& home, ActionRecord action, Time after);
   Task<void> disarm(kv::Txn& tx, const Home& home, const ActionRecord& action);
   Task<void> run_action(kernel::Timer timer);
   Task<void> watch(kv::Txn& tx, const Home& home, const PolicyRecord& policy, Time next);
@@ -61,12 +62,15 @@ class ApplicationAutoscalingService final : public kernel::Service {
   kernel::TimeZones zones_;
 };
 
+// What the ARNs of a target's actions and policies have in common.
+std::string id_in_arns(const TargetRecord& target);
 std::string target_arn(const Home& home, const std::string& id);
 std::string action_arn(const Home& home, const ActionRecord& action);
 std::string policy_arn(const Home& home, const PolicyRecord& policy);
 
 // "No scalable target registered for service namespace: …"
 Error not_there(std::string_view what, const Scalable& of, std::string_view name = {});
+Error bounds_crossed(int32_t min, int32_t max);
 Error bad_token();
 
 }  // namespace virga::applicationautoscaling

@@ -49,10 +49,12 @@ struct ActionRecord {
   std::optional<int32_t> min, max;
   Time created;
   Time from;  // a rate's times count from here
+  Time next;  // when it runs; kNever: not any more. Records of before it was kept have none
+  static constexpr Time kNever{INT64_MAX};
   template <class A>
   void fields(A& a) {
     a(1, what), a(2, name), a(3, id), a(4, schedule), a(5, zone), a(6, start), a(7, end), a(8, min), a(9, max),
-        a(10, created), a(11, from);
+        a(10, created), a(11, from), a(12, next);
   }
 };
 
