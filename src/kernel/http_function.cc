@@ -274,23 +274,26 @@ bool is_preflight(const wire::HttpRequest& request) {
   return request.method == "OPTIONS" && request.headers.has("access-control-request-method");
 }
 
-void apply_cors(const CorsRecord& cors, const wire::HttpRequest& request, wire::HttpResponse& response) {
+void drop_cors(wire::HttpResponse& response) {
   std::erase_if(response.headers.fields(),
                 [](const auto& field) { return lower(field.first).starts_with("access-control-"); });
+}
+
+void add_cors(const CorsRecord& cors, const wire::HttpRequest& request, wire::HttpResponse& response) {
   const std::string_view origin = request.headers.get("origin");
   const bool any = std::ranges::find(cors.origins, "*") != cors.origins.end();
   const bool allowed =
       any || std::ranges::any_of(cors.origins, [&](const std::string& one) { return matches_wildcard(one, origin); });
   if (origin.empty() || !allowed) return;
   const bool to_all = any && !cors.credentials;
-  response.headers.set("access-control-allow-origin", to_all ? "*" : origin);
+  response.headers.add("access-control-allow-origin", to_all ? "*" : origin);
   if (!to_all) response.headers.add("vary", "Origin");
-  if (cors.credentials) response.headers.set("access-control-allow-credentials", "true");
-  if (!cors.expose.empty()) response.headers.set("access-control-expose-headers", join(cors.expose, ","));
+  if (cors.credentials) response.headers.add("access-control-allow-credentials", "true");
+  if (!cors.expose.empty()) response.headers.add("access-control-expose-headers", join(cors.expose, ","));
   if (!is_preflight(request)) return;
-  if (!cors.methods.empty()) response.headers.set("access-control-allow-methods", join(cors.methods, ","));
-  if (!cors.headers.empty()) response.headers.set("access-control-allow-headers", join(cors.headers, ","));
-  if (cors.max_age) response.headers.set("access-control-max-age", cat(*cors.max_age));
+  if (!cors.methods.empty()) response.headers.add("access-control-allow-methods", join(cors.methods, ","));
+  if (!cors.headers.empty()) response.headers.add("access-control-allow-headers", join(cors.headers, ","));
+  if (cors.max_age) response.headers.add("access-control-max-age", cat(*cors.max_age));
 }
 
 std::string address_below(const Ctx& ctx, std::string_view name) {

@@ -75,8 +75,9 @@ Cors cors_shape(const CorsRecord& record) {
 }
 
 bool is_preflight(const wire::HttpRequest& request);
-// What a CORS configuration says to the request; the function's own CORS headers give way to it.
-void apply_cors(const CorsRecord& cors, const wire::HttpRequest& request, wire::HttpResponse& response);
+// Adds what a CORS configuration says to the request. A function's own CORS headers stay, unless they were dropped.
+void add_cors(const CorsRecord& cors, const wire::HttpRequest& request, wire::HttpResponse& response);
+void drop_cors(wire::HttpResponse& response);
 
 // http://<name>.<host>, by the host that the client reached us at. Names below localhost are this machine by RFC 6761;
 // an address has no names below it, so it is localhost there.

@@ -74,7 +74,7 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
   if (api->cors && kernel::is_preflight(request)) {
     wire::HttpResponse response;
     response.status = 204;
-    kernel::apply_cors(*api->cors, request, response);
+    kernel::add_cors(*api->cors, request, response);
     co_return response;
   }
 
@@ -140,7 +140,10 @@ Task<wire::HttpResponse> ApiGatewayV2Service::serve(Ctx& ctx, kernel::EndpointRe
     }
   }
   response->headers.set("apigw-requestid", ctx.request_id);
-  if (api->cors) kernel::apply_cors(*api->cors, request, *response);
+  if (api->cors) {
+    kernel::drop_cors(*response);
+    kernel::add_cors(*api->cors, request, *response);
+  }
   co_return std::move(*response);
 }
 

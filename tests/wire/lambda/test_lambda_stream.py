@@ -226,10 +226,37 @@ def test_url_cors(functions, raw):
     preflight = raw.send("OPTIONS", path + "/", headers={"Origin": "https://a.example", "Access-Control-Request-Method": "GET"})
     assert preflight.status == 200 and preflight.getheader("access-control-allow-methods") == "GET"
     assert preflight.getheader("access-control-max-age") == "60"
+    assert preflight.getheader("content-type") == "application/json" and preflight.getheader("x-amzn-requestid") and preflight.read() == b""
     answer = raw.send("GET", path + "/", headers={"Origin": "https://a.example"})
     assert answer.getheader("access-control-allow-origin") == "https://a.example"
     assert answer.getheader("access-control-allow-credentials") == "true"
     assert raw.send("GET", path + "/", headers={"Origin": "https://b.example"}).getheader("access-control-allow-origin") is None
+
+
+# AWS adds the configured headers to those of the function, also where that makes two; a preflight has the configured alone.
+def test_url_cors_of_a_function_with_its_own(functions, raw):
+    name = functions.make("""def handler(event, context):
+    return {"statusCode": 200, "headers": {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Methods": "PATCH"}, "body": ""}""")
+    _, path = make_url(functions, raw, name, Cors={"AllowOrigins": ["https://a.example"], "AllowMethods": ["GET"], "ExposeHeaders": ["x-n"]})
+    origin = {"Origin": "https://a.example"}
+    answer = raw.send("GET", path + "/", headers=origin)
+    assert answer.headers.get_all("access-control-allow-origin") == ["*", "https://a.example"]
+    assert answer.headers.get_all("access-control-allow-methods") == ["PATCH"] and answer.getheader("vary") == "Origin"
+    assert answer.getheader("access-control-expose-headers") == "x-n"
+    preflight = raw.send("OPTIONS", path + "/", headers={**origin, "Access-Control-Request-Method": "GET"})
+    assert preflight.headers.get_all("access-control-allow-origin") == ["https://a.example"]
+    assert preflight.headers.get_all("access-control-allow-methods") == ["GET"]
+
+
+# Whoever must sign need not sign what browsers send by themselves; and the page may read that it was refused.
+def test_url_cors_of_a_signed_url(functions, raw):
+    name = functions.make(ECHO)
+    made = functions.client.create_function_url_config(FunctionName=name, AuthType="AWS_IAM", Cors={"AllowOrigins": ["*"], "AllowMethods": ["PUT"]})
+    path = "/_aws/lambda-url/" + urllib.parse.urlparse(made["FunctionUrl"]).hostname.split(".")[0]
+    preflight = raw.send("OPTIONS", path + "/", headers={"Origin": "https://a.example", "Access-Control-Request-Method": "PUT"})
+    assert (preflight.status, preflight.getheader("access-control-allow-origin")) == (200, "*")
+    refused = raw.send("PUT", path + "/", headers={"Origin": "https://a.example"})
+    assert (refused.status, refused.getheader("access-control-allow-origin")) == (403, "*")
 
 
 def test_url_configuration(functions, raw):
