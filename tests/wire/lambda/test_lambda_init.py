@@ -51,6 +51,18 @@ def test_import_error(functions):
     assert [line.split(" ")[0] for line in log if line.startswith("INIT_")] == ["INIT_START", "INIT_REPORT", "INIT_REPORT"] * 2
 
 
+# As recorded: the frames of the import come before the module's own, in whichever way it is loaded, and no part of a line is marked.
+@pytest.mark.parametrize("file, handler", [("index.py", "index.handler"), ("a/b.py", "a.b.handler")])
+def test_trace_of_a_module_that_fails(functions, file, handler):
+    name = functions.make({file: "def go(): return [1][2] + 1\ngo()"}, handler=handler)
+    trace = functions.fail(name)["stackTrace"]
+    assert re.fullmatch(r'  File "\S+/importlib/__init__.py", line \d+, in import_module\n    return _bootstrap._gcd_import\(name\[level:\], package, level\)\n', trace[0])
+    assert [re.fullmatch(r'  File "<frozen importlib\._bootstrap(?:_external)?>", line \d+, in (\w+)\n', line)[1] for line in trace[1:-2]] == [
+        "_gcd_import", "_find_and_load", "_find_and_load_unlocked", "_load_unlocked", "exec_module", "_call_with_frames_removed"]
+    assert trace[-2:] == [f'  File "/var/task/{file}", line 2, in <module>\n    go()\n',
+                          f'  File "/var/task/{file}", line 1, in go\n    def go(): return [1][2] + 1\n']
+
+
 # Names of AWS's own are told, and few others. Ruby's and Java's errors have none.
 NODE = {"runtime": "nodejs20.x", "handler": "index.handler"}
 RUBY = {"runtime": "ruby3.3", "handler": "app.handler"}
@@ -129,18 +141,18 @@ def test_too_slow(functions, virga):
 
 # The events of a log that is JSON, and of subscribers, tell in which phase an initialisation was.
 def test_events(functions):
-    name = make_json(functions, "raise ValueError('no')", system="DEBUG")
+    name = make_json(functions, "import nothing_like_it", system="DEBUG")
     tail, answer = tail_of(functions, name)
     events = [(line["type"].removeprefix("platform."), line["record"]) for line in tail if line.get("type", "").startswith("platform.")]
     assert [kind for kind, _ in events] == ["initStart", "initRuntimeDone", "initReport"] * 2 + ["start", "runtimeDone", "report"]
     assert [record["phase"] for _, record in events[:6]] == ["init"] * 3 + ["invoke"] * 3
     for _, record in (*events[1:3], *events[4:6], *events[7:]):
-        assert (record["status"], record["errorType"]) == ("error", "Runtime.Unknown")
+        assert (record["status"], record["errorType"]) == ("error", "Runtime.ImportModuleError")
     report = events[-1][1]
     assert report["requestId"] == answer["ResponseMetadata"]["RequestId"] and "initDurationMs" not in report["metrics"]
     assert report["metrics"]["durationMs"] >= events[5][1]["metrics"]["durationMs"] > 0
     # What a function's log has without being asked for more.
-    tail, _ = tail_of(functions, make_json(functions, "raise ValueError('no')"))
+    tail, _ = tail_of(functions, make_json(functions, "import nothing_like_it"))
     assert [line["record"]["phase"] for line in tail if line.get("type") == "platform.initReport"] == ["init", "invoke"]
 
 

@@ -205,16 +205,40 @@ def error_document(kind, message, trace):
     return {"errorMessage": message, "errorType": kind, "requestId": request_id, "stackTrace": trace}
 
 
+def frames_of_import():
+    """The frames between an import and those of the imported module, seen at a module that only fails."""
+    class Loader(importlib.machinery.SourceFileLoader):
+        def get_code(self, name):
+            return compile("1 / 0", OWN_FILE, "exec")
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            return importlib.machinery.ModuleSpec(name, Loader(name, OWN_FILE))
+
+    finders = sys.meta_path[:]
+    sys.meta_path[:] = [Finder]
+    try:
+        importlib.import_module("what only fails")
+    except ZeroDivisionError as e:
+        return [frame for frame in traceback.extract_tb(e.__traceback__) if frame.filename != OWN_FILE]
+    finally:
+        sys.meta_path[:] = finders
+
+
 def describe(error):
-    """The error document of an exception out of the function's code, without our own frames."""
+    """The error document of an exception out of the function's code, without our own frames; but with those of an import,
+    as AWS's runtime has them, also where the module wasn't imported."""
     if isinstance(error, Fault):
         return error_document(error.kind, error.message, error.trace)
     frames = traceback.extract_tb(error.__traceback__)
-    own = [i for i, frame in enumerate(frames) if frame.filename == OWN_FILE or frame.filename.startswith("<frozen importlib")]
     first = 0
-    while first in own:
+    while first < len(frames) and frames[first].filename == OWN_FILE:
         first += 1
-    return error_document(type(error).__name__, str(error), traceback.format_list(frames[first:]))
+    imports = frames_of_import() if first and frames[first - 1].name == "import_plain" else []
+    # Without columns: AWS's runtime marks no part of a line.
+    lines = [(frame.filename, frame.lineno, frame.name, frame.line) for frame in imports + frames[first:]]
+    return error_document(type(error).__name__, str(error), traceback.format_list(lines))
 
 
 def log_error(document):
