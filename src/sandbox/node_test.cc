@@ -85,8 +85,10 @@ TEST(Node, TellsErrors) {
   EXPECT_EQ(document.string_or("errorMessage"), "no luck");
   EXPECT_EQ(document.find("trace")->as_array().at(0).as_string(), "Sad: no luck");
   ASSERT_EQ(log.lines.size(), 1u);
-  EXPECT_NE(log.lines[0].find("\tERROR\tInvoke Error\t{\"errorType\":\"Sad\",\"errorMessage\":\"no luck\",\"stack\":["),
-            std::string::npos)
+  EXPECT_NE(
+      log.lines[0].find(
+          "\tERROR\tInvoke Error \t{\"errorType\":\"Sad\",\"errorMessage\":\"no luck\",\"name\":\"Sad\",\"stack\":["),
+      std::string::npos)
       << log.lines[0];
   EXPECT_TRUE(out.reusable);
   out = invoke(node(code.path()), log, R"({"plain":1})");

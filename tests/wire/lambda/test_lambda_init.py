@@ -14,6 +14,9 @@ from test_lambda_logging import make_json, tail_of
 from test_lambda_runtimes import java_classes
 
 
+NODE = {"runtime": "nodejs20.x", "handler": "index.handler"}
+
+
 def invoke(functions, name):
     """Of one call: the error document or the answer, its log without times, and all of the function's log."""
     answer = functions.client.invoke(FunctionName=name, Payload="{}", LogType="Tail")
@@ -63,8 +66,20 @@ def test_trace_of_a_module_that_fails(functions, file, handler):
                           f'  File "/var/task/{file}", line 1, in go\n    def go(): return [1][2] + 1\n']
 
 
+# What a module leaves to be done at once is done before it is called, and a rejection that nobody handles fails it before.
+@pytest.mark.parametrize("rejects", ["Promise.reject(new Error('lost'))", "(async () => { await null; await null; await null; throw new Error('lost'); })()"])
+def test_rejection_while_node_initialises(functions, rejects):
+    error, tail, _ = invoke(functions, functions.make(rejects + "\nexports.handler = async () => 1", **NODE))
+    assert (error["errorType"], error["errorMessage"]) == ("Runtime.UnhandledPromiseRejection", "Error: lost")
+    assert len(reports(tail)) == 2
+    # As recorded: the reason with a trace of its own, the promise, and where the runtime heard of it.
+    first, second = [json.loads(line) for line in re.findall("\tundefined\tERROR\tUnhandled Promise Rejection \t(.*)", tail)]
+    assert list(first) == ["errorType", "errorMessage", "reason", "promise", "stack"] == list(second) and first["promise"] == {}
+    assert first["reason"]["errorType"] == "Error" and first["reason"]["stack"][0] == "Error: lost" and "/var/task/index.js" in first["reason"]["stack"][1]
+    assert first["stack"][0] == "Runtime.UnhandledPromiseRejection: Error: lost"
+
+
 # Names of AWS's own are told, and few others. Ruby's and Java's errors have none.
-NODE = {"runtime": "nodejs20.x", "handler": "index.handler"}
 RUBY = {"runtime": "ruby3.3", "handler": "app.handler"}
 JAVA = {"runtime": "java17", "handler": "example.Nothing", "MemorySize": 256}
 POST = f"#!/bin/bash\ncurl -sS -o /dev/null {API}/init/error -d '{{}}' HEADER\nexit 1\n"

@@ -121,7 +121,7 @@ const LEVELS = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'];
 let logsJson = false;
 
 const errorFields = (error) => ({
-  errorType: error.constructor?.name ?? 'UnknownError',
+  errorType: error instanceof RuntimeError ? error.name.replace('Runtime.', '') : error.constructor?.name ?? 'UnknownError',
   errorMessage: error.message,
   stackTrace: typeof error.stack === 'string' ? error.stack.split('\n') : error.stack,
 });
@@ -166,7 +166,7 @@ function patchConsole(env) {
 class RuntimeError extends Error {
   constructor(name, message, trace) {
     super(message);
-    this.name = name;
+    Object.defineProperty(this, 'name', { value: name });
     if (trace) this.stack = trace;
   }
 }
@@ -182,23 +182,26 @@ function errorDocument(error) {
   return { errorType: typeof error, errorMessage: String(error), trace: [] };
 }
 
-// What the log shows of an error: its own properties too, as AWS's runtime prints them.
+// What the log shows of an error: its own properties too, and the errors among them likewise, as AWS's runtime prints them.
+function loggable(value) {
+  if (!(value instanceof Error)) return value;
+  const shown = { errorType: value.name, errorMessage: value.message, code: value.code, ...value };
+  if (typeof value.stack === 'string') shown.stack = value.stack.split('\n');
+  return shown;
+}
+
 function loggedError(error) {
-  const document = errorDocument(error);
-  const own = {};
-  if (error && typeof error === 'object') {
-    for (const key of Object.keys(error)) if (!['name', 'message', 'stack'].includes(key)) own[key] = error[key];
-  }
   try {
-    return JSON.stringify({ errorType: document.errorType, errorMessage: document.errorMessage, ...own, stack: document.trace });
+    return JSON.stringify(error, (_, value) => loggable(value));
   } catch {
-    return JSON.stringify({ errorType: document.errorType, errorMessage: document.errorMessage, stack: document.trace });
+    return JSON.stringify(errorDocument(error));
   }
 }
 
-function logFailure(what, error) {
-  if (logsJson) return console.error(error instanceof Error ? error : new Error(String(error)));
-  writeRecord(`${new Date().toISOString()}\t${idOfNow()}\tERROR\t${what}\t${loggedError(error)}\n`);
+function logFailure(what, thrown) {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown));
+  if (logsJson) return console.error(error);
+  writeRecord(`${new Date().toISOString()}\t${idOfNow()}\tERROR\t${what} \t${loggedError(error)}\n`);
 }
 
 // ---- handler
@@ -499,28 +502,25 @@ function callStreaming(invocation, event, context) {
   mayEmpty();
 }
 
-function failUnhandled(error) {
+function failUnhandled(what, error, status) {
+  logFailure(what, error);
+  const document = JSON.stringify(errorDocument(error));
   if (running.size) {
-    logFailure(error.name === 'Runtime.UnhandledPromiseRejection' ? 'Unhandled Promise Rejection' : 'Uncaught Exception', error);
-    const document = JSON.stringify(errorDocument(error));
     for (const invocation of running) invocation.done = true;
-    send(FATAL, document, () => process.exit(129));
-    return;
+    send(FATAL, document, () => process.exit(status));
+  } else if (!handler) {
+    failed = true;
+    send(INIT_ERROR, document, () => process.exit(status));
+  } else {
+    process.exit(status);
   }
-  if (!handler) {
-    logFailure('Uncaught Exception', error);
-    send(INIT_ERROR, JSON.stringify(errorDocument(error)), () => process.exit(129));
-    return;
-  }
-  logFailure('Uncaught Exception', error);
-  process.exit(129);
 }
-process.on('uncaughtException', failUnhandled);
-process.on('unhandledRejection', (reason) => {
+process.on('uncaughtException', (error) => failUnhandled('Uncaught Exception', error, 129));
+process.on('unhandledRejection', (reason, promise) => {
   const error = new RuntimeError('Runtime.UnhandledPromiseRejection', String(reason));
   error.reason = reason;
-  if (reason && reason.stack) error.stack = `Runtime.UnhandledPromiseRejection: ${reason.stack}`;
-  failUnhandled(error);
+  error.promise = promise;
+  failUnhandled('Unhandled Promise Rejection', error, 128);
 });
 
 // ---- frames
@@ -530,6 +530,7 @@ let order;            // what the instance is, until it is initialised
 let whole = false;    // its environment is
 let mounted = false;  // the function's files are in place
 let loading = false;  // the function is
+let failed = false;   // its initialisation has
 let early = [];       // invocations that came before it was ready
 let readyAt;          // by the monotonic clock, in milliseconds
 
@@ -564,14 +565,16 @@ function initialise() {
   process.chdir(folder);
   loading = true;
   loadHandler(order.handler, folder).then(
-    (loaded) => {
+    // What it left to be done at once is done by then, and a rejection that nobody handles has failed it.
+    (loaded) => setImmediate(() => {
+      if (failed) return;
       handler = loaded;
       readyAt = Math.floor(Number(process.hrtime.bigint()) / 1e6);
       if (descriptor === 3) writeRecord('');  // what was written before it is the initialisation's
       send(READY);
       if (descriptor === 3) takeInvocation();
       for (const body of early.splice(0)) receive(INVOKE, body);
-    },
+    }),
     (error) => {
       logFailure('Uncaught Exception', error);
       send(INIT_ERROR, JSON.stringify(errorDocument(error)), () => process.exit(1));
