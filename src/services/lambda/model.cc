@@ -233,8 +233,8 @@ void check_environment(const std::map<std::string, std::string>& variables) {
   if (const std::string text = measured.dump(); text.size() > kMaxEnvironment) {
     throw err::InvalidParameterValueException(cat(
         "Lambda was unable to configure your environment variables because the environment variables you have provided "
-        "exceeded the 4KB limit. String measured: ",
-        text));
+        "exceeded the 4KB limit. Measured size: ",
+        text.size(), " bytes"));
   }
 }
 

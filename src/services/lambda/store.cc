@@ -191,7 +191,9 @@ void WriteStore::put_url(const UrlRecord& record) {
 }
 void WriteStore::erase_url(const UrlRecord& record) {
   tx_.erase(text_key("u", record.function, record.qualifier));
-  tx_.erase(url_id_key(record.id));
+  UrlRecord gone;
+  gone.id = record.id;
+  tx_.put(url_id_key(record.id), kv::encode(gone));
 }
 void WriteStore::put_code_signing(const CodeSigningRecord& record) { tx_.put(key("g", record.id), kv::encode(record)); }
 void WriteStore::erase_code_signing(const std::string& id) { tx_.erase(key("g", id)); }

@@ -249,6 +249,7 @@ class Store {
   Task<std::vector<ProvisionedRecord>> list_provisioned(std::string function) const;  // of all when empty
   Task<std::optional<UrlRecord>> find_url(std::string function, std::string qualifier) const;
   Task<std::vector<UrlRecord>> list_urls(std::string function) const;
+  // Also of one that was deleted, which names no function.
   static Task<std::optional<UrlRecord>> find_url_by_id(kv::Reader& reader, std::string id);
   Task<std::optional<CodeSigningRecord>> find_code_signing(std::string id) const;
   Task<std::vector<CodeSigningRecord>> list_code_signing(std::string after, size_t limit) const;

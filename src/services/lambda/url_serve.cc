@@ -37,7 +37,7 @@ wire::HttpResponse forbidden() {
                  "https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html",
                  "AccessDeniedException");
 }
-// Of what there isn't no more is told.
+// Of what never was no more is told.
 wire::HttpResponse unknown() {
   wire::HttpResponse response = forbidden();
   response.body = R"({"Message":null})";
@@ -147,6 +147,7 @@ Task<wire::HttpResponse> LambdaService::serve_url(Ctx& ctx, kernel::EndpointRequ
     url = co_await Store::find_url_by_id(*snapshot, endpoint.id);
   }
   if (!url) co_return unknown();
+  if (url->function.empty()) co_return forbidden();  // it was deleted
   ctx.account = url->account;
   ctx.region = url->region;
   wire::HttpResponse response;

@@ -32,7 +32,7 @@ def layer(client, megabytes):
     ({"MemorySize": 10_241}, "less than or equal to 10240"),
     ({"Timeout": 901}, "less than or equal to 900"),
     ({"EphemeralStorage": {"Size": 10_241}}, "less than or equal to 10240"),
-    ({"Environment": {"Variables": {"NAME": "x" * 4086}}}, "exceeded the 4KB limit"),
+    ({"Environment": {"Variables": {"NAME": "x" * 4086}}}, "exceeded the 4KB limit. Measured size: 4097 bytes"),
     ({"Tags": {f"k{i}": "v" for i in range(51)}}, "Number of tags exceeds resource tag limit."),
 ])
 def test_refused(functions, options, words):

@@ -277,6 +277,10 @@ def test_url_configuration(functions, raw):
     assert client.get_function_url_config(FunctionName=name)["LastModifiedTime"]
     client.delete_function_url_config(FunctionName=name)
     assert len(client.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"]) == 1
-    client.delete_function(FunctionName=name)
-    host = urllib.parse.urlparse(aliased["FunctionUrl"]).hostname
-    assert raw.send("GET", "/_aws/lambda-url/" + host.split(".")[0] + "/").status == 403
+    # As recorded: an alias takes its URL with it, which then answers as one that may not be used; and not as one that never was.
+    client.delete_alias(FunctionName=name, Name="live")
+    assert error_code(client.get_function_url_config, FunctionName=name, Qualifier="live")[0] == "ResourceNotFoundException"
+    for address, text in (made["FunctionUrl"], "Forbidden. For troubleshooting"), (aliased["FunctionUrl"], "Forbidden. For troubleshooting"), ("//" + "0" * 32, "null"):
+        answer = raw.send("GET", "/_aws/lambda-url/" + urllib.parse.urlparse(address).hostname.split(".")[0] + "/")
+        assert (answer.status, answer.getheader("x-amzn-errortype")) == (403, "AccessDeniedException")
+        assert str(json.loads(answer.read())["Message"] or "null").startswith(text)
