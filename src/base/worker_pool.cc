@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace virga {
@@ -35,7 +36,13 @@ void WorkerPool::post(std::move_only_function<void()> work) {
     state_->wake.notify_one();
   } else if (state_->threads < state_->most) {
     ++state_->threads;
-    std::thread([state = state_] { serve(state); }).detach();
+    try {
+      std::thread([state = state_] { serve(state); }).detach();
+    } catch (const std::system_error&) {  // the machine has none for now
+      if (--state_->threads > 0) return;  // the others take it
+      state_->queue.pop_back();
+      throw;
+    }
   }
 }
 

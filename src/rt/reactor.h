@@ -2,21 +2,26 @@
 // connection lives on one reactor from accept to close.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <chrono>
+#include <exception>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
 #include "base/executor.h"
+#include "base/worker_pool.h"
 #include "rt/timer_wheel.h"
 
-namespace asio {
-class io_context;
-}
+struct epoll_event;
 
 namespace virga::rt {
+
+class Watch;
 
 class Reactor final : public Executor {
  public:
@@ -42,21 +47,76 @@ class Reactor final : public Executor {
   // After run() has ended: destroys what is queued, and from then on whatever is posted. Other threads may still post,
   // and what watched descriptors here may still be destroyed.
   void close();
+  bool closed();  // safe from any thread
 
-  asio::io_context& context();  // for rt only
+  // For rt only. Names are looked up there.
+  WorkerPool& lookups() { return lookups_; }
 
  private:
-  struct Context;
-  struct Ticker;
-  class Posting;
+  friend class Watch;
+  using Work = std::move_only_function<void()>;
+  using Steady = std::chrono::steady_clock::time_point;
+  struct Timed {
+    Steady due;
+    uint64_t number;  // of those due at once the first is done first
+    Work work;
+  };
+  static bool later(const Timed& one, const Timed& other);
+
+  // Runs it; an exception is told to the log.
+  template <class F>
+  static void perform(F&& work) {
+    try {
+      work();
+    } catch (...) {
+      failed(std::current_exception());
+    }
+  }
+  static void failed(const std::exception_ptr& error);
+
+  // epoll_ctl; gives an errno.
+  int control(int operation, int fd, uint32_t events, Watch* watch);
+  // The watch is gone: what is ready of it is not told.
+  void forget(const Watch* watch);
+
+  void turn();
+  bool take_posted();
+  void run_posted();
+  void run_due();
+  void arm_timer();
+  void wait();
+  int look(epoll_event* events);
+  void note(const Watch* watch);
+  void rouse();
+  void plan(Timed timed);
   void tick();
 
   const int index_;
-  std::atomic<bool> closed_ = false;
-  std::atomic<int> posting_ = 0;  // calls of post under way, which close() waits for
-  std::unique_ptr<Context> context_;
+  int poll_ = -1, wake_ = -1, timer_ = -1;
+  std::atomic<bool> stopping_ = false;
+
+  // The loop's thread only.
+  std::vector<Work> ready_;
+  std::vector<Timed> timed_;      // a heap; the next is its first
+  Steady armed_ = Steady::max();  // when the timer fires
+  uint64_t planned_ = 0;
+  epoll_event* told_ = nullptr;  // what is not passed on yet, and how many
+  int left_ = 0;
+  const bool awaits_;                     // there is another processor for what it waits for
+  std::array<const Watch*, 4> lately_{};  // told
+  size_t oldest_ = 0;
+  int alone_ = 0;  // events in a row of them
   TimerWheel wheel_;
-  std::unique_ptr<Ticker> ticker_;
+  Steady last_tick_;
+  bool ticking_ = false;
+
+  std::mutex mutex_;
+  bool closed_ = false;
+  bool asleep_ = false;  // in epoll_wait, until it is roused
+  std::vector<Work> posted_;
+  std::vector<Timed> posted_timed_;
+
+  WorkerPool lookups_{1};
 };
 
 // A fixed set of reactors on threads of their own.

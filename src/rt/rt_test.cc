@@ -79,6 +79,111 @@ TEST_F(RtTest, TellsWaitsThatEndWithIt) {
   for (const int end : ends) ::close(end);
 }
 
+struct Pair {
+  Pair() { EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()), 0); }
+  ~Pair() {
+    for (const int end : ends) ::close(end);
+  }
+  void say() { EXPECT_EQ(::write(ends[1], "x", 1), 1); }
+  std::array<int, 2> ends;
+};
+
+TEST_F(RtTest, TellsOfWhatIsStillReady) {
+  const auto told = run_on(reactors[0], []() -> Task<int> {
+    Pair pair;
+    Watch watch(*Reactor::here(), pair.ends[0]);
+    pair.say();
+    int told = 0;
+    for (int i = 0; i < 3; ++i) told += co_await watch.readable() == 0;
+    co_await sleep_for(Millis(1));  // told while nobody waits
+    told += co_await watch.readable() == 0;
+    ::shutdown(pair.ends[1], SHUT_RDWR);
+    co_await sleep_for(Millis(1));  // as is that it is broken
+    told += co_await watch.readable() == 0 && co_await watch.writable() == 0;
+    co_return told;
+  }());
+  EXPECT_EQ(told.value(), 5);
+}
+
+TEST_F(RtTest, TwoMayWaitForTheSame) {
+  const auto told = run_on(reactors[0], []() -> Task<int> {
+    Pair pair;
+    Watch watch(*Reactor::here(), pair.ends[0]);
+    int told = 0;
+    for (int i = 0; i < 2; ++i) watch.wait(false, [&](int error) { told += error == 0; });
+    EXPECT_THROW(watch.wait(false, [](int) {}), std::logic_error);
+    EXPECT_EQ(co_await watch.writable(), 0);
+    EXPECT_EQ(told, 0);
+    pair.say();
+    EXPECT_EQ(co_await watch.writable(), 0);
+    while (told == 0) co_await sleep_for(Millis(1));
+    co_return told;
+  }());
+  EXPECT_EQ(told.value(), 2);
+}
+
+// Both are ready at once; whoever is told first destroys the other's watch.
+TEST_F(RtTest, ToldWatchesMayDestroyOthers) {
+  const auto told = run_on(reactors[0], []() -> Task<std::string> {
+    std::array<Pair, 2> pairs;
+    std::array<std::optional<Watch>, 2> watches;
+    std::string told;
+    for (size_t i = 0; i < 2; ++i) {
+      watches[i].emplace(*Reactor::here(), pairs[i].ends[0]);
+      watches[i]->wait(false, [&, i](int error) {
+        append(told, error, " ");
+        watches[1 - i].reset();
+      });
+    }
+    for (Pair& pair : pairs) pair.say();
+    while (told.find(cat(ECANCELED)) == told.npos) co_await sleep_for(Millis(1));
+    co_return told;
+  }());
+  EXPECT_EQ(told.value(), cat("0 ", ECANCELED, " "));
+}
+
+// Both sides are ready at once: whoever is told first may cancel the other, which then waits no more.
+TEST_F(RtTest, ReadersMayCancelWriters) {
+  const auto ended = run_on(reactors[0], []() -> Task<int> {
+    int pair[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    auto left = adopt_socket(*Reactor::here(), pair[0]);
+    std::string big(5 << 20, 'x');
+    Io written;
+    bool over = false;
+    start_background("test", [](Stream& stream, std::string& big, Io& written, bool& over) -> Task<void> {
+      written = co_await stream.write(big);
+      over = true;
+    }(*left, big, written, over));
+    // Room for a little, and something to read, before the loop looks.
+    std::string some(64 << 10, '\0');
+    EXPECT_GT(::read(pair[1], some.data(), some.size()), 0);
+    EXPECT_EQ(::write(pair[1], "x", 1), 1);
+    char byte;
+    EXPECT_EQ((co_await left->read_some(&byte, 1)).bytes, 1u);
+    left->cancel();
+    while (!over) co_await sleep_for(Millis(1));
+    ::close(pair[1]);
+    co_return written.error;
+  }());
+  EXPECT_EQ(ended.value(), ECANCELED);
+}
+
+TEST_F(RtTest, WorkAndTimersOfOtherThreadsRunInTheirOrder) {
+  std::string order;
+  reactors[0].post_after(Millis(30), [&] { order += 'd'; });
+  reactors[0].post_after(Millis(20), [&] { order += 'c'; });
+  reactors[0].post([&] { order += 'a'; });
+  reactors[0].post([&] {
+    order += 'b';
+    throw std::runtime_error("the loop goes on");
+  });
+  ASSERT_TRUE(run_on(reactors[0], [](std::string& order) -> Task<void> {
+    while (order.size() < 4) co_await sleep_for(Millis(1));
+  }(order)));
+  EXPECT_EQ(order, "abcd");
+}
+
 TEST_F(RtTest, RunsTasksAndTimersOnItsThread) {
   const auto result = run_on(reactors[0], []() -> Task<int> {
     Executor* before = Executor::current();

@@ -11,13 +11,8 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
-
-#include <asio/basic_stream_socket.hpp>
-#include <asio/bind_allocator.hpp>
-#include <asio/buffer.hpp>
-#include <asio/generic/stream_protocol.hpp>
-#include <asio/io_context.hpp>
-#include <asio/ip/tcp.hpp>
+#include <optional>
+#include <utility>
 
 #include "base/str.h"
 #include "rt/reactor.h"
@@ -27,19 +22,7 @@
 namespace virga::rt {
 namespace {
 
-int errno_of(const asio::error_code& error) {
-  if (!error || error == asio::error::eof) return 0;
-  return error == asio::error::operation_aborted ? ECANCELED : error.value();
-}
-
-// For operations of asio, whose own store keeps two: reads end one by one while requests wait for the disk, and begin
-// many at a time when they are answered.
-template <class T>
-struct Allocator : std::allocator<T> {
-  Allocator() = default;
-  template <class U>
-  Allocator(const Allocator<U>&) {}
-};
+constexpr unsigned kMostInARow = 16;  // reads without letting others run
 
 // What is left of a gather write after `done` bytes.
 class Cursor {
@@ -72,30 +55,25 @@ class Cursor {
   size_t first_ = 0, count_ = 0;
 };
 
-// Reads through Asio, which remembers that a short read drained the socket and spares the next attempt; writes
-// at once, because a send buffer nearly always has room.
+// Reads when the socket is told to be readable, or was read so full that there is probably more; writes at once,
+// because a send buffer nearly always has room.
 class SocketStream final : public Stream {
  public:
-  using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, asio::io_context::executor_type>;
-
-  SocketStream(Reactor& reactor, int fd, int family)
-      : socket_(reactor.context(), asio::generic::stream_protocol(family, 0), fd), fd_(fd) {
-    asio::error_code ignored;
-    socket_.native_non_blocking(true, ignored);
+  SocketStream(Reactor& reactor, int fd) : reactor_(reactor), fd_(fd), watch_(std::in_place, reactor, fd) {
     prepare_socket(fd);
   }
+  ~SocketStream() override { close(); }
 
   void shutdown_write() override {
     if (is_open()) ::shutdown(fd_, SHUT_WR);
   }
   void cancel() override {
-    asio::error_code ignored;
-    if (is_open()) socket_.cancel(ignored);
+    if (is_open()) watch_->cancel();
   }
   void close() override {
-    asio::error_code ignored;
-    socket_.close(ignored);
-    fd_ = -1;
+    if (!is_open()) return;
+    watch_.reset();
+    ::close(std::exchange(fd_, -1));
   }
   void reset() override {
     if (is_open()) {
@@ -114,11 +92,16 @@ class SocketStream final : public Stream {
       pending.io.error = ECANCELED;
       return true;
     }
-    const auto received = [&pending](asio::error_code error, size_t bytes) {
-      pending.io = {bytes, errno_of(error)};
-      pending.waiter.resume();
-    };
-    socket_.async_receive(asio::buffer(into, room), asio::bind_allocator(Allocator<void>(), received));
+    into_ = into;
+    room_ = room;
+    if (!more_ || !pull(pending.io)) {
+      in_a_row_ = 0;
+      wait_to_read(pending);
+      return false;
+    }
+    if (++in_a_row_ < kMostInARow) return true;
+    in_a_row_ = 0;
+    reactor_.post([&pending] { pending.waiter.resume(); });
     return false;
   }
 
@@ -135,6 +118,28 @@ class SocketStream final : public Stream {
   }
 
  private:
+  // True when finished, well or not; false when there is nothing to read yet.
+  bool pull(Io& io) {
+    while (true) {
+      const ssize_t n = ::recv(fd_, into_, room_, MSG_DONTWAIT);
+      if (n < 0 && errno == EINTR) continue;
+      more_ = n > 0 && static_cast<size_t>(n) == room_;
+      if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+      io = n < 0 ? Io{0, errno} : Io{static_cast<size_t>(n), 0};
+      return true;
+    }
+  }
+  void wait_to_read(Pending& pending) {
+    watch_->wait(false, [this, &pending](int error) {
+      if (error || !is_open()) {
+        pending.io = {0, error ? error : ECANCELED};
+      } else if (!pull(pending.io)) {
+        return wait_to_read(pending);
+      }
+      pending.waiter.resume();
+    });
+  }
+
   // True when finished, well or not; false when the socket takes no more for now.
   bool push(Io& io) {
     while (!writing_.empty()) {
@@ -155,11 +160,9 @@ class SocketStream final : public Stream {
     return true;
   }
   void wait_to_write(Pending& pending) {
-    socket_.async_wait(Socket::wait_write, [this, &pending](asio::error_code error) {
-      if (error) {
-        pending.io = {written_, errno_of(error)};
-      } else if (!is_open()) {
-        pending.io = {written_, ECANCELED};
+    watch_->wait(true, [this, &pending](int error) {
+      if (error || !is_open()) {
+        pending.io = {written_, error ? error : ECANCELED};
       } else if (!push(pending.io)) {
         return wait_to_write(pending);
       }
@@ -167,8 +170,13 @@ class SocketStream final : public Stream {
     });
   }
 
-  Socket socket_;
+  Reactor& reactor_;
   int fd_;
+  std::optional<Watch> watch_;
+  char* into_ = nullptr;
+  size_t room_ = 0;
+  bool more_ = false;
+  unsigned in_a_row_ = 0;
   Cursor writing_;
   size_t written_ = 0;
 };
@@ -214,23 +222,19 @@ Task<int> connect_to(sockaddr_storage address, socklen_t size, std::string name,
 }
 
 Task<std::vector<sockaddr_storage>> resolve(std::string host, uint16_t port) {
-  using Resolver = asio::ip::basic_resolver<asio::ip::tcp, asio::io_context::executor_type>;
-  Resolver resolver(Reactor::here()->context());
+  addrinfo hints{}, *list = nullptr;
+  hints.ai_flags = AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  const std::string service = cat(port);
+  Reactor& reactor = *Reactor::here();
+  const int error = co_await reactor.lookups().run(
+      [&] { return reactor.closed() ? EAI_AGAIN : ::getaddrinfo(host.c_str(), service.c_str(), &hints, &list); });
+  if (error) co_return err::unreachable(cat("Cannot resolve ", host, ": ", ::gai_strerror(error)));
   std::vector<sockaddr_storage> found;
-  asio::error_code error;
-  co_await suspend_until([&](Resume resume) {
-    resolver.async_resolve(host, cat(port), asio::ip::resolver_base::numeric_service,
-                           [&, resume](asio::error_code e, Resolver::results_type results) {
-                             error = e;
-                             for (const auto& entry : results) {
-                               sockaddr_storage address{};
-                               memcpy(&address, entry.endpoint().data(), entry.endpoint().size());
-                               found.push_back(address);
-                             }
-                             resume();
-                           });
-  });
-  if (error) co_return err::unreachable(cat("Cannot resolve ", host, ": ", error.message()));
+  for (const addrinfo* entry = list; entry; entry = entry->ai_next) {
+    memcpy(&found.emplace_back(), entry->ai_addr, entry->ai_addrlen);
+  }
+  ::freeaddrinfo(list);
   co_return found;
 }
 
@@ -252,12 +256,7 @@ bool is_link_local(const sockaddr_storage& address) {
 
 }  // namespace
 
-std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) {
-  int family = AF_INET;
-  socklen_t size = sizeof family;
-  getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &size);
-  return std::make_unique<SocketStream>(reactor, fd, family);
-}
+std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) { return std::make_unique<SocketStream>(reactor, fd); }
 
 Task<int> connect_socket(std::string host, uint16_t port, Millis timeout) {
   const std::string name = cat(host, ":", port);

@@ -1,34 +1,48 @@
-// Waiting for a file descriptor to become ready: listening sockets, pidfds, TLS, a connect under way.
+// Waiting for a file descriptor to become ready: sockets, pidfds, TLS, a connect under way.
 #pragma once
 
+#include <array>
 #include <coroutine>
+#include <cstdint>
 #include <functional>
-#include <memory>
 
 namespace virga::rt {
 
 class Reactor;
 
-// Watches a descriptor that it does not own and that must outlive it. One reactor's thread only.
+// Watches a descriptor that it does not own and that must outlive it. One reactor's thread only. What is ready ends a
+// wait whether or not it was ready before; nothing need be read until EAGAIN before the next.
 class Watch {
  public:
+  // Throws std::system_error when the kernel takes in no more descriptors, or none like this.
   Watch(Reactor& reactor, int fd);
-  ~Watch();  // waits under way must have ended
+  ~Watch();  // ends the waits under way, as cancel() does
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
 
-  // Gives 0, or an errno (ECANCELED after cancel()). One of each may be awaited at a time.
+  // Gives 0, also when the descriptor is broken, or an errno. At most two of each at a time.
   class Awaiter;
   Awaiter readable();
   Awaiter writable();
+  // The waits under way end soon, not at once, with ECANCELED.
   void cancel();
 
   // The same without a coroutine; `done` gets the errno.
-  void wait(bool for_write, std::move_only_function<void(int error)> done);
+  using Done = std::move_only_function<void(int error)>;
+  void wait(bool for_write, Done done);
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  friend class Reactor;
+  using Waits = std::array<Done, 2>;  // those there are come first
+
+  void told(uint32_t events);
+  uint32_t wanted() const;
+  void arm(uint32_t events);
+
+  Reactor& reactor_;
+  const int fd_;
+  uint32_t armed_;  // what the kernel tells of
+  Waits reads_, writes_;
 };
 
 class Watch::Awaiter {
