@@ -51,7 +51,8 @@ function(virga_folder name)
 endfunction()
 
 # Most of a service manages things and never waits for the processor: the release build makes that small, a third
-# smaller, and fast only what `hot` names: files by their names without .cc, or ALL and behind it those that are not.
+# smaller, profile or not, and fast only what `hot` names: files by their names without .cc, or ALL and behind it those
+# that are not.
 function(virga_small_but target)
   get_target_property(sources ${target} SOURCES)
   set(names ${ARGN})
@@ -69,7 +70,7 @@ function(virga_small_but target)
       list(REMOVE_ITEM unknown ${file})
     endif()
     if(named STREQUAL all)
-      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-Oz>)
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS "$<$<CONFIG:Release>:-Oz;-fno-profile-use>")
     endif()
   endforeach()
   if(unknown)
@@ -110,6 +111,7 @@ function(virga_app)
   target_link_libraries(virga PRIVATE virga_settings virga_front virga_services virga_sandbox virga_kernel virga_blob
     virga_kv virga_wire virga_rt virga_base)
   set_target_properties(virga PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+  virga_small_but(virga)
   # Hot code lies together, and begins in a 2 MB page of its own (app/code_pages.h).
   set(hot_functions ${CMAKE_SOURCE_DIR}/cmake/hot_functions.txt)
   target_link_options(virga PRIVATE -Wl,--symbol-ordering-file=${hot_functions} -Wl,--no-warn-symbol-ordering

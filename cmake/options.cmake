@@ -5,6 +5,7 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 set(VIRGA_OPTIMIZE "-O1" CACHE STRING "Optimisation flags of this preset")
+set(VIRGA_PROFILE "" CACHE STRING "use: compile by what runs how often, as cmake/profile.tar.xz knows it; make: find that out")
 set(VIRGA_SANITIZE "" CACHE STRING "Sanitizers of this preset")
 option(VIRGA_FAULTS "Compile fault and kill points in" OFF)
 option(VIRGA_FUZZ "Build the fuzz targets" OFF)
@@ -31,6 +32,20 @@ add_compile_options(${optimize} $<$<NOT:$<CONFIG:Release>>:-fno-omit-frame-point
   -Werror=dangling -Werror=uninitialized -fstack-protector-strong)
 # Packed relocations and folded functions: a smaller binary that starts sooner.
 add_link_options(-fuse-ld=lld -Wl,--gc-sections -Wl,--icf=safe -Wl,-z,pack-relative-relocs -static-libstdc++ -static-libgcc)
+# Names of static functions without the folder of their file: the profile is of any clone.
+if(VIRGA_PROFILE STREQUAL "make")
+  add_compile_options(-fprofile-generate "SHELL:-mllvm -static-func-full-module-prefix=false")
+  add_link_options(-fprofile-generate)
+elseif(VIRGA_PROFILE STREQUAL "use")
+  # Another profile is another option: what was compiled by the last is compiled anew.
+  set(archive ${CMAKE_SOURCE_DIR}/cmake/profile.tar.xz)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${archive})
+  file(SHA256 ${archive} hash)
+  string(SUBSTRING ${hash} 0 12 hash)
+  file(ARCHIVE_EXTRACT INPUT ${archive} DESTINATION ${CMAKE_BINARY_DIR}/profile-${hash})
+  add_compile_options(-fprofile-use=profile-${hash}/release.profdata "SHELL:-mllvm -static-func-full-module-prefix=false"
+    -Wno-profile-instr-out-of-date -Wno-backend-plugin)
+endif()
 if(VIRGA_SANITIZE)
   add_compile_options(-fsanitize=${VIRGA_SANITIZE} -fno-sanitize-recover=undefined)
   add_link_options(-fsanitize=${VIRGA_SANITIZE})

@@ -2,9 +2,9 @@
 add_library(virga_jail MODULE ${CMAKE_SOURCE_DIR}/src/sandbox/jail/zygote_main.cc ${CMAKE_SOURCE_DIR}/src/sandbox/jail/init.cc
   ${CMAKE_SOURCE_DIR}/src/sandbox/jail/protocol.cc ${CMAKE_SOURCE_DIR}/src/base/str.cc)
 target_link_libraries(virga_jail PRIVATE virga_settings)
-target_compile_options(virga_jail PRIVATE -Os -fno-sanitize=all -fvisibility=hidden)
+target_compile_options(virga_jail PRIVATE -Os -fno-sanitize=all -fno-profile-generate -fvisibility=hidden)
 file(WRITE ${CMAKE_BINARY_DIR}/generated/jail.map "{ global: virga_serve_forks; local: *; };\n")
-target_link_options(virga_jail PRIVATE -fno-sanitize=all -Wl,--version-script=${CMAKE_BINARY_DIR}/generated/jail.map -Wl,--strip-all)
+target_link_options(virga_jail PRIVATE -fno-sanitize=all -fno-profile-generate -Wl,--version-script=${CMAKE_BINARY_DIR}/generated/jail.map -Wl,--strip-all)
 set(jail ${CMAKE_BINARY_DIR}/generated/jail.so)
 set_target_properties(virga_jail PROPERTIES PREFIX "" OUTPUT_NAME jail LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/generated)
 
@@ -17,8 +17,8 @@ set_target_properties(virga_sandbox PROPERTIES SOURCES "${sources}")
 add_library(virga_python_calls MODULE ${source})
 target_link_libraries(virga_python_calls PRIVATE virga_settings)
 target_include_directories(virga_python_calls SYSTEM PRIVATE ${python_headers})
-target_compile_options(virga_python_calls PRIVATE -O2 -fno-sanitize=all -fno-exceptions -fvisibility=hidden)
-target_link_options(virga_python_calls PRIVATE -fno-sanitize=all -Wl,--strip-all)
+target_compile_options(virga_python_calls PRIVATE -O2 -fno-sanitize=all -fno-profile-generate -fno-exceptions -fvisibility=hidden)
+target_link_options(virga_python_calls PRIVATE -fno-sanitize=all -fno-profile-generate -Wl,--strip-all)
 set(calls ${CMAKE_BINARY_DIR}/generated/calls.so)
 set_target_properties(virga_python_calls PROPERTIES PREFIX "" OUTPUT_NAME calls
   LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/generated)

@@ -1,2 +1,2 @@
 # What calls and events pass through.
-set(hot invoke ops_event router store transform)
+set(hot invoke ops_event router store trail transform)
