@@ -30,7 +30,7 @@ WorkerPool::~WorkerPool() {
 }
 
 void WorkerPool::post(std::move_only_function<void()> work) {
-  std::lock_guard lock(state_->mutex);
+  std::unique_lock lock(state_->mutex);
   state_->queue.push_back(std::move(work));
   if (state_->idle >= state_->queue.size()) {
     state_->wake.notify_one();
@@ -40,7 +40,9 @@ void WorkerPool::post(std::move_only_function<void()> work) {
       std::thread([state = state_] { serve(state); }).detach();
     } catch (const std::system_error&) {  // the machine has none for now
       if (--state_->threads > 0) return;  // the others take it
+      const auto undone = std::move(state_->queue.back());
       state_->queue.pop_back();
+      lock.unlock();  // what it destroys may have work, too
       throw;
     }
   }

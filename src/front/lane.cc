@@ -163,7 +163,11 @@ Task<void> Lane::run_connection(int fd, std::shared_ptr<const Origin> origin) {
     auto accepted = co_await as_result(origin->tls->accept(reactor_, fd, options_.limits.header_time));
     if (accepted) stream = std::move(*accepted);
   } else {
-    stream = rt::adopt_socket(reactor_, fd);
+    try {
+      stream = rt::adopt_socket(reactor_, fd);
+    } catch (const std::system_error& e) {
+      log_error("front", "a connection could not be taken in", {{"reason", e.what()}});
+    }
   }
   if (stream) {
     auto ended = co_await as_result(run_protocol(*stream, origin));

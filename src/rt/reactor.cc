@@ -46,7 +46,7 @@ bool Reactor::later(const Timed& one, const Timed& other) {
   return one.due != other.due ? one.due > other.due : one.number > other.number;
 }
 
-Reactor::Reactor(int index) : index_(index), awaits_(processors() > 1) {
+Reactor::Reactor(int index) : index_(index), others_(processors() - 1) {
   poll_ = made(::epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
   wake_ = made(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd");
   timer_ = made(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), "timerfd_create");
@@ -237,17 +237,24 @@ void Reactor::wait() {
 // While few are told again and again, as when one client waits for each answer before it asks anew, the next event is
 // near, and to be woken for it by another processor takes longer than what there is to do. Gives how many came.
 int Reactor::look(epoll_event* events) {
+  static std::atomic<int> looking = 0;  // of all reactors; what they look for needs a processor, too
+  if (looking.fetch_add(1) >= others_) {
+    looking.fetch_sub(1);
+    return 0;
+  }
   const Steady until = std::chrono::steady_clock::now() + kAwake;
+  const auto is_told = [&](const epoll_event& event) { return event.data.ptr && event.data.ptr != this; };
   int count;
   do {
     count = ::epoll_wait(poll_, events, kMostTold, 0);
   } while (count == 0 && std::chrono::steady_clock::now() < until);
-  if (count == 0) alone_ -= kPatience;
+  looking.fetch_sub(1);
+  if (std::none_of(events, events + std::max(count, 0), is_told)) alone_ -= kPatience;
   return count;
 }
 
 void Reactor::note(const Watch* watch) {
-  if (!awaits_) return;
+  if (others_ == 0) return;
   if (std::ranges::find(lately_, watch) != lately_.end()) {
     alone_ = std::min(alone_ + 1, kAlone);
   } else {

@@ -102,7 +102,7 @@ class Reactor final : public Executor {
   uint64_t planned_ = 0;
   epoll_event* told_ = nullptr;  // what is not passed on yet, and how many
   int left_ = 0;
-  const bool awaits_;                     // there is another processor for what it waits for
+  const int others_;                      // processors beside the one that it runs on
   std::array<const Watch*, 4> lately_{};  // told
   size_t oldest_ = 0;
   int alone_ = 0;  // events in a row of them

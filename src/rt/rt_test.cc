@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <latch>
 #include <optional>
 #include <thread>
 
@@ -171,17 +172,23 @@ TEST_F(RtTest, ReadersMayCancelWriters) {
 
 TEST_F(RtTest, WorkAndTimersOfOtherThreadsRunInTheirOrder) {
   std::string order;
-  reactors[0].post_after(Millis(30), [&] { order += 'd'; });
-  reactors[0].post_after(Millis(20), [&] { order += 'c'; });
-  reactors[0].post([&] { order += 'a'; });
+  std::latch planned(1);
+  reactors[0].post([&] { planned.wait(); });
+  reactors[0].post_after(std::chrono::hours(1), [&] { order += 'x'; });
+  reactors[0].post_after(Micros(0), [&] { order += 'a'; });
+  reactors[0].post_after(Micros(0), [&] { order += 'b'; });
+  reactors[0].post([&] { order += 'c'; });
   reactors[0].post([&] {
-    order += 'b';
+    order += 'd';
     throw std::runtime_error("the loop goes on");
   });
+  planned.count_down();
   ASSERT_TRUE(run_on(reactors[0], [](std::string& order) -> Task<void> {
     while (order.size() < 4) co_await sleep_for(Millis(1));
   }(order)));
-  EXPECT_EQ(order, "abcd");
+  EXPECT_LT(order.find('a'), order.find('b'));
+  EXPECT_LT(order.find('c'), order.find('d'));
+  EXPECT_EQ(order.size(), 4u);
 }
 
 TEST_F(RtTest, RunsTasksAndTimersOnItsThread) {

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <system_error>
 #include <utility>
 
 #include "base/str.h"
@@ -202,15 +203,22 @@ Task<int> connect_to(sockaddr_storage address, socklen_t size, std::string name,
   if (::connect(fd, reinterpret_cast<sockaddr*>(&address), size) != 0) {
     int error = errno;
     if (error == EINPROGRESS) {
-      Watch watch(reactor, fd);
-      WatchTimer timer(watch);
-      reactor.arm(timer, timeout);
-      error = co_await watch.writable();
-      if (timer.fired) {
-        error = ETIMEDOUT;
-      } else if (error == 0) {
-        socklen_t length = sizeof error;
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+      std::optional<Watch> watch;
+      try {
+        watch.emplace(reactor, fd);
+      } catch (const std::system_error& e) {
+        error = e.code().value();
+      }
+      if (watch) {
+        WatchTimer timer(*watch);
+        reactor.arm(timer, timeout);
+        error = co_await watch->writable();
+        if (timer.fired) {
+          error = ETIMEDOUT;
+        } else if (error == 0) {
+          socklen_t length = sizeof error;
+          getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+        }
       }
     }
     if (error != 0) {
@@ -256,7 +264,14 @@ bool is_link_local(const sockaddr_storage& address) {
 
 }  // namespace
 
-std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) { return std::make_unique<SocketStream>(reactor, fd); }
+std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd) {
+  try {
+    return std::make_unique<SocketStream>(reactor, fd);
+  } catch (...) {
+    ::close(fd);
+    throw;
+  }
+}
 
 Task<int> connect_socket(std::string host, uint16_t port, Millis timeout) {
   const std::string name = cat(host, ":", port);

@@ -106,7 +106,8 @@ inline Stream::ReadAwaiter Stream::read_some(char* into, size_t room) { return {
 inline Stream::WriteAwaiter Stream::write(Buffers buffers) { return {*this, buffers}; }
 inline Stream::WriteAwaiter Stream::write(std::string_view bytes) { return {*this, bytes}; }
 
-// Takes over a connected socket (any family, stream type). Call on `reactor`'s thread.
+// Takes over a connected socket (any family, stream type). Call on `reactor`'s thread. Throws std::system_error, the
+// socket closed, when the kernel takes in no more.
 std::unique_ptr<Stream> adopt_socket(Reactor& reactor, int fd);
 
 // Connect on the calling reactor. They fail with Error `err::unreachable`, whose message names the address.

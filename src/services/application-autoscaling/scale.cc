@@ -148,6 +148,7 @@ Task<void> ApplicationAutoscalingService::run_action(kernel::Timer timer) {
       store.put(*target);
       then = then + Micros(1);
     }
+    if (!due.empty()) co_await store.forget_activities(of.what.space, now - kActivityLife);
     if (!due.empty() && !target->schedule_suspended) scale(tx, of.home, of.what, std::nullopt, {});
   });
 }
@@ -226,7 +227,7 @@ Task<kernel::Verdict> ApplicationAutoscalingService::run_scaling(kernel::Attempt
   };
   const std::string done = cat("Successfully set ", quantity(job.what), " to ", job.asked, ".");
   const auto capacity = co_await as_result(read_capacity(deps_.cloud, job.home, job.what));
-  if (!capacity && !error_of(capacity)) co_await fail_with(capacity.error());
+  if (!capacity && !kernel::is_permanent(capacity.error())) co_return kernel::Verdict::again();
 
   if (job.activity) {
     if (!capacity) co_return end("Failed", error_of(capacity)->message);

@@ -49,7 +49,7 @@ struct ActionRecord {
   std::optional<int32_t> min, max;
   Time created;
   Time from;  // a rate's times count from here
-  Time next;  // when it runs; kNever: not any more. Records of before it was kept have none
+  Time next;  // when it runs; kNever: not any more; none: its timer knows
   static constexpr Time kNever{INT64_MAX};
   template <class A>
   void fields(A& a) {
