@@ -38,8 +38,8 @@ void WorkerPool::post(std::move_only_function<void()> work) {
     ++state_->threads;
     try {
       std::thread([state = state_] { serve(state); }).detach();
-    } catch (const std::system_error&) {  // the machine has none for now
-      if (--state_->threads > 0) return;  // the others take it
+    } catch (const std::system_error&) {
+      if (--state_->threads > 0) return;  // those there are take the work; without any the caller is told
       const auto undone = std::move(state_->queue.back());
       state_->queue.pop_back();
       lock.unlock();  // what it destroys may have work, too

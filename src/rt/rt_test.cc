@@ -8,6 +8,7 @@
 #include <optional>
 #include <thread>
 
+#include "base/async.h"
 #include "base/str.h"
 #include "rt/http_client.h"
 #include "rt/reactor.h"
@@ -91,15 +92,16 @@ struct Pair {
 
 TEST_F(RtTest, TellsOfWhatIsStillReady) {
   const auto told = run_on(reactors[0], []() -> Task<int> {
-    Pair pair;
-    Watch watch(*Reactor::here(), pair.ends[0]);
+    Pair pair, other;
+    Watch watch(*Reactor::here(), pair.ends[0]), others(*Reactor::here(), other.ends[0]);
     pair.say();
+    other.say();
     int told = 0;
     for (int i = 0; i < 3; ++i) told += co_await watch.readable() == 0;
-    co_await sleep_for(Millis(1));  // told while nobody waits
+    (void)co_await others.readable();  // in the same turn the first is told while nobody waits
     told += co_await watch.readable() == 0;
     ::shutdown(pair.ends[1], SHUT_RDWR);
-    co_await sleep_for(Millis(1));  // as is that it is broken
+    (void)co_await others.readable();  // as is that it is broken
     told += co_await watch.readable() == 0 && co_await watch.writable() == 0;
     co_return told;
   }());
@@ -111,13 +113,18 @@ TEST_F(RtTest, TwoMayWaitForTheSame) {
     Pair pair;
     Watch watch(*Reactor::here(), pair.ends[0]);
     int told = 0;
-    for (int i = 0; i < 2; ++i) watch.wait(false, [&](int error) { told += error == 0; });
+    virga::Event both;
+    for (int i = 0; i < 2; ++i) {
+      watch.wait(false, [&](int error) {
+        told += error == 0;
+        if (told == 2) both.set();
+      });
+    }
     EXPECT_THROW(watch.wait(false, [](int) {}), std::logic_error);
     EXPECT_EQ(co_await watch.writable(), 0);
     EXPECT_EQ(told, 0);
     pair.say();
-    EXPECT_EQ(co_await watch.writable(), 0);
-    while (told == 0) co_await sleep_for(Millis(1));
+    co_await both.wait();
     co_return told;
   }());
   EXPECT_EQ(told.value(), 2);
@@ -129,15 +136,17 @@ TEST_F(RtTest, ToldWatchesMayDestroyOthers) {
     std::array<Pair, 2> pairs;
     std::array<std::optional<Watch>, 2> watches;
     std::string told;
+    virga::Event cancelled;
     for (size_t i = 0; i < 2; ++i) {
       watches[i].emplace(*Reactor::here(), pairs[i].ends[0]);
       watches[i]->wait(false, [&, i](int error) {
         append(told, error, " ");
+        if (error == ECANCELED) cancelled.set();
         watches[1 - i].reset();
       });
     }
     for (Pair& pair : pairs) pair.say();
-    while (told.find(cat(ECANCELED)) == told.npos) co_await sleep_for(Millis(1));
+    co_await cancelled.wait();
     co_return told;
   }());
   EXPECT_EQ(told.value(), cat("0 ", ECANCELED, " "));
@@ -151,10 +160,10 @@ TEST_F(RtTest, ReadersMayCancelWriters) {
     auto left = adopt_socket(*Reactor::here(), pair[0]);
     std::string big(5 << 20, 'x');
     Io written;
-    bool over = false;
-    start_background("test", [](Stream& stream, std::string& big, Io& written, bool& over) -> Task<void> {
+    virga::Event over;
+    start_background("test", [](Stream& stream, std::string& big, Io& written, virga::Event& over) -> Task<void> {
       written = co_await stream.write(big);
-      over = true;
+      over.set();
     }(*left, big, written, over));
     // Room for a little, and something to read, before the loop looks.
     std::string some(64 << 10, '\0');
@@ -163,7 +172,7 @@ TEST_F(RtTest, ReadersMayCancelWriters) {
     char byte;
     EXPECT_EQ((co_await left->read_some(&byte, 1)).bytes, 1u);
     left->cancel();
-    while (!over) co_await sleep_for(Millis(1));
+    co_await over.wait();
     ::close(pair[1]);
     co_return written.error;
   }());
@@ -172,20 +181,23 @@ TEST_F(RtTest, ReadersMayCancelWriters) {
 
 TEST_F(RtTest, WorkAndTimersOfOtherThreadsRunInTheirOrder) {
   std::string order;
+  virga::Event all;
+  const auto say = [&](char what) {
+    order += what;
+    if (order.size() == 4) all.set();
+  };
   std::latch planned(1);
   reactors[0].post([&] { planned.wait(); });
-  reactors[0].post_after(std::chrono::hours(1), [&] { order += 'x'; });
-  reactors[0].post_after(Micros(0), [&] { order += 'a'; });
-  reactors[0].post_after(Micros(0), [&] { order += 'b'; });
-  reactors[0].post([&] { order += 'c'; });
+  reactors[0].post_after(std::chrono::hours(1), [&] { say('x'); });
+  reactors[0].post_after(Micros(0), [&] { say('a'); });
+  reactors[0].post_after(Micros(0), [&] { say('b'); });
+  reactors[0].post([&] { say('c'); });
   reactors[0].post([&] {
-    order += 'd';
+    say('d');
     throw std::runtime_error("the loop goes on");
   });
   planned.count_down();
-  ASSERT_TRUE(run_on(reactors[0], [](std::string& order) -> Task<void> {
-    while (order.size() < 4) co_await sleep_for(Millis(1));
-  }(order)));
+  ASSERT_TRUE(run_on(reactors[0], [](virga::Event& all) -> Task<void> { co_await all.wait(); }(all)));
   EXPECT_LT(order.find('a'), order.find('b'));
   EXPECT_LT(order.find('c'), order.find('d'));
   EXPECT_EQ(order.size(), 4u);
