@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "front/http1.h"
 #include "front/http2.h"
+#include "rt/socket.h"
 #include "rt/tls.h"
 
 namespace virga::front {
@@ -111,10 +112,9 @@ Task<void> Lane::accept_loop(std::shared_ptr<Listening> listening) {
         continue;
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) break;
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        // The connection stays in the kernel's queue; trying again at once would only burn the core.
+      if (rt::is_shortage(errno)) {
         log_error("front", "cannot accept a connection for now", {{"error", strerror(errno)}});
-        co_await sleep_for(Millis(200));
+        co_await sleep_for(rt::kShortagePause);
         break;
       }
       // Whatever else happened belongs to that one connection.

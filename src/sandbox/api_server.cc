@@ -8,11 +8,9 @@
 #include <cerrno>
 
 #include "base/json.h"
+#include "rt/socket.h"
 
 namespace virga::sandbox {
-namespace {
-constexpr Micros kShortPause = std::chrono::milliseconds(200);  // when the machine has no descriptors left
-}
 
 void ApiServer::open(int listener) {
   fd_ = listener;
@@ -43,10 +41,9 @@ void ApiServer::accept_all() {
     }
     const int fd = ::accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0 && errno == EINTR) continue;
-    if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-      // Told again and again, it would take the processor from those who might free what is short.
+    if (fd < 0 && rt::is_shortage(errno)) {
       listener_->hold();
-      handler_.home().post_after(kShortPause, [this, self] {
+      handler_.home().post_after(rt::kShortagePause, [this, self] {
         if (!listener_) return;
         listener_->again();
         accept_all();
