@@ -165,9 +165,10 @@ TEST_F(RtTest, ReadersMayCancelWriters) {
       written = co_await stream.write(big);
       over.set();
     }(*left, big, written, over));
-    // Room for a little, and something to read, before the loop looks.
+    // Room for some of it, and something to read, before the loop looks.
     std::string some(64 << 10, '\0');
-    EXPECT_GT(::read(pair[1], some.data(), some.size()), 0);
+    while (::recv(pair[1], some.data(), some.size(), MSG_DONTWAIT) > 0) {
+    }
     EXPECT_EQ(::write(pair[1], "x", 1), 1);
     char byte;
     EXPECT_EQ((co_await left->read_some(&byte, 1)).bytes, 1u);
